@@ -1,0 +1,1 @@
+"""Floor 2: any BERT on disk and our weights."""

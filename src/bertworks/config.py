@@ -1,0 +1,135 @@
+"""The shape of a BERT: one dataclass, read from Google's dialect or Hugging Face's, written in Hugging Face's.
+
+The two dialects differ in one word: `"hidden_act": "gelu"` is the tanh form of GELU in Google's files and the erf form
+in Hugging Face's. Inside, and in every file we write, names are Hugging Face's: `gelu` is erf, `gelu_new` is tanh.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from bertworks.errors import InputError
+
+ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "linear")
+
+# Layers and hidden size of the names people use (the original README's table); heads are hidden / 64.
+NAMED_SIZES = {
+    "tiny": (2, 128),
+    "mini": (4, 256),
+    "small": (4, 512),
+    "medium": (8, 512),
+    "base": (12, 768),
+    "large": (24, 1024),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BertConfig:
+    """The numbers that define a BERT model; defaults are the original's (modeling.py), for the released sizes.
+
+    Attributes:
+        hidden_act: one of `ACTIVATIONS`, in Hugging Face's words.
+        hidden_dropout_prob: dropout after the embeddings and after each dense output.
+        attention_probs_dropout_prob: dropout on the attention probabilities.
+        max_position_embeddings: the longest sequence, in tokens.
+        initializer_range: standard deviation of the truncated normal of fresh weights.
+        extra: keys that we do not use and write back as they came.
+    """
+
+    vocab_size: int
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    hidden_act: str = "gelu"
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    initializer_range: float = 0.02
+    layer_norm_eps: float = 1e-12
+    extra: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that no model can have."""
+        for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.hidden_size % self.num_attention_heads:
+            raise InputError(
+                f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
+            )
+        if self.hidden_act not in ACTIVATIONS:
+            raise InputError(f"hidden_act {self.hidden_act!r} is none of {', '.join(ACTIVATIONS)}")
+
+    @property
+    def head_size(self) -> int:
+        """Width of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+    @classmethod
+    def from_size(cls, size: str, vocab_size: int, **changes: Any) -> BertConfig:
+        """A model from scratch by name (`tiny` ... `large`) or as layers/hidden (`4/256`, `L-4_H-256`).
+
+        Models from scratch speak Google's dialect, so the activation is the tanh GELU.
+        """
+        if size.lower() in NAMED_SIZES:
+            layers, hidden = NAMED_SIZES[size.lower()]
+        elif match := re.fullmatch(r"(?:L-)?(\d+)[/_](?:H-)?(\d+)(?:_A-\d+)?", size):
+            layers, hidden = int(match[1]), int(match[2])
+        else:
+            raise InputError(f"--size={size}: give one of {', '.join(NAMED_SIZES)} or layers/hidden such as 4/256")
+        heads = max(1, hidden // 64)
+        return cls(
+            vocab_size=vocab_size,
+            hidden_size=hidden,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            intermediate_size=4 * hidden,
+            hidden_act="gelu_new",
+            **changes,
+        )
+
+    @classmethod
+    def from_google_file(cls, path: Path | str) -> BertConfig:
+        """Read a `bert_config.json` as the original release writes it (`gelu` there is the tanh form)."""
+        config = cls._from_file(path)
+        return replace(config, hidden_act="gelu_new") if config.hidden_act == "gelu" else config
+
+    @classmethod
+    def from_huggingface_file(cls, path: Path | str) -> BertConfig:
+        """Read a `config.json` of a model folder."""
+        return cls._from_file(path)
+
+    @classmethod
+    def _from_file(cls, path: Path | str) -> BertConfig:
+        try:
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{path}: not a JSON file ({error})") from None
+        if not isinstance(values, dict) or "vocab_size" not in values:
+            raise InputError(f"{path}: not a BERT configuration (no vocab_size)")
+        known = {f.name: f.type for f in fields(cls) if f.name != "extra"}
+        given = {name: values.pop(name) for name in known if name in values}
+        if given.get("hidden_act", "") is None:
+            given["hidden_act"] = "linear"
+        for name, value in given.items():
+            wanted: tuple[type, ...] = {"int": (int,), "float": (int, float), "str": (str,)}[str(known[name])]
+            if not isinstance(value, wanted) or isinstance(value, bool):
+                raise InputError(f"{path}: {name} is {value!r}, not {known[name]}")
+        try:
+            return cls(**given, extra=values)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+    def to_json(self, architecture: str = "BertForPreTraining") -> str:
+        """The `config.json` that Hugging Face's classes open."""
+        values = asdict(self)
+        extra = values.pop("extra")
+        return json.dumps(
+            {"architectures": [architecture], "model_type": "bert", **extra, **values, "pad_token_id": 0}, indent=2
+        )

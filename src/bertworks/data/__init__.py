@@ -1,0 +1,1 @@
+"""Floor 1: token ids on disk and in batches."""

@@ -1,0 +1,80 @@
+"""Chance, counter-based: every random number is a pure function of a key and a counter, on whole arrays.
+
+Nothing here keeps a state, so a number can be drawn for step 1,000,000 without drawing those before it, and no library
+can change our streams. The generator is SplitMix64's output function (Steele, Lea and Flood, "Fast splittable
+pseudorandom number generators", OOPSLA 2014, with Stafford's mix 13) over key + counter * golden gamma.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Bits = NDArray[np.uint64]
+
+_GAMMA = np.uint64(0x9E3779B97F4A7C15)
+_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_2 = np.uint64(0x94D049BB133111EB)
+
+
+def _mix(z: Bits) -> Bits:
+    """Stafford's variant 13 of the 64-bit finaliser, in place."""
+    z ^= z >> np.uint64(30)
+    z *= _MIX_1
+    z ^= z >> np.uint64(27)
+    z *= _MIX_2
+    z ^= z >> np.uint64(31)
+    return z
+
+
+def bits(key: ArrayLike, counter: ArrayLike) -> Bits:
+    """64 random bits for each (key, counter); the two broadcast against each other."""
+    with np.errstate(over="ignore"):
+        z = np.atleast_1d(np.asarray(counter).astype(np.uint64) * _GAMMA)
+        return _mix(np.asarray(key).astype(np.uint64) + z + _GAMMA)
+
+
+def key(*parts: ArrayLike) -> Bits:
+    """A key made of integers (seed, epoch, shard, purpose, ...); arrays among them broadcast. Shape [1] if none is."""
+    result = np.zeros(1, np.uint64)
+    for part in parts:
+        result = bits(result, part)
+    return result
+
+
+def uniform(key: ArrayLike, counter: ArrayLike) -> NDArray[np.float64]:
+    """Numbers in [0, 1), 53 bits each."""
+    return (bits(key, counter) >> np.uint64(11)) * 2.0**-53
+
+
+def integers(key: ArrayLike, counter: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.int64]:
+    """Whole numbers in [low, high), elementwise; high > low. Bias is below 2^-31 for ranges up to 2^32.
+
+    The upper 32 of 64 bits are scaled (Lemire's multiply-shift), which needs high - low <= 2^32.
+    """
+    low = np.asarray(low, np.int64)
+    span = (np.asarray(high, np.int64) - low).astype(np.uint64)
+    scaled: Bits = ((bits(key, counter) >> np.uint64(32)) * span) >> np.uint64(32)
+    return np.asarray(scaled.astype(np.int64) + low)
+
+
+def permutation(key: ArrayLike, n: int) -> NDArray[np.int64]:
+    """A random order of range(n)."""
+    return np.argsort(bits(key, np.arange(n)), kind="stable")
+
+
+def half_of(key: ArrayLike, n: ArrayLike) -> NDArray[np.int64]:
+    """Binomial(n, 1/2) for each key and n: how many of n fair coins show heads, by counting random bits, exactly."""
+    n = np.atleast_1d(np.asarray(n, np.int64))
+    keys = np.broadcast_to(np.asarray(key, np.uint64), n.shape)
+    result = np.zeros(n.shape, np.int64)
+    some = np.flatnonzero(n)
+    if not some.size:
+        return result
+    words = -(-n[some] // 64)
+    first = np.cumsum(words) - words
+    counter = np.arange(int(words.sum())) - np.repeat(first, words)
+    drawn = bits(np.repeat(keys[some], words), counter)
+    drawn[first + words - 1] >>= ((64 - n[some] % 64) % 64).astype(np.uint64)
+    result[some] = np.add.reduceat(np.bitwise_count(drawn).astype(np.int64), first)
+    return result

@@ -1,0 +1,97 @@
+"""Files: finding those a flag names, and writing them so that a crash never leaves half of one."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from bertworks.errors import InputError
+
+
+def expand(patterns: str, flag: str) -> list[Path]:
+    """The files that a comma-separated list of paths and globs names, each pattern's files sorted, without repeats.
+
+    Raises:
+        InputError: a pattern names nothing, or something that is not a file; `flag` is the flag to mend.
+    """
+    found: dict[Path, None] = {}
+    for pattern in filter(None, (part.strip() for part in patterns.split(","))):
+        matches = glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207
+        paths = [Path(match) for match in sorted(matches)]
+        if not paths or not all(path.exists() for path in paths):
+            raise InputError(f"{flag}: no file matches {pattern}")
+        found.update(dict.fromkeys(paths))
+    if not found:
+        raise InputError(f"{flag}: names no file")
+    return list(found)
+
+
+@contextmanager
+def written_whole(path: Path | str) -> Iterator[BinaryIO]:
+    """Open `path` for writing so that it appears whole or not at all.
+
+    The bytes go to a file beside it, are flushed to the disk and renamed over `path` when the block ends without an
+    error; otherwise the file beside it is removed and whatever was at `path` stays.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with beside.open("wb") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    with written_whole(path) as stream:
+        stream.write(text.encode())
+
+
+@contextmanager
+def folder_written_whole(path: Path) -> Iterator[Path]:
+    """Give an empty folder to fill; it gets the name `path` when the block ends without an error, or vanishes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir()
+    try:
+        yield beside
+        for file in beside.iterdir():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+        sync_folder(beside)
+        if path.exists():
+            shutil.rmtree(path)
+        beside.rename(path)
+    except BaseException:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Make the names in a folder survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(path: Path | str) -> str:
+    """The file's SHA-256 in hexadecimal, read in constant memory."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""Floor 4: what is special about each job; knows nothing of the loop."""
