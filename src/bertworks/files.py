@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, Any, BinaryIO
 
 from bertworks.errors import InputError
 
@@ -95,3 +95,9 @@ def sha256(path: Path | str) -> str:
     """The file's SHA-256 in hexadecimal, read in constant memory."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def sync_file(stream: IO[Any]) -> None:
+    """Flush a file that stays open to the disk."""
+    stream.flush()
+    os.fsync(stream.fileno())

@@ -44,7 +44,7 @@ def key(*parts: ArrayLike) -> Bits:
 
 def uniform(key: ArrayLike, counter: ArrayLike) -> NDArray[np.float64]:
     """Numbers in [0, 1), 53 bits each."""
-    return (bits(key, counter) >> np.uint64(11)) * 2.0**-53
+    return (bits(key, counter) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def integers(key: ArrayLike, counter: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.int64]:
@@ -69,12 +69,21 @@ def half_of(key: ArrayLike, n: ArrayLike) -> NDArray[np.int64]:
     keys = np.broadcast_to(np.asarray(key, np.uint64), n.shape)
     result = np.zeros(n.shape, np.int64)
     some = np.flatnonzero(n)
-    if not some.size:
-        return result
-    words = -(-n[some] // 64)
+    words = np.cumsum(-(-n[some] // 64))
+    # In blocks of about a million words, so that memory stays small whatever the numbers are.
+    cuts = np.flatnonzero(np.diff(words >> 20, prepend=0))
+    for block in np.split(some, cuts):
+        result[block] = _heads(keys[block], n[block])
+    return result
+
+
+def _heads(keys: Bits, n: NDArray[np.int64]) -> NDArray[np.int64]:
+    """half_of for one block; every n is above 0."""
+    if not n.size:
+        return n
+    words = -(-n // 64)
     first = np.cumsum(words) - words
     counter = np.arange(int(words.sum())) - np.repeat(first, words)
-    drawn = bits(np.repeat(keys[some], words), counter)
-    drawn[first + words - 1] >>= ((64 - n[some] % 64) % 64).astype(np.uint64)
-    result[some] = np.add.reduceat(np.bitwise_count(drawn).astype(np.int64), first)
-    return result
+    drawn = bits(np.repeat(keys, words), counter)
+    drawn[first + words - 1] >>= ((64 - n % 64) % 64).astype(np.uint64)
+    return np.add.reduceat(np.bitwise_count(drawn).astype(np.int64), first)

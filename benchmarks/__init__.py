@@ -1,0 +1,1 @@
+"""Speed tables: our scripts beside their peers."""

@@ -1,0 +1,8 @@
+"""`python -m bertworks` is `bert`; also what torchrun starts (`torchrun -m bertworks run_pretraining ...`)."""
+
+import sys
+
+from bertworks.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,191 @@
+"""What every framework calls the same tensor: one table for all of them.
+
+Ours are Hugging Face's names, with dense weights as torch keeps them ([out, in]). TensorFlow stores dense kernels as
+[in, out]; everything else has one shape everywhere. `#` stands for the number of a layer.
+
+Sources of the names: google-research/bert `modeling.py` and `run_*.py`, MindSpore's official BERT, GluonNLP 0.10
+`scripts/bert`, Hugging Face's `BertForPreTraining`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+Family = Literal["tensorflow", "mindspore", "gluonnlp"]
+Row = tuple[str, str | None, str | None, str | None]
+
+# Each row: ours, TensorFlow, MindSpore, GluonNLP; None where a family has no such thing.
+
+# What the names inside an encoder layer begin with.
+_LAYER: Row = (
+    "bert.encoder.layer.#",
+    "bert/encoder/layer_#",
+    "bert.bert.bert_encoder.layers.#",
+    "encoder.transformer_cells.#",
+)
+
+_DENSE_IN_LAYER: tuple[Row, ...] = (
+    ("attention.self.query", "attention/self/query", "attention.attention.query_layer", "attention_cell.proj_query"),
+    ("attention.self.key", "attention/self/key", "attention.attention.key_layer", "attention_cell.proj_key"),
+    ("attention.self.value", "attention/self/value", "attention.attention.value_layer", "attention_cell.proj_value"),
+    ("attention.output.dense", "attention/output/dense", "attention.output.dense", "proj"),
+    ("intermediate.dense", "intermediate/dense", "intermediate", "ffn.ffn_1"),
+    ("output.dense", "output/dense", "output.dense", "ffn.ffn_2"),
+)
+_NORM_IN_LAYER: tuple[Row, ...] = (
+    ("attention.output.LayerNorm", "attention/output/LayerNorm", "attention.output.layernorm", "layer_norm"),
+    ("output.LayerNorm", "output/LayerNorm", "output.layernorm", "ffn.layer_norm"),
+)
+_DENSE: tuple[Row, ...] = (
+    ("bert.pooler.dense", "bert/pooler/dense", "bert.bert.dense", "pooler"),
+    ("cls.predictions.transform.dense", "cls/predictions/transform/dense", "bert.cls1.dense", "decoder.0"),
+)
+_NORM: tuple[Row, ...] = (
+    (
+        "bert.embeddings.LayerNorm",
+        "bert/embeddings/LayerNorm",
+        "bert.bert.bert_embedding_postprocessor.layernorm",
+        "encoder.layer_norm",
+    ),
+    ("cls.predictions.transform.LayerNorm", "cls/predictions/transform/LayerNorm", "bert.cls1.layernorm", "decoder.2"),
+)
+# Whole tensors, of one shape in every family.
+_TENSORS: tuple[Row, ...] = (
+    (
+        "bert.embeddings.word_embeddings.weight",
+        "bert/embeddings/word_embeddings",
+        "bert.bert.bert_embedding_lookup.embedding_table",
+        "word_embed.0.weight",
+    ),
+    (
+        "bert.embeddings.token_type_embeddings.weight",
+        "bert/embeddings/token_type_embeddings",
+        "bert.bert.bert_embedding_postprocessor.token_type_embedding.embedding_table",
+        "token_type_embed.0.weight",
+    ),
+    (
+        "bert.embeddings.position_embeddings.weight",
+        "bert/embeddings/position_embeddings",
+        "bert.bert.bert_embedding_postprocessor.full_position_embedding.embedding_table",
+        "encoder.position_weight",
+    ),
+    ("cls.predictions.bias", "cls/predictions/output_bias", "bert.cls1.output_bias", "decoder.3.bias"),
+    ("cls.predictions.decoder.weight", None, None, "decoder.3.weight"),
+    (
+        "cls.seq_relationship.weight",
+        "cls/seq_relationship/output_weights",
+        "bert.cls2.dense.weight",
+        "classifier.weight",
+    ),
+    ("cls.seq_relationship.bias", "cls/seq_relationship/output_bias", "bert.cls2.dense.bias", "classifier.bias"),
+    ("classifier.weight", "output_weights", None, None),
+    ("classifier.bias", "output_bias", None, None),
+    ("qa_outputs.weight", "cls/squad/output_weights", None, None),
+    ("qa_outputs.bias", "cls/squad/output_bias", None, None),
+)
+
+# What the two tensors of a module are called, in the order of a row.
+_DENSE_LEAVES: tuple[Row, ...] = ((".weight", "/kernel", ".weight", ".weight"), (".bias", "/bias", ".bias", ".bias"))
+_NORM_LEAVES: tuple[Row, ...] = ((".weight", "/gamma", ".gamma", ".gamma"), (".bias", "/beta", ".beta", ".beta"))
+
+# Second names that some checkpoints store for a tensor of the model: the name -> the tensor it must equal.
+TIED = {
+    "cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
+    "cls.predictions.decoder.bias": "cls.predictions.bias",
+}
+
+_COLUMN: dict[Family, int] = {"tensorflow": 1, "mindspore": 2, "gluonnlp": 3}
+
+# Where a layer's number stands, in any family's names.
+_LAYER_NUMBER = re.compile(
+    r"(?:(?<=bert\.encoder\.layer\.)|(?<=bert/encoder/layer_)"
+    r"|(?<=bert\.bert\.bert_encoder\.layers\.)|(?<=encoder\.transformer_cells\.))(0|[1-9][0-9]{0,5})(?![0-9])"
+)
+
+
+@dataclass(frozen=True)
+class Counterpart:
+    """The name of a tensor on the other side, and whether its two axes are exchanged on the way."""
+
+    name: str
+    transposed: bool
+
+
+def to_ours(name: str, family: Family) -> Counterpart | None:
+    """Our name for a tensor of another family; None for a name that no BERT of that family has."""
+    if family == "tensorflow":
+        # Keras-built graphs number their normalizations over the whole graph instead of naming them by place.
+        name = re.sub(r"(?<=/)layer_normalization(_[0-9]+)?(?=/)", "LayerNorm", name)
+    return _exchange(name, _tables(family)[0])
+
+
+def from_ours(name: str, family: Family) -> Counterpart | None:
+    """The name that another family gives to a tensor of ours; None where it has none."""
+    return _exchange(name, _tables(family)[1])
+
+
+def from_huggingface(name: str) -> str:
+    """Our name for one in a torch file: LayerNorm's gamma and beta, a missing `bert.`, a data-parallel `module.`.
+
+    Names of modules that we do not know come back as they are.
+    """
+    name = name.removeprefix("module.")
+    if name.startswith(("embeddings.", "encoder.", "pooler.")):
+        name = f"bert.{name}"
+    return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
+
+
+def is_buffer(name: str) -> bool:
+    """Whether a name (ours) is a constant that older libraries saved along with the weights."""
+    return name in ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")
+
+
+def layer_of(name: str) -> int | None:
+    """The number of the encoder layer that a tensor of ours belongs to; None outside the layers."""
+    match = _LAYER_NUMBER.search(name)
+    return int(match[0]) if match else None
+
+
+def any_layer(name: str) -> str:
+    """The name, of any family, with `#` for the number of its layer."""
+    return _LAYER_NUMBER.sub("#", name, count=1)
+
+
+def _exchange(name: str, table: dict[str, Counterpart]) -> Counterpart | None:
+    """Look `name` up with `#` for its layer's number, and put the number back."""
+    number = _LAYER_NUMBER.search(name)
+    if number is None:
+        return None if "#" in name else table.get(name)
+    found = table.get(any_layer(name))
+    return found and Counterpart(found.name.replace("#", number[0]), found.transposed)
+
+
+@cache
+def _tables(family: Family) -> tuple[dict[str, Counterpart], dict[str, Counterpart]]:
+    """(theirs -> ours, ours -> theirs), with `#` for the number of a layer."""
+    pairs = [(ours, theirs, transposed) for ours, theirs, transposed in _rows(_COLUMN[family]) if theirs]
+    return (
+        {theirs: Counterpart(ours, transposed) for ours, theirs, transposed in pairs},
+        {ours: Counterpart(theirs, transposed) for ours, theirs, transposed in pairs},
+    )
+
+
+def _rows(column: int) -> Iterator[tuple[str, str | None, bool]]:
+    """Every tensor: our name, the name in `column`, and whether the axes are exchanged."""
+    separator = "/" if column == _COLUMN["tensorflow"] else "."
+    for ours, *others in _TENSORS:
+        yield ours, (ours, *others)[column], False
+    for modules, leaves in ((_DENSE, _DENSE_LEAVES), (_NORM, _NORM_LEAVES)):
+        for module in modules:
+            for leaf in leaves:
+                yield f"{module[0]}{leaf[0]}", f"{module[column]}{leaf[column]}", leaf[column] == "/kernel"
+    for modules, leaves in ((_DENSE_IN_LAYER, _DENSE_LEAVES), (_NORM_IN_LAYER, _NORM_LEAVES)):
+        for module in modules:
+            for leaf in leaves:
+                ours = f"{_LAYER[0]}.{module[0]}{leaf[0]}"
+                theirs = f"{_LAYER[column]}{separator}{module[column]}{leaf[column]}"
+                yield ours, theirs, leaf[column] == "/kernel"

@@ -1,0 +1,79 @@
+"""`bert`: the table of commands. It imports one command only, so that `bert --help` costs nothing."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from bertworks import __version__
+from bertworks.errors import InputError
+from bertworks.flags import parse
+
+# name -> what it does, in the order a newcomer meets them. Each is a module of bertworks.commands with a dataclass
+# `Flags` and a function `main(flags)`.
+COMMANDS = {
+    "demo": "From plain text to a small pre-trained BERT in about three minutes: start here",
+    "learn_vocab": "Learn a WordPiece vocabulary from text",
+    "create_pretraining_data": "Turn text into token shards, or into the original's TFRecord instances",
+    "run_pretraining": "Pre-train BERT: masked words and next sentence, from scratch or from a checkpoint",
+}
+
+_DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+
+def usage() -> str:
+    """What `bert --help` prints."""
+    width = max(map(len, COMMANDS))
+    rows = "\n".join(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items())
+    return (
+        f"bertworks {__version__}: BERT, whole and alive\n\n"
+        f"usage: bert COMMAND --flag=value ...\n\ncommands:\n{rows}\n\n"
+        "bert COMMAND --help lists a command's flags.\n"
+    )
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 2 for bad input, 130 when interrupted."""
+    words = list(sys.argv[1:] if words is None else words)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(usage(), end="")
+        return 0
+    if words[0] == "--version":
+        print(f"bertworks {__version__}")
+        return 0
+    name = words[0].replace("-", "_").removesuffix(".py")
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, 1, 0.5)
+        hint = f"did you mean {near[0]}?" if near else "see bert --help"
+        print(f"bert: {words[0]}: no such command; {hint}", file=sys.stderr)
+        return 2
+    code, message = _run(name, words[1:])
+    if message:
+        print(f"bert {name}: {message}", file=sys.stderr)
+    return code
+
+
+def _run(name: str, words: Sequence[str]) -> tuple[int, str]:
+    """Run a command; gives the exit code and what to tell the person when it failed in a way that we understand."""
+    try:
+        command = importlib.import_module(f"bertworks.commands.{name}")
+        command.main(parse(command.Flags, words, f"bert {name}"))
+    except InputError as error:
+        return 2, str(error)
+    except BrokenPipeError:
+        # Whoever read our output left (`bert ... | head`); point stdout elsewhere so that closing it is quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141, ""
+    except OSError as error:
+        if error.errno is None:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        full = "; free some space or write elsewhere" if error.errno in _DISK_FULL else ""
+        return 2, f"{where}{error.strerror}{full}"
+    except KeyboardInterrupt:
+        return 130, "interrupted"
+    return 0, ""

@@ -1,0 +1,152 @@
+"""`bert demo`: from plain text to a small pre-trained BERT, by the same commands that a person would type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from bertworks import files
+from bertworks.errors import InputError
+from bertworks.flags import flag, parse
+
+# One document in so many is held out: never trained on, only evaluated on.
+HELD_OUT = 10
+
+SENTENCES = (
+    "If the file does not [MASK], an exception is raised.",
+    "Return true if the string is [MASK], false otherwise.",
+    "The default [MASK] is used if no argument is given.",
+    "This module [MASK] support for regular expressions.",
+)
+
+
+@dataclass(kw_only=True)
+class Flags:
+    """From plain text to a small pre-trained BERT: learn a vocabulary, make shards, pre-train, evaluate, fill masks.
+
+    The text is what every Python carries: its reference documentation and the docstrings of its standard library.
+    Run it again after a kill: every step continues where it was.
+    """
+
+    output_dir: str = flag("demo", "Where everything goes.", path=True)
+    size: str = flag("2/128", "The model: a name or layers/hidden.")
+    vocab_size: int = flag(8000, "Words of the vocabulary.")
+    num_train_steps: int = flag(3000, "Steps of training.")
+    num_workers: int = flag(1, "Processes that prepare the data.")
+
+
+def main(flags: Flags) -> None:
+    """Run the demo."""
+    output = Path(flags.output_dir)
+    text, held_out, vocab = output / "text.txt", output / "held_out.txt", output / "vocab.txt"
+    model, shards = output / "model", {text: output / "shards", held_out: output / "held_out_shards"}
+    _title("1. Gather text")
+    _gather(text, held_out)
+
+    from bertworks.commands import create_pretraining_data, learn_vocab, run_pretraining
+
+    _title(f"2. Learn a vocabulary of {flags.vocab_size:,} words")
+    if not vocab.exists():
+        _run(learn_vocab, f"--input_file={text}", f"--output_file={vocab}", f"--vocab_size={flags.vocab_size}")
+    _title("3. Write token shards")
+    for source, folder in shards.items():
+        words = [f"--input_file={source}", f"--output_dir={folder}", f"--vocab_file={vocab}"]
+        _run(create_pretraining_data, *words, f"--num_workers={flags.num_workers}")
+    _title("4. Pre-train")
+    _run(
+        run_pretraining,
+        f"--input_file={shards[text]}",
+        f"--eval_input_file={shards[held_out]}",
+        f"--output_dir={model}",
+        f"--size={flags.size}",
+        "--do_train",
+        "--do_eval",
+        "--max_seq_length=64",
+        "--max_predictions_per_seq=10",
+        "--train_batch_size=64",
+        "--learning_rate=1e-3",
+        f"--num_train_steps={flags.num_train_steps}",
+        f"--num_warmup_steps={flags.num_train_steps // 10}",
+        f"--eval_every_steps={-(-flags.num_train_steps // 2)}",
+        f"--save_checkpoints_steps={-(-flags.num_train_steps // 4)}",
+        "--eval_batch_size=64",
+        "--max_eval_steps=16",
+    )
+    _title("5. What it learned")
+    _show(model, shards[held_out])
+    _farewell(output, model)
+
+
+def _title(title: str) -> None:
+    print(f"\n{title}", flush=True)
+
+
+def _run(command: ModuleType, *words: str) -> None:
+    """Run a command as if typed, and show what would be typed."""
+    name = command.__name__.rpartition(".")[2]
+    print(f"$ bert {name} {' '.join(words)}", flush=True)
+    command.main(parse(command.Flags, words, f"bert {name}"))
+
+
+def _gather(text: Path, held_out: Path) -> None:
+    """Write Python's documentation as training and held-out documents: a sentence a line, blank line between."""
+    from bertworks.text.python_docs import python_docs
+
+    if not (text.exists() and held_out.exists()):
+        documents = list(python_docs())
+        if len(documents) < 2 * HELD_OUT:
+            raise InputError("this Python carries no documentation (pydoc_data and docstrings are missing)")
+        for path, chosen in ((text, False), (held_out, True)):
+            part = [document for i, document in enumerate(documents) if (i % HELD_OUT == 0) is chosen]
+            files.write_text(path, "\n\n".join("\n".join(document) for document in part) + "\n")
+    for path in (text, held_out):
+        content = path.read_text(encoding="utf-8")
+        documents_of = content.count("\n\n") + 1
+        print(f"{path}: {len(content) / 1e6:.2f} MB, {documents_of} documents")
+
+
+def _show(folder: Path, held_out: Path) -> None:
+    """Compare with always guessing the commonest word, draw the learning curve, fill some masks."""
+    from bertworks.checkpoints.load import load_into, open_checkpoint
+    from bertworks.config import BertConfig
+    from bertworks.data.input import open_input
+    from bertworks.data.stream import Drawing
+    from bertworks.model.heads import PretrainingModel
+    from bertworks.tasks.fill_mask import fill_mask
+    from bertworks.tasks.pretraining import most_frequent_label_share
+    from bertworks.train.pictures import learning_curve
+
+    opened = open_input(str(held_out), "--input_file", Drawing(max_seq_length=64, max_predictions_per_seq=10))
+    commonest = most_frequent_label_share(opened.source, 16 * 64)
+    results = dict(line.split(" = ") for line in (folder / "eval_results.txt").read_text().splitlines())
+    accuracy = float(results["masked_lm_accuracy"])
+    print(f"masked words right, held out:   {accuracy:.3f}")
+    print(f"always the commonest word:      {commonest:.3f}  (ours is {accuracy / commonest:.1f} times that)")
+    picture = learning_curve(folder, {"always the commonest word": commonest})
+
+    model = PretrainingModel(BertConfig.from_huggingface_file(folder / "config.json"))
+    load_into(model, open_checkpoint(folder))
+    assert opened.tokenizer is not None
+    print()
+    for sentence, (guesses,) in zip(SENTENCES, fill_mask(model, opened.tokenizer, SENTENCES, 4), strict=True):
+        print(f"{sentence:<56} {', '.join(f'{word} {probability:.0%}' for word, probability in guesses)}")
+    print(f"\nlearning curve: {picture}")
+
+
+def _farewell(output: Path, model: Path) -> None:
+    """Show what was written and what to try next."""
+    print(f"\n{model}/ is a model folder that transformers opens too:")
+    for path in sorted(model.iterdir()):
+        size = "" if path.is_dir() else f"{path.stat().st_size:>12,} bytes"
+        print(f"  {path.name + ('/' if path.is_dir() else ''):<26}{size}")
+    print(
+        f"""
+Next:
+  bert run_pretraining --input_file={output}/shards --show_step=0 | less
+                                       what a step trains on
+  bert learn_vocab --input_file='your/*.txt' --output_file=vocab.txt
+  bert create_pretraining_data --input_file='your/*.txt' --vocab_file=vocab.txt --output_dir=shards
+  bert run_pretraining --input_file=shards --output_dir=bert-small --size=small --do_train --do_eval
+                                       the same from your own text"""
+    )

@@ -1,0 +1,114 @@
+"""`bert learn_vocab`: a WordPiece vocabulary from plain text, in the layout of the released files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bertworks.flags import REQUIRED, flag
+
+
+@dataclass(kw_only=True)
+class Flags:
+    """Learn a WordPiece vocabulary from text: the original's basic tokenization, then merges by how often pairs occur.
+
+    The file has the layout of the released ones: [PAD], [unused0] ..., [UNK], [CLS], [SEP], [MASK], then characters
+    and the pieces in the order they were learned. It depends on the text and these flags only.
+    """
+
+    input_file: str = flag(
+        REQUIRED,
+        "Text files: .txt, .jsonl, each also .gz; a comma-separated list, globs too.",
+        group="Input",
+        path=True,
+    )
+    do_lower_case: bool = flag(True, "Lower-case the text: True for uncased vocabularies.", group="Input")
+    strip_accents: bool | None = flag(None, "Drop accents; by default where text is lower-cased.", group="Input")
+    text_field: str = flag("text", "The field of a .jsonl line that holds a document's text.", group="Input")
+
+    output_file: str = flag(REQUIRED, "The vocabulary, a piece a line.", group="Output", path=True)
+    vocab_size: int = flag(30522, "Pieces in the vocabulary, special tokens among them.", group="Output")
+    unused_tokens: int = flag(99, "Tokens [unusedN] to keep for words of your own.", group="Output")
+    min_frequency: int = flag(2, "How often two pieces must occur side by side to become one.", group="Output")
+    alphabet_limit: int | None = flag(
+        None,
+        "The most characters to keep; by default 1,000, or as many as cover 99.95% of the text if that is more.",
+        group="Output",
+    )
+
+    num_workers: int = flag(1, "Processes that count words; the result does not depend on it.")
+
+
+def main(flags: Flags) -> None:
+    """Count words, learn, write, and say what came of it."""
+    import shlex
+    import time
+    from pathlib import Path
+
+    from bertworks import files
+    from bertworks.errors import InputError
+    from bertworks.progress import progress
+    from bertworks.text.vocab_file import write_vocab
+    from bertworks.text.vocabulary import learn_vocabulary
+    from bertworks.text.word_counts import count_words
+
+    for name, lowest in (("unused_tokens", 0), ("min_frequency", 1), ("alphabet_limit", 1), ("num_workers", 1)):
+        value = getattr(flags, name)
+        if value is not None and value < lowest:
+            raise InputError(f"--{name}={value}: must be at least {lowest}")
+    if Path(flags.output_file).is_dir():
+        raise InputError(f"--output_file={flags.output_file}: is a folder; give a file such as vocab.txt in it")
+    paths = files.expand(flags.input_file, "--input_file")
+    start = time.perf_counter()
+    with progress("Counting words", sum(path.stat().st_size for path in paths) / 1e6, "MB") as advance:
+        word_counts = count_words(
+            paths,
+            do_lower_case=flags.do_lower_case,
+            strip_accents=flags.strip_accents,
+            num_workers=flags.num_workers,
+            text_field=flags.text_field,
+            progress=lambda done: advance(done / 1e6),
+        )
+    if not word_counts:
+        raise InputError(f"--input_file={flags.input_file}: there is no word to learn from")
+    counted = time.perf_counter()
+    with progress("Learning pieces", flags.vocab_size, "pieces") as advance:
+        vocabulary = learn_vocabulary(
+            word_counts,
+            flags.vocab_size,
+            min_frequency=flags.min_frequency,
+            alphabet_limit=flags.alphabet_limit,
+            unused_tokens=flags.unused_tokens,
+            progress=advance,
+        )
+    learned = time.perf_counter()
+    write_vocab(flags.output_file, vocabulary)
+    print(f"Counted {word_counts.total():,} words, {len(word_counts):,} distinct, in {counted - start:.1f} s")
+    print(f"Wrote {len(vocabulary):,} pieces, learned in {learned - counted:.1f} s, to {flags.output_file}")
+    print("\n".join(_remarks(flags, word_counts, vocabulary)))
+    lower_case = "" if flags.do_lower_case else " --do_lower_case=False"
+    print(
+        f"\nNext:\n  bert create_pretraining_data --input_file={shlex.quote(flags.input_file)}"
+        f" --vocab_file={shlex.quote(flags.output_file)}{lower_case} --output_dir=shards"
+    )
+
+
+def _remarks(flags: Flags, word_counts: Mapping[str, int], vocabulary: Sequence[str]) -> list[str]:
+    """How well the vocabulary fits the text that it was learned from."""
+    from bertworks.text.vocabulary import tokens_per_word
+
+    remarks = [f"On this text a word has {tokens_per_word(word_counts, vocabulary):.3f} tokens on average"]
+    if len(vocabulary) < flags.vocab_size:
+        remarks.append(
+            f"These are fewer than --vocab_size={flags.vocab_size}: no other pair of pieces occurs "
+            f"{flags.min_frequency} times (--min_frequency)"
+        )
+    alphabet = {piece for piece in vocabulary if len(piece) == 1}
+    outside = sum(count for word, count in word_counts.items() if not alphabet.issuperset(word))
+    if outside:
+        share = outside / sum(word_counts.values())
+        remarks.append(
+            f"{outside:,} words ({share:.3%}) have a character outside the alphabet of {len(alphabet):,} and are "
+            "[UNK]; --alphabet_limit keeps more"
+        )
+    return remarks

@@ -1,0 +1,257 @@
+"""The endless sequence of pre-training instances of a corpus, open at any place: the step is the cursor.
+
+An epoch is a pass over all shards in a random order, taken in groups of 8. A group's instances are planned together and
+come in one random order, so that neighbours of a batch come from many documents while memory holds a group or two,
+however large the corpus is. The number of instances of a group is random, and known once it is planned. What was
+counted is kept, in memory and in a small file; a fresh process without it plans the groups before instance number n
+again, but draws none of their instances. Masks have keys of their own for every (epoch, shard, row): they depend
+neither on order nor on batches.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertworks.data import draws, plan
+from bertworks.data.instances import Instances
+from bertworks.data.masking import MAX_LENGTH, Words, mask
+from bertworks.data.shards import Corpus, ShardData
+from bertworks.errors import InputError
+from bertworks.files import write_text
+
+SHARDS_OF_A_GROUP = 8
+
+# Two, because a batch may lie across the end of one.
+_GROUPS_KEPT = 2
+
+# Counts are written again when repeating what was counted since would take a second or so.
+_SENTENCES_WORTH_WRITING = 2_000_000
+
+# What a number is drawn for.
+_SHARD_ORDER, _ROW_ORDER, _PLAN, _MASK = range(4)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How instances are drawn: the original's flags, under their names and with their defaults.
+
+    Raises:
+        InputError: a value that no instance can satisfy.
+    """
+
+    max_seq_length: int = 128
+    max_predictions_per_seq: int = 20
+    masked_lm_prob: float = 0.15
+    short_seq_prob: float = 0.1
+    do_whole_word_mask: bool = False
+    random_seed: int = 12345
+
+    def __post_init__(self) -> None:
+        if not plan.SPECIALS + 2 <= self.max_seq_length <= MAX_LENGTH:
+            raise InputError(
+                f"--max_seq_length={self.max_seq_length}: must be from {plan.SPECIALS + 2} to {MAX_LENGTH}, "
+                "because an instance is [CLS] a [SEP] b [SEP]"
+            )
+        if self.max_predictions_per_seq < 1:
+            raise InputError(f"--max_predictions_per_seq={self.max_predictions_per_seq}: must be at least 1")
+        for name in ("masked_lm_prob", "short_seq_prob"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"--{name}={getattr(self, name)}: must be from 0 to 1")
+
+
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """The planned instances of up to 8 shards.
+
+    Attributes:
+        epoch: the pass it belongs to.
+        numbers: [G] the shards, as the corpus counts them.
+        data: their arrays.
+        starts: [G+1] where each shard's rows start.
+        rows: [N, 7] the shards' plans, one after the other.
+        order: [N] a permutation of the rows.
+    """
+
+    epoch: int
+    numbers: NDArray[np.int64]
+    data: list[ShardData]
+    starts: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    order: NDArray[np.int64]
+
+
+class ShardSource:
+    """Instances drawn from token shards: a `Source` (data/instances.py).
+
+    Args:
+        corpus: the shards.
+        words: their vocabulary.
+        drawing: the flags.
+        counts_file: where the numbers of instances are kept between processes, if anywhere. A file that belongs to
+            something else, or cannot be read, is written anew.
+
+    Raises:
+        InputError: the corpus holds too little text for a single instance; on reading, a damaged shard.
+    """
+
+    def __init__(self, corpus: Corpus, words: Words, drawing: Drawing, counts_file: Path | None = None) -> None:
+        self._corpus = corpus
+        self._words = words
+        self._drawing = drawing
+        self._counts_file = counts_file
+        # Group number g, counted over all epochs, ends before instance number _ends[g].
+        self._ends = self._read_counts()
+        self._unwritten_sentences = 0
+        self._groups: dict[int, _Group] = {}
+        self._lock = Lock()
+
+    def identity(self) -> dict[str, object]:
+        """The flags that make the sequence what it is, and a name of the corpus's contents under `input_file`."""
+        return {"input_file": self._corpus.identity, **asdict(self._drawing)}
+
+    def instances(self, first: int, last: int) -> Instances:
+        """Instances number first, ..., last - 1, counted over all epochs; masked anew in each of them."""
+        parts = []
+        with self._lock:
+            while first < last:
+                number = self._group_with(first)
+                begin = self._first_of(number)
+                end = min(last, self._ends[number])
+                group = self._group(number)
+                if begin + len(group.order) != self._ends[number]:
+                    raise InputError(f"{self._counts_file}: does not fit the shards of --input_file; delete it")
+                parts.append((group, group.order[first - begin : end - begin]))
+                first = end
+        return _joined([self._draw(group, picked) for group, picked in parts])
+
+    def before(self, epoch: int) -> int:
+        """How many instances the epochs before `epoch` have: the number of the epoch's first instance."""
+        with self._lock:
+            number = epoch * self._groups_of_an_epoch
+            while len(self._ends) < number:
+                self._count_next_group()
+            return self._first_of(number)
+
+    def _draw(self, group: _Group, picked: NDArray[np.int64]) -> Instances:
+        """The instances [B] of these rows of the group, in this order."""
+        rows, shard = group.rows[picked], np.searchsorted(group.starts, picked, side="right") - 1
+        lengths = rows[:, plan.LENGTH]
+        input_ids = np.empty(int(lengths.sum()), np.int64)
+        segment_ids = np.empty_like(input_ids)
+        for which in np.unique(shard):
+            here = shard == which
+            tokens = np.repeat(here, lengths)
+            input_ids[tokens], segment_ids[tokens], _ = plan.gather(
+                group.data[which].tokens, rows[here], cls_id=self._words.cls_id, sep_id=self._words.sep_id
+            )
+        keys = draws.key(
+            self._drawing.random_seed, _MASK, group.epoch, group.numbers[shard], picked - group.starts[shard]
+        )
+        masked, masked_rows, labels = mask(
+            input_ids,
+            lengths,
+            keys,
+            self._words,
+            masked_lm_prob=self._drawing.masked_lm_prob,
+            max_predictions_per_seq=self._drawing.max_predictions_per_seq,
+            do_whole_word_mask=self._drawing.do_whole_word_mask,
+        )
+        return Instances(masked, segment_ids, lengths, masked_rows, labels, rows[:, plan.IS_RANDOM_NEXT])
+
+    @property
+    def _groups_of_an_epoch(self) -> int:
+        return -(-len(self._corpus.shards) // SHARDS_OF_A_GROUP)
+
+    def _first_of(self, number: int) -> int:
+        """The number of the first instance of group `number`, once all before it are counted."""
+        return self._ends[number - 1] if number else 0
+
+    def _group_with(self, instance: int) -> int:
+        """The group that holds an instance, counting groups until it is found."""
+        while not self._ends or self._ends[-1] <= instance:
+            self._count_next_group()
+        return bisect_right(self._ends, instance)
+
+    def _count_next_group(self) -> None:
+        """Plan the first group that was not counted yet, and note how many instances it has."""
+        number = len(self._ends)
+        group = self._group(number)
+        self._ends.append(self._first_of(number) + len(group.order))
+        if len(self._ends) >= self._groups_of_an_epoch and not self._ends[-1]:
+            raise InputError("--input_file: too little text for an instance; give a text of at least two words")
+        self._unwritten_sentences += sum(len(data.sentence_starts) - 1 for data in group.data)
+        if self._unwritten_sentences >= _SENTENCES_WORTH_WRITING:
+            self._write_counts()
+
+    def _group(self, number: int) -> _Group:
+        """Group `number`, planned unless it was among the last."""
+        if number not in self._groups:
+            while len(self._groups) >= _GROUPS_KEPT:
+                del self._groups[next(iter(self._groups))]
+            self._groups[number] = self._planned(number)
+        return self._groups[number]
+
+    def _planned(self, number: int) -> _Group:
+        """Plan group `number`: its shards, their rows and the rows' order."""
+        epoch, position = divmod(number, self._groups_of_an_epoch)
+        seed = self._drawing.random_seed
+        shards = draws.permutation(draws.key(seed, _SHARD_ORDER, epoch), len(self._corpus.shards))
+        first = position * SHARDS_OF_A_GROUP
+        numbers = shards[first : first + SHARDS_OF_A_GROUP]
+        data = [self._corpus.shards[shard].read() for shard in numbers]
+        plans = [
+            plan.plan(
+                arrays.sentence_starts,
+                arrays.document_starts,
+                key=draws.key(seed, _PLAN, epoch, shard),
+                max_seq_length=self._drawing.max_seq_length,
+                short_seq_prob=self._drawing.short_seq_prob,
+            )
+            for shard, arrays in zip(numbers, data, strict=True)
+        ]
+        starts = np.cumsum([0, *map(len, plans)])
+        order = draws.permutation(draws.key(seed, _ROW_ORDER, epoch, position), int(starts[-1]))
+        return _Group(epoch, numbers, data, starts, np.concatenate(plans), order)
+
+    def _read_counts(self) -> list[int]:
+        """The counted groups' ends that an earlier process left, if they are those of this sequence."""
+        try:
+            counts: dict[str, Any] = json.loads(self._counts_file.read_bytes()) if self._counts_file else {}
+            return list(counts["group_ends"]) if counts["identity"] == self.identity() else []
+        except (OSError, ValueError, LookupError, TypeError):
+            return []
+
+    def _write_counts(self) -> None:
+        self._unwritten_sentences = 0
+        if self._counts_file:
+            write_text(self._counts_file, json.dumps({"identity": self.identity(), "group_ends": self._ends}) + "\n")
+
+
+def _joined(parts: list[Instances]) -> Instances:
+    """The instances of all parts, in order."""
+    if len(parts) == 1:
+        return parts[0]
+    none = np.zeros(0, np.int64)
+    shifts = np.cumsum([0] + [len(part.input_ids) for part in parts])
+    return Instances(
+        input_ids=np.concatenate([none, *(part.input_ids for part in parts)]),
+        segment_ids=np.concatenate([none, *(part.segment_ids for part in parts)]),
+        lengths=np.concatenate([none, *(part.lengths for part in parts)]),
+        rows=np.concatenate([none, *(part.rows + shift for part, shift in zip(parts, shifts[:-1], strict=True))]),
+        labels=np.concatenate([none, *(part.labels for part in parts)]),
+        is_random_next=np.concatenate([none, *(part.is_random_next for part in parts)]),
+    )
+
+
+def rows_of_step(step: int, rank: int, world: int, batch_size: int) -> tuple[int, int]:
+    """Which instances (first, last) process `rank` of `world` takes in a step: a step's are cut into equal runs."""
+    begin = step * batch_size
+    return begin + batch_size * rank // world, begin + batch_size * (rank + 1) // world

@@ -1,0 +1,216 @@
+"""A dataclass of flags -> a command line. Every command's flags are the fields of one flat dataclass.
+
+    @dataclass(kw_only=True)
+    class Flags:
+        '''What the command does.'''
+        input_file: str = flag(REQUIRED, "Text files.", group="Input", path=True)
+
+The words are first brought to `--name=value` by one function, `normalise`, so that all spellings people know from the
+original (absl) and from other tools mean the same. Values come from the defaults, then `--config=FILE.toml`, then the
+command line. Nothing here imports more than the standard library.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import json
+import tomllib
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bertworks.errors import InputError
+
+REQUIRED: Any = object()
+RETIRED = "Accepted from the original's command lines, without effect"
+
+_TRUE = {"true", "1", "yes", "t", "y"}
+_FALSE = {"false", "0", "no", "f", "n"}
+
+FlagsType = TypeVar("FlagsType")
+
+
+def flag(default: Any, help: str, *, group: str = "General", path: bool = False, alias: str = "") -> Any:
+    """A dataclass field that is a flag.
+
+    Args:
+        default: the default value, or REQUIRED.
+        help: what `--help` says.
+        group: the heading under which `--help` shows it; RETIRED for flags that are accepted and ignored.
+        path: whether it names files or folders (comma lists and globs too); `flags.toml` keeps these absolute.
+        alias: a second spelling.
+    """
+    metadata = {"help": help, "group": group, "path": path, "alias": alias}
+    if default is REQUIRED:
+        return dataclasses.field(metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class _Flag:
+    """One flag as the parser sees it."""
+
+    name: str
+    kind: type
+    choices: tuple[str, ...]
+    optional: bool
+    default: Any
+    help: str
+    group: str
+    path: bool
+    alias: str
+
+    @property
+    def required(self) -> bool:
+        return self.default is dataclasses.MISSING
+
+    def convert(self, text: str, source: str) -> Any:
+        """The value that `text` means; `source` begins the error message."""
+        if self.kind is bool:
+            if text.lower() in _TRUE | _FALSE:
+                return text.lower() in _TRUE
+            raise InputError(f"{source}: {text!r} is neither true nor false")
+        if self.optional and text in ("", "None"):
+            return None
+        if self.choices and text not in self.choices:
+            raise InputError(f"{source}: {text!r} is none of {', '.join(self.choices)}")
+        try:
+            return self.kind(text)
+        except ValueError:
+            noun = "a whole number" if self.kind is int else "a number"
+            raise InputError(f"{source}: {text!r} is not {noun}") from None
+
+
+def describe(flags_class: type) -> dict[str, _Flag]:
+    """The flags of a dataclass by name, in order."""
+    hints = typing.get_type_hints(flags_class)
+    return {field.name: _describe(field, hints[field.name]) for field in dataclasses.fields(flags_class)}
+
+
+def _describe(field: dataclasses.Field[Any], hint: Any) -> _Flag:
+    optional = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    if optional:
+        (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
+    choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+    kind = str if choices else hint
+    return _Flag(
+        name=field.name, kind=kind, choices=choices, optional=optional, default=field.default, **field.metadata
+    )
+
+
+def normalise(words: Sequence[str], flags: dict[str, _Flag]) -> list[tuple[str, str]]:
+    """Bring a command line to (name, value) pairs.
+
+    Dashes or underscores; one or two leading dashes; `--name=value` or `--name value` (the value may begin with a
+    minus); booleans as `--do_train`, `--do_train=true`, `--do_train True`, `--nodo_train`, `--no_do_train`. No
+    abbreviations: what is not a flag is an error that names the nearest one.
+    """
+    by_name = {name: f for f in flags.values() for name in (f.name, f.alias) if name}
+    pairs, rest = [], list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("-") or word.strip("-") == "":
+            raise InputError(f"{word!r} is not a flag; flags look like --name=value")
+        spelled, has_value, value = word.lstrip("-").partition("=")
+        name = spelled.replace("-", "_")
+        found = by_name.get(name)
+        if found is None and not has_value and name.startswith("no"):
+            negated = by_name.get(name[2:]) or by_name.get(name[3:] if name.startswith("no_") else "")
+            if negated is not None and negated.kind is bool:
+                pairs.append((negated.name, "false"))
+                continue
+        if found is None:
+            near = difflib.get_close_matches(name, by_name, 1, 0.6)
+            raise InputError(f"--{spelled}: no such flag" + (f"; did you mean --{near[0]}?" if near else ""))
+        if not has_value:
+            if found.kind is bool:
+                value = rest.pop(0) if rest and rest[0].lower() in _TRUE | _FALSE else "true"
+            elif rest:
+                value = rest.pop(0)
+            else:
+                raise InputError(f"--{spelled}: needs a value")
+        pairs.append((found.name, value))
+    return pairs
+
+
+def parse(flags_class: type[FlagsType], words: Sequence[str], program: str) -> FlagsType:
+    """A value of `flags_class` from a command line; prints the help and exits where it is asked for.
+
+    Raises:
+        InputError: an unknown flag, a value of the wrong type, a required flag that is missing, a bad --config file.
+    """
+    flags = describe(flags_class)
+    if any(word in ("-h", "--help", "-help") for word in words):
+        print(help_text(flags_class, program), end="")
+        raise SystemExit(0)
+    config = _Flag("config", str, (), False, "", "", "General", True, "")
+    values: dict[str, Any] = {}
+    pairs = normalise(words, {**flags, "config": config})
+    for path in (value for name, value in pairs if name == "config"):
+        values.update(_from_toml(path, flags))
+    for name, text in pairs:
+        if name != "config":
+            values[name] = flags[name].convert(text, f"--{name}")
+    missing = [f"--{f.name}" for f in flags.values() if f.required and f.name not in values]
+    if missing:
+        raise InputError(f"{', '.join(missing)}: must be given; see {program} --help")
+    return flags_class(**values)
+
+
+def _from_toml(path: str, flags: dict[str, _Flag]) -> dict[str, Any]:
+    try:
+        with Path(path).open("rb") as stream:
+            given = tomllib.load(stream)
+    except FileNotFoundError:
+        raise InputError(f"--config={path}: no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a TOML file ({error})") from None
+    unknown = [name for name in given if name not in flags]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], flags, 1, 0.6)
+        raise InputError(f"{path}: {unknown[0]} is no flag" + (f"; did you mean {near[0]}?" if near else ""))
+    return {name: flags[name].convert(str(value), f"{path}: {name}") for name, value in given.items()}
+
+
+def to_toml(flags: Any, command: str) -> str:
+    """The resolved flags as a file that `--config` reads back; paths absolute, retired and unset flags left out."""
+    lines = [f"# bert {command} --config=THIS_FILE repeats this run."]
+    for f in describe(type(flags)).values():
+        value = getattr(flags, f.name)
+        if value is None or f.group == RETIRED:
+            continue
+        if f.path and isinstance(value, str):
+            value = ",".join(_absolute(part) for part in value.split(",") if part)
+        # JSON's strings, numbers and booleans are TOML's.
+        lines.append(f"{f.name} = {json.dumps(value, ensure_ascii=False)}")
+    return "\n".join(lines) + "\n"
+
+
+def _absolute(path: str) -> str:
+    return path if "://" in path else str(Path(path.strip()).absolute())
+
+
+def help_text(flags_class: type, program: str) -> str:
+    """What `--help` prints: the description, then the flags in groups."""
+    parser = argparse.ArgumentParser(
+        prog=program,
+        description=flags_class.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
+        usage=f"{program} --flag=value ...",
+        epilog="Booleans: --flag, --flag=false or --noflag. --config=FILE.toml gives flags from a file.",
+    )
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for f in sorted(describe(flags_class).values(), key=lambda f: f.group == RETIRED):
+        if f.group not in groups:
+            groups[f.group] = parser.add_argument_group(f.group)
+        default = "required" if f.required else f"default: {f.default}"
+        metavar = "{" + ",".join(f.choices) + "}" if f.choices else f.kind.__name__.upper()
+        text = None if f.group == RETIRED else f"{f.help} ({default})".replace("%", "%%")
+        groups[f.group].add_argument(f"--{f.name}", metavar=metavar, help=text)
+    return parser.format_help()

@@ -1,0 +1,216 @@
+"""The network: embeddings, blocks of attention and feed-forward, and the pooler, on packed tokens.
+
+Parameters are named as in Hugging Face's BertModel and are float32; each step casts them to the type it computes in.
+Shapes: T packed tokens, B sequences, R rows asked for, H hidden, I intermediate, A heads, D head size.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from bertworks.config import BertConfig
+from bertworks.data.batch import PackedBatch
+from bertworks.model import functions
+from bertworks.model.attention import Layout, attend
+from bertworks.model.dropout import Dropout
+
+# Dropout sites: number 0 follows the embeddings, block i has 3 i + 1 (probabilities), 3 i + 2 and 3 i + 3.
+_SITES = 3
+
+
+def dense(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer whose weights are not drawn yet."""
+    return nn.utils.skip_init(nn.Linear, inputs, outputs)
+
+
+class Embeddings(nn.Module):
+    """LayerNorm(word + position + segment), then dropout."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.rate = config.hidden_dropout_prob
+        table, hidden = nn.utils.skip_init, config.hidden_size
+        self.word_embeddings: nn.Embedding = table(nn.Embedding, config.vocab_size, hidden)
+        self.position_embeddings: nn.Embedding = table(nn.Embedding, config.max_position_embeddings, hidden)
+        self.token_type_embeddings: nn.Embedding = table(nn.Embedding, config.type_vocab_size, hidden)
+        self.LayerNorm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
+
+    def forward(self, batch: PackedBatch, dtype: torch.dtype, dropout: Dropout | None) -> Tensor:
+        """[T, H] in `dtype`."""
+        total = F.embedding(batch.input_ids, self.word_embeddings.weight)
+        total = total + F.embedding(batch.position_ids, self.position_embeddings.weight)
+        total = total + F.embedding(batch.segment_ids, self.token_type_embeddings.weight)
+        normed = functions.norm(total.to(dtype), self.LayerNorm.weight, self.LayerNorm.bias, self.LayerNorm.eps)
+        return functions.dropout(normed, dropout and dropout.at(0, self.rate))
+
+
+class SelfAttention(nn.Module):
+    """Every row of a sequence looks at all rows of its sequence, once per head."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.heads, self.head_size = config.num_attention_heads, config.head_size
+        self.rate = config.attention_probs_dropout_prob
+        self.query = dense(config.hidden_size, config.hidden_size)
+        self.key = dense(config.hidden_size, config.hidden_size)
+        self.value = dense(config.hidden_size, config.hidden_size)
+
+    def forward(self, asking: Tensor, x: Tensor, layout: Layout, dropout: Dropout | None, site: int) -> Tensor:
+        """Rows `asking` [R, H] look at rows x [T, H] -> [R, H]. One product where they are the same rows."""
+        q, k, v = ((layer.weight, layer.bias) for layer in (self.query, self.key, self.value))
+        by_head = (-1, self.heads, self.head_size)
+        dropped = dropout and dropout.at(site, self.rate)
+        if asking is x:
+            projected = functions.linears(x, q, k, v).unflatten(1, by_head)  # [T, 3, A, D]
+            return attend(projected, layout, dropped).flatten(1)
+        projected = functions.linears(x, k, v).unflatten(1, by_head)  # [T, 2, A, D]
+        query = functions.linear(asking, *q).unflatten(1, by_head[1:])  # [R, A, D]
+        return attend(projected, layout, dropped, query).flatten(1)
+
+
+class AddNorm(nn.Module):
+    """LayerNorm(residual + dropout(dense(x)))."""
+
+    def __init__(self, config: BertConfig, inputs: int) -> None:
+        super().__init__()
+        self.rate = config.hidden_dropout_prob
+        self.dense = dense(inputs, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, x: Tensor, residual: Tensor, dropout: Dropout | None, site: int) -> Tensor:
+        """x [R, in], residual [R, H] -> [R, H]."""
+        x = functions.linear(x, self.dense.weight, self.dense.bias)
+        norm, dropped = self.LayerNorm, dropout and dropout.at(site, self.rate)
+        return functions.add_norm(x, residual, norm.weight, norm.bias, norm.eps, dropped)
+
+
+class Attention(nn.Module):
+    """Self-attention and its output."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.self = SelfAttention(config)
+        self.output = AddNorm(config, config.hidden_size)
+
+
+class Intermediate(nn.Module):
+    """activation(dense(x)): the first half of the feed-forward."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.activation = config.hidden_act
+        self.dense = dense(config.hidden_size, config.intermediate_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[R, H] -> [R, I]"""
+        return functions.activate(functions.linear(x, self.dense.weight, self.dense.bias), self.activation)
+
+
+class Block(nn.Module):
+    """One layer of the encoder."""
+
+    def __init__(self, config: BertConfig, number: int) -> None:
+        super().__init__()
+        self.first_site = 1 + _SITES * number
+        self.attention = Attention(config)
+        self.intermediate = Intermediate(config)
+        self.output = AddNorm(config, config.intermediate_size)
+
+    def forward(self, x: Tensor, layout: Layout, dropout: Dropout | None, read: Tensor | None = None) -> Tensor:
+        """x [T, H] -> [T, H], or [R, H] for the rows `read` [R], for which the layout is then made.
+
+        Keys and values are computed for all rows, all else only for those read.
+        """
+        asking = x if read is None else x.index_select(0, read)
+        if dropout is not None and read is not None:
+            dropout = dropout.rows(read)
+        site = self.first_site
+        attended = self.attention.self(asking, x, layout, dropout, site)
+        attended = self.attention.output(attended, asking, dropout, site + 1)
+        result: Tensor = self.output(self.intermediate(attended), attended, dropout, site + 2)
+        return result
+
+
+class Encoder(nn.Module):
+    """The blocks, first to last."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.layer = nn.ModuleList(Block(config, number) for number in range(config.num_hidden_layers))
+
+
+class Pooler(nn.Module):
+    """tanh(dense(first row of each sequence))."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.dense = dense(config.hidden_size, config.hidden_size)
+
+    def forward(self, first_rows: Tensor) -> Tensor:
+        """[B, H] -> [B, H]"""
+        return torch.tanh(functions.linear(first_rows, self.dense.weight, self.dense.bias))
+
+
+class Bert(nn.Module):
+    """Embeddings and encoder; the pooler's weights are here because its name is, and heads that want it call it."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embeddings = Embeddings(config)
+        self.encoder = Encoder(config)
+        self.pooler = Pooler(config)
+
+    def forward(
+        self,
+        batch: PackedBatch,
+        *,
+        dtype: torch.dtype = torch.float32,
+        dropout: int | None = None,
+        read: Tensor | None = None,
+        gradient_checkpointing: bool = False,
+    ) -> Tensor:
+        """The last layer's output.
+
+        Args:
+            batch: T packed tokens.
+            dtype: the type to compute in; weights are cast at use.
+            dropout: this step's key; None keeps everything.
+            read: [R] int64, ascending; the rows wanted. None wants all.
+            gradient_checkpointing: keep only each block's input for the backward pass and compute the block again.
+
+        Returns:
+            [R, H], or [T, H] where `read` is None, in `dtype`.
+        """
+        drawn = None if dropout is None else Dropout.of(batch, dropout)
+        layout = Layout.of(batch.starts, batch.lengths, self.config.num_attention_heads)
+        x: Tensor = self.embeddings(batch, dtype, drawn)
+        *blocks, last = self.encoder.layer
+        again = gradient_checkpointing and torch.is_grad_enabled()
+        for block in blocks:
+            x = _recomputed(block, x, layout, drawn) if again else block(x, layout, drawn)
+        if read is not None:
+            layout = Layout.of(batch.starts, batch.lengths, self.config.num_attention_heads, read)
+        result: Tensor = last(x, layout, drawn, read)
+        return result
+
+    def all_layers(self, batch: PackedBatch, *, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+        """The embeddings' output and every layer's, [T, H] each, without dropout."""
+        layout = Layout.of(batch.starts, batch.lengths, self.config.num_attention_heads)
+        outputs: list[Tensor] = [self.embeddings(batch, dtype, None)]
+        for block in self.encoder.layer:
+            outputs.append(block(outputs[-1], layout, None))
+        return outputs
+
+
+def _recomputed(block: nn.Module, x: Tensor, layout: Layout, dropout: Dropout | None) -> Tensor:
+    """The block's output; its inside is computed again in the backward pass.
+
+    On CPU the same dropout is drawn again because it has no state; elsewhere the generator's state is put back.
+    """
+    stateful = x.device.type != "cpu"
+    result: Tensor = checkpoint(block, x, layout, dropout, use_reentrant=False, preserve_rng_state=stateful)
+    return result

@@ -1,0 +1,135 @@
+"""What stands on the encoder: the two heads of pre-training.
+
+Shapes: T packed tokens, B sequences, M masked words, R rows read, H hidden, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bertworks.config import BertConfig
+from bertworks.data.batch import PackedBatch
+from bertworks.model import functions
+from bertworks.model.bert import Bert, dense
+
+
+class Transform(nn.Module):
+    """LayerNorm(activation(dense(x))): what masked words pass before they meet the word embeddings."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.activation = config.hidden_act
+        self.dense = dense(config.hidden_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[M, H] -> [M, H]"""
+        x = functions.activate(functions.linear(x, self.dense.weight, self.dense.bias), self.activation)
+        return functions.norm(x, self.LayerNorm.weight, self.LayerNorm.bias, self.LayerNorm.eps)
+
+
+class Predictions(nn.Module):
+    """The masked-word head. Its output weights are the word embeddings; only the bias is its own."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.transform = Transform(config)
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+
+
+class PretrainingHeads(nn.Module):
+    """Both heads, under the names that they have in Hugging Face's BertForPreTraining."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.predictions = Predictions(config)
+        self.seq_relationship = dense(config.hidden_size, 2)
+
+
+class PretrainingModel(nn.Module):
+    """BERT with the heads it is pre-trained with: masked words and next sentence.
+
+    The parameters' names are exactly those of Hugging Face's BertForPreTraining; they are uninitialised until
+    `initialise` draws them or `load_state_dict` brings them.
+
+    Attributes:
+        compute_dtype: what `forward` computes in; parameters and their gradients are float32 always.
+        gradient_checkpointing: spend a second forward pass on holding less memory.
+    """
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.compute_dtype = torch.float32
+        self.gradient_checkpointing = False
+        self.bert = Bert(config)
+        self.cls = PretrainingHeads(config)
+
+    def forward(self, batch: PackedBatch, dropout: int | None = None) -> dict[str, Tensor]:
+        """Sums over the batch, float32 scalars; an empty batch gives zeros.
+
+        Args:
+            batch: `rows` [M] and `labels` [M] are the masked words, `sequence_labels` [B] is 1 where the second segment
+                is a random one.
+            dropout: this step's key; None keeps everything.
+
+        Returns:
+            masked_lm_loss, next_sentence_loss: summed cross entropies (over M, over B).
+            masked_lm_accuracy, next_sentence_accuracy: how many of the most likely answers are right.
+        """
+        first_rows = batch.starts[:-1].long()
+        read, order = torch.cat([first_rows, batch.rows]).sort()
+        hidden = self.bert(
+            batch,
+            dtype=self.compute_dtype,
+            dropout=dropout,
+            read=read,
+            gradient_checkpointing=self.gradient_checkpointing,
+        )
+        place = torch.empty_like(order)
+        place[order] = torch.arange(len(order), device=order.device)
+        first, masked = hidden.index_select(0, place).split([len(first_rows), len(batch.rows)])
+        word_loss, words_right = functions.word_losses(
+            self.cls.predictions.transform(masked),
+            self.bert.embeddings.word_embeddings.weight,
+            self.cls.predictions.bias,
+            batch.labels,
+        )
+        next_sentence = self.next_sentence_logits(self.bert.pooler(first)).float()
+        right = next_sentence.argmax(-1) == batch.sequence_labels
+        return {
+            "masked_lm_loss": word_loss,
+            "masked_lm_accuracy": words_right,
+            "next_sentence_loss": F.cross_entropy(next_sentence, batch.sequence_labels, reduction="sum"),
+            "next_sentence_accuracy": right.sum().float(),
+        }
+
+    def masked_lm_logits(self, hidden_rows: Tensor) -> Tensor:
+        """Rows of the encoder's output [M, H] -> a number for every word [M, V], in the type of the rows."""
+        transformed = self.cls.predictions.transform(hidden_rows)
+        words = self.bert.embeddings.word_embeddings.weight
+        return functions.linear(transformed, words, self.cls.predictions.bias)
+
+    def next_sentence_logits(self, pooled: Tensor) -> Tensor:
+        """The pooler's output [B, H] -> [B, 2]: the second segment follows the first, or is a random one."""
+        layer = self.cls.seq_relationship
+        return functions.linear(pooled, layer.weight, layer.bias)
+
+    @torch.no_grad()
+    def initialise(self, seed: int) -> None:
+        """Draw fresh weights, the same for the same seed wherever the model is.
+
+        Matrices and embeddings get a normal distribution with deviation `initializer_range`, cut at two deviations;
+        biases get 0 and LayerNorm's weights 1 (modeling.py of the original release).
+        """
+        generator = torch.Generator().manual_seed(seed)
+        deviation = self.config.initializer_range
+        for name, parameter in self.named_parameters():
+            if parameter.dim() == 2:
+                drawn = torch.empty(parameter.shape)
+                nn.init.trunc_normal_(drawn, std=deviation, a=-2 * deviation, b=2 * deviation, generator=generator)
+                parameter.copy_(drawn)
+            else:
+                parameter.fill_(1.0 if name.endswith("LayerNorm.weight") else 0.0)

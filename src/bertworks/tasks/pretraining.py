@@ -1,0 +1,123 @@
+"""Pre-training: masked words and next sentence. The batches of a step, its loss terms, its evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
+from bertworks.data.instances import Instances, Source
+from bertworks.data.stream import rows_of_step
+from bertworks.errors import InputError
+from bertworks.model.heads import PretrainingModel
+from bertworks.task import Cut, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretraining:
+    """The settings of a pre-training run.
+
+    Attributes:
+        vocab_size: the model's; instances with higher ids are refused.
+        train_batch_size: instances of an optimizer step, over all processes.
+        max_eval_steps: an evaluation reads the first so many batches of `eval_batch_size` instances.
+        precision, eval_precision: what the model computes in; the weights are float32 always.
+    """
+
+    source: Source
+    eval_source: Source
+    vocab_size: int
+    train_batch_size: int
+    eval_batch_size: int
+    max_eval_steps: int
+    precision: torch.dtype = torch.float32
+    eval_precision: torch.dtype = torch.float32
+
+
+def task(settings: Pretraining) -> Task:
+    """Pre-training as the loop takes it. The masked-word loss divides by count + 1e-5, as the original's."""
+    return Task(
+        batches=partial(batches, settings),
+        counts=counts,
+        sums=partial(sums, settings.precision),
+        evaluate=partial(evaluate, settings),
+        losses={"masked_lm_loss": 1e-5, "next_sentence_loss": 0.0},
+    )
+
+
+def batches(settings: Pretraining, step: int, cut: Cut) -> Sequence[PackedBatch]:
+    """This process's share of a step, in micro-batches of at most the cut's tokens; one empty one if it has none."""
+    first, last = rows_of_step(step, cut.rank, cut.world, settings.train_batch_size)
+    drawn = settings.source.instances(first, last)
+    if drawn.input_ids.max(initial=0) >= settings.vocab_size:
+        raise InputError(
+            f"--input_file: holds word {drawn.input_ids.max()}, but the model has only {settings.vocab_size}; "
+            "it was made with another vocabulary"
+        )
+    portions = cut_by_tokens(drawn.lengths, cut.token_budget) or [slice(0, 0)]
+    in_step = first - step * settings.train_batch_size
+    return [packed(drawn.part(part.start, part.stop), in_step + part.start) for part in portions]
+
+
+def packed(drawn: Instances, first_key: int = 0) -> PackedBatch:
+    """Instances as a batch; dropout knows each by its place in the step, which begins at `first_key` here."""
+    return pack(
+        drawn.input_ids,
+        drawn.segment_ids,
+        drawn.lengths,
+        rows=drawn.rows,
+        labels=drawn.labels,
+        sequence_labels=drawn.is_random_next,
+        dropout_keys=np.arange(first_key, first_key + len(drawn)),
+    )
+
+
+def counts(batch: PackedBatch) -> Mapping[str, float]:
+    """Predictions of each term of a batch."""
+    words, sequences = len(batch.rows), len(batch)
+    return {
+        "masked_lm_loss": words,
+        "masked_lm_accuracy": words,
+        "next_sentence_loss": sequences,
+        "next_sentence_accuracy": sequences,
+    }
+
+
+def sums(precision: torch.dtype, model: nn.Module, batch: PackedBatch, dropout: int | None) -> Mapping[str, Tensor]:
+    """Each term's sum over a batch."""
+    assert isinstance(model, PretrainingModel)
+    model.compute_dtype = precision
+    terms: Mapping[str, Tensor] = model(batch, dropout=dropout)
+    return terms
+
+
+@torch.no_grad()
+def evaluate(settings: Pretraining, model: nn.Module) -> Mapping[str, float]:
+    """The original's evaluation over the first `max_eval_steps` batches of the evaluation instances.
+
+    `loss` is the mean of the batches' losses; the other values are means over all predictions.
+    """
+    device = next(model.parameters()).device
+    totals, losses = dict.fromkeys(counts(packed(settings.eval_source.instances(0, 0))), (0.0, 0.0)), []
+    for step in range(settings.max_eval_steps):
+        drawn = settings.eval_source.instances(step * settings.eval_batch_size, (step + 1) * settings.eval_batch_size)
+        batch = packed(drawn)
+        terms = sums(settings.eval_precision, model, batch.to(device), None)
+        counted = counts(batch)
+        values = {name: float(value) for name, value in terms.items()}
+        totals = {name: (s + values[name], n + counted[name]) for name, (s, n) in totals.items()}
+        masked = values["masked_lm_loss"] / (counted["masked_lm_loss"] + 1e-5)
+        losses.append(masked + values["next_sentence_loss"] / counted["next_sentence_loss"])
+    results = {name: s / max(n, 1.0) for name, (s, n) in totals.items()}
+    return dict(sorted({"loss": sum(losses) / len(losses), **results}.items()))
+
+
+def most_frequent_label_share(source: Source, count: int) -> float:
+    """How often always guessing the most frequent masked word is right, over the first `count` instances."""
+    labels = source.instances(0, count).labels
+    return float(np.bincount(labels).max() / len(labels))

@@ -1,0 +1,289 @@
+"""Files -> blocks of text -> documents -> sentences, streaming.
+
+Text comes as the original takes it, one sentence a line and a blank line between documents (a line is blank if
+`str.strip()` leaves nothing), plain or gzip-compressed; or as JSON lines, one document a line. Everything that reads a
+corpus reads it in blocks: fixed amounts of input, cut only between documents, which are the same whatever is done with
+them, so that they are the unit of parallel work. No line is handled on its own in Python: borders are found in the
+bytes at the speed of C, and memory stays at a few blocks whatever the size of a file.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from bertworks.errors import InputError
+
+# About a million tokens of English: longer documents are cut, so that a block has a bound.
+MAX_DOCUMENT_BYTES = 4_000_000
+MAX_LINE_BYTES = 256_000_000
+_READ_BYTES = 1 << 20
+
+# A line that str.strip() empties, in UTF-8: only code points for which str.isspace() holds.
+_BLANK_LINE = re.compile(
+    rb"\n(?:[\t\x0b-\r\x1c-\x1f ]+|\xc2[\x85\xa0]|\xe1\x9a\x80|\xe2\x80[\x80-\x8a\xa8\xa9\xaf]|\xe2\x81\x9f"
+    rb"|\xe3\x80\x80)++(?=\n)"
+)
+_NEWLINES = re.compile(rb"\n*")
+_MANY_NEWLINES = re.compile(rb"\n\n\n+")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of whole documents.
+
+    Attributes:
+        index: 0, 1, 2, ... in the order of the input.
+        text: UTF-8, lines each ended by a newline, exactly one empty line between documents, none before or after.
+        source: where it begins, for messages: `file.txt, line 123`.
+        file_bytes: about how much of the files was read since the block before, for a progress bar: their sizes.
+        messages: what had to be done to the text that its owner should hear of, a line each.
+    """
+
+    index: int
+    text: bytes
+    source: str
+    file_bytes: int
+    messages: tuple[str, ...] = ()
+
+
+def documents(
+    paths: Sequence[Path], *, text_field: str = "text", max_document_bytes: int = MAX_DOCUMENT_BYTES
+) -> Iterator[list[str]]:
+    """The documents of files as lists of stripped, non-empty lines; arguments and errors as in `blocks`."""
+    for block in blocks(paths, _READ_BYTES, text_field=text_field, max_document_bytes=max_document_bytes):
+        for document in block.text.decode().removesuffix("\n").split("\n\n"):
+            yield [line.strip() for line in document.split("\n")]
+
+
+def blocks(
+    paths: Sequence[Path],
+    block_bytes: int,
+    *,
+    text_field: str = "text",
+    max_document_bytes: int = MAX_DOCUMENT_BYTES,
+) -> Iterator[Block]:
+    """Cut files into blocks: each ends with the first document that brings it to `block_bytes` bytes.
+
+    Small files share a block, and the end of a file is the end of a document. A document longer than
+    `max_document_bytes` is cut after the line that reaches them, which the block's messages say; so a block has at
+    most block_bytes + max_document_bytes + one line.
+
+    Args:
+        paths: `.jsonl` or `.json` have a JSON object a line, other names are plain text; either may end in `.gz` too.
+        block_bytes: the amount of text in a block.
+        text_field: the field of a JSON line that holds the document's text.
+        max_document_bytes: the longest document.
+
+    Raises:
+        InputError: a file that cannot be read, a damaged archive, invalid UTF-8 or JSON, a missing field.
+    """
+    pieces = (piece for path in paths for piece in _read(Path(path), text_field))
+    gathered = _Gathered()
+    for piece in _shorter_documents(pieces, max_document_bytes):
+        gathered.add(piece)
+        while (border := gathered.text.find(b"\n\n", max(block_bytes - 2, 0))) >= 0:
+            if block := gathered.take(border + 2):
+                yield block
+    if block := gathered.take(len(gathered.text)):
+        yield block
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Whole lines as they come from a file, blank ones empty; `step` input lines lie behind each (0 in JSON lines)."""
+
+    text: bytes
+    path: Path
+    line: int
+    step: int = 1
+    file_bytes: int = 0
+    message: str = ""
+    ends_file: bool = False
+
+    def cut(self, offset: int) -> tuple[_Piece, _Piece]:
+        """What stands before a line that begins at `offset`, and the rest."""
+        line = self.line + self.step * self.text.count(b"\n", 0, offset)
+        head = _Piece(self.text[:offset], self.path, self.line, self.step, self.file_bytes)
+        return head, _Piece(self.text[offset:], self.path, line, self.step)
+
+
+class _Mark(NamedTuple):
+    """Where the text of a block that begins at `offset` comes from."""
+
+    offset: int
+    path: Path
+    line: int
+    step: int
+
+
+class _Gathered:
+    """The text that waits to become a block, with marks of where its parts come from."""
+
+    def __init__(self) -> None:
+        self.text = bytearray()
+        self._marks: list[_Mark] = []
+        self._messages: list[str] = []
+        self._file_bytes = 0
+        self._index = 0
+
+    def add(self, piece: _Piece) -> None:
+        """Append a piece; a file's end after a blank line (most files have one there) would only have to go again."""
+        if piece.ends_file and (not self.text or self.text.endswith(b"\n\n")):
+            return
+        self._marks.append(_Mark(len(self.text), piece.path, piece.line, piece.step))
+        self.text += piece.text
+        self._file_bytes += piece.file_bytes
+        if piece.message:
+            self._messages.append(piece.message)
+
+    def take(self, end: int) -> Block | None:
+        """Remove the first `end` bytes and make them a block, unless all are newlines."""
+        begin = _leading_newlines(self.text)
+        block = None
+        if begin < end:
+            text = self._between(begin, end)
+            start = self._mark(begin)
+            source = f"{start.path}, line {start.line}"
+            block = Block(self._index, text, source, self._file_bytes, tuple(self._messages))
+            self._index, self._file_bytes = self._index + 1, 0
+            self._messages.clear()
+        if end:
+            later = [mark for mark in self._marks if mark.offset > end]
+            self._marks = [mark._replace(offset=mark.offset - end) for mark in (self._mark(end), *later)]
+        del self.text[:end]
+        return block
+
+    def _between(self, begin: int, end: int) -> bytes:
+        """The documents in a part of the text; in the ordinary case one copy of it, as copies are what costs here."""
+        with memoryview(self.text) as view:
+            text = bytes(view[begin : end - self.text.endswith(b"\n\n", begin, end)])
+        if b"\n\n\n" in text or text.endswith(b"\n\n"):
+            text = _MANY_NEWLINES.sub(b"\n\n", text).rstrip(b"\n") + b"\n"
+        return text
+
+    def _mark(self, offset: int) -> _Mark:
+        """The mark of a line that begins at `offset`."""
+        mark = self._marks[bisect_right(self._marks, offset, key=lambda mark: mark.offset) - 1]
+        line = mark.line + mark.step * self.text.count(b"\n", mark.offset, offset)
+        return mark._replace(offset=offset, line=line)
+
+
+def _shorter_documents(pieces: Iterator[_Piece], max_document_bytes: int) -> Iterator[_Piece]:
+    """Put a blank line, with a message, into documents after the line that reaches `max_document_bytes` bytes."""
+    length = 0  # of the document that is open, so far
+    due = False  # whether it has reached its limit: it is cut unless it ends here by itself
+    for whole in pieces:
+        rest = whole
+        while rest.text:
+            newlines = _leading_newlines(rest.text)
+            if newlines:
+                length = -newlines
+            elif due:
+                message = f"{rest.path}, line {rest.line}: a document of over {max_document_bytes:,} bytes is cut here"
+                yield _Piece(b"\n", rest.path, rest.line, rest.step, message=message)
+            due = False
+            room = max_document_bytes - length
+            if len(rest.text) < room:
+                border = rest.text.rfind(b"\n\n")
+                length = len(rest.text) - (border + 2) if border >= 0 else length + len(rest.text)
+                yield rest
+                break
+            border = rest.text.rfind(b"\n\n", newlines, room)
+            due, length = border < 0, 0
+            head, rest = rest.cut(rest.text.index(b"\n", room - 1) + 1 if due else border + 2)
+            yield head
+
+
+def _leading_newlines(text: bytes | bytearray) -> int:
+    match = _NEWLINES.match(text)
+    assert match is not None
+    return match.end()
+
+
+def _read(path: Path, text_field: str) -> Iterator[_Piece]:
+    """One file as pieces; the last ends the document that is open."""
+    compressed = path.suffix == ".gz"
+    kind = Path(path.stem).suffix if compressed else path.suffix
+    try:
+        with path.open("rb") as file:
+            pieces = _lines(path, gzip.GzipFile(fileobj=file) if compressed else file, file)
+            yield from _json_documents(pieces, text_field) if kind in (".jsonl", ".json") else pieces
+        yield _Piece(b"\n", path, 1, ends_file=True)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{path}: a damaged or cut-off gzip file ({error}); mend or drop it (--input_file)") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}) (--input_file)") from None
+
+
+def _lines(path: Path, stream: BinaryIO | gzip.GzipFile, file: BinaryIO) -> Iterator[_Piece]:
+    """Whole lines, about a megabyte of them together; `file` is what lies under `stream`."""
+    line, told = 1, 0
+    begun: list[bytes] = []  # parts of a line whose end has not been read
+    first = stream.read(_READ_BYTES).removeprefix(b"\xef\xbb\xbf")
+    for data in chain([first], iter(lambda: stream.read(_READ_BYTES), b"")):
+        end = data.rfind(b"\n") + 1
+        if end:
+            text = b"".join([*begun, data[:end]])
+            yield _checked(path, line, text, file.tell() - told)
+            line, told = line + text.count(b"\n"), file.tell()
+            begun.clear()
+        begun.append(data[end:])
+        if len(begun) * _READ_BYTES > MAX_LINE_BYTES:
+            raise InputError(
+                f"{path}, line {line}: longer than {MAX_LINE_BYTES:,} bytes; put one sentence on a line (--input_file)"
+            )
+    if last := b"".join(begun):
+        yield _checked(path, line, last + b"\n", file.tell() - told)
+
+
+def _checked(path: Path, line: int, text: bytes, file_bytes: int) -> _Piece:
+    """A piece that begins at a line of a file: UTF-8, with plain newlines and empty blank lines."""
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        line += text.count(b"\n", 0, error.start)
+        raise InputError(
+            f"{path}, line {line}: not UTF-8 (byte 0x{text[error.start]:02x}); convert the file (--input_file)"
+        ) from None
+    return _Piece(_plain(text), path, line, file_bytes=file_bytes)
+
+
+def _plain(text: bytes) -> bytes:
+    """Lines with plain newlines, blank ones empty."""
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n")
+    return _BLANK_LINE.sub(b"\n", b"\n" + text)[1:]
+
+
+def _json_documents(pieces: Iterator[_Piece], text_field: str) -> Iterator[_Piece]:
+    """The texts of JSON lines, each ended by a blank line."""
+    for piece in pieces:
+        file_bytes = piece.file_bytes
+        for number, record in enumerate(piece.text.decode().split("\n"), piece.line):
+            if record:
+                text = _json_text(record, text_field, f"{piece.path}, line {number}")
+                yield _Piece(_plain(text + b"\n") + b"\n", piece.path, number, 0, file_bytes)
+                file_bytes = 0
+
+
+def _json_text(record: str, text_field: str, place: str) -> bytes:
+    try:
+        values = json.loads(record)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{place}: not JSON ({error}); give one object a line (--input_file)") from None
+    if not isinstance(values, dict) or not isinstance(values.get(text_field), str):
+        raise InputError(f"{place}: no text in a field {text_field!r} (--text_field)")
+    try:
+        text: str = values[text_field]
+        return text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{place}: half a surrogate pair in the field {text_field!r} (--input_file)") from None

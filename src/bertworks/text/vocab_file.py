@@ -1,0 +1,116 @@
+"""Vocabularies on disk: the original's `vocab.txt`, and two files beside it for Hugging Face's tools."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bertworks.errors import InputError
+from bertworks.files import write_text
+
+PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
+
+
+def read_vocab(vocab_file: Path | str) -> list[str]:
+    """The tokens of a vocabulary, one a line, without the white space around them; the place is the id.
+
+    As in the original, only a newline ends a line, an empty line counts, and of equal tokens the last one's id is used.
+
+    Raises:
+        InputError: there is no such file, it is empty or it is not UTF-8.
+    """
+    path = Path(vocab_file)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); mend --vocab_file") from None
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise InputError(f"{path}: is empty; --vocab_file needs one token a line")
+    tokens = []
+    for number, line in enumerate(lines, 1):
+        try:
+            tokens.append(line.decode().strip())
+        except UnicodeDecodeError:
+            raise InputError(f"{path}, line {number}: is not valid UTF-8; mend --vocab_file") from None
+    return tokens
+
+
+def write_vocab(vocab_file: Path | str, tokens: Sequence[str]) -> None:
+    """Write `vocab.txt`, whole or not at all."""
+    write_text(vocab_file, "".join(f"{token}\n" for token in tokens))
+
+
+def write_hugging_face(
+    folder: Path | str,
+    tokens: Sequence[str],
+    do_lower_case: bool,
+    strip_accents: bool | None,
+    split_special_tokens: bool,
+    max_input_chars_per_word: int,
+) -> None:
+    """Write `tokenizer.json` and `tokenizer_config.json` beside `vocab.txt`.
+
+    `transformers` and `tokenizers` then give the same tokens on ordinary text. They differ where their own rules do:
+    characters that their Unicode tables class in another way, the final sigma, special tokens within a text, and (what
+    `transformers` builds, not `tokenizer.json` itself) words of more than 100 characters.
+    """
+    vocab = {token: i for i, token in enumerate(tokens)}
+    specials = [token for token in SPECIAL_TOKENS if token in vocab]
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+    tokenizer: dict[str, Any] = {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [{"id": vocab[token], "content": token, **flags} for token in specials],
+        "normalizer": {
+            "type": "BertNormalizer",
+            "clean_text": True,
+            "handle_chinese_chars": True,
+            "strip_accents": strip_accents,
+            "lowercase": do_lower_case,
+        },
+        "pre_tokenizer": {"type": "BertPreTokenizer"},
+        "post_processor": _template(vocab) if CLS in vocab and SEP in vocab else None,
+        "decoder": {"type": "WordPiece", "prefix": "##", "cleanup": True},
+        "model": {
+            "type": "WordPiece",
+            "unk_token": UNK,
+            "continuing_subword_prefix": "##",
+            "max_input_chars_per_word": max_input_chars_per_word,
+            "vocab": vocab,
+        },
+    }
+    config = {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": do_lower_case,
+        "strip_accents": strip_accents,
+        "tokenize_chinese_chars": True,
+        "split_special_tokens": split_special_tokens,
+        **{f"{token[1:-1].lower()}_token": token for token in specials},
+    }
+    write_text(Path(folder) / "tokenizer.json", json.dumps(tokenizer, ensure_ascii=False, indent=1) + "\n")
+    write_text(Path(folder) / "tokenizer_config.json", json.dumps(config, indent=2) + "\n")
+
+
+def _template(vocab: dict[str, int]) -> dict[str, Any]:
+    """[CLS] a [SEP] b [SEP], as `tokenizers` spells it."""
+
+    def special(token: str, segment: int) -> dict[str, Any]:
+        return {"SpecialToken": {"id": token, "type_id": segment}}
+
+    def sequence(name: str, segment: int) -> dict[str, Any]:
+        return {"Sequence": {"id": name, "type_id": segment}}
+
+    single = [special(CLS, 0), sequence("A", 0), special(SEP, 0)]
+    return {
+        "type": "TemplateProcessing",
+        "single": single,
+        "pair": [*single, sequence("B", 1), special(SEP, 1)],
+        "special_tokens": {token: {"id": token, "ids": [vocab[token]], "tokens": [token]} for token in (CLS, SEP)},
+    }

@@ -1,0 +1,118 @@
+"""Several processes as one: who we are, and sums over all of us.
+
+Started by torchrun (which sets RANK, WORLD_SIZE and LOCAL_RANK) there are many processes; started plainly there is one
+and every sum here is the number itself. Gradients are summed, never averaged: a step's loss is already divided by the
+counts of the whole step.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from bertworks.errors import InputError
+
+# Gradients are summed in flat buckets of about this many numbers: few enough calls, little extra memory.
+_BUCKET = 32 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class World:
+    """This process among its fellows.
+
+    Attributes:
+        rank: our number, 0 is the one that writes files.
+        size: how many we are.
+        device: what we compute on.
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes and prints."""
+        return self.rank == 0
+
+    def sum_numbers(self, numbers: Sequence[float]) -> list[float]:
+        """Each number summed over all processes (double precision, exact for counts)."""
+        if self.size == 1:
+            return list(numbers)
+        tensor = torch.tensor(numbers, dtype=torch.float64, device=self.device)
+        dist.all_reduce(tensor)
+        return [float(value) for value in tensor.tolist()]
+
+    def sum_tensor(self, tensor: Tensor) -> Tensor:
+        """`tensor` summed over all processes, in place."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def sum_gradients(self, gradients: Iterable[Tensor]) -> None:
+        """Sum gradients over all processes, in place, in flat buckets."""
+        if self.size == 1:
+            return
+        bucket: list[Tensor] = []
+        for gradient in [*gradients, None]:
+            if bucket and (gradient is None or sum(g.numel() for g in bucket) + gradient.numel() > _BUCKET):
+                flat = torch.cat([g.reshape(-1) for g in bucket])
+                dist.all_reduce(flat)
+                parts = torch.split(flat, [g.numel() for g in bucket])
+                torch._foreach_copy_(bucket, [part.view_as(g) for part, g in zip(parts, bucket, strict=True)])
+                bucket = []
+            if gradient is not None:
+                bucket.append(gradient)
+
+    def wait(self) -> None:
+        """Return when every process is here."""
+        if self.size > 1:
+            dist.barrier()
+
+    def close(self) -> None:
+        """Leave the process group."""
+        if self.size > 1:
+            dist.destroy_process_group()
+
+
+def start(device: str) -> World:
+    """Join the processes that torchrun started, or be alone.
+
+    Args:
+        device: `auto` (CUDA if there is one), `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        InputError: the device is not here.
+    """
+    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
+    if chosen.type == "cuda":
+        torch.cuda.set_device(chosen)
+    if size > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=size)
+    return World(rank, size, chosen)
+
+
+def choose_device(name: str, local_rank: int = 0) -> torch.device:
+    """The device that `--device` names.
+
+    Raises:
+        InputError: no such device here.
+    """
+    here = torch.cuda.is_available()
+    if name == "auto":
+        return torch.device("cuda", local_rank) if here else torch.device("cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise InputError(f"--device={name}: give auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and (not here or (device.index or 0) >= torch.cuda.device_count()):
+        raise InputError(
+            f"--device={name}: this machine has {torch.cuda.device_count()} CUDA devices; try --device=cpu"
+        )
+    return torch.device("cuda", local_rank) if name == "cuda" else device

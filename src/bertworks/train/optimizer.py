@@ -1,0 +1,100 @@
+"""The optimizers and the learning rate as a function of the step.
+
+The original's Adam has no bias correction. PyTorch's fused AdamW computes exactly that once its step counter is so
+large that its corrections 1 - beta^step are 1 in floating point; so the counter starts at a million.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+import torch
+from torch import Tensor, nn
+
+from bertworks.errors import InputError
+
+OPTIMIZERS = ("adam", "adamw")
+
+# Weight decay leaves these alone (optimization.py of the original: exclude_from_weight_decay).
+_NOT_DECAYED = re.compile(r"LayerNorm|layer_norm|bias")
+
+_UNCORRECTED = 1_000_000.0
+
+
+def learning_rate(step: int, peak: float, num_train_steps: int, num_warmup_steps: int) -> float:
+    """The rate of the update after `step` finished steps (the original's create_optimizer).
+
+    Linear warm-up from 0, then linear decay to 0 at `num_train_steps`. The decay runs from step 0, so the rate drops a
+    notch where warm-up ends: peak * (1 - warmup / steps).
+    """
+    if step < num_warmup_steps:
+        return peak * step / num_warmup_steps
+    return peak * max(0.0, 1.0 - step / num_train_steps)
+
+
+def build(model: nn.Module, kind: str, weight_decay: float = 0.01) -> torch.optim.AdamW:
+    """An optimizer over the model's parameters with the original's constants (betas 0.9 and 0.999, epsilon 1e-6).
+
+    Args:
+        model: its named parameters are trained; LayerNorm parameters and biases are not decayed.
+        kind: `adam` is the original's (no bias correction), `adamw` has the correction.
+        weight_decay: decoupled decay, times the learning rate, of every other parameter.
+
+    Raises:
+        InputError: no such kind.
+    """
+    if kind not in OPTIMIZERS:
+        raise InputError(f"--optimizer={kind}: give one of {', '.join(OPTIMIZERS)}")
+    named = list(model.named_parameters())
+    groups = [
+        {"params": [p for n, p in named if not _NOT_DECAYED.search(n)], "weight_decay": weight_decay},
+        {"params": [p for n, p in named if _NOT_DECAYED.search(n)], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), eps=1e-6, fused=True)
+    for _, p in named:
+        optimizer.state[p] = {
+            "step": torch.tensor(_UNCORRECTED if kind == "adam" else 0.0, dtype=torch.float32, device=p.device),
+            "exp_avg": torch.zeros_like(p),
+            "exp_avg_sq": torch.zeros_like(p),
+        }
+    return optimizer
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Use `rate` for the next update."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def clip_by_global_norm(gradients: Iterable[Tensor], max_norm: float = 1.0) -> Tensor:
+    """Scale the gradients in place so that their global norm is at most `max_norm`; gives the norm before, on device.
+
+    As tf.clip_by_global_norm: times max_norm / max(norm, max_norm).
+    """
+    gradients = list(gradients)
+    norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+    scale = max_norm / norm.clamp(min=max_norm)
+    # On a CPU the value is at hand: skip a pass over all gradients that would multiply by one.
+    if norm.device.type != "cpu" or float(scale) != 1.0:
+        torch._foreach_mul_(gradients, scale)
+    return norm
+
+
+def state_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
+    """The optimizer's state by name: `exp_avg.PARAMETER`, `exp_avg_sq.PARAMETER`, `step.PARAMETER`."""
+    return {
+        f"{slot}.{name}": tensor for name, p in model.named_parameters() for slot, tensor in optimizer.state[p].items()
+    }
+
+
+def load_state_tensors(optimizer: torch.optim.Optimizer, model: nn.Module, saved: Mapping[str, Tensor]) -> None:
+    """Put back what `state_tensors` gave.
+
+    Raises:
+        InputError: a tensor is missing or has another shape.
+    """
+    for name, tensor in state_tensors(optimizer, model).items():
+        if name not in saved or saved[name].shape != tensor.shape:
+            raise InputError(f"the checkpoint's optimizer state has no fitting {name}")
+        tensor.copy_(saved[name])

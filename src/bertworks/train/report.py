@@ -1,0 +1,140 @@
+"""What a person sees of a run: metrics.jsonl, progress, TensorBoard, a learning curve.
+
+Each training line is about the steps since the line before it. Sums stay on the device until a line is due, so that
+reporting never waits for it; the unfinished window travels in the checkpoint, so that a resumed run writes the same
+lines.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bertworks import files
+from bertworks.progress import Advance
+
+# Fields of a line that tell time; everything else is equal, digit for digit, in a resumed run.
+TIME_FIELDS = ("seconds", "tokens_per_second")
+
+
+class Window:
+    """Named means over the steps since the last line: (sum on the device, count on the host) each."""
+
+    def __init__(self, device: torch.device, saved: Mapping[str, list[float]] | None = None) -> None:
+        self._device = device
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, float] = {}
+        for name, (total, count) in (saved or {}).items():
+            self.add(name, torch.tensor(total, dtype=torch.float64), count)
+
+    def add(self, name: str, total: Tensor, count: float) -> None:
+        """Count `total` over `count` predictions towards the mean of `name`."""
+        total = total.detach().to(self._device, torch.float64)
+        self._sums[name] = self._sums[name] + total if name in self._sums else total.clone()
+        self._counts[name] = self._counts.get(name, 0.0) + count
+
+    def stacked(self) -> Tensor:
+        """All sums in one tensor, to be summed over processes and read back once."""
+        if not self._sums:
+            return torch.zeros(0, dtype=torch.float64, device=self._device)
+        return torch.stack(list(self._sums.values()))
+
+    def pairs(self, sums: Tensor) -> dict[str, list[float]]:
+        """Name -> [sum, count], given `stacked()` as summed over processes."""
+        return {name: [s, self._counts[name]] for name, s in zip(self._sums, sums.tolist(), strict=True)}
+
+    def clear(self) -> None:
+        """Begin the next window."""
+        self._sums.clear()
+        self._counts.clear()
+
+
+class Report:
+    """The files and the progress bar of one run; only the main process has one."""
+
+    def __init__(self, output_dir: Path, first_step: int, advance: Advance, description: Mapping[str, Any]) -> None:
+        """Open the report; lines after `first_step` (of a run that was killed) are cut off.
+
+        Args:
+            description: what the first line of a new file says of the run.
+        """
+        self._path = output_dir / "metrics.jsonl"
+        self._advance = advance
+        kept = cut_back(self._path, first_step) if first_step else []
+        files.write_text(self._path, "".join(kept))
+        self._stream = self._path.open("a", encoding="utf-8")
+        if not kept:
+            self._write({"step": 0, **description})
+        self._board = _tensorboard(output_dir, first_step)
+        self._clock = time.monotonic()
+
+    def training(self, step: int, means: Mapping[str, float], tokens: float) -> None:
+        """Write the line of the window that ends at `step`; `tokens` is how many it trained on."""
+        seconds = time.monotonic() - self._clock
+        speed = tokens / max(seconds, 1e-9)
+        self._write({"step": step, **means, "tokens": tokens, "seconds": seconds, "tokens_per_second": speed})
+        self._scalars("train", step, {**means, "tokens_per_second": speed})
+        shown = [f"loss {means['loss']:.3f}"]
+        shown += [f"{name.removesuffix('_accuracy')} {means[name]:.1%}" for name in means if name.endswith("_accuracy")]
+        self._advance(0, " | ".join([*shown, f"{speed:,.0f} tokens/s"]))
+        self.restart_clock()
+
+    def evaluation(self, step: int, results: Mapping[str, float]) -> None:
+        """Write the line of an evaluation after `step`."""
+        self._write({"step": step, "evaluation": dict(results)})
+        self._scalars("evaluation", step, results)
+
+    def restart_clock(self) -> None:
+        """Time from here: evaluation and saving are not training."""
+        self._clock = time.monotonic()
+
+    def flush(self) -> None:
+        """Put everything on the disk; done before a checkpoint, which vouches for the lines up to it."""
+        self._stream.flush()
+        files.sync_file(self._stream)
+
+    def close(self) -> None:
+        """Flush and close."""
+        self.flush()
+        self._stream.close()
+        if self._board is not None:
+            self._board.close()
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        self._stream.write(json.dumps(line) + "\n")
+
+    def _scalars(self, group: str, step: int, values: Mapping[str, float]) -> None:
+        if self._board is not None:
+            for name, value in values.items():
+                self._board.add_scalar(f"{group}/{name}", value, step)
+
+
+def cut_back(path: Path, step: int) -> list[str]:
+    """The lines of metrics.jsonl up to and including `step`; a last line that a kill cut short is dropped."""
+    kept: list[str] = []
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+            try:
+                within = json.loads(line)["step"] <= step
+            except (ValueError, KeyError, TypeError):
+                break
+            if not within or not line.endswith("\n"):
+                break
+            kept.append(line)
+    return kept
+
+
+def _tensorboard(output_dir: Path, first_step: int) -> Any:
+    """A TensorBoard writer where the extra is installed, else None."""
+    if importlib.util.find_spec("tensorboard") is None:
+        return None
+    from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (slow to import, and optional)
+
+    return SummaryWriter(str(output_dir / "tensorboard"), purge_step=first_step + 1)

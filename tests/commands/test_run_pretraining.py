@@ -1,0 +1,202 @@
+"""`bert run_pretraining` as a person meets it: killed, resumed, given nonsense, opened elsewhere."""
+
+import json
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.commands.runs import FIXTURES, TINY, make_shards, metrics, run, start
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory) -> Path:
+    return make_shards(tmp_path_factory.mktemp("data") / "shards")
+
+
+def words(shards: Path, output: Path, *more: str) -> list[str]:
+    return ["run_pretraining", *TINY, f"--input_file={shards}", f"--output_dir={output}", *more]
+
+
+def newest_step(output: Path) -> int:
+    return max((int(path.name[5:]) for path in output.glob("checkpoints/step-*")), default=0)
+
+
+def test_killed_at_any_moment_it_ends_the_same(shards: Path, tmp_path: Path) -> None:
+    """Kill -9 of a real process at random moments: at most a checkpoint's steps are repeated, the end is bit-equal."""
+    more = ("--num_train_steps=120", "--save_checkpoints_steps=7", "--eval_every_steps=50", "--max_eval_steps=2")
+    whole, cut, log = tmp_path / "whole", tmp_path / "cut", tmp_path / "log"
+    process = start(log, *words(shards, whole, *more))
+    assert process.wait() == 0, log.read_text()
+    chance = random.Random(7)
+    kills = 0
+    while kills < 4:
+        resumes_at = newest_step(cut)
+        process = start(log, *words(shards, cut, *more))
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline and newest_step(cut) < resumes_at + 7:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.4))
+        if process.poll() is not None:
+            break
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+        steps = [line["step"] for line in metrics(cut)]
+        assert steps == sorted(steps)
+        assert newest_step(cut) >= resumes_at
+    assert kills >= 2
+    at = newest_step(cut)
+    process = start(log, *words(shards, cut, *more))
+    assert process.wait() == 0, log.read_text()
+    assert f"(step {at})" in log.read_text()
+    one, other = load_file(whole / "model.safetensors"), load_file(cut / "model.safetensors")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert metrics(cut) == metrics(whole)
+    assert not list(cut.rglob("*.partial"))
+
+
+def test_sigterm_saves_and_leaves(shards: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = start(log, *words(shards, tmp_path / "out", "--num_train_steps=100000", "--save_checkpoints_steps=5"))
+    while newest_step(tmp_path / "out") < 5 and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) == 128 + signal.SIGTERM
+    assert f"Stopped by SIGTERM after step {newest_step(tmp_path / 'out')}" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("--train_batch_size=4", "--train_batch_size: 4 here"),
+        ("--random_seed=1", "--random_seed: 1 here"),
+        ("--max_seq_length=32", "--max_seq_length: 32 here"),
+        ("--size=1/32", "model's num_hidden_layers: 1 here"),
+        ("--masked_lm_prob=0.3", "--masked_lm_prob: 0.3 here"),
+        ("--optimizer=adamw", "--optimizer: adamw here"),
+        ("--input_file={other}", "--input_file: "),
+    ],
+)
+def test_what_makes_the_run_may_not_change(shards: Path, tmp_path_factory, change: str, message: str, capsys) -> None:
+    output = tmp_path_factory.mktemp("run") / "out"
+    assert run(*words(shards, output, "--num_train_steps=1")) == 0
+    if "{other}" in change:
+        change = f"--input_file={make_shards(output.parent / 'other', '--truncate_segments=0.5')}"
+    capsys.readouterr()
+    assert run(*words(shards, output, "--num_train_steps=1", change)) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message in error
+    assert f"--output_dir={output} holds a run with" in error
+
+
+def test_precision_and_more_steps_may_change(shards: Path, tmp_path: Path, capsys) -> None:
+    assert run(*words(shards, tmp_path, "--num_train_steps=2", "--precision=fp32")) == 0
+    assert run(*words(shards, tmp_path, "--num_train_steps=3", "--precision=bf16")) == 0
+    told = capsys.readouterr().err
+    assert "precision fp32 -> bf16" in told
+    assert "num_train_steps 2 -> 3" in told
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (["--do_train=false"], "give at least one of --do_train, --do_eval"),
+        (["--output_dir="], "--output_dir: must be given"),
+        (["--input_file=absent"], "--input_file: no file matches absent"),
+        (["--max_seq_length=513"], "--max_seq_length=513: the model has 512 positions"),
+        (["--train_batch_size=0"], "--train_batch_size=0: must be at least 1"),
+        (["--model=x"], "--model and --size"),
+        (["--size=huge"], "--size=huge: give one of tiny"),
+        (["--device=warp"], "--device=warp"),
+        (["--learning_rate=1e30", "--num_train_steps=20"], "lower --learning_rate"),
+        ([f"--vocab_file={__file__}"], "--vocab_file"),
+        (["--eval_input_file=absent", "--do_eval"], "--eval_input_file: no file matches absent"),
+    ],
+)
+def test_nonsense_is_one_line(shards: Path, tmp_path: Path, change: list[str], message: str, capsys) -> None:
+    assert run(*words(shards, tmp_path / "out", "--num_train_steps=2", *change)) == 2
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("bert run_pretraining: ")
+    assert message in error
+
+
+def test_records_of_another_vocabulary_are_refused(tmp_path: Path, capsys) -> None:
+    """Record files do not say which vocabulary they are of; their ids do."""
+    config = tmp_path / "bert_config.json"
+    config.write_text('{"vocab_size": 100, "hidden_size": 32, "num_attention_heads": 4, "intermediate_size": 64}')
+    records = FIXTURES / "pretraining_wwm_False.tfrecord"
+    command = [f"--input_file={records}", f"--output_dir={tmp_path / 'out'}", f"--bert_config_file={config}"]
+    assert run("run_pretraining", *command, "--do_train", "--num_train_steps=3", "--max_seq_length=64") == 2
+    assert "vocab" in capsys.readouterr().err
+
+
+def test_golden_records_train(tmp_path: Path) -> None:
+    records = FIXTURES / "pretraining_wwm_*.tfrecord"
+    command = [*TINY, f"--input_file={records}", f"--output_dir={tmp_path}", f"--vocab_file={FIXTURES / 'vocab.txt'}"]
+    assert run("run_pretraining", *command, "--num_train_steps=60") == 0
+    losses = [line["loss"] for line in metrics(tmp_path) if "loss" in line]
+    assert np.mean(losses[-10:]) < np.mean(losses[:10]) - 0.5
+
+
+def test_the_folder_opens_in_transformers_with_the_same_answers(shards: Path, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    from bertworks.checkpoints.load import load_into, open_checkpoint
+    from bertworks.config import BertConfig
+    from bertworks.data.batch import pack
+    from bertworks.model.heads import PretrainingModel
+
+    output = tmp_path / "out"
+    assert run(*words(shards, output, "--num_train_steps=5")) == 0
+    theirs = transformers.AutoModelForPreTraining.from_pretrained(output, attn_implementation="eager").eval()
+    ours = PretrainingModel(BertConfig.from_huggingface_file(output / "config.json"))
+    load_into(ours, open_checkpoint(output))
+    ids = torch.tensor([2, *range(100, 120), 3])
+    with torch.no_grad():
+        expected = theirs(input_ids=ids[None])
+        hidden = ours.bert(pack(ids.numpy(), 0 * ids.numpy(), np.array([len(ids)])))
+        found = ours.masked_lm_logits(hidden)
+        torch.testing.assert_close(found, expected.prediction_logits[0], rtol=0, atol=1e-5)
+        relation = ours.next_sentence_logits(ours.bert.pooler(hidden[:1]))
+        torch.testing.assert_close(relation, expected.seq_relationship_logits, rtol=0, atol=1e-5)
+    # And back: what transformers saves, we train on.
+    theirs.save_pretrained(tmp_path / "theirs")
+    shutil.copy(output / "vocab.txt", tmp_path / "theirs")
+    command = [w for w in words(shards, tmp_path / "again") if not w.startswith("--size")]
+    assert run(*command, f"--model={tmp_path / 'theirs'}", "--num_train_steps=1") == 0
+
+
+def test_flags_file_repeats_the_run(shards: Path, tmp_path: Path) -> None:
+    assert run(*words(shards, tmp_path / "one", "--num_train_steps=3")) == 0
+    flags = tmp_path / "one" / "flags.toml"
+    assert run("run_pretraining", f"--config={flags}", f"--output_dir={tmp_path / 'two'}") == 0
+    assert metrics(tmp_path / "one") == metrics(tmp_path / "two")
+
+
+def test_show_step_prints_what_the_step_trains_on(shards: Path, capsys) -> None:
+    assert run("run_pretraining", f"--input_file={shards}", "--show_step=2", "--train_batch_size=3") == 0
+    shown = capsys.readouterr().out
+    assert shown.count("[CLS]") == 3
+    assert "> [MASK]}" in shown
+
+
+def test_evaluation_alone_reads_the_newest_checkpoint(shards: Path, tmp_path: Path, capsys) -> None:
+    assert run(*words(shards, tmp_path, "--num_train_steps=2", "--do_eval", "--max_eval_steps=2")) == 0
+    trained = (tmp_path / "eval_results.txt").read_text()
+    (tmp_path / "eval_results.txt").unlink()
+    assert run(*words(shards, tmp_path, "--do_train=false", "--do_eval", "--max_eval_steps=2")) == 0
+    assert (tmp_path / "eval_results.txt").read_text() == trained
+    assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "bert"
+
+
+def test_gradient_checkpointing_changes_nothing(shards: Path, tmp_path: Path) -> None:
+    for name, more in (("plain", []), ("checkpointed", ["--gradient_checkpointing"])):
+        assert run(*words(shards, tmp_path / name, "--num_train_steps=4", "--precision=fp32", *more)) == 0
+    plain, checkpointed = ([line.get("loss") for line in metrics(tmp_path / n)] for n in ("plain", "checkpointed"))
+    assert plain == checkpointed

@@ -1,0 +1,135 @@
+"""The command line: every spelling people know, and nothing by accident."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+
+from bertworks.errors import InputError
+from bertworks.flags import REQUIRED, RETIRED, describe, flag, help_text, normalise, parse, to_toml
+
+
+@dataclass(kw_only=True)
+class Flags:
+    """Does something."""
+
+    input_file: str = flag(REQUIRED, "What to read.", group="Input", path=True)
+    do_train: bool = flag(False, "Whether to train.")
+    do_lower_case: bool = flag(True, "Whether to lower-case.", alias="do_lower")
+    learning_rate: float = flag(5e-5, "Peak rate; 100% of it.")
+    layers: str = flag("-1", "Which layers.")
+    steps: int | None = flag(None, "How many.")
+    size: Literal["tiny", "base"] = flag("base", "Which size.")
+    use_tpu: bool = flag(False, "", group=RETIRED)
+
+
+def read(*words: str) -> Flags:
+    return parse(Flags, ["--input_file=a", *words], "bert test")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--do_train"], True),
+        (["--do_train=true"], True),
+        (["--do_train=True"], True),
+        (["--do_train", "True"], True),
+        (["--do-train", "1"], True),
+        (["-do_train"], True),
+        (["--do_train=False"], False),
+        (["--do_train", "false"], False),
+        (["--do_train", "--nodo_train"], False),
+        (["--do_train", "--no_do_train"], False),
+        (["--do_train", "--no-do-train"], False),
+    ],
+)
+def test_booleans(words: list[str], expected: bool) -> None:
+    assert read(*words).do_train is expected
+
+
+def test_a_boolean_does_not_swallow_the_next_flag() -> None:
+    flags = read("--do_train", "--steps", "7")
+    assert (flags.do_train, flags.steps) == (True, 7)
+
+
+def test_values_may_begin_with_a_minus() -> None:
+    assert read("--layers", "-1,-2").layers == "-1,-2"
+    assert read("--layers=-1,-2").layers == "-1,-2"
+
+
+def test_the_last_one_counts_and_an_equals_sign_may_be_in_the_value() -> None:
+    assert read("--layers=a", "--layers=b=c").layers == "b=c"
+
+
+def test_types_optionals_and_aliases() -> None:
+    flags = read("--learning_rate", "2e-5", "--do_lower=False", "--steps=None", "--size=tiny")
+    assert (flags.learning_rate, flags.do_lower_case, flags.steps, flags.size) == (2e-5, False, None, "tiny")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--lerning_rate=1"], "did you mean --learning_rate"),
+        (["--learn=1"], "--learn: no such flag"),
+        (["--steps=many"], "--steps: 'many' is not a whole number"),
+        (["--learning_rate=fast"], "--learning_rate: 'fast' is not a number"),
+        (["--do_train=maybe"], "neither true nor false"),
+        (["--size=huge"], "'huge' is none of tiny, base"),
+        (["--steps"], "--steps: needs a value"),
+        (["stray"], "'stray' is not a flag"),
+    ],
+)
+def test_mistakes_are_named(words: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message.replace("(", r"\(")):
+        read(*words)
+
+
+def test_a_required_flag_that_is_missing() -> None:
+    with pytest.raises(InputError, match="--input_file: must be given"):
+        parse(Flags, [], "bert test")
+
+
+def test_config_file_sits_under_the_command_line(tmp_path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('input_file = "b"\ndo_train = true\nsteps = 3\n')
+    flags = parse(Flags, [f"--config={path}", "--steps=4"], "bert test")
+    assert (flags.input_file, flags.do_train, flags.steps) == ("b", True, 4)
+    path.write_text("stepz = 3\n")
+    with pytest.raises(InputError, match="stepz is no flag; did you mean steps"):
+        read(f"--config={path}")
+    path.write_text("steps = = 3\n")
+    with pytest.raises(InputError, match="not a TOML file"):
+        read(f"--config={path}")
+    with pytest.raises(InputError, match="no such file"):
+        read("--config=absent.toml")
+
+
+def test_written_flags_read_back(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    flags = parse(Flags, ['--input_file=a,sub/*.txt,gs://x/y"z', "--do_train", "--layers=-1", "--use_tpu"], "bert test")
+    text = to_toml(flags, "test")
+    assert "use_tpu" not in text
+    assert "steps" not in text
+    (tmp_path / "flags.toml").write_text(text)
+    again = parse(Flags, ["--config=flags.toml"], "bert test")
+    assert again.input_file == f'{tmp_path}/a,{tmp_path}/sub/*.txt,gs://x/y"z'
+    assert (again.do_train, again.layers, again.learning_rate) == (True, "-1", 5e-5)
+
+
+def test_help_shows_groups_defaults_and_what_is_retired() -> None:
+    text = help_text(Flags, "bert test")
+    assert "Does something." in text
+    assert "Peak rate; 100% of it. (default: 5e-05)" in " ".join(text.split())
+    assert text.index("Input:") < text.index("without effect")
+    assert "{tiny,base}" in text
+
+
+def test_help_exits_cleanly(capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        parse(Flags, ["--help"], "bert test")
+    assert stop.value.code == 0
+    assert "bert test" in capsys.readouterr().out
+
+
+def test_normalise_gives_pairs() -> None:
+    assert normalise(["--steps=1", "--do-train"], describe(Flags)) == [("steps", "1"), ("do_train", "true")]

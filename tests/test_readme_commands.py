@@ -1,0 +1,58 @@
+"""The original README's command lines run as written there, on small files."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bertworks import cli
+
+HERE = Path(__file__).parent
+COMMANDS = [
+    line for line in (HERE / "readme_commands.txt").read_text().splitlines() if line and not line.startswith("#")
+]
+# What each command leaves behind, by its name.
+WRITES = {
+    "create_pretraining_data": ["tf_examples.tfrecord"],
+    "run_pretraining": ["pretraining_output/eval_results.txt", "pretraining_output/model.safetensors"],
+}
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory) -> dict[str, str]:
+    """The folders and files that stand in the braces."""
+    tmp, base = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("bert_base")
+    for path in (HERE / "fixtures" / "google_tiny").glob("bert_*"):
+        shutil.copy(path, base)
+    shutil.copy(HERE / "fixtures" / "vocab.txt", base)
+    return {
+        "tmp": str(tmp),
+        "BERT_BASE_DIR": str(base),
+        "sample_text.txt": str(HERE.parent / "examples" / "sample_text.txt"),
+    }
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=[f"{i}-{c.split()[1]}" for i, c in enumerate(COMMANDS)])
+def test_runs_as_written(command: str, places: dict[str, str], capsys) -> None:
+    words = shlex.split(re.sub(r"\{([^}]+)\}", lambda match: places[match[1]], command))
+    assert words[0] == "bert"
+    assert cli.main(words[1:]) == 0, capsys.readouterr().err
+    for name in WRITES[words[1]]:
+        assert (Path(places["tmp"]) / name).stat().st_size > 0
+
+
+def test_evaluation_is_printed_with_the_originals_keys(places: dict[str, str]) -> None:
+    """Runs after the commands above."""
+    path = Path(places["tmp"]) / "pretraining_output" / "eval_results.txt"
+    if not path.exists():
+        pytest.skip("the commands above were not run")
+    assert [line.split(" = ")[0] for line in path.read_text().splitlines()] == [
+        "global_step",
+        "loss",
+        "masked_lm_accuracy",
+        "masked_lm_loss",
+        "next_sentence_accuracy",
+        "next_sentence_loss",
+    ]

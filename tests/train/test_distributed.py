@@ -1,0 +1,61 @@
+"""Several processes train as one does."""
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from bertworks.errors import InputError
+from bertworks.train import distributed, loop
+from tests.train.test_loop import lines
+from tests.train.toy import ToyModel, run, task
+
+
+def _train(rank: int, size: int, store: Path, folder: Path) -> None:
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank))
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+    world = distributed.start("cpu")
+    model = ToyModel()
+    loop.train(model, task(), run(folder, model, token_budget=5), world)
+    torch.save(model.weight.detach(), folder / f"weight-{rank}.pt")
+    world.close()
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_processes_train_as_one(tmp_path: Path, size: int) -> None:
+    model = ToyModel()
+    loop.train(model, task(), run(tmp_path / "one", model), distributed.World(0, 1, torch.device("cpu")))
+    folder = tmp_path / "many"
+    folder.mkdir()
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_train, args=(rank, size, tmp_path / "store", folder)) for rank in range(size)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+        assert process.exitcode == 0
+    for rank in range(size):
+        torch.testing.assert_close(torch.load(folder / f"weight-{rank}.pt"), model.weight.detach(), rtol=0, atol=1e-6)
+    ours, theirs = lines(folder), lines(tmp_path / "one")
+    for mine, other in zip(ours, theirs, strict=True):
+        assert mine == pytest.approx(other, abs=1e-5)
+
+
+def test_sums_alone_are_the_numbers_themselves() -> None:
+    world = distributed.World(0, 1, torch.device("cpu"))
+    assert world.sum_numbers([1.0, 2.5]) == [1.0, 2.5]
+    assert world.sum_tensor(torch.tensor([3.0])).tolist() == [3.0]
+    assert world.is_main
+
+
+def test_devices_are_checked() -> None:
+    assert distributed.choose_device("cpu").type == "cpu"
+    with pytest.raises(InputError, match="--device=warp"):
+        distributed.choose_device("warp")
+    if not torch.cuda.is_available():
+        assert distributed.choose_device("auto").type == "cpu"
+        with pytest.raises(InputError, match="try --device=cpu"):
+            distributed.choose_device("cuda")

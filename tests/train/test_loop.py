@@ -1,0 +1,201 @@
+"""The loop on a toy: any cut gives the same numbers, a resumed run is the same run, trouble is said and survived."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from bertworks.errors import InputError
+from bertworks.train import loop, resume
+from bertworks.train.distributed import World
+from bertworks.train.report import TIME_FIELDS
+from tests.train.toy import ToyModel, run, sums, task
+
+ALONE = World(0, 1, torch.device("cpu"))
+
+
+def lines(folder: Path) -> list[dict]:
+    """metrics.jsonl without its time fields."""
+    found = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name not in TIME_FIELDS} for line in found]
+
+
+def train(folder: Path, **changes) -> torch.Tensor:
+    functions = {name: changes.pop(name) for name in ("sums", "evaluate") if name in changes}
+    model = ToyModel()
+    loop.train(model, task(**functions), run(folder, model, **changes), ALONE)
+    return model.weight.detach()
+
+
+def test_any_cut_gives_the_same_weights(tmp_path) -> None:
+    whole = train(tmp_path / "whole")
+    for budget in (1, 5, 9):
+        cut = train(tmp_path / str(budget), token_budget=budget)
+        torch.testing.assert_close(cut, whole, rtol=0, atol=1e-6)
+
+
+def test_a_mean_of_means_is_not_the_same(tmp_path) -> None:
+    """The comparison above can fail: dividing by each micro-batch's own count gives other weights."""
+
+    def mean_of_means(model, batch, dropout):
+        parts = 3
+        return {
+            **sums(model, batch, dropout),
+            "word_loss": sums(model, batch, dropout)["word_loss"] / batch.tokens * parts,
+        }
+
+    whole = train(tmp_path / "whole")
+    assert not torch.allclose(train(tmp_path / "mutant", token_budget=5, sums=mean_of_means), whole, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("stop_at", [1, 4, 5, 9])
+def test_a_resumed_run_is_the_same_run(tmp_path, stop_at: int) -> None:
+    """Killed after step `stop_at` of 10 (not at a log line, not at a checkpoint): same bits, same lines."""
+    whole = train(tmp_path / "whole", eval_every_steps=5)
+    calls = 0
+
+    def dies(model, batch, dropout):
+        nonlocal calls
+        calls += 1
+        if calls > stop_at:
+            raise RuntimeError("killed")
+        return sums(model, batch, dropout)
+
+    with pytest.raises(RuntimeError, match="killed"):
+        train(tmp_path / "cut", eval_every_steps=5, sums=dies)
+    resumed = train(tmp_path / "cut", eval_every_steps=5)
+    assert torch.equal(resumed, whole)
+    assert lines(tmp_path / "cut") == lines(tmp_path / "whole")
+
+
+def test_lines_are_means_over_their_steps(tmp_path) -> None:
+    train(tmp_path)
+    found = lines(tmp_path)
+    assert [line["step"] for line in found] == [0, 3, 6, 9, 10]
+    assert found[0] == {"step": 0, "learning_rate": 0.05}
+    assert set(found[1]) == {"step", "loss", "word_loss", "word_accuracy", "learning_rate", "gradient_norm", "tokens"}
+    assert found[1]["learning_rate"] == pytest.approx((0 + 0.025 + 0.04) / 3)
+
+
+def test_a_finished_run_is_left_alone(tmp_path, capsys) -> None:
+    train(tmp_path)
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    train(tmp_path)
+    assert "Skipping training" in capsys.readouterr().err
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+
+
+def test_more_steps_and_other_settings_are_said_aloud(tmp_path, capsys) -> None:
+    train(tmp_path)
+    train(tmp_path, num_train_steps=12, settings={"learning_rate": 0.1})
+    assert "learning_rate 0.05 -> 0.1" in capsys.readouterr().err
+    assert lines(tmp_path)[-1]["step"] == 12
+
+
+def test_the_newest_checkpoints_are_kept_and_published(tmp_path) -> None:
+    train(tmp_path, save_checkpoints_steps=2, keep_checkpoint_max=2)
+    kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert kept == ["run.json", "step-10", "step-8"]
+    newest = tmp_path / "checkpoints" / "step-10" / "model.safetensors"
+    assert (tmp_path / "model.safetensors").read_bytes() == newest.read_bytes()
+    assert not list(tmp_path.rglob("*.partial"))
+
+
+def test_another_run_in_the_folder_is_refused(tmp_path) -> None:
+    train(tmp_path)
+    with pytest.raises(InputError, match=r"--train_batch_size: 7 here, but .* holds a run with 6"):
+        train(tmp_path, identity={"--train_batch_size": 7})
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors"])
+def test_a_damaged_checkpoint_is_named(tmp_path, name: str) -> None:
+    train(tmp_path)
+    path = tmp_path / "checkpoints" / "step-10" / name
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.unlink()  # the published file may be the same one
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=rf"{name}: damaged.*delete that folder"):
+        train(tmp_path, num_train_steps=12)
+
+
+def test_leftovers_of_a_kill_are_swept(tmp_path) -> None:
+    train(tmp_path)
+    half = tmp_path / "checkpoints" / ".step-11.123.partial"
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"half")
+    (tmp_path / ".model.safetensors.partial").write_bytes(b"half")
+    train(tmp_path, num_train_steps=11)
+    assert not list(tmp_path.rglob("*.partial"))
+    assert resume.newest(tmp_path).step == 11
+
+
+def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_path) -> None:
+    calls = 0
+
+    def explodes(model, batch, dropout):
+        nonlocal calls
+        calls += 1
+        scale = float("nan") if calls == 7 else 1.0
+        return {name: value * scale for name, value in sums(model, batch, dropout).items()}
+
+    with pytest.raises(InputError, match=r"step 7: .*not a number.*step-4.*lower --learning_rate"):
+        train(tmp_path, sums=explodes)
+    assert resume.newest(tmp_path).step == 4
+
+
+def test_sigterm_saves_and_leaves(tmp_path, capsys) -> None:
+    whole = train(tmp_path / "whole")
+    calls = 0
+
+    def interrupted(model, batch, dropout):
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return sums(model, batch, dropout)
+
+    with pytest.raises(loop.Stopped) as stop:
+        train(tmp_path / "cut", sums=interrupted)
+    assert stop.value.code == 128 + signal.SIGTERM
+    saved = resume.newest(tmp_path / "cut").step
+    assert saved in (6, 7)
+    assert f"after step {saved}; the same command continues" in capsys.readouterr().err
+    assert torch.equal(train(tmp_path / "cut"), whole)
+    assert lines(tmp_path / "cut") == lines(tmp_path / "whole")
+
+
+def test_out_of_memory_halves_the_micro_batches(tmp_path, capsys) -> None:
+    whole = train(tmp_path / "whole")
+
+    def small_memory(model, batch, dropout):
+        if batch.tokens > 16:
+            raise torch.OutOfMemoryError
+        return sums(model, batch, dropout)
+
+    if not torch.cuda.is_available():
+        torch.cuda.empty_cache()  # does nothing without CUDA, as the loop expects
+    weights = train(tmp_path / "small", token_budget=64, sums=small_memory)
+    assert "micro-batches of at most 16 tokens" in capsys.readouterr().err
+    torch.testing.assert_close(weights, whole, rtol=0, atol=1e-6)
+    assert resume.newest(tmp_path / "small").state["numerics"]["token_budget"] == 16
+
+
+def test_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch) -> None:
+    train(tmp_path, num_train_steps=4)
+    original = resume.write_safetensors
+
+    def full(stream, tensors, metadata):
+        original(stream, tensors, metadata)
+        raise OSError(28, "No space left on device", "optimizer.safetensors")
+
+    monkeypatch.setattr(resume, "write_safetensors", full)
+    with pytest.raises(OSError, match="No space"):
+        train(tmp_path, num_train_steps=8)
+    monkeypatch.undo()
+    assert resume.newest(tmp_path).step == 4
+    assert not list(tmp_path.rglob("*.partial"))
+    assert train(tmp_path, num_train_steps=8) is not None
