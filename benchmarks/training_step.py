@@ -6,14 +6,18 @@ lengths of a paraphrase corpus (mean 53). `transformers` gets its best setting: 
 to the longest sequence of the batch. Beside every figure stands the share of the matrix-product peak, measured in the
 same process right before.
 
-    python benchmarks/training_step.py [--device=cuda] [--rounds=5] [--output=results/training_step.md]
+    python -m benchmarks.training_step [--device=cuda] [--rounds=5] [--output=benchmarks/results/training_step.md]
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import gc
+import importlib.metadata
+import itertools
 import platform
+import re
 import statistics
 import sys
 import time
@@ -27,6 +31,7 @@ from torch import Tensor, nn
 
 from bertworks.config import BertConfig
 from bertworks.data.batch import PackedBatch, pack
+from bertworks.heap import keep_freed_memory
 from bertworks.model.heads import PretrainingModel
 
 SEQUENCES = 32
@@ -51,7 +56,10 @@ def batch_of(lengths: NDArray[np.int64]) -> PackedBatch:
     tokens = int(lengths.sum())
     starts = np.cumsum(lengths) - lengths
     place = np.arange(tokens) - np.repeat(starts, lengths)
-    rows = [s + 1 + np.sort(rng.choice(n - 1, max(1, round(MASKED * n)), replace=False)) for s, n in zip(starts, lengths, strict=True)]
+    rows = [
+        s + 1 + np.sort(rng.choice(n - 1, max(1, round(MASKED * n)), replace=False))
+        for s, n in zip(starts, lengths, strict=True)
+    ]
     masked = np.concatenate(rows)
     return pack(
         rng.integers(1000, VOCAB_SIZE, tokens),
@@ -127,7 +135,7 @@ def ours(config: BertConfig, batch: PackedBatch, device: torch.device) -> Callab
     return stepper(model, loss)
 
 
-def theirs(config: BertConfig, batch: PackedBatch, device: torch.device) -> Callable[[], None]:
+def theirs(config: BertConfig, batch: PackedBatch, device: torch.device, attention: str) -> Callable[[], None]:
     """The same step of `transformers`."""
     import transformers
 
@@ -139,8 +147,9 @@ def theirs(config: BertConfig, batch: PackedBatch, device: torch.device) -> Call
             num_hidden_layers=config.num_hidden_layers,
             num_attention_heads=config.num_attention_heads,
             intermediate_size=config.intermediate_size,
-            hidden_act=config.hidden_act,
-            attn_implementation="sdpa",
+            # Of its two names for the tanh form this is the one computed by a single operator.
+            hidden_act="gelu_pytorch_tanh" if config.hidden_act == "gelu_new" else config.hidden_act,
+            attn_implementation=attention,
         )
     )
     model.train().to(device)
@@ -172,11 +181,13 @@ def padded(batch: PackedBatch) -> dict[str, Tensor]:
     return inputs if bool(real.all()) else {**inputs, "attention_mask": real.long()}
 
 
-def measure(name: str, config: BertConfig, batch: PackedBatch, device: torch.device, rounds: int) -> list[str]:
-    """One row of the table: both in turns, `rounds` times after two rounds of warming up."""
-    mine, other = ours(config, batch, device), theirs(config, batch, device)
+def measure(
+    name: str, config: BertConfig, batch: PackedBatch, device: torch.device, flags: argparse.Namespace
+) -> list[str]:
+    """One row of the table: both in turns, `flags.rounds` times after two rounds of warming up."""
+    mine, other = ours(config, batch, device), theirs(config, batch, device, flags.attention)
     operations, rows = useful_operations(config, batch), []
-    for number in range(-2, rounds):
+    for number in range(-2, flags.rounds):
         top = peak(device, torch.bfloat16)
         seconds = (min(timed(mine, device) for _ in range(2)), min(timed(other, device) for _ in range(2)))
         if number >= 0:
@@ -197,36 +208,57 @@ def measure(name: str, config: BertConfig, batch: PackedBatch, device: torch.dev
 
 
 def main() -> None:
-    """Measure both shapes and print a table."""
+    """Measure every shape and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--hidden_act", default="gelu", help="gelu (erf) or gelu_new (tanh, as the original computes it)")
     parser.add_argument("--size", default="base")
-    parser.add_argument("--lengths", type=Path, help="file of sequence lengths, one a line, instead of drawn ones")
     parser.add_argument("--shapes", default="dense,short")
+    parser.add_argument("--hidden_act", default="gelu,gelu_new", help="gelu (erf), gelu_new (tanh, as the original)")
+    parser.add_argument("--lengths", type=Path, help="file of sequence lengths, one a line, instead of drawn ones")
+    parser.add_argument("--attention", default="sdpa", help="of transformers: sdpa or eager")
+    parser.add_argument("--default_malloc", action="store_true", help="leave the allocator's settings, for both")
     parser.add_argument("--output", type=Path, help="markdown file to write the table to")
     flags = parser.parse_args()
     torch.set_num_threads(flags.threads)
     device = torch.device(flags.device)
-    import dataclasses
-    import transformers
-
-    config = dataclasses.replace(BertConfig.from_size(flags.size, VOCAB_SIZE), hidden_act=flags.hidden_act)
-    head = ["batch", "real tokens", "bertworks tokens/s", "transformers tokens/s", "ratio", "peak TFLOP/s", "share of peak", "theirs"]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    kept = not flags.default_malloc and keep_freed_memory()
+    titles = ("batch", "real tokens", "tokens/s", "transformers", "ratio", "peak TFLOP/s", "share of peak", "theirs")
+    lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
     names = {"dense": "32 x 128 dense", "short": "32 sequences, mean 53"}
-    for shape in flags.shapes.split(","):
+    for shape, activation in itertools.product(flags.shapes.split(","), flags.hidden_act.split(",")):
         batch = batch_of(lengths_of(shape, flags.lengths))
-        lines.append("| " + " | ".join(measure(names[shape], config, batch, device, flags.rounds)) + " |")
+        config = dataclasses.replace(BertConfig.from_size(flags.size, VOCAB_SIZE), hidden_act=activation)
+        name = f"{names[shape]}, {activation}"
+        lines.append("| " + " | ".join(measure(name, config, batch, device, flags)) + " |")
         gc.collect()
-    processor = torch.cuda.get_device_name() if device.type == "cuda" else f"{platform.machine()}, {flags.threads} threads"
-    note = f"BERT-{flags.size.capitalize()}, {flags.hidden_act}, bf16, dropout 0.1, {processor}, torch {torch.__version__}, transformers {transformers.__version__}."
-    text = "\n".join(["# One training step", "", note, "", *lines, ""])
+    text = "\n".join(["# One training step", "", setting(flags, device, kept), "", *lines, ""])
     print(text)
     if flags.output:
+        flags.output.parent.mkdir(parents=True, exist_ok=True)
         flags.output.write_text(text)
+
+
+def setting(flags: argparse.Namespace, device: torch.device, kept: bool) -> str:
+    """What was measured, on what, and the command that does it again."""
+    where = torch.cuda.get_device_name() if device.type == "cuda" else f"{processor()}, {flags.threads} threads"
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("torch", "transformers"))
+    heap = "Freed memory is kept in the heap for both." if kept else "The allocator has its default settings."
+    return (
+        f"BERT-{flags.size.capitalize()}, bf16, dropout 0.1, masked words and next sentence, fused AdamW; {where}; "
+        f"{versions} ({flags.attention}, autocast, padded to the longest). {heap} Ratios: median (least to greatest) "
+        f"of {flags.rounds} rounds, in turns. Shares count useful operations only. "
+        f"`python -m benchmarks.training_step {' '.join(sys.argv[1:])}`"
+    )
+
+
+def processor() -> str:
+    """The processor's name, and whether it multiplies bf16 matrices natively."""
+    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model = re.search(r"model name\s*: (.*)", info)
+    native = " with AMX" if "amx_bf16" in info else " with AVX512_BF16" if "avx512_bf16" in info else ""
+    return (model[1] if model else platform.machine()) + native
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ slots, padding included.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -171,7 +172,7 @@ def attend(projected: Tensor, layout: Layout, dropped: Dropped | None, query: Te
     *_, heads, _ = projected.shape
     if projected.device.type == "cpu":
         keep = None if dropped is None else dropped.keep(heads, _padded(layout.longest))
-        return _Grouped.apply(projected, query, layout, keep)  # type: ignore[no-any-return]
+        return _Grouped.apply(projected, query, layout, keep)  # type: ignore[no-any-return, no-untyped-call]
     *first, key, value = projected.unbind(1)
     rate = 0.0 if dropped is None else dropped.rate
     by_type = _varlen if projected.dtype in (torch.bfloat16, torch.float16) else _one_by_one
@@ -185,12 +186,18 @@ def _varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: 
         from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415 - needed where CUDA is
 
         return varlen_attn(query, key, value, *borders)  # type: ignore[return-value]
-    # The public function has no dropout; the operator beneath it does, but its name is private and may change.
-    operator = getattr(torch.ops.aten, "_flash_attention_forward", None)
+    operator = _flash_with_dropout()
     if operator is None:
         return _one_by_one(query, key, value, layout, dropout)
-    output: Tensor = operator(query, key, value, *borders, dropout, False, False)[0]
-    return output
+    return operator(query, key, value, *borders, dropout, False, False)[0]
+
+
+def _flash_with_dropout() -> Callable[..., tuple[Tensor, ...]] | None:
+    """The operator beneath `varlen_attn`, which has dropout where the public function has none.
+
+    Its name is private and may go, so there is another way where it is missing.
+    """
+    return getattr(torch.ops.aten, "_flash_attention_forward", None)
 
 
 def _one_by_one(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float) -> Tensor:

@@ -15,7 +15,7 @@ from bertworks.config import BertConfig
 from bertworks.data.batch import PackedBatch
 from bertworks.model import functions
 from bertworks.model.attention import Layout, attend
-from bertworks.model.dropout import Dropout
+from bertworks.model.dropout import Dropout, at
 
 # Dropout sites: number 0 follows the embeddings, block i has 3 i + 1 (probabilities), 3 i + 2 and 3 i + 3.
 _SITES = 3
@@ -23,7 +23,14 @@ _SITES = 3
 
 def dense(inputs: int, outputs: int) -> nn.Linear:
     """A linear layer whose weights are not drawn yet."""
-    return nn.utils.skip_init(nn.Linear, inputs, outputs)
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)
+    return layer
+
+
+def table(rows: int, width: int) -> nn.Embedding:
+    """An embedding whose vectors are not drawn yet."""
+    layer: nn.Embedding = nn.utils.skip_init(nn.Embedding, rows, width)
+    return layer
 
 
 class Embeddings(nn.Module):
@@ -32,10 +39,10 @@ class Embeddings(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.rate = config.hidden_dropout_prob
-        table, hidden = nn.utils.skip_init, config.hidden_size
-        self.word_embeddings: nn.Embedding = table(nn.Embedding, config.vocab_size, hidden)
-        self.position_embeddings: nn.Embedding = table(nn.Embedding, config.max_position_embeddings, hidden)
-        self.token_type_embeddings: nn.Embedding = table(nn.Embedding, config.type_vocab_size, hidden)
+        hidden = config.hidden_size
+        self.word_embeddings = table(config.vocab_size, hidden)
+        self.position_embeddings = table(config.max_position_embeddings, hidden)
+        self.token_type_embeddings = table(config.type_vocab_size, hidden)
         self.LayerNorm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
 
     def forward(self, batch: PackedBatch, dtype: torch.dtype, dropout: Dropout | None) -> Tensor:
@@ -44,7 +51,7 @@ class Embeddings(nn.Module):
         total = total + F.embedding(batch.position_ids, self.position_embeddings.weight)
         total = total + F.embedding(batch.segment_ids, self.token_type_embeddings.weight)
         normed = functions.norm(total.to(dtype), self.LayerNorm.weight, self.LayerNorm.bias, self.LayerNorm.eps)
-        return functions.dropout(normed, dropout and dropout.at(0, self.rate))
+        return functions.dropout(normed, at(dropout, 0, self.rate))
 
 
 class SelfAttention(nn.Module):
@@ -62,7 +69,7 @@ class SelfAttention(nn.Module):
         """Rows `asking` [R, H] look at rows x [T, H] -> [R, H]. One product where they are the same rows."""
         q, k, v = ((layer.weight, layer.bias) for layer in (self.query, self.key, self.value))
         by_head = (-1, self.heads, self.head_size)
-        dropped = dropout and dropout.at(site, self.rate)
+        dropped = at(dropout, site, self.rate)
         if asking is x:
             projected = functions.linears(x, q, k, v).unflatten(1, by_head)  # [T, 3, A, D]
             return attend(projected, layout, dropped).flatten(1)
@@ -81,9 +88,9 @@ class AddNorm(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, x: Tensor, residual: Tensor, dropout: Dropout | None, site: int) -> Tensor:
-        """x [R, in], residual [R, H] -> [R, H]."""
+        """From x [R, in] and residual [R, H] to [R, H]."""
         x = functions.linear(x, self.dense.weight, self.dense.bias)
-        norm, dropped = self.LayerNorm, dropout and dropout.at(site, self.rate)
+        norm, dropped = self.LayerNorm, at(dropout, site, self.rate)
         return functions.add_norm(x, residual, norm.weight, norm.bias, norm.eps, dropped)
 
 
@@ -105,7 +112,7 @@ class Intermediate(nn.Module):
         self.dense = dense(config.hidden_size, config.intermediate_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[R, H] -> [R, I]"""
+        """[R, H] -> [R, I]."""
         return functions.activate(functions.linear(x, self.dense.weight, self.dense.bias), self.activation)
 
 
@@ -120,7 +127,7 @@ class Block(nn.Module):
         self.output = AddNorm(config, config.intermediate_size)
 
     def forward(self, x: Tensor, layout: Layout, dropout: Dropout | None, read: Tensor | None = None) -> Tensor:
-        """x [T, H] -> [T, H], or [R, H] for the rows `read` [R], for which the layout is then made.
+        """From x [T, H] to [T, H], or [R, H] for the rows `read` [R], for which the layout is then made.
 
         Keys and values are computed for all rows, all else only for those read.
         """
@@ -150,7 +157,7 @@ class Pooler(nn.Module):
         self.dense = dense(config.hidden_size, config.hidden_size)
 
     def forward(self, first_rows: Tensor) -> Tensor:
-        """[B, H] -> [B, H]"""
+        """[B, H] -> [B, H]."""
         return torch.tanh(functions.linear(first_rows, self.dense.weight, self.dense.bias))
 
 

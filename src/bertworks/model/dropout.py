@@ -82,10 +82,6 @@ class Dropout:
         """The dropout of a batch in the step with this key."""
         return cls(step_key, batch.dropout_keys, batch.lengths)
 
-    def at(self, site: int, rate: float) -> Dropped:
-        """The dropout of one site."""
-        return Dropped(self, site, rate)
-
     def rows(self, read: Tensor) -> Dropout:
         """The same for some of the rows."""
         return replace(self, read=read)
@@ -126,6 +122,11 @@ class Dropped:
     def keep(self, *shape: int) -> Keep | None:
         """What is kept, for columns of this shape; None where the rate drops nothing."""
         return self.dropout.keep(self.site, self.rate, *shape)
+
+
+def at(dropout: Dropout | None, site: int, rate: float) -> Dropped | None:
+    """The dropout of one site, where there is any."""
+    return None if dropout is None else Dropped(dropout, site, rate)
 
 
 def _low_bits(words: NDArray[np.uint64]) -> Tensor:

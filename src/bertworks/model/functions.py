@@ -22,14 +22,14 @@ _GELU_VALUES = 1 << 19
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x [T, in] @ weight [out, in].T + bias [out] -> [T, out], in the type of x."""
-    return _Linear.apply(x, 1, weight, bias)  # type: ignore[no-any-return]
+    """The product x [T, in] @ weight [out, in].T + bias [out] -> [T, out], in the type of x."""
+    return _Linear.apply(x, 1, weight, bias)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def linears(x: Tensor, *layers: tuple[Tensor, Tensor]) -> Tensor:
     """Several linear maps (weight, bias) of the same rows as one product -> [T, the sum of their outs]."""
     weights, biases = zip(*layers, strict=True)
-    return _Linear.apply(x, len(layers), *weights, *biases)  # type: ignore[no-any-return]
+    return _Linear.apply(x, len(layers), *weights, *biases)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Linear(Function):
@@ -57,13 +57,13 @@ def activate(x: Tensor, name: str) -> Tensor:
         return gelu_tanh(x)
     if name == "gelu":
         return F.gelu(x)
-    return {"relu": torch.relu, "tanh": torch.tanh, "linear": lambda same: same}[name](x)
+    return x if name == "linear" else {"relu": torch.relu, "tanh": torch.tanh}[name](x)
 
 
 def gelu_tanh(x: Tensor) -> Tensor:
-    """x / 2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3))), as the original release computes GELU."""
+    """GELU as the original release computes it: x / 2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))."""
     if x.device.type == "cpu" and torch.is_grad_enabled() and x.requires_grad:
-        return _GeluTanh.apply(x)  # type: ignore[no-any-return]
+        return _GeluTanh.apply(x)  # type: ignore[no-any-return, no-untyped-call]
     return F.gelu(x, approximate="tanh")
 
 
@@ -92,23 +92,21 @@ class _GeluTanh(Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (slope,) = ctx.saved_tensors
-        return gradient * slope
+        return gradient * slope  # type: ignore[no-any-return]
 
 
 def norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """LayerNorm over the last dimension, in the type of x, with means and variances in float32."""
     if x.device.type == "cpu":
-        return _AddNorm.apply(x, None, weight, bias, eps, None)  # type: ignore[no-any-return]
+        return _AddNorm.apply(x, None, weight, bias, eps, None)  # type: ignore[no-any-return, no-untyped-call]
     return F.layer_norm(x, weight.shape, weight.to(x.dtype), bias.to(x.dtype), eps)
 
 
-def add_norm(
-    x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor, eps: float, dropped: Dropped | None
-) -> Tensor:
+def add_norm(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor, eps: float, dropped: Dropped | None) -> Tensor:
     """LayerNorm(residual + dropout(x))."""
     if x.device.type == "cpu":
         keep = None if dropped is None else dropped.keep(x.shape[1])
-        return _AddNorm.apply(x, residual, weight, bias, eps, keep)  # type: ignore[no-any-return]
+        return _AddNorm.apply(x, residual, weight, bias, eps, keep)  # type: ignore[no-any-return, no-untyped-call]
     return norm(residual + dropout(x, dropped), weight, bias, eps)
 
 
@@ -144,7 +142,7 @@ def dropout(x: Tensor, dropped: Dropped | None) -> Tensor:
     if x.device.type != "cpu":
         return F.dropout(x, dropped.rate)
     keep = dropped.keep(x.shape[1])
-    return x if keep is None else _Dropout.apply(x, keep)  # type: ignore[no-any-return]
+    return x if keep is None else _Dropout.apply(x, keep)  # type: ignore[no-untyped-call]
 
 
 class _Dropout(Function):
@@ -168,8 +166,7 @@ def word_losses(hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) ->
     Returns:
         the sum of the losses, float32, and how many rows have their largest logit at the label.
     """
-    loss, right = _WordLosses.apply(hidden, weight, bias, labels)
-    return loss, right
+    return _WordLosses.apply(hidden, weight, bias, labels)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _WordLosses(Function):

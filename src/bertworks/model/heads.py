@@ -25,7 +25,7 @@ class Transform(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[M, H] -> [M, H]"""
+        """[M, H] -> [M, H]."""
         x = functions.activate(functions.linear(x, self.dense.weight, self.dense.bias), self.activation)
         return functions.norm(x, self.LayerNorm.weight, self.LayerNorm.bias, self.LayerNorm.eps)
 

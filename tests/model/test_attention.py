@@ -1,0 +1,158 @@
+"""Attention: every sequence sees itself and nothing else, whatever the grouping."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bertworks.model import attention
+from bertworks.model.attention import Layout, attend
+from bertworks.model.dropout import Dropout, at
+from tests.model.conftest import batch_of
+
+HEADS, SIZE = 2, 4
+
+
+def projected(tokens: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(tokens, 3, HEADS, SIZE, generator=torch.Generator().manual_seed(seed))
+
+
+def layout_of(lengths: list[int], read: torch.Tensor | None = None) -> Layout:
+    starts = torch.tensor(np.concatenate([[0], np.cumsum(lengths)]), dtype=torch.int32)
+    return Layout.of(starts, np.array(lengths, np.int64), HEADS, read)
+
+
+def plain(x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+    """The definition, a sequence and a head at a time."""
+    result, first = torch.empty(len(x), HEADS, SIZE), 0
+    for length in lengths:
+        part = slice(first, first + length)
+        for head in range(HEADS):
+            q, k, v = x[part, :, head].unbind(1)
+            result[part, head] = torch.softmax(q @ k.T / SIZE**0.5, -1) @ v
+        first += length
+    return result
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=9), st.integers(0, 3))
+def test_every_sequence_sees_itself_only(lengths: list[int], seed: int) -> None:
+    x = projected(sum(lengths), seed).requires_grad_()
+    other = x.detach().clone().requires_grad_()
+    ours, expected = attend(x, layout_of(lengths), None), plain(other, lengths)
+    torch.testing.assert_close(ours, expected)
+    weights = torch.randn(ours.shape, generator=torch.Generator().manual_seed(seed + 1))
+    (ours * weights).sum().backward()
+    (expected * weights).sum().backward()
+    torch.testing.assert_close(x.grad, other.grad)
+
+
+def test_groups_may_be_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = [3, 40, 5, 31, 32, 33, 64, 9]
+    x = projected(sum(lengths))
+    together = attend(x, layout_of(lengths), None)
+    monkeypatch.setattr(attention, "_GROUP_VALUES", 1)
+    alone = layout_of(lengths)
+    assert len(alone.groups) == len(lengths)
+    torch.testing.assert_close(attend(x, alone, None), together)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=7), st.data())
+def test_rows_that_ask(lengths: list[int], data: st.DataObject) -> None:
+    """Sequences of which nothing is read are among them."""
+    read = torch.tensor(sorted(data.draw(st.sets(st.integers(0, sum(lengths) - 1), min_size=1))))
+    x = projected(sum(lengths)).requires_grad_()
+    some = attend(x[:, 1:], layout_of(lengths, read), None, x[:, 0].index_select(0, read))
+    all_rows = attend(x, layout_of(lengths), None)[read]
+    torch.testing.assert_close(some, all_rows)
+    weights = torch.randn(some.shape, generator=torch.Generator().manual_seed(1))
+    (mine,) = torch.autograd.grad((some * weights).sum(), x)
+    (expected,) = torch.autograd.grad((all_rows * weights).sum(), x)
+    torch.testing.assert_close(mine, expected)
+
+
+def test_dropout_of_probabilities_is_the_mask_that_is_drawn() -> None:
+    lengths = [40, 7]
+    batch = batch_of(lengths)
+    x = projected(47).requires_grad_()
+    dropped = at(Dropout.of(batch, 5), 1, 0.3)
+    assert dropped is not None
+    keep = dropped.keep(HEADS, 64)
+    assert keep is not None
+    kept = keep.block_mask(torch.arange(47)[None], 64)[0]  # [heads, rows, keys]
+    expected, first = torch.empty(47, HEADS, SIZE), 0
+    for length in lengths:
+        part = slice(first, first + length)
+        for head in range(HEADS):
+            q, k, v = x[part, :, head].unbind(1)
+            p = torch.softmax(q @ k.T / SIZE**0.5, -1) * kept[head, part, :length] * keep.scale
+            expected[part, head] = p @ v
+        first += length
+    ours = attend(x, layout_of(lengths), dropped)
+    torch.testing.assert_close(ours, expected)
+    weights = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1))
+    (mine,) = torch.autograd.grad((ours * weights).sum(), x)
+    (theirs,) = torch.autograd.grad((expected * weights).sum(), x)
+    torch.testing.assert_close(mine, theirs)
+
+
+def test_the_fallback_for_other_devices_computes_the_same() -> None:
+    lengths = [5, 33, 1]
+    x = projected(39)
+    query, key, value = x.unbind(1)
+    ours = attention._one_by_one(query, key, value, layout_of(lengths), 0.0)
+    torch.testing.assert_close(ours, plain(x, lengths))
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1])
+def test_the_kernel_for_gpus_is_given_borders_and_rate(rate: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which operator is called with what; the operators themselves need a GPU."""
+    from torch.nn.attention import varlen
+
+    lengths, calls = [5, 33], []
+
+    def public(*arguments: object) -> torch.Tensor:
+        calls.append(("public", arguments[3:]))
+        return projected(38)[:, 0]
+
+    def private(*arguments: object) -> tuple[torch.Tensor]:
+        calls.append(("private", arguments[3:]))
+        return (projected(38)[:, 0],)
+
+    monkeypatch.setattr(varlen, "varlen_attn", public)
+    monkeypatch.setattr(attention, "_flash_with_dropout", lambda: private)
+    layout = layout_of(lengths)
+    attention._varlen(*projected(38).unbind(1), layout, rate)
+    ((which, arguments),) = calls
+    assert which == ("private" if rate else "public")
+    assert arguments[0].tolist() == arguments[1].tolist() == [0, 5, 38]
+    assert arguments[2:4] == (33, 33)
+    assert arguments[4:5] == ((rate,) if rate else ())
+
+
+def test_without_the_private_operator_dropout_still_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "_flash_with_dropout", lambda: None)
+    lengths = [5, 33]
+    torch.manual_seed(0)
+    dropped = attention._varlen(*projected(38).unbind(1), layout_of(lengths), 0.5)
+    assert dropped.shape == (38, HEADS, SIZE)
+    assert not torch.allclose(dropped, plain(projected(38), lengths))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_on_cuda() -> None:
+    lengths = [5, 70, 128, 1]
+    starts = torch.tensor(np.concatenate([[0], np.cumsum(lengths)]), dtype=torch.int32)
+    x = torch.randn(sum(lengths), 3, 2, 64)
+    expected = attend(x, Layout.of(starts, np.array(lengths), 2), None)
+    layout = Layout.of(starts.cuda(), np.array(lengths), 2)
+    torch.testing.assert_close(attend(x.cuda().bfloat16(), layout, None).float().cpu(), expected, atol=0.03, rtol=0.03)
+    torch.testing.assert_close(attend(x.cuda(), layout, None).cpu(), expected, atol=1e-3, rtol=1e-3)
+    dropped = attend(x.cuda().bfloat16().requires_grad_(), layout, at(Dropout.of(batch_of(lengths), 1), 1, 0.1))
+    dropped.sum().backward()
+    assert abs(float(dropped.float().mean()) - float(expected.mean())) < 0.05
