@@ -48,8 +48,9 @@ def written_whole(path: Path | str) -> Iterator[BinaryIO]:
             stream.flush()
             os.fsync(stream.fileno())
         beside.replace(path)
-    except BaseException:
+    except BaseException as error:
         beside.unlink(missing_ok=True)
+        _name_file(error, path)
         raise
     sync_folder(path.parent)
 
@@ -76,10 +77,17 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         if path.exists():
             shutil.rmtree(path)
         beside.rename(path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(beside, ignore_errors=True)
+        _name_file(error, path)
         raise
     sync_folder(path.parent)
+
+
+def _name_file(error: BaseException, path: Path) -> None:
+    """A failed write (a full disk) does not know its file; the message to the person should."""
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = str(path)
 
 
 def sync_folder(path: Path) -> None:

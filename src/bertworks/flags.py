@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import difflib
+import inspect
 import json
 import tomllib
 import types
@@ -199,18 +200,20 @@ def help_text(flags_class: type, program: str) -> str:
     """What `--help` prints: the description, then the flags in groups."""
     parser = argparse.ArgumentParser(
         prog=program,
-        description=flags_class.__doc__,
+        description=inspect.cleandoc(flags_class.__doc__ or ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
         usage=f"{program} --flag=value ...",
         epilog="Booleans: --flag, --flag=false or --noflag. --config=FILE.toml gives flags from a file.",
     )
     groups: dict[str, argparse._ArgumentGroup] = {}
-    for f in sorted(describe(flags_class).values(), key=lambda f: f.group == RETIRED):
+    own = flags_class.__annotations__
+    # What a command shares with others comes last.
+    for f in sorted(describe(flags_class).values(), key=lambda f: (f.group == RETIRED, f.name not in own)):
         if f.group not in groups:
             groups[f.group] = parser.add_argument_group(f.group)
-        default = "required" if f.required else f"default: {f.default}"
+        default = "" if f.default is None else f" (default: {f.default})"
         metavar = "{" + ",".join(f.choices) + "}" if f.choices else f.kind.__name__.upper()
-        text = None if f.group == RETIRED else f"{f.help} ({default})".replace("%", "%%")
+        text = None if f.group == RETIRED else (f.help + (" (required)" if f.required else default)).replace("%", "%%")
         groups[f.group].add_argument(f"--{f.name}", metavar=metavar, help=text)
     return parser.format_help()

@@ -88,7 +88,7 @@ def test_every_flipped_bit_and_every_cut_is_noticed(tmp_path: Path) -> None:
             list(RecordFile(path))
         if place not in ends:
             path.write_bytes(whole[:place])
-            with pytest.raises(InputError, match=r"x\.tfrecord: cut off in record \d"):
+            with pytest.raises(InputError, match=r"x\.tfrecord: .*cut off in (its first record|record \d)"):
                 RecordFile(path)
 
 

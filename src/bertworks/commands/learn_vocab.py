@@ -22,7 +22,9 @@ class Flags:
         group="Input",
         path=True,
     )
-    do_lower_case: bool = flag(True, "Lower-case the text: True for uncased vocabularies.", group="Input")
+    do_lower_case: bool = flag(
+        True, "Lower-case the text: True for uncased vocabularies.", group="Input", alias="do_lower"
+    )
     strip_accents: bool | None = flag(None, "Drop accents; by default where text is lower-cased.", group="Input")
     text_field: str = flag("text", "The field of a .jsonl line that holds a document's text.", group="Input")
 

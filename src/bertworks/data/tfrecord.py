@@ -21,6 +21,8 @@ from bertworks.errors import InputError
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
 
+_NO_RECORDS = "not a TFRecord file (text goes through create_pretraining_data first)"
+
 # One offset in so many is kept in memory, so that 50 million records cost 25 MB; the others are found by hopping.
 _STRIDE = 16
 
@@ -98,9 +100,11 @@ class RecordFile:
         if len(header) == HEADER_BYTES:
             length, crc = struct.unpack("<QI", header)
             if crc != masked_crc32c(header[:8]):
-                what = "not a TFRecord file" if number == 0 else f"record {number} is damaged (its length)"
+                what = _NO_RECORDS if number == 0 else f"record {number} is damaged (its length)"
                 raise InputError(f"{self.path}: {what}")
             end: int = at + HEADER_BYTES + length + FOOTER_BYTES
             if end <= len(self._memory):
                 return end
+        if number == 0:
+            raise InputError(f"{self.path}: {_NO_RECORDS}, or cut off in its first record")
         raise InputError(f"{self.path}: cut off in record {number}, at byte {len(self._memory)}")

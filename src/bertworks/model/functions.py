@@ -46,9 +46,27 @@ class _Linear(Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
         to_x = gradient @ weight if ctx.needs_input_grad[0] else None
-        to_weights = (part.float() for part in (gradient.t() @ x).split(ctx.sizes))
+        to_weights = (part.float() for part in product_over_rows(gradient, x).split(ctx.sizes))
         to_biases = (part.float() for part in gradient.sum(0).split(ctx.sizes))
         return to_x, None, *to_weights, *to_biases
+
+
+def product_over_rows(a: Tensor, b: Tensor) -> Tensor:
+    """The sum over rows a.T @ b, for a [T, m] and b [T, n] -> [m, n]: the gradient of a weight.
+
+    In bf16 on CPU the library multiplies at half its speed when the left side has to be read across its rows, so the
+    narrower side is turned round first, and for a narrow right side the result.
+    """
+    if a.device.type != "cpu" or a.element_size() != 2 or min(a.shape[1], b.shape[1]) * 2 > max(a.shape[1], b.shape[1]):
+        return a.t() @ b
+    return turned(a) @ b if a.shape[1] < b.shape[1] else turned(turned(b) @ a)
+
+
+def turned(x: Tensor) -> Tensor:
+    """The transpose of x [T, m], of 16-bit values, laid out [m, T]; through tiles of 32 rows, twice as fast."""
+    rows, width = x.shape
+    tiles = F.pad(x, (0, 0, 0, -rows % 32)).view(torch.int16).view(-1, 32, width).transpose(1, 2).contiguous()
+    return tiles.transpose(0, 1).reshape(width, -1).view(x.dtype)[:, :rows]
 
 
 def activate(x: Tensor, name: str) -> Tensor:
