@@ -1,0 +1,50 @@
+"""Packed batches."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bertworks.data.batch import cut_by_tokens, pack, within
+
+
+@given(st.lists(st.integers(0, 9), max_size=20))
+def test_positions_restart_in_every_sequence(lengths: list[int]) -> None:
+    assert within(np.array(lengths, np.int64)).tolist() == [i for n in lengths for i in range(n)]
+
+
+@given(st.lists(st.integers(1, 50), max_size=30), st.integers(1, 120))
+def test_cuts_cover_all_in_order_within_the_budget(lengths: list[int], budget: int) -> None:
+    cuts = cut_by_tokens(lengths, budget)
+    assert [i for cut in cuts for i in range(cut.start, cut.stop)] == list(range(len(lengths)))
+    for cut in cuts:
+        assert sum(lengths[cut]) <= budget or cut.stop - cut.start == 1
+    for one, other in itertools.pairwise(cuts):
+        assert sum(lengths[one]) + lengths[other.start] > budget  # no cut is made too early
+
+
+def test_pack_gives_borders_and_fills_in_what_is_not_given() -> None:
+    batch = pack(np.arange(5), np.zeros(5, int), np.array([2, 3]), rows=np.array([1, 4]), labels=np.array([7, 8]))
+    assert batch.starts.tolist() == [0, 2, 5]
+    assert batch.position_ids.tolist() == [0, 1, 0, 1, 2]
+    assert (batch.tokens, len(batch)) == (5, 2)
+    assert batch.sequence_labels.numel() == 0
+    assert batch.dropout_keys.tolist() == [0, 1]
+    assert batch.to(torch.device("cpu")) is batch
+
+
+def test_an_empty_batch() -> None:
+    none = np.zeros(0, np.int64)
+    batch = pack(none, none, none)
+    assert (batch.tokens, len(batch), batch.starts.tolist()) == (0, 0, [0])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_moves_to_a_gpu() -> None:
+    batch = pack(np.arange(5), np.zeros(5, int), np.array([2, 3])).to(torch.device("cuda"))
+    assert batch.input_ids.is_cuda
+    assert batch.lengths.tolist() == [2, 3]

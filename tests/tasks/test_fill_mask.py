@@ -1,0 +1,53 @@
+"""Filling masks."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from bertworks.config import BertConfig
+from bertworks.errors import InputError
+from bertworks.model.heads import PretrainingModel
+from bertworks.tasks.fill_mask import fill_mask
+from bertworks.text.tokenizer import Tokenizer
+
+VOCAB = Path(__file__).parents[1] / "fixtures" / "vocab.txt"
+
+
+@pytest.fixture(scope="module")
+def model() -> PretrainingModel:
+    config = BertConfig(
+        vocab_size=900,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=16,
+    )
+    model = PretrainingModel(config)
+    model.initialise(1)
+    return model
+
+
+def test_every_mask_of_every_text_gets_its_guesses(model: PretrainingModel) -> None:
+    tokenizer = Tokenizer.from_vocab(VOCAB)
+    texts = ["the [MASK] market", "[MASK] [MASK]", "it costs [MASK]"]
+    together = fill_mask(model, tokenizer, texts, top_k=3)
+    assert [len(guesses) for guesses in together] == [1, 2, 1]
+    for text, guesses in zip(texts, together, strict=True):
+        (alone,) = fill_mask(model, tokenizer, [text], top_k=3)
+        assert [[word for word, _ in one] for one in alone] == [[word for word, _ in one] for one in guesses]
+        for one in guesses:
+            probabilities = [probability for _, probability in one]
+            assert probabilities == sorted(probabilities, reverse=True)
+    (everything,) = fill_mask(model, tokenizer, ["[MASK]"], top_k=900)
+    assert sum(p for _, p in everything[0]) == pytest.approx(1.0, abs=1e-4)
+
+
+def test_what_cannot_be_filled_is_said(model: PretrainingModel) -> None:
+    tokenizer = Tokenizer.from_vocab(VOCAB)
+    with pytest.raises(InputError, match=r"no \[MASK\] in 'the market'"):
+        fill_mask(model, tokenizer, ["the market"])
+    with pytest.raises(InputError, match="16 positions"):
+        fill_mask(model, tokenizer, ["[MASK]" + " the" * 20])
+    assert torch.is_grad_enabled()

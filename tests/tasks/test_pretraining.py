@@ -1,0 +1,88 @@
+"""Pre-training as a task: the same rows however they are cut, and the original's evaluation."""
+
+import numpy as np
+import pytest
+import torch
+
+from bertworks.config import BertConfig
+from bertworks.data.instances import Instances
+from bertworks.errors import InputError
+from bertworks.model.heads import PretrainingModel
+from bertworks.task import Cut
+from bertworks.tasks import pretraining
+
+WORDS = 50
+
+
+class Made:
+    """Instances made of their own number."""
+
+    def instances(self, first: int, last: int) -> Instances:
+        numbers = np.arange(first, last)
+        lengths = 5 + numbers % 7
+        starts = np.cumsum(lengths) - lengths
+        ids = np.concatenate([np.zeros(0, np.int64), *((n + np.arange(5 + n % 7)) % WORDS for n in numbers)])
+        rows = np.sort(np.concatenate([starts + 1, starts + 3]))
+        return Instances(ids, 0 * ids, lengths, rows, ids[rows], numbers % 2)
+
+    def identity(self) -> dict[str, object]:
+        return {}
+
+
+def settings(**changes) -> pretraining.Pretraining:
+    values = {"vocab_size": WORDS, "train_batch_size": 12, "eval_batch_size": 4, "max_eval_steps": 3}
+    return pretraining.Pretraining(source=Made(), eval_source=Made(), **{**values, **changes})
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5])
+@pytest.mark.parametrize("budget", [1, 30, 10_000])
+def test_processes_and_cuts_share_out_the_same_rows(world: int, budget: int) -> None:
+    whole = pretraining.packed(Made().instances(24, 36))
+    parts = [batch for rank in range(world) for batch in pretraining.batches(settings(), 2, Cut(rank, world, budget))]
+    for name in ("input_ids", "labels", "sequence_labels", "dropout_keys"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
+    assert sum(pretraining.counts(part)["masked_lm_loss"] for part in parts) == 24
+
+
+def test_a_process_without_instances_has_one_empty_batch() -> None:
+    (batch,) = pretraining.batches(settings(train_batch_size=1), 0, Cut(0, 2, 100))
+    assert len(batch) == 0
+    model = model_of(2)
+    sums = pretraining.sums(torch.float32, model, batch, 1)
+    assert {name: float(value.detach()) for name, value in sums.items()} == dict.fromkeys(sums, 0.0)
+
+
+def model_of(seed: int) -> PretrainingModel:
+    config = BertConfig(
+        vocab_size=WORDS, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32
+    )
+    model = PretrainingModel(config)
+    model.initialise(seed)
+    return model
+
+
+def test_evaluation_is_the_originals() -> None:
+    """Loss is the mean of the batches' losses; everything else is over all predictions."""
+    model = model_of(3)
+    results = pretraining.evaluate(settings(), model)
+    losses, words, right = [], 0.0, 0.0
+    with torch.no_grad():
+        for step in range(3):
+            sums = model(pretraining.packed(Made().instances(4 * step, 4 * step + 4)))
+            losses.append(float(sums["masked_lm_loss"]) / (8 + 1e-5) + float(sums["next_sentence_loss"]) / 4)
+            words += float(sums["masked_lm_loss"])
+            right += float(sums["masked_lm_accuracy"])
+    assert list(results) == sorted(results)
+    assert results["loss"] == pytest.approx(np.mean(losses))
+    assert results["masked_lm_loss"] == pytest.approx(words / 24)
+    assert results["masked_lm_accuracy"] == pytest.approx(right / 24)
+
+
+def test_words_that_the_model_does_not_have_are_refused() -> None:
+    with pytest.raises(InputError, match="--input_file: holds word"):
+        pretraining.batches(settings(vocab_size=20), 2, Cut())
+
+
+def test_most_frequent_label_share() -> None:
+    labels = Made().instances(0, 40).labels
+    assert pretraining.most_frequent_label_share(Made(), 40) == max(np.bincount(labels)) / len(labels)

@@ -1,0 +1,68 @@
+"""Shapes of models, and the two dialects of their files."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bertworks.config import BertConfig
+from bertworks.errors import InputError
+
+GOOGLE = Path(__file__).parent / "fixtures" / "google_tiny" / "bert_config.json"
+
+
+def test_gelu_means_the_tanh_form_in_googles_files_and_the_erf_form_in_hugging_faces() -> None:
+    assert BertConfig.from_google_file(GOOGLE).hidden_act == "gelu_new"
+    assert BertConfig.from_huggingface_file(GOOGLE).hidden_act == "gelu"
+
+
+def test_a_written_config_reads_back_with_what_we_do_not_use(tmp_path: Path) -> None:
+    config = BertConfig(vocab_size=7, hidden_size=8, num_attention_heads=2, extra={"directionality": "bidi"})
+    path = tmp_path / "config.json"
+    path.write_text(config.to_json())
+    again = BertConfig.from_huggingface_file(path)
+    assert again == config
+    assert again.extra["directionality"] == "bidi"
+    assert json.loads(path.read_text())["architectures"] == ["BertForPreTraining"]
+
+
+@pytest.mark.parametrize(
+    ("size", "layers", "hidden", "heads"),
+    [
+        ("tiny", 2, 128, 2),
+        ("BASE", 12, 768, 12),
+        ("large", 24, 1024, 16),
+        ("4/256", 4, 256, 4),
+        ("L-6_H-512_A-8", 6, 512, 8),
+    ],
+)
+def test_sizes_by_name(size: str, layers: int, hidden: int, heads: int) -> None:
+    config = BertConfig.from_size(size, 30522)
+    found = (config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size)
+    assert found == (layers, hidden, heads, 4 * hidden)
+    assert config.hidden_act == "gelu_new"
+    assert config.head_size == 64
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "not a JSON file"),
+        ("[]", "no vocab_size"),
+        ('{"vocab_size": "many"}', "vocab_size is 'many', not int"),
+        ('{"vocab_size": 5, "hidden_size": 10, "num_attention_heads": 3}', "not a multiple"),
+        ('{"vocab_size": 5, "hidden_act": "swish"}', "hidden_act 'swish' is none of"),
+        ('{"vocab_size": 0}', "vocab_size is 0"),
+    ],
+)
+def test_bad_files_are_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "bert_config.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        BertConfig.from_google_file(path)
+    assert str(path) in str(error.value)
+
+
+def test_unknown_sizes_list_the_known() -> None:
+    with pytest.raises(InputError, match="tiny, mini, small, medium, base, large"):
+        BertConfig.from_size("giant", 100)

@@ -1,0 +1,59 @@
+"""Files that appear whole or not at all."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bertworks import files
+from bertworks.errors import InputError
+
+
+def test_expand_takes_lists_and_globs_in_order_without_repeats(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("b.txt", "a.txt", "sub/c.txt"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("x")
+    assert files.expand("b.txt, *.txt", "--f") == [Path("b.txt"), Path("a.txt")]
+    assert files.expand("**/*.txt", "--f") == [Path("a.txt"), Path("b.txt"), Path("sub/c.txt")]
+    for nothing in ("absent", "absent*", "a.txt,absent"):
+        with pytest.raises(InputError, match="--f: no file matches absent"):
+            files.expand(nothing, "--f")
+    with pytest.raises(InputError, match="--f: names no file"):
+        files.expand(" ,", "--f")
+
+
+def test_a_file_is_written_whole_or_stays_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file"
+    files.write_text(path, "old")
+    with pytest.raises(RuntimeError), files.written_whole(path) as stream:
+        stream.write(b"half")
+        assert path.read_text() == "old"
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert [p.name for p in path.parent.iterdir()] == ["file"]
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    with pytest.raises(RuntimeError), files.folder_written_whole(path) as folder:
+        (folder / "a").write_text("a")
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+    for content in ("one", "two"):
+        with files.folder_written_whole(path) as folder:
+            (folder / "a").write_text(content)
+            assert not path.exists() or (path / "a").read_text() == "one"
+        assert (path / "a").read_text() == content
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_failed_write_names_its_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space") as failure, files.written_whole(tmp_path / "file"):
+        raise OSError(28, os.strerror(28))
+    assert failure.value.filename == str(tmp_path / "file")
+
+
+def test_sha256(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert files.sha256(tmp_path / "abc").startswith("ba7816bf8f01cfea")
