@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from bertworks.errors import InputError
+from bertworks.heap import keep_freed_memory
 
 # Gradients are summed in flat buckets of about this many numbers: few enough calls, little extra memory.
 _BUCKET = 32 * 1024 * 1024
@@ -93,6 +94,8 @@ def start(device: str) -> World:
     chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
+    else:
+        keep_freed_memory()
     if size > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=size)
     return World(rank, size, chosen)
