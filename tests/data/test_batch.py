@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertworks.data.batch import cut_by_tokens, pack, within
+from bertworks.data.batch import cut_by_tokens, pack, rounded, within
 
 
 @given(st.lists(st.integers(0, 9), max_size=20))
@@ -34,6 +34,22 @@ def test_pack_gives_borders_and_fills_in_what_is_not_given() -> None:
     assert batch.sequence_labels.numel() == 0
     assert batch.dropout_keys.tolist() == [0, 1]
     assert batch.to(torch.device("cpu")) is batch
+
+
+@given(st.integers(0, 1 << 20))
+def test_rounding_adds_little_and_leaves_few_numbers(count: int) -> None:
+    assert count <= rounded(count) <= count + count / 16
+    assert rounded(rounded(count)) == rounded(count)
+    assert len({rounded(n) for n in range(3600, 4000)}) <= 5
+
+
+def test_filler_is_a_sequence_of_its_own_that_does_not_count() -> None:
+    batch = pack(np.arange(1, 101), np.zeros(100, int), np.array([60, 40]), filled=True)
+    assert len(batch.input_ids) == len(batch.position_ids) == int(batch.starts[-1]) == 104
+    assert (batch.filler, batch.tokens, len(batch)) == (4, 100, 2)
+    assert batch.starts.tolist() == [0, 60, 100, 104]
+    assert batch.position_ids[100:].tolist() == [0] * 4
+    assert pack(np.arange(1, 65), np.zeros(64, int), np.array([64]), filled=True).filler > 0
 
 
 def test_an_empty_batch() -> None:

@@ -99,4 +99,4 @@ def test_the_batch_is_cut(tmp_path: Path) -> None:
     )
     batches: list[PackedBatch] = list(pretraining.batches(settings, 3, Cut(token_budget=60)))
     assert [len(batch) for batch in batches] == [1, 3, 1, 1]
-    assert [batch.dropout_keys.tolist() for batch in batches] == [[0], [1, 2, 3], [4], [5]]
+    assert [batch.dropout_keys.tolist() for batch in batches] == [[0, 0], [1, 2, 3, 0], [4, 0], [5, 0]]  # and filler

@@ -177,7 +177,7 @@ def word_losses(hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) ->
     """Cross entropy of softmax(hidden [M, H] @ weight [V, H].T + bias [V]) with labels [M].
 
     Logits are computed and their softmax taken in float32 for a chunk of rows at a time; what is kept for the backward
-    pass is the loss's slope in the type of `hidden`.
+    pass is the loss's slope in the type of `hidden`. Rows of `hidden` beyond the labels are filler and have no loss.
 
     Returns:
         the sum of the losses, float32, and how many rows have their largest logit at the label.
@@ -195,9 +195,12 @@ class _WordLosses(Function):
         weight, low_bias = weight.to(hidden.dtype), bias.to(hidden.dtype)
         slopes, losses, right = [], [hidden.new_zeros(1, dtype=torch.float32)], [labels.new_zeros(1)]
         softmax_rows = _WordLosses.SOFTMAX if hidden.device.type == "cpu" else _WordLosses.PRODUCT
-        for product, targets in zip(hidden.split(_WordLosses.PRODUCT), labels.split(_WordLosses.PRODUCT), strict=True):
-            logits = F.linear(product, weight, low_bias)
-            for part, target in zip(logits.split(softmax_rows), targets.split(softmax_rows), strict=True):
+        for first in range(0, max(1, len(hidden)), _WordLosses.PRODUCT):
+            logits = F.linear(hidden[first : first + _WordLosses.PRODUCT], weight, low_bias)
+            targets = labels[first : first + len(logits)]
+            logits[len(targets) :] = 0
+            real = logits[: len(targets)].split(softmax_rows)
+            for part, target in zip(real, targets.split(softmax_rows), strict=True):
                 log_probabilities = torch.log_softmax(part, -1, dtype=torch.float32)
                 losses.append(F.nll_loss(log_probabilities, target, reduction="sum")[None])
                 right.append((_largest(log_probabilities) == target).sum()[None])

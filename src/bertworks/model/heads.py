@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bertworks.config import BertConfig
-from bertworks.data.batch import PackedBatch
+from bertworks.data.batch import PackedBatch, rounded
 from bertworks.model import functions
 from bertworks.model.bert import Bert, dense
 
@@ -79,8 +79,8 @@ class PretrainingModel(nn.Module):
             masked_lm_loss, next_sentence_loss: summed cross entropies (over M, over B).
             masked_lm_accuracy, next_sentence_accuracy: how many of the most likely answers are right.
         """
-        first_rows = batch.starts[:-1].long()
-        read, order = torch.cat([first_rows, batch.rows]).sort()
+        first_rows = batch.starts[: len(batch)].long()
+        read, place, masked_place = _rows_to_read(first_rows, batch.rows, batch.filler, len(batch.input_ids) - 1)
         hidden = self.bert(
             batch,
             dtype=self.compute_dtype,
@@ -88,9 +88,7 @@ class PretrainingModel(nn.Module):
             read=read,
             gradient_checkpointing=self.gradient_checkpointing,
         )
-        place = torch.empty_like(order)
-        place[order] = torch.arange(len(order), device=order.device)
-        first, masked = hidden.index_select(0, place).split([len(first_rows), len(batch.rows)])
+        first, masked = hidden.index_select(0, place), hidden.index_select(0, masked_place)
         word_loss, words_right = functions.word_losses(
             self.cls.predictions.transform(masked),
             self.bert.embeddings.word_embeddings.weight,
@@ -133,3 +131,19 @@ class PretrainingModel(nn.Module):
                 parameter.copy_(drawn)
             else:
                 parameter.fill_(1.0 if name.endswith("LayerNorm.weight") else 0.0)
+
+
+def _rows_to_read(first_rows: Tensor, masked_rows: Tensor, filler: int, last_row: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The rows that the heads need [R], ascending, and where among them the first and the masked ones are.
+
+    In a batch with filler R and M are rounded up as T is: to the last row, which is filler, and to places of it.
+    """
+    read, order = torch.cat([first_rows, masked_rows]).sort()
+    place = torch.empty_like(order)
+    place[order] = torch.arange(len(order), device=order.device)
+    first, masked = place.split([len(first_rows), len(masked_rows)])
+    if filler:
+        more = rounded(len(read) + 1) - len(read)
+        read = F.pad(read, (0, more), value=last_row)
+        masked = F.pad(masked, (0, rounded(len(masked)) - len(masked)), value=len(read) - 1)
+    return read, first, masked

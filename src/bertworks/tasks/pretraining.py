@@ -74,6 +74,7 @@ def packed(drawn: Instances, first_key: int = 0) -> PackedBatch:
         labels=drawn.labels,
         sequence_labels=drawn.is_random_next,
         dropout_keys=np.arange(first_key, first_key + len(drawn)),
+        filled=True,
     )
 
 
