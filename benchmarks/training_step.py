@@ -125,11 +125,10 @@ def ours(config: BertConfig, batch: PackedBatch, device: torch.device) -> Callab
     model = PretrainingModel(config)
     model.initialise(0)
     model.to(device)
-    model.compute_dtype = torch.bfloat16
     batch = batch.to(device)
 
     def loss(step: int) -> Tensor:
-        sums = model(batch, dropout=step)
+        sums = model(batch, dropout=step, dtype=torch.bfloat16)
         return sums["masked_lm_loss"] / (len(batch.rows) + 1e-5) + sums["next_sentence_loss"] / len(batch)
 
     return stepper(model, loss)

@@ -20,6 +20,7 @@ class Flags:
     layers: str = flag("-1", "Which layers.")
     steps: int | None = flag(None, "How many.")
     size: Literal["tiny", "base"] = flag("base", "Which size.")
+    batch_size: int = flag(32, "How many at a time.", lowest=1)
     use_tpu: bool = flag(False, "", group=RETIRED)
 
 
@@ -76,6 +77,9 @@ def test_types_optionals_and_aliases() -> None:
         (["--do_train=maybe"], "neither true nor false"),
         (["--size=huge"], "'huge' is none of tiny, base"),
         (["--steps"], "--steps: needs a value"),
+        (["--batch_size=0"], "--batch_size: 0 must be at least 1"),
+        (["--learning_rate=nan"], "--learning_rate: nan must be at most"),
+        (["--steps=99999999999999999999"], "--steps: 99999999999999999999 must be at most"),
         (["stray"], "'stray' is not a flag"),
     ],
 )

@@ -52,7 +52,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"bert: {words[0]}: no such command; {hint}", file=sys.stderr)
         return 2
     code, message = _run(name, words[1:])
-    if message:
+    if message and os.environ.get("RANK", "0") == "0":  # one of several processes speaks for all
         print(f"bert {name}: {message}", file=sys.stderr)
     return code
 

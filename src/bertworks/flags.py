@@ -30,13 +30,24 @@ from bertworks.errors import InputError
 REQUIRED: Any = object()
 RETIRED = "Accepted from the original's command lines, without effect"
 
+# No number of a command line is larger; it also keeps infinity and what is not a number out.
+_LARGEST = 1e18
+
 _TRUE = {"true", "1", "yes", "t", "y"}
 _FALSE = {"false", "0", "no", "f", "n"}
 
 FlagsType = TypeVar("FlagsType")
 
 
-def flag(default: Any, help: str, *, group: str = "General", path: bool = False, alias: str = "") -> Any:
+def flag(
+    default: Any,
+    help: str,
+    *,
+    group: str = "General",
+    path: bool = False,
+    alias: str = "",
+    lowest: float | None = None,
+) -> Any:
     """A dataclass field that is a flag.
 
     Args:
@@ -45,8 +56,9 @@ def flag(default: Any, help: str, *, group: str = "General", path: bool = False,
         group: the heading under which `--help` shows it; RETIRED for flags that are accepted and ignored.
         path: whether it names files or folders (comma lists and globs too); `flags.toml` keeps these absolute.
         alias: a second spelling.
+        lowest: the lowest number that makes sense.
     """
-    metadata = {"help": help, "group": group, "path": path, "alias": alias}
+    metadata = {"help": help, "group": group, "path": path, "alias": alias, "lowest": lowest}
     if default is REQUIRED:
         return dataclasses.field(metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -65,6 +77,7 @@ class _Flag:
     group: str
     path: bool
     alias: str
+    lowest: float | None
 
     @property
     def required(self) -> bool:
@@ -81,10 +94,15 @@ class _Flag:
         if self.choices and text not in self.choices:
             raise InputError(f"{source}: {text!r} is none of {', '.join(self.choices)}")
         try:
-            return self.kind(text)
+            value = self.kind(text)
         except ValueError:
             noun = "a whole number" if self.kind is int else "a number"
             raise InputError(f"{source}: {text!r} is not {noun}") from None
+        lowest = -_LARGEST if self.lowest is None else self.lowest
+        if self.kind is not str and not lowest <= value <= _LARGEST:
+            bound = f"at least {lowest:g}" if value < lowest else f"at most {_LARGEST:g}"
+            raise InputError(f"{source}: {text} must be {bound}")
+        return value
 
 
 def describe(flags_class: type) -> dict[str, _Flag]:
@@ -149,7 +167,7 @@ def parse(flags_class: type[FlagsType], words: Sequence[str], program: str) -> F
     if any(word in ("-h", "--help", "-help") for word in words):
         print(help_text(flags_class, program), end="")
         raise SystemExit(0)
-    config = _Flag("config", str, (), False, "", "", "General", True, "")
+    config = _Flag("config", str, (), False, "", "", "General", True, "", None)
     values: dict[str, Any] = {}
     pairs = normalise(words, {**flags, "config": config})
     for path in (value for name, value in pairs if name == "config"):
@@ -186,14 +204,15 @@ def to_toml(flags: Any, command: str) -> str:
         if value is None or f.group == RETIRED:
             continue
         if f.path and isinstance(value, str):
-            value = ",".join(_absolute(part) for part in value.split(",") if part)
+            value = ",".join(filter(None, map(absolute, value.split(","))))
         # JSON's strings, numbers and booleans are TOML's.
         lines.append(f"{f.name} = {json.dumps(value, ensure_ascii=False)}")
     return "\n".join(lines) + "\n"
 
 
-def _absolute(path: str) -> str:
-    return path if "://" in path else str(Path(path.strip()).absolute())
+def absolute(path: str | None) -> str | None:
+    """A path that means the same from anywhere; an address, and nothing, stay as they are."""
+    return path if not path or "://" in path else str(Path(path.strip()).absolute())
 
 
 def help_text(flags_class: type, program: str) -> str:

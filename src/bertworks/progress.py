@@ -19,24 +19,25 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def progress(description: str, total: float | None, unit: str) -> Iterator[Advance]:
+def progress(description: str, total: float | None, unit: str, done: float = 0) -> Iterator[Advance]:
     """Show progress while the block runs.
 
     Args:
         description: what is being done.
         total: how much there is to do, or None if unknown.
         unit: what is counted ("MB", "words", "steps").
+        done: how much of it was done before, by an earlier process.
 
     Yields:
         advance(amount, note=""): tell that `amount` more is done; `note` is shown beside it.
     """
     bar = _bar if sys.stderr.isatty() else _lines
-    with bar(description, total, unit) as advance:
+    with bar(description, total, unit, done) as advance:
         yield advance
 
 
 @contextmanager
-def _bar(description: str, total: float | None, unit: str) -> Iterator[Advance]:
+def _bar(description: str, total: float | None, unit: str, done: float) -> Iterator[Advance]:
     from rich.console import Console  # noqa: PLC0415  (slow to import, and only needed on a terminal)
     from rich.progress import (  # noqa: PLC0415
         BarColumn,
@@ -46,17 +47,19 @@ def _bar(description: str, total: float | None, unit: str) -> Iterator[Advance]:
         TimeElapsedColumn,
         TimeRemainingColumn,
     )
+    from rich.table import Column  # noqa: PLC0415
 
     columns = (
         TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=None),
-        TaskProgressColumn(show_speed=True),
-        TextColumn("{task.fields[note]}"),
+        BarColumn(bar_width=12),
+        TaskProgressColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
     )
     with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as bar:
         task = bar.add_task(description, total=total, note="")
+        bar.update(task, completed=done)
 
         def advance(amount: float, note: str | None = None) -> None:
             if note is None:
@@ -68,14 +71,14 @@ def _bar(description: str, total: float | None, unit: str) -> Iterator[Advance]:
 
 
 @contextmanager
-def _lines(description: str, total: float | None, unit: str) -> Iterator[Advance]:
+def _lines(description: str, total: float | None, unit: str, before: float) -> Iterator[Advance]:
     start = shown = time.monotonic()
-    done, last_note = 0.0, ""
+    done, last_note = before, ""
 
     def line(now: float) -> str:
-        rate = done / max(now - start, 1e-9)
+        rate = (done - before) / max(now - start, 1e-9)
         of = "" if total is None else f"/{total:,.0f}"
-        left = "" if not total or not done else f", {clock((total - done) / rate)} left"
+        left = "" if not total or not rate else f", {clock((total - done) / rate)} left"
         return f"{description}: {done:,.0f}{of} {unit}, {rate:,.1f} {unit}/s{left} {last_note}".rstrip()
 
     def advance(amount: float, note: str | None = None) -> None:

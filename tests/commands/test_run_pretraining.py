@@ -4,6 +4,8 @@ import json
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -78,7 +80,7 @@ def test_sigterm_saves_and_leaves(shards: Path, tmp_path: Path) -> None:
         ("--train_batch_size=4", "--train_batch_size: 4 here"),
         ("--random_seed=1", "--random_seed: 1 here"),
         ("--max_seq_length=32", "--max_seq_length: 32 here"),
-        ("--size=1/32", "model's num_hidden_layers: 1 here"),
+        ("--size=1/32", "--size or --bert_config_file (num_hidden_layers): 1 here"),
         ("--masked_lm_prob=0.3", "--masked_lm_prob: 0.3 here"),
         ("--optimizer=adamw", "--optimizer: adamw here"),
         ("--input_file={other}", "--input_file: "),
@@ -111,11 +113,11 @@ def test_precision_and_more_steps_may_change(shards: Path, tmp_path: Path, capsy
         (["--output_dir="], "--output_dir: must be given"),
         (["--input_file=absent"], "--input_file: no file matches absent"),
         (["--max_seq_length=513"], "--max_seq_length=513: the model has 512 positions"),
-        (["--train_batch_size=0"], "--train_batch_size=0: must be at least 1"),
+        (["--train_batch_size=0"], "--train_batch_size: 0 must be at least 1"),
         (["--model=x"], "--model and --size"),
         (["--size=huge"], "--size=huge: give one of tiny"),
         (["--device=warp"], "--device=warp"),
-        (["--learning_rate=1e30", "--num_train_steps=20"], "lower --learning_rate"),
+        (["--learning_rate=1e17", "--num_train_steps=20"], "lower --learning_rate"),
         ([f"--vocab_file={__file__}"], "--vocab_file"),
         (["--eval_input_file=absent", "--do_eval"], "--eval_input_file: no file matches absent"),
     ],
@@ -200,3 +202,60 @@ def test_gradient_checkpointing_changes_nothing(shards: Path, tmp_path: Path) ->
         assert run(*words(shards, tmp_path / name, "--num_train_steps=4", "--precision=fp32", *more)) == 0
     plain, checkpointed = ([line.get("loss") for line in metrics(tmp_path / n)] for n in ("plain", "checkpointed"))
     assert plain == checkpointed
+
+
+def test_a_model_and_shards_of_another_vocabulary_do_not_meet(shards: Path, tmp_path: Path, capsys) -> None:
+    """Of equal size, so that only the words tell."""
+    assert run(*words(shards, tmp_path / "one", "--num_train_steps=1")) == 0
+    vocabulary = (FIXTURES / "vocab.txt").read_text().splitlines()
+    other = tmp_path / "vocab.txt"
+    other.write_text("\n".join(vocabulary[:5] + vocabulary[:4:-1]) + "\n")
+    foreign = make_shards(tmp_path / "foreign", f"--vocab_file={other}")
+    command = [word for word in words(foreign, tmp_path / "two") if not word.startswith("--size")]
+    assert run(*command, f"--model={tmp_path / 'one'}", "--num_train_steps=1") == 2
+    assert run(*words(foreign, tmp_path / "one", "--do_train=false", "--do_eval")) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert sum("made with another vocabulary than the model has" in line for line in errors) == 2
+
+
+def test_evaluation_alone_evaluates_what_was_trained(shards: Path, tmp_path: Path, capsys) -> None:
+    command = words(shards, tmp_path / "out", "--num_train_steps=1")
+    assert run(*command, "--do_train=false", "--do_eval") == 2
+    assert "holds no checkpoint" in capsys.readouterr().err
+    assert run(*command) == 0
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    (tmp_path / "relu.json").write_text(json.dumps({**config, "hidden_act": "relu"}))
+    evaluate = [word for word in command if not word.startswith("--size")] + ["--do_train=false", "--do_eval"]
+    assert run(*evaluate, f"--bert_config_file={tmp_path / 'relu.json'}") == 2
+    assert "not the model that was trained" in capsys.readouterr().err
+    assert run(*evaluate, "--max_eval_steps=1") == 0
+
+
+def test_a_refused_command_leaves_the_run_as_it_was(shards: Path, tmp_path: Path) -> None:
+    assert run(*words(shards, tmp_path, "--num_train_steps=2")) == 0
+    before = (tmp_path / "flags.toml").read_text()
+    assert run(*words(shards, tmp_path, "--num_train_steps=2", "--random_seed=7")) == 2
+    assert (tmp_path / "flags.toml").read_text() == before
+
+
+def test_a_run_from_a_relative_path_continues_by_its_flags_file(shards: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(*words(shards, Path("one"), "--num_train_steps=1")) == 0
+    command = [word for word in words(shards, Path("two")) if not word.startswith("--size")]
+    assert run(*command, "--model=one", "--num_train_steps=2", "--save_checkpoints_steps=1") == 0
+    assert run("run_pretraining", "--config=two/flags.toml", "--num_train_steps=3") == 0
+
+
+def test_full_disk_is_one_line_and_loses_nothing(shards: Path, tmp_path: Path) -> None:
+    command = words(shards, tmp_path / "out", "--num_train_steps=4", "--save_checkpoints_steps=2")
+    limited = subprocess.run(
+        ["bash", "-c", 'ulimit -f 200; exec "$@"', "bash", sys.executable, "-m", "bertworks", *command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert limited.returncode == 2
+    assert "File too large; free some space" in limited.stderr.splitlines()[-1]
+    assert "Traceback" not in limited.stderr
+    assert run(*command) == 0
+    assert newest_step(tmp_path / "out") == 4

@@ -85,12 +85,16 @@ def part_of(batch: PackedBatch, sequences: list[int]) -> PackedBatch:
 
 
 def gradients(
-    model: PretrainingModel, parts: list[PackedBatch], dropout: int | None, **counts: float
+    model: PretrainingModel,
+    parts: list[PackedBatch],
+    dropout: int | None,
+    dtype: torch.dtype = torch.float32,
+    **counts: float,
 ) -> dict[str, torch.Tensor]:
     """Gradients of a step cut into `parts`, each sum divided by the whole step's count."""
     model.zero_grad()
     for part in parts:
-        sums = model(part, dropout=dropout)
+        sums = model(part, dropout=dropout, dtype=dtype)
         loss = sums["masked_lm_loss"] / (counts["words"] + 1e-5) + sums["next_sentence_loss"] / counts["sequences"]
         loss.backward()
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}

@@ -82,9 +82,8 @@ def test_dropout_depends_on_the_step_and_is_needed(model: PretrainingModel) -> N
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_gradients_are_the_same_bits_twice(model: PretrainingModel, dtype: torch.dtype) -> None:
-    model.compute_dtype = dtype
     batch = batch_of(LENGTHS)
-    first, second = (gradients(model, [batch], 3, words=13, sequences=7) for _ in range(2))
+    first, second = (gradients(model, [batch], 3, dtype, words=13, sequences=7) for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert {value.dtype for value in first.values()} == {torch.float32}
     assert first.keys() == dict(model.named_parameters()).keys()
@@ -103,14 +102,41 @@ def test_bfloat16_is_near_float32(model: PretrainingModel) -> None:
     exact = gradients(model, [batch], 3, words=13, sequences=7)
     with torch.no_grad():
         exact_loss = float(model(batch, dropout=3)["masked_lm_loss"])
-    model.compute_dtype = torch.bfloat16
-    rough = gradients(model, [batch], 3, words=13, sequences=7)
+    rough = gradients(model, [batch], 3, torch.bfloat16, words=13, sequences=7)
     with torch.no_grad():
-        assert float(model(batch, dropout=3)["masked_lm_loss"]) == pytest.approx(exact_loss, rel=0.01)
+        assert float(model(batch, dropout=3, dtype=torch.bfloat16)["masked_lm_loss"]) == pytest.approx(
+            exact_loss, rel=0.01
+        )
     for name, value in exact.items():
         direction = torch.cosine_similarity(value.flatten(), rough[name].flatten(), dim=0)
         # The key's bias shifts all scores of a query alike, so its gradient is zero but for rounding.
         assert name.endswith("key.bias") or direction > 0.98, name
+
+
+def test_filler_changes_nothing(model: PretrainingModel) -> None:
+    plain = batch_of([9, 33, 20, 41])
+    filled = pack(
+        plain.input_ids.numpy(),
+        plain.segment_ids.numpy(),
+        plain.lengths,
+        rows=plain.rows.numpy(),
+        labels=plain.labels.numpy(),
+        sequence_labels=plain.sequence_labels.numpy(),
+        filled=True,
+    )
+    assert filled.filler > 0
+    found = []
+    for batch in (plain, filled):
+        sums = model(batch, dropout=5)
+        (sums["masked_lm_loss"] + sums["next_sentence_loss"]).backward()
+        found.append((sums, {name: p.grad.clone() for name, p in model.named_parameters()}))
+        model.zero_grad()
+    (sums, gradients), (filled_sums, filled_gradients) = found
+    for name, value in sums.items():
+        torch.testing.assert_close(filled_sums[name], value, rtol=1e-6, atol=1e-5)
+    largest = max(float(g.abs().max()) for g in gradients.values())
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(filled_gradients[name], gradient, rtol=0, atol=1e-5 * largest)
 
 
 def test_an_empty_batch_counts_nothing(model: PretrainingModel) -> None:

@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from bertworks.errors import InputError
 from bertworks.train import loop, resume
@@ -98,7 +100,7 @@ def test_more_steps_and_other_settings_are_said_aloud(tmp_path, capsys) -> None:
 def test_the_newest_checkpoints_are_kept_and_published(tmp_path) -> None:
     train(tmp_path, save_checkpoints_steps=2, keep_checkpoint_max=2)
     kept = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
-    assert kept == ["run.json", "step-10", "step-8"]
+    assert kept == ["lock", "run.json", "step-10", "step-8"]
     newest = tmp_path / "checkpoints" / "step-10" / "model.safetensors"
     assert (tmp_path / "model.safetensors").read_bytes() == newest.read_bytes()
     assert not list(tmp_path.rglob("*.partial"))
@@ -142,7 +144,7 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_p
         scale = float("nan") if calls == 7 else 1.0
         return {name: value * scale for name, value in sums(model, batch, dropout).items()}
 
-    with pytest.raises(InputError, match=r"step 7: .*not a number.*step-4.*lower --learning_rate"):
+    with pytest.raises(InputError, match=r"step 7: .*not a number.*lower --learning_rate"):
         train(tmp_path, sums=explodes)
     assert resume.newest(tmp_path).step == 4
 
@@ -182,6 +184,53 @@ def test_out_of_memory_halves_the_micro_batches(tmp_path, capsys) -> None:
     assert "micro-batches of at most 16 tokens" in capsys.readouterr().err
     torch.testing.assert_close(weights, whole, rtol=0, atol=1e-6)
     assert resume.newest(tmp_path / "small").state["numerics"]["token_budget"] == 16
+
+
+def test_memory_that_runs_out_with_a_step_prefetched_halves_once(tmp_path) -> None:
+    def small_memory(model, batch, dropout):
+        time.sleep(0.05)  # the next step is cut meanwhile
+        if batch.tokens > 8:
+            raise torch.OutOfMemoryError
+        return sums(model, batch, dropout)
+
+    train(tmp_path, token_budget=16, sums=small_memory, num_train_steps=3)
+    assert resume.newest(tmp_path).state["numerics"]["token_budget"] == 8
+
+
+def test_one_sequence_that_does_not_fit_is_said(tmp_path) -> None:
+    def no_memory(model, batch, dropout):
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(InputError, match="not even one sequence"):
+        train(tmp_path, sums=no_memory)
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path) -> None:
+    with resume.claimed(tmp_path), pytest.raises(InputError, match="another process is training there"):
+        train(tmp_path)
+    train(tmp_path)
+
+
+def test_a_run_without_a_checkpoint_leaves_the_folder_free(tmp_path) -> None:
+    def explodes(model, batch, dropout):
+        return {name: value * float("nan") for name, value in sums(model, batch, dropout).items()}
+
+    with pytest.raises(InputError, match="not a number"):
+        train(tmp_path, sums=explodes)
+    train(tmp_path, identity={"--train_batch_size": 7})
+
+
+def test_an_edited_model_folder_does_not_hurt_the_checkpoint(tmp_path) -> None:
+    model = ToyModel()
+
+    def write_model(folder: Path) -> None:
+        save_file(model.state_dict(), folder / "model.safetensors")
+        (folder / "config.json").write_text("{}")
+
+    train(tmp_path, write_model=write_model)
+    with (tmp_path / "config.json").open("a") as stream:
+        stream.write("edited")
+    assert resume.newest(tmp_path).step == 10
 
 
 def test_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch) -> None:

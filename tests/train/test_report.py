@@ -60,3 +60,17 @@ def test_the_extra_is_optional(tmp_path: Path, monkeypatch) -> None:
     opened.evaluation(1, {"loss": 1.0})
     opened.close()
     assert not (tmp_path / "tensorboard").exists()
+
+
+def test_evaluating_and_saving_take_no_training_time(tmp_path: Path, monkeypatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(report.time, "monotonic", lambda: now)
+    opened = report.Report(tmp_path, 0, lambda *amount: None, {}, seconds=3.0)
+    now = 110.0
+    with opened.clock_stopped():
+        now = 150.0
+    now = 155.0
+    opened.training(5, {"loss": 1.0}, 36)
+    opened.close()
+    line = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[-1])
+    assert (line["seconds"], line["tokens_per_second"]) == (18.0, 2.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -47,8 +48,7 @@ def main(flags: Flags) -> None:
     from bertworks.commands import create_pretraining_data, learn_vocab, run_pretraining
 
     _title(f"2. Learn a vocabulary of {flags.vocab_size:,} words")
-    if not vocab.exists():
-        _run(learn_vocab, f"--input_file={text}", f"--output_file={vocab}", f"--vocab_size={flags.vocab_size}")
+    _run(learn_vocab, f"--input_file={text}", f"--output_file={vocab}", f"--vocab_size={flags.vocab_size}")
     _title("3. Write token shards")
     for source, folder in shards.items():
         words = [f"--input_file={source}", f"--output_dir={folder}", f"--vocab_file={vocab}"]
@@ -85,7 +85,7 @@ def _title(title: str) -> None:
 def _run(command: ModuleType, *words: str) -> None:
     """Run a command as if typed, and show what would be typed."""
     name = command.__name__.rpartition(".")[2]
-    print(f"$ bert {name} {' '.join(words)}", flush=True)
+    print(f"$ bert {name} {shlex.join(words)}", flush=True)
     command.main(parse(command.Flags, words, f"bert {name}"))
 
 
@@ -147,6 +147,7 @@ Next:
                                        what a step trains on
   bert learn_vocab --input_file='your/*.txt' --output_file=vocab.txt
   bert create_pretraining_data --input_file='your/*.txt' --vocab_file=vocab.txt --output_dir=shards
-  bert run_pretraining --input_file=shards --output_dir=bert-small --size=small --do_train --do_eval
+  bert run_pretraining --input_file=shards --output_dir=my-bert --size=mini --do_train --do_eval \\
+      --num_train_steps=20000 --num_warmup_steps=1000 --learning_rate=5e-4
                                        the same from your own text"""
     )

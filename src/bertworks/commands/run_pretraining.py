@@ -18,15 +18,13 @@ from bertworks.commands.common import (
     write_flags,
 )
 from bertworks.errors import InputError
-from bertworks.flags import REQUIRED, flag
+from bertworks.flags import REQUIRED, RETIRED, absolute, flag
 from bertworks.progress import say
 
 if TYPE_CHECKING:
-    from bertworks.checkpoints.weights import Checkpoint
+    from bertworks.commands.starting_point import StartingPoint
     from bertworks.config import BertConfig
     from bertworks.data.input import PretrainingInput
-    from bertworks.data.instances import Source
-    from bertworks.data.stream import Drawing
     from bertworks.model.heads import PretrainingModel
     from bertworks.text.tokenizer import Tokenizer
     from bertworks.train.distributed import World
@@ -81,30 +79,36 @@ class Flags(MachineFlags):
     )
 
     max_seq_length: int = flag(128, "The longest instance, in tokens.", group="Instances")
-    max_predictions_per_seq: int = flag(20, "The most masked words of an instance.", group="Instances")
-    masked_lm_prob: float = flag(0.15, "Share of the tokens to mask (shards only).", group="Instances")
-    short_seq_prob: float = flag(0.1, "Share of documents cut into shorter instances (shards only).", group="Instances")
+    max_predictions_per_seq: int = flag(20, "The most masked words of an instance.", group="Instances", lowest=1)
+    masked_lm_prob: float = flag(0.15, "Share of the tokens to mask (shards only).", group="Instances", lowest=0)
+    short_seq_prob: float = flag(
+        0.1, "Share of documents cut into shorter instances (shards only).", group="Instances", lowest=0
+    )
     do_whole_word_mask: bool = flag(False, "Mask whole words rather than pieces (shards only).", group="Instances")
-    random_seed: int = flag(12345, "Decides instances, masks, dropout and fresh weights.", group="Instances")
-    show_step: int | None = flag(None, "Print the instances of this step and leave.", group="Instances")
+    random_seed: int = flag(12345, "Decides instances, masks, dropout and fresh weights.", group="Instances", lowest=0)
+    show_step: int | None = flag(None, "Print the instances of this step and leave.", group="Instances", lowest=0)
 
     do_train: bool = flag(False, "Whether to train.", group="Training")
-    train_batch_size: int = flag(32, "Instances of a step, over all processes and micro-batches.", group="Training")
-    learning_rate: float = flag(5e-5, "The peak rate.", group="Training")
-    num_train_steps: int = flag(100000, "Steps in all.", group="Training")
-    num_warmup_steps: int = flag(10000, "Steps of linear warm-up.", group="Training")
+    train_batch_size: int = flag(
+        32, "Instances of a step, over all processes and micro-batches.", group="Training", lowest=1
+    )
+    learning_rate: float = flag(5e-5, "The peak rate.", group="Training", lowest=0)
+    num_train_steps: int = flag(100000, "Steps in all.", group="Training", lowest=1)
+    num_warmup_steps: int = flag(10000, "Steps of linear warm-up.", group="Training", lowest=0)
     optimizer: Literal["adam", "adamw"] = flag(
         "adam", "adam is the original's, without bias correction; adamw has it.", group="Training"
     )
-    weight_decay: float = flag(0.01, "Decoupled decay of all but LayerNorm and biases.", group="Training")
-    save_checkpoints_steps: int = flag(1000, "Steps between checkpoints.", group="Training")
-    keep_checkpoint_max: int = flag(5, "Checkpoints to keep.", group="Training")
-    log_every_steps: int = flag(10, "Steps between lines of metrics.jsonl; each is a mean over them.", group="Training")
+    weight_decay: float = flag(0.01, "Decoupled decay of all but LayerNorm and biases.", group="Training", lowest=0)
+    save_checkpoints_steps: int = flag(1000, "Steps between checkpoints.", group="Training", lowest=0)
+    keep_checkpoint_max: int = flag(5, "Checkpoints to keep.", group="Training", lowest=1)
+    log_every_steps: int = flag(
+        10, "Steps between lines of metrics.jsonl; each is a mean over them.", group="Training", lowest=0
+    )
 
     do_eval: bool = flag(False, "Whether to evaluate at the end.", group="Evaluation")
-    eval_batch_size: int = flag(8, "Instances of an evaluation batch.", group="Evaluation")
-    max_eval_steps: int = flag(100, "Batches of an evaluation.", group="Evaluation")
-    eval_every_steps: int = flag(0, "Evaluate during training too, every so many steps.", group="Evaluation")
+    eval_batch_size: int = flag(8, "Instances of an evaluation batch.", group="Evaluation", lowest=1)
+    max_eval_steps: int = flag(100, "Batches of an evaluation.", group="Evaluation", lowest=1)
+    eval_every_steps: int = flag(0, "Evaluate during training too, every so many steps.", group="Evaluation", lowest=0)
     eval_precision: Precision = flag("fp32", "What evaluation computes in.", group="Evaluation")
 
     precision: Precision = flag(
@@ -117,22 +121,24 @@ class Flags(MachineFlags):
     )
     token_budget: int | None = flag(
         None,
-        "The most tokens of a micro-batch; found from the device if not given. Changes no result.",
+        "The most tokens of a micro-batch; found from the device if not given. Results differ by rounding only.",
         group="Machine",
+        lowest=1,
     )
 
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    _check(flags)
     if flags.show_step is not None:
         _show(flags, flags.show_step)
         return
+    _check(flags)
     from bertworks.train import distributed
 
     world = distributed.start(flags.device)
     try:
-        warn_of_retired(flags, world.device)
+        if world.is_main:
+            warn_of_retired(flags, world.device)
         _pretrain(flags, world)
     finally:
         world.close()
@@ -140,44 +146,12 @@ def main(flags: Flags) -> None:
 
 def _check(flags: Flags) -> None:
     """Refuse what cannot be meant."""
-    if flags.show_step is not None:
-        return
     if not (flags.do_train or flags.do_eval):
         raise InputError("give at least one of --do_train, --do_eval and --show_step")
     if not flags.output_dir:
         raise InputError("--output_dir: must be given")
-    for name in ("train_batch_size", "eval_batch_size", "max_eval_steps", "num_train_steps", "keep_checkpoint_max"):
-        if getattr(flags, name) < 1:
-            raise InputError(f"--{name}={getattr(flags, name)}: must be at least 1")
-    shapes = [name for name in ("model", "size", "bert_config_file") if getattr(flags, name)]
-    if len(shapes) > 1:
-        raise InputError(f"--{shapes[0]} and --{shapes[1]}: give one of them; each says what the model is")
-    if flags.model and flags.init_checkpoint:
-        raise InputError("--model and --init_checkpoint: give one of them; each says which weights to begin with")
-    if not shapes and not flags.init_checkpoint:
-        raise InputError("say what the model is: --size, --bert_config_file, --model or --init_checkpoint")
-
-
-def _drawing(flags: Flags) -> Drawing:
-    """How instances are drawn: the flags of the same names."""
-    from bertworks.data.stream import Drawing
-
-    return Drawing(**{field.name: getattr(flags, field.name) for field in fields(Drawing)})
-
-
-def _open(flags: Flags, patterns: str, flag: str, vocab_size: int | None, *, training: bool) -> PretrainingInput:
-    from bertworks.data.input import open_input
-
-    return open_input(
-        patterns,
-        flag,
-        _drawing(flags),
-        vocab_file=flags.vocab_file,
-        do_lower_case=flags.do_lower_case,
-        vocab_size=vocab_size,
-        shuffled=training,
-        counts_file=Path(flags.output_dir) / "instance_counts.json" if training and flags.output_dir else None,
-    )
+    if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
+        say(f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps.")
 
 
 def _show(flags: Flags, step: int) -> None:
@@ -189,39 +163,56 @@ def _show(flags: Flags, step: int) -> None:
         raise InputError("--show_step: give --vocab_file, these records do not carry their vocabulary")
     first = step * flags.train_batch_size
     drawn = opened.source.instances(first, first + flags.train_batch_size)
-    print(show_instances(drawn, opened.tokenizer.tokens), end="")
+    print(show_instances(drawn, opened.tokenizer.tokens, first), end="")
+
+
+def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *, training: bool) -> PretrainingInput:
+    """Open instances to train or to evaluate on; what the flags leave open, the starting point tells."""
+    from bertworks.data.input import open_input
+    from bertworks.data.stream import Drawing
+
+    beside = start and start.vocab_file
+    return open_input(
+        patterns,
+        flag,
+        Drawing(**{field.name: getattr(flags, field.name) for field in fields(Drawing)}),
+        vocab_file=flags.vocab_file,
+        records_vocab_file=beside,
+        do_lower_case=flags.do_lower_case,
+        vocab_size=start.config.vocab_size if start and start.config else None,
+        shuffled=training,
+        counts_file=Path(flags.output_dir) / "instance_counts.json" if training and flags.output_dir else None,
+    )
 
 
 def _pretrain(flags: Flags, world: World) -> None:
     """Train and evaluate, as the flags say."""
     from bertworks.checkpoints.load import load_into
+    from bertworks.commands.starting_point import find
     from bertworks.model.heads import PretrainingModel
     from bertworks.tasks import pretraining
     from bertworks.train import loop, resume
 
     output_dir, speak = Path(flags.output_dir or ""), say if world.is_main else _silent
-    newest = resume.newest(output_dir)
-    start, config = _start(flags)
-    opened = _open(flags, flags.input_file, "--input_file", config.vocab_size if config else None, training=True)
-    config = _fitting(flags, config, opened.tokenizer)
+    trained = resume.newest(output_dir)
+    start = find(flags, None if flags.do_train or trained is None else trained.folder)
+    if start.checkpoint is None and not flags.do_train:
+        raise InputError(f"--do_eval: {output_dir} holds no checkpoint; train first, or give --model")
+    opened = _open(flags, flags.input_file, "--input_file", start, training=True)
+    config = start.config_for(opened.tokenizer, flags.max_seq_length)
     model = PretrainingModel(config)
     model.initialise(flags.random_seed)
     model.gradient_checkpointing = flags.gradient_checkpointing
-    if newest is not None and not flags.do_train:
-        resume.load_weights(newest, model)
-        speak(f"Evaluating {newest.folder}")
-    elif newest is None and start is not None:
-        speak(str(load_into(model, start, config)))
+    if start.checkpoint is not None and (trained is None or not flags.do_train):
+        speak(str(load_into(model, start.checkpoint, config)))
     model.to(world.device)
 
-    evaluated = _open(
-        flags, flags.eval_input_file or flags.input_file, "--eval_input_file", config.vocab_size, training=False
-    )
     precision = choose_precision(flags.precision, world.device)
+    held_out = flags.eval_input_file or flags.input_file
     task = pretraining.task(
         pretraining.Pretraining(
             source=opened.source,
-            eval_source=evaluated.source,
+            eval_source=_open(flags, held_out, "--eval_input_file", start, training=False).source,
             vocab_size=config.vocab_size,
             train_batch_size=flags.train_batch_size,
             eval_batch_size=flags.eval_batch_size,
@@ -233,86 +224,43 @@ def _pretrain(flags: Flags, world: World) -> None:
     results = None
     if flags.do_train:
         speak(f"Pre-training on {world.device} in {precision_name(precision)}: {_summary(config, model, opened)}")
-        settings = {name: getattr(flags, name) for name in _MAY_CHANGE} | {"precision": precision_name(precision)}
-        if world.is_main:
-            write_flags(output_dir, flags, "run_pretraining")
+        identity = _identity(flags, opened, config)
+        same = {field.name: getattr(flags, field.name) for field in fields(loop.Run) if hasattr(flags, field.name)}
         run = loop.Run(
-            output_dir=output_dir,
-            identity=_identity(flags, opened.source, config),
-            settings=settings,
+            **{**same, "output_dir": output_dir},
+            identity=identity,
+            settings=_settings(flags, identity) | {"precision": precision_name(precision)},
             write_model=partial(_write_model, config=config, model=model, tokenizer=opened.tokenizer),
-            **{name: getattr(flags, name) for name in _OF_THE_LOOP},
+            write_notes=partial(write_flags, output_dir, flags, "run_pretraining"),
         )
         results = loop.train(model, task, run, world)
         speak(f"The model: {output_dir} (opens in transformers too)")
     if flags.do_eval and world.is_main:
-        step = newest.step if (newest := resume.newest(output_dir)) else 0
-        _write_results(output_dir, step, results or task.evaluate(model))
+        newest = resume.newest(output_dir)
+        results = results or task.evaluate(model)
+        print(f"***** Eval results ({flags.eval_precision}) *****")
+        _write_results(output_dir, newest.step if newest else 0, results)
 
 
-# What a resume may change, said aloud.
-_MAY_CHANGE = (
-    "learning_rate",
-    "num_train_steps",
-    "num_warmup_steps",
-    "weight_decay",
-    "save_checkpoints_steps",
-    "gradient_checkpointing",
-)
-_OF_THE_LOOP = (
-    *("learning_rate", "num_train_steps", "num_warmup_steps", "optimizer", "weight_decay", "random_seed"),
-    *("token_budget", "log_every_steps", "eval_every_steps", "save_checkpoints_steps", "keep_checkpoint_max"),
-)
-
-
-def _identity(flags: Flags, source: Source, config: BertConfig) -> dict[str, object]:
+def _identity(flags: Flags, opened: PretrainingInput, config: BertConfig) -> dict[str, object]:
     """What makes the run what it is, by the flag to mend."""
-    drawn = {f"--{name}": value for name, value in source.identity().items()}
-    same = ("random_seed", "train_batch_size", "optimizer", "init_checkpoint", "model")
-    shape = {f"model's {name}": value for name, value in asdict(config).items() if name != "extra"}
-    return {**drawn, **{f"--{name}": getattr(flags, name) for name in same}, **shape}
+    drawn = {f"--{name}": value for name, value in opened.source.identity().items()}
+    same = {f"--{name}": getattr(flags, name) for name in ("random_seed", "train_batch_size", "optimizer")}
+    begun = {f"--{name}": absolute(getattr(flags, name)) for name in ("init_checkpoint", "model")}
+    shape = {f"--size or --bert_config_file ({n})": value for n, value in asdict(config).items() if n != "extra"}
+    words = {"--vocab_file": opened.tokenizer.sha256[:16]} if opened.tokenizer else {}
+    return {**drawn, **same, **begun, **shape, **words}
+
+
+def _settings(flags: Flags, identity: Mapping[str, object]) -> dict[str, object]:
+    """Every other flag that says how the run is done."""
+    apart = {"output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file"}
+    names = (f.name for f in fields(flags) if f.metadata["group"] != RETIRED and f.name not in apart)
+    return {name: getattr(flags, name) for name in names if f"--{name}" not in identity}
 
 
 def _silent(message: str) -> None:
     """What the other processes say."""
-
-
-def _start(flags: Flags) -> tuple[Checkpoint | None, BertConfig | None]:
-    """The weights to begin with and the model's shape, as far as the flags alone tell."""
-    from bertworks.checkpoints.load import open_checkpoint
-    from bertworks.config import BertConfig
-
-    start = None
-    if flags.model:
-        start = open_checkpoint(flags.model, "--model")
-    elif flags.init_checkpoint:
-        start = open_checkpoint(flags.init_checkpoint)
-    if flags.bert_config_file:
-        return start, BertConfig.from_google_file(flags.bert_config_file)
-    if start is not None and start.config is None:
-        raise InputError(f"{start.path}: no configuration lies beside these weights; give --bert_config_file")
-    return start, start.config if start else None
-
-
-def _fitting(flags: Flags, config: BertConfig | None, tokenizer: Tokenizer | None) -> BertConfig:
-    """The model's shape, checked against the instances it is to be trained on."""
-    from bertworks.config import BertConfig
-
-    if config is None:
-        if tokenizer is None:
-            raise InputError("--size: give --vocab_file too; these records do not carry their vocabulary")
-        config = BertConfig.from_size(flags.size or "", tokenizer.vocab_size)
-    if tokenizer is not None and tokenizer.vocab_size > config.vocab_size:
-        raise InputError(
-            f"--vocab_file: the vocabulary has {tokenizer.vocab_size} words, the model only {config.vocab_size} "
-            "(vocab_size in --bert_config_file)"
-        )
-    if flags.max_seq_length > config.max_position_embeddings:
-        raise InputError(
-            f"--max_seq_length={flags.max_seq_length}: the model has {config.max_position_embeddings} positions "
-            "(max_position_embeddings)"
-        )
-    return config
 
 
 def _summary(config: BertConfig, model: PretrainingModel, opened: PretrainingInput) -> str:
@@ -335,4 +283,4 @@ def _write_results(output_dir: Path, step: int, results: Mapping[str, float]) ->
     """Write eval_results.txt and print it: `key = value` lines, keys sorted, as the original."""
     lines = [f"{name} = {value}" for name, value in sorted({"global_step": step, **results}.items())]
     files.write_text(output_dir / "eval_results.txt", "\n".join(lines) + "\n")
-    print("***** Eval results *****", *(f"  {line}" for line in lines), sep="\n")
+    print(*(f"  {line}" for line in lines), sep="\n")

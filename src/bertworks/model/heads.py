@@ -55,25 +55,26 @@ class PretrainingModel(nn.Module):
     `initialise` draws them or `load_state_dict` brings them.
 
     Attributes:
-        compute_dtype: what `forward` computes in; parameters and their gradients are float32 always.
         gradient_checkpointing: spend a second forward pass on holding less memory.
     """
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.config = config
-        self.compute_dtype = torch.float32
         self.gradient_checkpointing = False
         self.bert = Bert(config)
         self.cls = PretrainingHeads(config)
 
-    def forward(self, batch: PackedBatch, dropout: int | None = None) -> dict[str, Tensor]:
+    def forward(
+        self, batch: PackedBatch, dropout: int | None = None, dtype: torch.dtype = torch.float32
+    ) -> dict[str, Tensor]:
         """Sums over the batch, float32 scalars; an empty batch gives zeros.
 
         Args:
             batch: `rows` [M] and `labels` [M] are the masked words, `sequence_labels` [B] is 1 where the second segment
                 is a random one.
             dropout: this step's key; None keeps everything.
+            dtype: what to compute in; parameters and their gradients are float32 always.
 
         Returns:
             masked_lm_loss, next_sentence_loss: summed cross entropies (over M, over B).
@@ -83,7 +84,7 @@ class PretrainingModel(nn.Module):
         read, place, masked_place = _rows_to_read(first_rows, batch.rows, batch.filler, len(batch.input_ids) - 1)
         hidden = self.bert(
             batch,
-            dtype=self.compute_dtype,
+            dtype=dtype,
             dropout=dropout,
             read=read,
             gradient_checkpointing=self.gradient_checkpointing,

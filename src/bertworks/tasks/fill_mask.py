@@ -38,7 +38,7 @@ def fill_mask(
     rows = np.flatnonzero(flat == tokenizer.mask_id)
     device = next(model.parameters()).device
     batch = pack(flat, np.zeros_like(flat), np.array([len(ids) for ids in sequences]), rows=rows).to(device)
-    hidden = model.bert(batch, dtype=model.compute_dtype, read=batch.rows)
+    hidden = model.bert(batch, read=batch.rows)
     best = torch.softmax(model.masked_lm_logits(hidden).float(), -1).topk(top_k)
     guesses = iter(
         [(tokenizer.tokens[i], p) for i, p in zip(ids, probabilities, strict=True)]

@@ -14,7 +14,6 @@ from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
 from bertworks.data.instances import Instances, Source
 from bertworks.data.stream import rows_of_step
 from bertworks.errors import InputError
-from bertworks.model.heads import PretrainingModel
 from bertworks.task import Cut, Task
 
 
@@ -91,9 +90,7 @@ def counts(batch: PackedBatch) -> Mapping[str, float]:
 
 def sums(precision: torch.dtype, model: nn.Module, batch: PackedBatch, dropout: int | None) -> Mapping[str, Tensor]:
     """Each term's sum over a batch."""
-    assert isinstance(model, PretrainingModel)
-    model.compute_dtype = precision
-    terms: Mapping[str, Tensor] = model(batch, dropout=dropout)
+    terms: Mapping[str, Tensor] = model(batch, dropout=dropout, dtype=precision)
     return terms
 
 

@@ -70,6 +70,26 @@ class World:
             if gradient is not None:
                 bucket.append(gradient)
 
+    def least(self, number: int) -> int:
+        """The smallest of all processes' numbers."""
+        if self.size == 1:
+            return number
+        tensor = torch.tensor(number, device=self.device)
+        dist.all_reduce(tensor, dist.ReduceOp.MIN)
+        return int(tensor)
+
+    def agree(self, error: InputError | None) -> None:
+        """Raise the main process's error in every process, so that none waits for one that has left.
+
+        Raises:
+            InputError: what the main process gave, if it gave one.
+        """
+        message = [None if error is None else str(error)]
+        if self.size > 1:
+            dist.broadcast_object_list(message, src=0)
+        if message[0] is not None:
+            raise InputError(message[0])
+
     def wait(self) -> None:
         """Return when every process is here."""
         if self.size > 1:
@@ -90,6 +110,8 @@ def start(device: str) -> World:
     Raises:
         InputError: the device is not here.
     """
+    if "WORLD_SIZE" in os.environ and "MASTER_ADDR" not in os.environ and not dist.is_initialized():
+        raise InputError("WORLD_SIZE is set but MASTER_ADDR is not; start several processes with torchrun")
     rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
     chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     if chosen.type == "cuda":
@@ -114,6 +136,8 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise InputError(f"--device={name}: give auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"--device={name}: give auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (not here or (device.index or 0) >= torch.cuda.device_count()):
         raise InputError(
             f"--device={name}: this machine has {torch.cuda.device_count()} CUDA devices; try --device=cpu"

@@ -10,7 +10,8 @@ from __future__ import annotations
 import importlib.util
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor
 
 from bertworks import files
-from bertworks.progress import Advance
+from bertworks.progress import Advance, say
 
 # Fields of a line that tell time; everything else is equal, digit for digit, in a resumed run.
 TIME_FIELDS = ("seconds", "tokens_per_second")
@@ -59,41 +60,58 @@ class Window:
 class Report:
     """The files and the progress bar of one run; only the main process has one."""
 
-    def __init__(self, output_dir: Path, first_step: int, advance: Advance, description: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        output_dir: Path,
+        first_step: int,
+        advance: Advance,
+        description: Mapping[str, Any],
+        seconds: float = 0.0,
+    ) -> None:
         """Open the report; lines after `first_step` (of a run that was killed) are cut off.
 
         Args:
             description: what the first line of a new file says of the run.
+            seconds: how long an earlier process trained since its last line.
         """
         self._path = output_dir / "metrics.jsonl"
         self._advance = advance
         kept = cut_back(self._path, first_step) if first_step else []
         files.write_text(self._path, "".join(kept))
-        self._stream = self._path.open("a", encoding="utf-8")
+        self._stream = self._path.open("a", encoding="utf-8", buffering=1)
         if not kept:
             self._write({"step": 0, **description})
         self._board = _tensorboard(output_dir, first_step)
-        self._clock = time.monotonic()
+        self._began = time.monotonic() - seconds
 
-    def training(self, step: int, means: Mapping[str, float], tokens: float) -> None:
+    @property
+    def seconds(self) -> float:
+        """How long the steps since the last line took, without evaluation and saving."""
+        return time.monotonic() - self._began
+
+    @contextmanager
+    def clock_stopped(self) -> Iterator[None]:
+        """What is done inside is not training and takes no time."""
+        stopped = time.monotonic()
+        yield
+        self._began += time.monotonic() - stopped
+
+    def training(self, step: int, means: Mapping[str, float], tokens: int) -> None:
         """Write the line of the window that ends at `step`; `tokens` is how many it trained on."""
-        seconds = time.monotonic() - self._clock
+        seconds = self.seconds
         speed = tokens / max(seconds, 1e-9)
         self._write({"step": step, **means, "tokens": tokens, "seconds": seconds, "tokens_per_second": speed})
         self._scalars("train", step, {**means, "tokens_per_second": speed})
-        shown = [f"loss {means['loss']:.3f}"]
-        shown += [f"{name.removesuffix('_accuracy')} {means[name]:.1%}" for name in means if name.endswith("_accuracy")]
-        self._advance(0, " | ".join([*shown, f"{speed:,.0f} tokens/s"]))
-        self.restart_clock()
+        accuracies = [f"{n.removesuffix('_accuracy')} {means[n]:.1%}" for n in means if n.endswith("_accuracy")]
+        self._advance(0, " | ".join([f"{speed:,.0f} tokens/s", f"loss {means['loss']:.3f}", *accuracies]))
+        self._began = time.monotonic()
 
     def evaluation(self, step: int, results: Mapping[str, float]) -> None:
         """Write the line of an evaluation after `step`."""
         self._write({"step": step, "evaluation": dict(results)})
         self._scalars("evaluation", step, results)
-
-    def restart_clock(self) -> None:
-        """Time from here: evaluation and saving are not training."""
-        self._clock = time.monotonic()
+        shown = ", ".join(f"{name} {value:.4g}" for name, value in results.items())
+        say(f"step {step:,}, evaluation: {shown}")
 
     def flush(self) -> None:
         """Put everything on the disk; done before a checkpoint, which vouches for the lines up to it."""
@@ -137,4 +155,4 @@ def _tensorboard(output_dir: Path, first_step: int) -> Any:
         return None
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (slow to import, and optional)
 
-    return SummaryWriter(str(output_dir / "tensorboard"), purge_step=first_step + 1)
+    return SummaryWriter(str(output_dir / "tensorboard"), purge_step=first_step + bool(first_step))

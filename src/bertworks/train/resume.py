@@ -1,6 +1,7 @@
 """Checkpoints that appear whole or not at all, and the rules of continuing from one.
 
     OUTPUT_DIR/checkpoints/run.json                what makes the run what it is; written before the first step
+    OUTPUT_DIR/checkpoints/lock                    held while a process trains there
     OUTPUT_DIR/checkpoints/step-1000/              a model folder, and
         optimizer.safetensors  state.json          what else a resume needs; state.json holds every file's SHA-256
 
@@ -10,11 +11,13 @@ before. All tensors are gathered in full: any number of processes opens them.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,17 +62,34 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> Checkpoint | None
         InputError: the folder holds another run (the message names the flag), or its newest checkpoint is damaged.
     """
     checkpoints = output_dir / "checkpoints"
-    checkpoints.mkdir(parents=True, exist_ok=True)
     for folder in (output_dir, checkpoints):
         for leftover in folder.glob(".*.partial"):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     wanted = json.loads(json.dumps(dict(identity)))
-    recorded = checkpoints / "run.json"
-    if recorded.exists():
+    recorded, found = checkpoints / "run.json", newest(output_dir)
+    # A run that never reached a checkpoint has nothing to lose.
+    if recorded.exists() and found is not None:
         _check_same_run(output_dir, json.loads(recorded.read_text()), wanted)
     else:
         files.write_text(recorded, json.dumps(wanted, indent=2) + "\n")
-    return newest(output_dir)
+    return found
+
+
+@contextmanager
+def claimed(output_dir: Path) -> Iterator[None]:
+    """Keep other processes from training in the folder; the system lets go of it when this process ends.
+
+    Raises:
+        InputError: another process is training there.
+    """
+    folder = output_dir / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise InputError(f"--output_dir={output_dir}: another process is training there") from None
+        yield
 
 
 def _check_same_run(output_dir: Path, recorded: dict[str, object], wanted: dict[str, object]) -> None:
@@ -133,13 +153,16 @@ def save(
 
 
 def publish(checkpoint: Path, output_dir: Path) -> None:
-    """Make the output folder a model folder of the checkpoint's files (linked where the disk can, else copied)."""
+    """Make the output folder a model folder of the checkpoint's files, without a second copy of the weights."""
     for source in checkpoint.iterdir():
         if source.name in ("optimizer.safetensors", "state.json"):
             continue
         beside = output_dir / f".{source.name}.partial"
         beside.unlink(missing_ok=True)
         try:
+            # Only what nobody edits in place may be the same file as the checkpoint's.
+            if source.suffix != ".safetensors":
+                raise OSError
             os.link(source, beside)
         except OSError:
             shutil.copyfile(source, beside)

@@ -1,0 +1,117 @@
+"""What a training begins with: the model's shape and weights, from flags, and whether they fit the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from bertworks.checkpoints.load import open_checkpoint
+from bertworks.checkpoints.weights import Checkpoint
+from bertworks.config import BertConfig
+from bertworks.errors import InputError
+from bertworks.text.tokenizer import Tokenizer
+
+
+class ModelFlags(Protocol):
+    """The flags that say what a model is, of any command."""
+
+    model: str | None
+    size: str | None
+    bert_config_file: str | None
+    init_checkpoint: str | None
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """Weights and shape, as far as the flags alone tell.
+
+    Attributes:
+        checkpoint: weights to begin with; None for fresh ones.
+        config: the model's shape; None where `size` waits for the vocabulary.
+    """
+
+    checkpoint: Checkpoint | None
+    config: BertConfig | None
+    size: str | None = None
+
+    @property
+    def vocab_file(self) -> Path | None:
+        """The vocabulary that lies beside the weights."""
+        return self.checkpoint.vocab_file if self.checkpoint else None
+
+    def config_for(self, tokenizer: Tokenizer | None, max_seq_length: int) -> BertConfig:
+        """The model's shape, checked against what it is to be trained on.
+
+        Raises:
+            InputError: the vocabularies differ, or the sequences are too long; names the flags.
+        """
+        config = self.config
+        if config is None:
+            if tokenizer is None:
+                raise InputError("--size: give --vocab_file too; these records do not carry their vocabulary")
+            config = BertConfig.from_size(self.size or "", tokenizer.vocab_size)
+        if tokenizer is not None:
+            self._check_vocabulary(tokenizer, config)
+        if max_seq_length > config.max_position_embeddings:
+            raise InputError(
+                f"--max_seq_length={max_seq_length}: the model has {config.max_position_embeddings} positions "
+                "(max_position_embeddings)"
+            )
+        if config.type_vocab_size < 2:
+            raise InputError(f"type_vocab_size is {config.type_vocab_size}; pairs of sentences need 2")
+        return config
+
+    def _check_vocabulary(self, tokenizer: Tokenizer, config: BertConfig) -> None:
+        if tokenizer.vocab_size > config.vocab_size:
+            raise InputError(
+                f"--vocab_file: the vocabulary has {tokenizer.vocab_size} words, the model only {config.vocab_size} "
+                "(vocab_size in --bert_config_file)"
+            )
+        if self.checkpoint is None or self.vocab_file is None:
+            return
+        casing = self.checkpoint.do_lower_case
+        theirs = Tokenizer.from_vocab(self.vocab_file, tokenizer.do_lower_case if casing is None else casing)
+        if theirs.sha256 != tokenizer.sha256:
+            raise InputError(
+                f"--input_file: made with another vocabulary than the model has ({self.vocab_file}); make it again "
+                f"with --vocab_file={self.vocab_file}"
+            )
+        if theirs.do_lower_case != tokenizer.do_lower_case:
+            raise InputError(
+                f"--do_lower_case: the input has {tokenizer.do_lower_case}, the model {casing} "
+                f"({self.checkpoint.path}); make the input again with --do_lower_case={casing}"
+            )
+
+
+def find(flags: ModelFlags, trained: Path | None) -> StartingPoint:
+    """What the flags say to begin with.
+
+    Args:
+        trained: a checkpoint to evaluate instead; shape flags may then only repeat what it has.
+
+    Raises:
+        InputError: flags contradict each other, say too little, or name nothing that can be opened.
+    """
+    shapes = [name for name in ("model", "size", "bert_config_file") if getattr(flags, name)]
+    if len(shapes) > 1:
+        raise InputError(f"--{shapes[0]} and --{shapes[1]}: give one of them; each says what the model is")
+    if flags.model and flags.init_checkpoint:
+        raise InputError("--model and --init_checkpoint: give one of them; each says which weights to begin with")
+    config = BertConfig.from_google_file(flags.bert_config_file) if flags.bert_config_file else None
+    if trained is not None:
+        checkpoint = open_checkpoint(trained, "--output_dir")
+        if config is not None and config != checkpoint.config:
+            raise InputError(f"--bert_config_file={flags.bert_config_file}: not the model that was trained ({trained})")
+        return StartingPoint(checkpoint, checkpoint.config)
+    if flags.size and not flags.init_checkpoint:
+        return StartingPoint(None, None, flags.size)
+    if not (flags.model or flags.init_checkpoint or config):
+        raise InputError("say what the model is: --size, --bert_config_file, --model or --init_checkpoint")
+    begun = flags.model or flags.init_checkpoint
+    if begun is None:
+        return StartingPoint(None, config)
+    checkpoint = open_checkpoint(begun, "--model" if flags.model else "--init_checkpoint")
+    if config is None and checkpoint.config is None:
+        raise InputError(f"{begun}: no configuration lies beside it; give --bert_config_file")
+    return StartingPoint(checkpoint, config or checkpoint.config)

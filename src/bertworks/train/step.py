@@ -1,0 +1,151 @@
+"""One optimizer step: forward and backward of every micro-batch, sums over processes, clipping, the update.
+
+The counts of the whole step are summed before the first forward pass and every micro-batch's loss is divided by them;
+gradients are summed. So how a step is cut into micro-batches and over processes changes nothing but speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bertworks.data import draws
+from bertworks.data.batch import PackedBatch
+from bertworks.errors import InputError
+from bertworks.progress import say
+from bertworks.task import Cut, Task
+from bertworks.train import optimizer as optimizers
+from bertworks.train.distributed import World
+from bertworks.train.report import Window
+
+
+class Portions(NamedTuple):
+    """This process's micro-batches of a step, and how they were cut."""
+
+    cut: Cut
+    batches: Sequence[PackedBatch]
+
+
+@dataclass
+class Stepper:
+    """What takes the steps of a run.
+
+    Attributes:
+        rate: finished steps -> the learning rate of the next update.
+        random_seed: decides dropout, together with the step.
+        window: where losses and metrics are added up until they are reported.
+        token_budget: the most tokens of a micro-batch; halved when the device runs out of memory.
+    """
+
+    model: nn.Module
+    task: Task
+    optimizer: torch.optim.AdamW
+    world: World
+    window: Window
+    rate: Callable[[int], float]
+    random_seed: int
+    token_budget: int
+    finite: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Nothing has gone wrong yet."""
+        self.finite = torch.ones((), dtype=torch.bool, device=self.world.device)
+
+    def portions(self, step: int) -> Portions:
+        """This process's share of a step, on the host."""
+        cut = Cut(self.world.rank, self.world.size, self.token_budget)
+        return Portions(cut, self.task.batches(step, cut))
+
+    def take(self, step: int, portions: Portions, stop: bool) -> bool:
+        """Do step number `step` (so many are done); gives whether any process was asked to stop."""
+        names = [*self.task.counts(portions.batches[0])]
+        counts = [sum(self.task.counts(batch)[name] for batch in portions.batches) for name in names]
+        tokens = sum(batch.tokens for batch in portions.batches)
+        *summed, all_tokens, stops = self.world.sum_numbers([*counts, tokens, stop])
+        loss = self._all_micro_batches(step, portions, dict(zip(names, summed, strict=True)))
+        gradients = self._gradients()
+        self.world.sum_gradients(gradients)
+        norm = optimizers.clip_by_global_norm(gradients)
+        self.finite &= torch.isfinite(norm)
+        if self.world.device.type == "cpu":
+            self.check_finite(step + 1)
+        rate = self.rate(step)
+        optimizers.set_learning_rate(self.optimizer, rate)
+        self.optimizer.step()
+        self._forget_gradients()
+        self.window.add("loss", loss, 1)
+        # Every process knows these already, and the window is summed over processes.
+        share = 1.0 if self.world.is_main else 0.0
+        for name, value in (("learning_rate", rate), ("gradient_norm", norm), ("tokens", all_tokens)):
+            self.window.add(name, torch.as_tensor(value, dtype=torch.float64) * share, 1)
+        return stops > 0
+
+    def check_finite(self, step: int) -> None:
+        """Refuse to go on from gradients that are not numbers.
+
+        Reading the answer back waits for a GPU, so there it is asked only when a line or a checkpoint is due.
+
+        Raises:
+            InputError: there was one, in this step or (on a GPU) shortly before.
+        """
+        if not bool(self.finite):
+            when = f"step {step}" if self.world.device.type == "cpu" else f"step {step} or shortly before"
+            raise InputError(
+                f"{when}: the loss or its gradient is infinite or not a number; the newest checkpoint in --output_dir "
+                "is from before; lower --learning_rate"
+            )
+
+    def _all_micro_batches(self, step: int, portions: Portions, totals: Mapping[str, float]) -> Tensor:
+        """Gradients of the whole share, in smaller micro-batches as often as memory demands; gives its loss."""
+        while True:
+            if portions.cut.token_budget != self.token_budget:  # cut before memory ran out
+                portions = self.portions(step)
+            try:
+                return self._accumulate(step, portions.batches, totals)
+            except torch.OutOfMemoryError:
+                pass  # mended below: in here the error still holds on to what fills the memory
+            self._forget_gradients()
+            torch.cuda.empty_cache()
+            if max(map(len, portions.batches)) <= 1:
+                raise InputError("--max_seq_length: not even one sequence fits into this device's memory")
+            self.token_budget //= 2
+            say(f"Out of memory in step {step + 1}: micro-batches of at most {self.token_budget} tokens from here.")
+
+    def _accumulate(self, step: int, batches: Sequence[PackedBatch], totals: Mapping[str, float]) -> Tensor:
+        losses = self.task.losses
+        loss_of_step = torch.zeros((), device=self.world.device)
+        collected: dict[str, Tensor] = {}
+        for number, host_batch in enumerate(batches):
+            batch = host_batch.to(self.world.device)
+            if self.world.device.type == "cuda":
+                torch.cuda.manual_seed(_key(self.random_seed, step, 1 + self.world.rank, number))
+            sums = self.task.sums(self.model, batch, _key(self.random_seed, step))
+            loss = torch.stack([sums[name] / (totals[name] + losses[name]) for name in losses]).sum()
+            loss.backward()
+            loss_of_step += loss.detach()
+            for name, value in sums.items():
+                collected[name] = collected[name] + value.detach() if name in collected else value.detach()
+        for name, value in collected.items():
+            self.window.add(name, value, totals[name])
+        return loss_of_step
+
+    def _gradients(self) -> list[Tensor]:
+        """This process's gradients; among several processes none is left out, so that all sum the same tensors."""
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
+        if self.world.size > 1:
+            for p in parameters:
+                p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        return [p.grad for p in parameters if p.grad is not None]
+
+    def _forget_gradients(self) -> None:
+        for p in self.model.parameters():
+            p.grad = None
+
+
+def _key(*parts: int) -> int:
+    """A 63-bit number from integers."""
+    return int(draws.key(*parts)[0] >> 1)
