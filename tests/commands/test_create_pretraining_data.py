@@ -110,11 +110,10 @@ def test_a_run_repeated_gives_the_same_records(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
 
 
-def test_a_killed_run_with_other_text_is_not_in_the_way_for_long(tmp_path: Path) -> None:
-    """Shards beside the records that do not fit are refused once, and are gone then."""
+def test_a_killed_run_with_other_text_is_not_in_the_way(tmp_path: Path) -> None:
+    """Shards beside the records that do not fit are made anew."""
     left = tmp_path / ".a.shards"
     assert not run(f"--input_file={SAMPLE}", f"--output_dir={left}")
-    assert run(f"--input_file={CORPUS}", f"--output_file={tmp_path / 'a'}") == 2
     assert not run(f"--input_file={CORPUS}", f"--output_file={tmp_path / 'a'}")
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
@@ -149,7 +148,7 @@ def test_show_prints_instances_for_a_person(tmp_path: Path, capsys: pytest.Captu
         (("--input_file=OUT/none.txt", "--output_dir=OUT/s"), "--input_file: no file matches"),
         (("--input_file=OUT/empty.txt", "--output_dir=OUT/s"), "--input_file: no words in .*empty.txt"),
         (("--input_file=OUT/latin.txt", "--output_file=OUT/a"), "latin.txt, line 2: not UTF-8"),
-        ((f"--input_file={CORPUS}", "--output_dir=OUT/s", "--dupe_factor=0"), "--dupe_factor=0: must be at least 1"),
+        ((f"--input_file={CORPUS}", "--output_dir=OUT/s", "--dupe_factor=0"), "--dupe_factor: 0 must be at least 1"),
         ((f"--input_file={CORPUS}", "--output_dir=OUT/s", "--max_seq_length=3"), "--max_seq_length=3: must be"),
         ((f"--input_file={CORPUS}", "--output_dir=OUT/s", "--truncate_segments=2"), "--truncate_segments=2.0: must be"),
         ((f"--input_file={CORPUS}", "--output_dir=OUT/s", "--vocab_file=OUT/odd.txt"), r"odd.txt.*\[MASK\]"),
@@ -205,3 +204,15 @@ def test_a_full_disk_leaves_no_records_and_a_later_run_succeeds(tmp_path: Path) 
     subprocess.run(command, env=environment, check=True, capture_output=True)
     assert [path.name for path in tmp_path.iterdir()] == ["records"]
     assert len(records_of(output)) > 100
+
+
+def test_show_alone_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert not run(f"--input_file={CORPUS}", "--show=1")
+    assert "Instance 0: " in capsys.readouterr().out
+    assert not list(tmp_path.iterdir())
+
+
+def test_refused_input_leaves_no_folder_behind(tmp_path: Path) -> None:
+    (tmp_path / "bad.txt").write_bytes(b"fine\n\xff\n")
+    assert run(f"--input_file={tmp_path / 'bad.txt'}", f"--output_dir={tmp_path / 'out'}") == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.txt"]

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
 
 from bertworks.flags import REQUIRED, flag
 
@@ -34,17 +38,17 @@ class Flags:
     output_file: str | None = flag(
         None, "TFRecord file, or a comma-separated list: instances go to each in turn.", group="Output", path=True
     )
-    show: int = flag(0, "Print so many instances for a person to read.", group="Output")
+    show: int = flag(0, "Print so many instances for a person to read.", group="Output", lowest=0)
 
     truncate_segments: float = flag(
         0.0, "Noise: cut this share of the sentences at a random length (the original's README advises 0.02)."
     )
     num_workers: int = flag(0, "Processes that tokenize; 0: as many as there are processors and work for, at most 8.")
-    random_seed: int = flag(12345, "Seed of all chance.")
+    random_seed: int = flag(12345, "Seed of all chance.", lowest=0)
 
     max_seq_length: int = flag(128, "The longest instance, in tokens.", group=_RECORDS)
     max_predictions_per_seq: int = flag(20, "The most words to predict in an instance.", group=_RECORDS)
-    dupe_factor: int = flag(10, "Passes over the text, each masked in its own way.", group=_RECORDS)
+    dupe_factor: int = flag(10, "Passes over the text, each masked in its own way.", group=_RECORDS, lowest=1)
     masked_lm_prob: float = flag(0.15, "The share of words to predict.", group=_RECORDS)
     short_seq_prob: float = flag(0.1, "The share of documents cut into shorter instances.", group=_RECORDS)
     do_whole_word_mask: bool = flag(False, "Mask all pieces of a word together.", group=_RECORDS)
@@ -53,12 +57,11 @@ class Flags:
 def main(flags: Flags) -> None:
     """Write the shards, then the instances."""
     import shutil
-    from pathlib import Path
 
     from bertworks import files
     from bertworks.data.example_writer import write_examples
     from bertworks.data.masking import Words
-    from bertworks.data.prepare import write_corpus
+    from bertworks.data.prepare import MadeOtherwiseError, write_corpus
     from bertworks.data.show import show_instances
     from bertworks.data.stream import Drawing, ShardSource
     from bertworks.errors import InputError
@@ -66,26 +69,15 @@ def main(flags: Flags) -> None:
     from bertworks.text.tokenizer import Tokenizer
 
     outputs = [Path(name.strip()) for name in (flags.output_file or "").split(",") if name.strip()]
-    if not outputs and not flags.output_dir:
+    if not (outputs or flags.output_dir or flags.show):
         raise InputError("give --output_dir=FOLDER for token shards, --output_file=FILE for TFRecords, or both")
-    for name, lowest in (("dupe_factor", 1), ("num_workers", 0), ("show", 0)):
-        if getattr(flags, name) < lowest:
-            raise InputError(f"--{name}={getattr(flags, name)}: must be at least {lowest}")
     if len(set(outputs)) < len(outputs):
         raise InputError(f"--output_file={flags.output_file}: names a file twice")
-    drawing = Drawing(
-        max_seq_length=flags.max_seq_length,
-        max_predictions_per_seq=flags.max_predictions_per_seq,
-        masked_lm_prob=flags.masked_lm_prob,
-        short_seq_prob=flags.short_seq_prob,
-        do_whole_word_mask=flags.do_whole_word_mask,
-        random_seed=flags.random_seed,
-    )
+    drawing = Drawing(**{field.name: getattr(flags, field.name) for field in fields(Drawing)})
     tokenizer = Tokenizer.from_vocab(flags.vocab_file, flags.do_lower_case, strip_accents=flags.strip_accents)
-    # Without --output_dir the shards lie beside the records until these are written, so that a killed run goes on.
-    folder = Path(flags.output_dir) if flags.output_dir else outputs[0].with_name(f".{outputs[0].name}.shards")
-    try:
-        corpus = write_corpus(
+    with _shard_folder(flags.output_dir, outputs) as folder:
+        write = partial(
+            write_corpus,
             files.expand(flags.input_file, "--input_file"),
             folder,
             tokenizer,
@@ -94,23 +86,54 @@ def main(flags: Flags) -> None:
             random_seed=flags.random_seed,
             num_workers=flags.num_workers,
         )
+        try:
+            corpus = write()
+        except MadeOtherwiseError:
+            if flags.output_dir:
+                raise
+            shutil.rmtree(folder)  # left by a killed run on other text; nobody asked to keep it
+            corpus = write()
+        if flags.output_dir:
+            files.write_text(folder / "flags.toml", to_toml(flags, "create_pretraining_data"))
+            print(
+                f"Wrote {corpus.documents:,} documents, {corpus.sentences:,} sentences, {corpus.tokens:,} tokens "
+                f"in {len(corpus.shards)} shards to {folder}"
+            )
         source = ShardSource(corpus, Words.of(tokenizer.tokens, flags.vocab_file), drawing)
-        count = source.before(flags.dupe_factor) if outputs else 0
+        if outputs:
+            limits = {name: getattr(flags, name) for name in ("max_seq_length", "max_predictions_per_seq")}
+            count = source.before(flags.dupe_factor)
+            write_examples(source, count, outputs, **limits)
+            print(f"Wrote {count:,} total instances to {', '.join(map(str, outputs))}")
+        if flags.show:
+            print(show_instances(source.instances(0, flags.show), tokenizer.tokens), end="")
+
+
+@contextmanager
+def _shard_folder(output_dir: str | None, outputs: Sequence[Path]) -> Iterator[Path]:
+    """Where the shards go: the folder asked for, or one that is gone when the records are written.
+
+    The latter lies beside the records, and stays when a run is killed or fails after its first shard, so that the next
+    one goes on.
+    """
+    import shutil
+    import tempfile
+
+    from bertworks.data.shards import INDEX
+    from bertworks.errors import InputError
+
+    if output_dir:
+        yield Path(output_dir)
+        return
+    if not outputs:
+        with tempfile.TemporaryDirectory() as name:
+            yield Path(name)
+        return
+    folder = outputs[0].with_name(f".{outputs[0].name}.shards")
+    try:
+        yield folder
     except InputError:
-        if not flags.output_dir:
-            shutil.rmtree(folder, ignore_errors=True)
+        if (folder / INDEX).exists():  # all text is there, and there is too little of it
+            shutil.rmtree(folder)
         raise
-    if flags.output_dir:
-        files.write_text(folder / "flags.toml", to_toml(flags, "create_pretraining_data"))
-        print(
-            f"Wrote {corpus.documents:,} documents, {corpus.sentences:,} sentences, {corpus.tokens:,} tokens "
-            f"in {len(corpus.shards)} shards to {folder}"
-        )
-    if outputs:
-        limits = {name: getattr(flags, name) for name in ("max_seq_length", "max_predictions_per_seq")}
-        write_examples(source, count, outputs, **limits)
-        print(f"Wrote {count:,} total instances to {', '.join(map(str, outputs))}")
-    if flags.show:
-        print(show_instances(source.instances(0, flags.show), tokenizer.tokens), end="")
-    if not flags.output_dir:
-        shutil.rmtree(folder)
+    shutil.rmtree(folder)

@@ -171,7 +171,7 @@ def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *
     from bertworks.data.input import open_input
     from bertworks.data.stream import Drawing
 
-    beside = start and start.vocab_file
+    beside = start.vocab_file if start else None
     return open_input(
         patterns,
         flag,

@@ -60,6 +60,10 @@ _TOLD = 5
 _IS_CUT, _CUT = range(2)  # what a number is drawn for
 
 
+class MadeOtherwiseError(InputError):
+    """The folder holds shards of another text or vocabulary, or made by other flags."""
+
+
 class _Sentences(NamedTuple):
     """What tokenizing a block gives: tokens [T], tokens per sentence [S], sentences per document [D]; none is 0."""
 
@@ -114,20 +118,37 @@ def write_corpus(
     total = sum(path.stat().st_size for path in paths)
     workers = num_workers or min(_processors(), _MOST_WORKERS, 1 + total // _WORTH_A_WORKER)
     texts = _by_amount(blocks(paths, min(BLOCK_BYTES, shard_bytes), text_field=text_field), shard_bytes)
-    shards = []
-    with progress("Tokenizing", total / 1e6, "MB") as advance, _tokenizing(workers, tokenizer, folder) as tokenize:
+    shards: list[Shard] = []
+    with (
+        _nothing_left_of_nothing(folder),
+        progress("Tokenizing", total / 1e6, "MB") as advance,
+        _tokenizing(workers, tokenizer, folder) as tokenize,
+    ):
         jobs = _jobs(texts, folder, vocabulary, noise, tokenize)
         # In pairs: while a shard is put together, the text of the next is being tokenized.
         for job, _ in pairwise(chain(jobs, [None])):
             if job and (shard := job.kept or _write(job, vocabulary)):
                 shards.append(shard)
                 advance(job.file_bytes / 1e6)
-    if not shards:
-        raise InputError(f"--input_file: no words in {', '.join(map(str, paths))}")
+        if not shards:
+            raise InputError(f"--input_file: no words in {', '.join(map(str, paths))}")
     if left := sorted(set(folder.glob("shard-*.safetensors")) - {shard.path for shard in shards}):
         raise _made_otherwise(left[0], "--input_file")
     write_index(folder, shards)
     return Corpus(tuple(shards), vocabulary, folder / VOCABULARY)
+
+
+@contextmanager
+def _nothing_left_of_nothing(folder: Path) -> Iterator[None]:
+    """Input that is refused before its first shard leaves the folder as it was."""
+    try:
+        yield
+    except InputError:
+        if not any(folder.glob("shard-*")):
+            (folder / VOCABULARY).unlink()
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        raise
 
 
 def _jobs(
@@ -216,7 +237,7 @@ def _kept(path: Path, vocabulary: Vocabulary, made_from: Mapping[str, Any]) -> S
 
 
 def _made_otherwise(path: Path, flag: str) -> InputError:
-    return InputError(
+    return MadeOtherwiseError(
         f"--output_dir={path.parent}: {path.name} was made with another {flag}; "
         "delete the folder, give another --output_dir, or repeat the flags it was made with"
     )
