@@ -256,9 +256,9 @@ def test_invalid_utf8_names_the_line_and_leaves_no_index(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"text\.txt, line 4: not UTF-8"):
         write_corpus([path], tmp_path / "shards", tokenizer())
     assert not (tmp_path / "shards").exists()
-    path.write_bytes(b"one two three\n\n" * 50 + b"\xff\n")
-    with pytest.raises(InputError, match=r"text\.txt, line 101: not UTF-8"):
-        write_corpus([path], tmp_path / "shards", tokenizer(), shard_bytes=100)
+    path.write_bytes(b"one two three\n\n")
+    write_corpus([path], tmp_path / "shards", tokenizer())
+    (tmp_path / "shards" / "index.json").unlink()  # as after a kill
     with pytest.raises(InputError, match="run create_pretraining_data"):
         open_corpus(str(tmp_path / "shards"))
 
