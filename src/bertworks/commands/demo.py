@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shlex
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +14,13 @@ from bertworks.flags import flag, parse
 
 # One document in so many is held out: never trained on, only evaluated on.
 HELD_OUT = 10
+
+# Short instances learn faster on short sentences.
+MAX_SEQ_LENGTH = 64
+MAX_PREDICTIONS_PER_SEQ = 10
+
+# Instances of an evaluation.
+EVALUATED = 1024
 
 SENTENCES = (
     "If the file does not [MASK], an exception is raised.",
@@ -32,9 +40,9 @@ class Flags:
 
     output_dir: str = flag("demo", "Where everything goes.", path=True)
     size: str = flag("2/128", "The model: a name or layers/hidden.")
-    vocab_size: int = flag(8000, "Words of the vocabulary.")
-    num_train_steps: int = flag(3000, "Steps of training.")
-    num_workers: int = flag(1, "Processes that prepare the data.")
+    vocab_size: int = flag(8000, "Words of the vocabulary.", lowest=200)
+    num_train_steps: int = flag(6000, "Steps of training.", lowest=1)
+    num_workers: int = flag(1, "Processes that prepare the data.", lowest=1)
 
 
 def main(flags: Flags) -> None:
@@ -54,28 +62,35 @@ def main(flags: Flags) -> None:
         words = [f"--input_file={source}", f"--output_dir={folder}", f"--vocab_file={vocab}"]
         _run(create_pretraining_data, *words, f"--num_workers={flags.num_workers}")
     _title("4. Pre-train")
+    config = output / "bert_config.json"
+    _describe(config, flags.size, vocab)
+    steps = flags.num_train_steps
     _run(
         run_pretraining,
-        f"--input_file={shards[text]}",
-        f"--eval_input_file={shards[held_out]}",
-        f"--output_dir={model}",
-        f"--size={flags.size}",
-        "--do_train",
-        "--do_eval",
-        "--max_seq_length=64",
-        "--max_predictions_per_seq=10",
-        "--train_batch_size=64",
-        "--learning_rate=1e-3",
-        f"--num_train_steps={flags.num_train_steps}",
-        f"--num_warmup_steps={flags.num_train_steps // 10}",
-        f"--eval_every_steps={-(-flags.num_train_steps // 2)}",
-        f"--save_checkpoints_steps={-(-flags.num_train_steps // 4)}",
-        "--eval_batch_size=64",
-        "--max_eval_steps=16",
+        *(f"--input_file={shards[text]}", f"--eval_input_file={shards[held_out]}", f"--output_dir={model}"),
+        *(f"--bert_config_file={config}", "--do_train", "--do_eval"),
+        *(f"--max_seq_length={MAX_SEQ_LENGTH}", f"--max_predictions_per_seq={MAX_PREDICTIONS_PER_SEQ}"),
+        *("--train_batch_size=32", "--learning_rate=1e-3", f"--num_train_steps={steps}"),
+        *(f"--num_warmup_steps={steps // 20}", f"--save_checkpoints_steps={-(-steps // 4)}"),
+        *(f"--eval_every_steps={-(-steps // 2)}", f"--eval_batch_size={EVALUATED // 16}", "--max_eval_steps=16"),
     )
     _title("5. What it learned")
     _show(model, shards[held_out])
     _farewell(output, model)
+
+
+def _describe(config_file: Path, size: str, vocab: Path) -> None:
+    """Write the model's shape in the original's format.
+
+    Without dropout: a model this small cannot learn its text by heart in so few steps, and learns faster without it.
+    """
+    from bertworks.config import BertConfig
+
+    words = len(vocab.read_text(encoding="utf-8").splitlines())
+    config = BertConfig.from_size(size, words, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+    values = {**asdict(config), "hidden_act": "gelu"}  # the original's name of the tanh form
+    del values["extra"]
+    files.write_text(config_file, json.dumps(values, indent=2) + "\n")
 
 
 def _title(title: str) -> None:
@@ -117,8 +132,9 @@ def _show(folder: Path, held_out: Path) -> None:
     from bertworks.tasks.pretraining import most_frequent_label_share
     from bertworks.train.pictures import learning_curve
 
-    opened = open_input(str(held_out), "--input_file", Drawing(max_seq_length=64, max_predictions_per_seq=10))
-    commonest = most_frequent_label_share(opened.source, 16 * 64)
+    drawing = Drawing(max_seq_length=MAX_SEQ_LENGTH, max_predictions_per_seq=MAX_PREDICTIONS_PER_SEQ)
+    opened = open_input(str(held_out), "--input_file", drawing)
+    commonest = most_frequent_label_share(opened.source, EVALUATED)
     results = dict(line.split(" = ") for line in (folder / "eval_results.txt").read_text().splitlines())
     accuracy = float(results["masked_lm_accuracy"])
     print(f"masked words right, held out:   {accuracy:.3f}")

@@ -36,7 +36,8 @@ class Flags(MachineFlags):
 
     From scratch:  bert run_pretraining --input_file=SHARDS --output_dir=OUT --size=small --do_train --do_eval
     Continue from: --bert_config_file=... --init_checkpoint=... as in the original, or --model=FOLDER
-    Killed?        The same command continues, to the same bits.
+    Killed?        The same command continues; on CPU, to the same bits.
+    Fast look:     --show_step=0 prints what the first step trains on.
     """
 
     input_file: str = flag(
