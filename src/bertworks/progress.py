@@ -44,20 +44,20 @@ def _bar(description: str, total: float | None, unit: str, done: float) -> Itera
         Progress,
         TaskProgressColumn,
         TextColumn,
-        TimeElapsedColumn,
         TimeRemainingColumn,
     )
-    from rich.table import Column  # noqa: PLC0415
 
     columns = (
         TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=12),
+        BarColumn(bar_width=10),
         TaskProgressColumn(),
-        TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4) as bar:
+    console = Console(stderr=True)
+    # The note gives way on a narrow terminal, not the bar and the time left.
+    room = console.width - len(description) - len(" 0123456789 100% 0:00:00 ")
+    with Progress(*columns, console=console, refresh_per_second=4) as bar:
         task = bar.add_task(description, total=total, note="")
         bar.update(task, completed=done)
 
@@ -65,7 +65,7 @@ def _bar(description: str, total: float | None, unit: str, done: float) -> Itera
             if note is None:
                 bar.update(task, advance=amount)
             else:
-                bar.update(task, advance=amount, note=note)
+                bar.update(task, advance=amount, note=note[: max(0, room)])
 
         yield advance
 

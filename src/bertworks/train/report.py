@@ -103,7 +103,7 @@ class Report:
         self._write({"step": step, **means, "tokens": tokens, "seconds": seconds, "tokens_per_second": speed})
         self._scalars("train", step, {**means, "tokens_per_second": speed})
         accuracies = [f"{n.removesuffix('_accuracy')} {means[n]:.1%}" for n in means if n.endswith("_accuracy")]
-        self._advance(0, " | ".join([f"{speed:,.0f} tokens/s", f"loss {means['loss']:.3f}", *accuracies]))
+        self._advance(0, ", ".join([f"{speed:,.0f} tokens/s", f"loss {means['loss']:.2f}", *accuracies]))
         self._began = time.monotonic()
 
     def evaluation(self, step: int, results: Mapping[str, float]) -> None:
