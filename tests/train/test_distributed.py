@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from bertworks.data.batch import PackedBatch
 from bertworks.errors import InputError
+from bertworks.task import Cut
 from bertworks.train import distributed, loop
 from tests.train.test_loop import lines
-from tests.train.toy import ToyModel, run, task
+from tests.train.toy import ToyModel, batches, run, task
 
 
 def _train(rank: int, size: int, store: Path, folder: Path) -> None:
@@ -42,6 +44,34 @@ def test_processes_train_as_one(tmp_path: Path, size: int) -> None:
     ours, theirs = lines(folder), lines(tmp_path / "one")
     for mine, other in zip(ours, theirs, strict=True):
         assert mine == pytest.approx(other, abs=1e-5)
+
+
+def _meet_damage(rank: int, size: int, store: Path, folder: Path) -> None:
+    os.environ.update(RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank))
+    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+
+    def damaged(step: int, cut: Cut) -> list[PackedBatch]:
+        if step == 3 and cut.rank == 1:
+            raise InputError("shard-00007: damaged")
+        return batches(step, cut)
+
+    model = ToyModel()
+    try:
+        loop.train(model, task(batches=damaged), run(folder, model), distributed.start("cpu"))
+    except InputError as error:
+        (folder / f"error-{rank}").write_text(str(error))
+
+
+def test_an_error_that_one_process_meets_ends_all_with_its_message(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    context = multiprocessing.get_context("spawn")
+    processes = [context.Process(target=_meet_damage, args=(rank, 2, tmp_path / "store", folder)) for rank in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [(folder / f"error-{rank}").read_text() for rank in range(2)] == ["shard-00007: damaged"] * 2
 
 
 def test_sums_alone_are_the_numbers_themselves() -> None:

@@ -79,16 +79,17 @@ class World:
         return int(tensor)
 
     def agree(self, error: InputError | None) -> None:
-        """Raise the main process's error in every process, so that none waits for one that has left.
+        """Raise one process's error in all of them, so that none waits for one that has left.
 
         Raises:
-            InputError: what the main process gave, if it gave one.
+            InputError: the first that any process gave.
         """
-        message = [None if error is None else str(error)]
-        if self.size > 1:
-            dist.broadcast_object_list(message, src=0)
-        if message[0] is not None:
-            raise InputError(message[0])
+        if self.size > 1 and any(self.sum_numbers([error is not None])):
+            messages: list[str | None] = [None] * self.size
+            dist.all_gather_object(messages, None if error is None else str(error))
+            raise InputError(next(message for message in messages if message is not None))
+        if error is not None:
+            raise error
 
     def wait(self) -> None:
         """Return when every process is here."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ from bertworks.train import memory, resume
 from bertworks.train import optimizer as optimizers
 from bertworks.train.distributed import World
 from bertworks.train.report import Report, Window
-from bertworks.train.step import Stepper
+from bertworks.train.step import Portions, Stepper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +167,7 @@ class _Loop:
         with ThreadPoolExecutor(1, "next-batch") as ahead:
             coming = ahead.submit(stepper.portions, first_step)
             for step in range(first_step, run.num_train_steps):
-                portions, done = coming.result(), step + 1
+                portions, done = self.arrived(coming), step + 1
                 last = done == run.num_train_steps
                 if not last:
                     coming = ahead.submit(stepper.portions, done)
@@ -186,6 +186,18 @@ class _Loop:
                     _say(stepper.world, f"Stopped by {name} after step {done}; the same command continues.")
                     raise Stopped(128 + number)
         return results
+
+    def arrived(self, coming: Future[Portions]) -> Portions:
+        """The next step's portions, once every process has its own.
+
+        Raises:
+            InputError: the data of one of the processes are damaged.
+        """
+        error = coming.exception()
+        if error is not None and not isinstance(error, InputError):
+            raise error
+        self.stepper.world.agree(error)
+        return coming.result()
 
     def log(self, step: int) -> None:
         """Write the line of the window that ends here."""
