@@ -45,8 +45,7 @@ def written_whole(path: Path | str) -> Iterator[BinaryIO]:
     try:
         with beside.open("wb") as stream:
             yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
+            sync_file(stream)
         beside.replace(path)
     except BaseException as error:
         beside.unlink(missing_ok=True)
@@ -90,6 +89,12 @@ def _name_file(error: BaseException, path: Path) -> None:
         error.filename = str(path)
 
 
+def sync_file(stream: IO[Any]) -> None:
+    """Flush a file that stays open to the disk."""
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
 def sync_folder(path: Path) -> None:
     """Make the names in a folder survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -103,9 +108,3 @@ def sha256(path: Path | str) -> str:
     """The file's SHA-256 in hexadecimal, read in constant memory."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def sync_file(stream: IO[Any]) -> None:
-    """Flush a file that stays open to the disk."""
-    stream.flush()
-    os.fsync(stream.fileno())

@@ -8,7 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertworks.data.batch import cut_by_tokens, pack, rounded, within
+from bertworks.data.batch import cut_by_tokens, pack, rounded
+from bertworks.data.instances import within
 
 
 @given(st.lists(st.integers(0, 9), max_size=20))

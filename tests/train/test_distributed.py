@@ -11,7 +11,7 @@ from bertworks.data.batch import PackedBatch
 from bertworks.errors import InputError
 from bertworks.task import Cut
 from bertworks.train import distributed, loop
-from tests.train.test_loop import lines
+from tests.commands.runs import metrics as lines
 from tests.train.toy import ToyModel, batches, run, task
 
 

@@ -1,6 +1,5 @@
 """The loop on a toy: any cut gives the same numbers, a resumed run is the same run, trouble is said and survived."""
 
-import json
 import os
 import signal
 import time
@@ -13,16 +12,10 @@ from safetensors.torch import save_file
 from bertworks.errors import InputError
 from bertworks.train import loop, resume
 from bertworks.train.distributed import World
-from bertworks.train.report import TIME_FIELDS
+from tests.commands.runs import metrics as lines
 from tests.train.toy import ToyModel, run, sums, task
 
 ALONE = World(0, 1, torch.device("cpu"))
-
-
-def lines(folder: Path) -> list[dict]:
-    """metrics.jsonl without its time fields."""
-    found = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name not in TIME_FIELDS} for line in found]
 
 
 def train(folder: Path, **changes) -> torch.Tensor:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 Precision = Literal["auto", "fp32", "bf16"]
 
+# Functions of torch.cpu, any of which says that the processor multiplies bf16.
+_CPU_QUESTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+
 
 @dataclass(kw_only=True)
 class MachineFlags:
@@ -58,9 +61,6 @@ def _multiplies_bf16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     supported = (getattr(torch.cpu, name, lambda: False) for name in _CPU_QUESTIONS)
     return device.type == "cpu" and any(ask() for ask in supported)
-
-
-_CPU_QUESTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
 def precision_name(dtype: torch.dtype) -> str:

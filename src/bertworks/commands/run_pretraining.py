@@ -194,18 +194,20 @@ def _pretrain(flags: Flags, world: World) -> None:
     from bertworks.tasks import pretraining
     from bertworks.train import loop, resume
 
-    output_dir, speak = Path(flags.output_dir or ""), say if world.is_main else _silent
-    trained = resume.newest(output_dir)
-    start = find(flags, None if flags.do_train or trained is None else trained.folder)
+    output_dir = Path(flags.output_dir or "")
+    trained = resume.newest(output_dir) if not flags.do_train else None
+    resumes = flags.do_train and bool(resume.steps(output_dir))
+    start = find(flags, trained.folder if trained else None)
     if start.checkpoint is None and not flags.do_train:
         raise InputError(f"--do_eval: {output_dir} holds no checkpoint; train first, or give --model")
     opened = _open(flags, flags.input_file, "--input_file", start, training=True)
     config = start.config_for(opened.tokenizer, flags.max_seq_length)
     model = PretrainingModel(config)
-    model.initialise(flags.random_seed)
     model.gradient_checkpointing = flags.gradient_checkpointing
-    if start.checkpoint is not None and (trained is None or not flags.do_train):
-        speak(str(load_into(model, start.checkpoint, config)))
+    if not resumes:
+        model.initialise(flags.random_seed)
+        if start.checkpoint is not None:
+            world.say(str(load_into(model, start.checkpoint, config)))
     model.to(world.device)
 
     precision = choose_precision(flags.precision, world.device)
@@ -224,7 +226,7 @@ def _pretrain(flags: Flags, world: World) -> None:
     )
     results = None
     if flags.do_train:
-        speak(f"Pre-training on {world.device} in {precision_name(precision)}: {_summary(config, model, opened)}")
+        world.say(f"Pre-training on {world.device} in {precision_name(precision)}: {_summary(config, model, opened)}")
         identity = _identity(flags, opened, config)
         same = {field.name: getattr(flags, field.name) for field in fields(loop.Run) if hasattr(flags, field.name)}
         run = loop.Run(
@@ -235,12 +237,12 @@ def _pretrain(flags: Flags, world: World) -> None:
             write_notes=partial(write_flags, output_dir, flags, "run_pretraining"),
         )
         results = loop.train(model, task, run, world)
-        speak(f"The model: {output_dir} (opens in transformers too)")
+        world.say(f"The model: {output_dir} (opens in transformers too)")
     if flags.do_eval and world.is_main:
-        newest = resume.newest(output_dir)
+        done = resume.steps(output_dir)
         results = results or task.evaluate(model)
         print(f"***** Eval results ({flags.eval_precision}) *****")
-        _write_results(output_dir, newest.step if newest else 0, results)
+        _write_results(output_dir, done[-1][0] if done else 0, results)
 
 
 def _identity(flags: Flags, opened: PretrainingInput, config: BertConfig) -> dict[str, object]:
@@ -258,10 +260,6 @@ def _settings(flags: Flags, identity: Mapping[str, object]) -> dict[str, object]
     apart = {"output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file"}
     names = (f.name for f in fields(flags) if f.metadata["group"] != RETIRED and f.name not in apart)
     return {name: getattr(flags, name) for name in names if f"--{name}" not in identity}
-
-
-def _silent(message: str) -> None:
-    """What the other processes say."""
 
 
 def _summary(config: BertConfig, model: PretrainingModel, opened: PretrainingInput) -> str:

@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bertworks.data.instances import within
+
 
 @dataclass(frozen=True)
 class PackedBatch:
@@ -113,12 +115,6 @@ def rounded(count: int) -> int:
     """`count`, raised by at most a sixteenth to a number that few counts share: 1700 -> 1728, 3800 -> 3840."""
     step = 1 << max(0, count.bit_length() - 5)
     return -(-count // step) * step
-
-
-def within(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """0, 1, ... inside each run: [3, 2] -> [0, 1, 2, 0, 1]."""
-    starts = np.cumsum(lengths) - lengths
-    return np.arange(int(lengths.sum())) - np.repeat(starts, lengths)
 
 
 def cut_by_tokens(lengths: Sequence[int] | NDArray[np.int64], token_budget: int) -> list[slice]:

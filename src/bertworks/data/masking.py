@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.data import draws
+from bertworks.data.instances import within
 from bertworks.errors import InputError
 
 # A place in a sequence takes the lower 16 bits of a random number that orders the places.
@@ -87,9 +88,8 @@ def mask(
     Returns:
         input_ids [T] with the chosen words replaced, their places in it [M] ascending, the words that stood there [M].
     """
-    starts = np.cumsum(lengths) - lengths
     sequence = np.repeat(np.arange(len(lengths)), lengths)
-    place = np.arange(len(input_ids)) - np.repeat(starts, lengths)
+    place = within(lengths)
     may_be_masked = (input_ids != words.cls_id) & (input_ids != words.sep_id)
     order = draws.bits(draws.bits(keys, _ORDER)[sequence], place) & ~_PLACE | place.astype(np.uint64)
     number = how_many(lengths, masked_lm_prob, max_predictions_per_seq)

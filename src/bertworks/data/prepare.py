@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.data import draws
+from bertworks.data.instances import within
 from bertworks.data.masking import Words
 from bertworks.data.shards import (
     VOCABULARY,
@@ -268,8 +269,7 @@ def _truncate(
     sentence = np.arange(len(lengths))
     is_cut = (draws.uniform(draws.key(key, _IS_CUT), sentence) < share) & (lengths > 1)
     kept = np.where(is_cut, draws.integers(draws.key(key, _CUT), sentence, 1, np.maximum(lengths, 2)), lengths)
-    place = np.arange(len(tokens)) - np.repeat(_starts(lengths)[:-1], lengths)
-    return tokens[place < np.repeat(kept, lengths)], kept.astype(np.uint32)
+    return tokens[within(lengths.astype(np.int64)) < np.repeat(kept, lengths)], kept.astype(np.uint32)
 
 
 def _sentences(tokenizer: Tokenizer, text: bytes) -> _Sentences:

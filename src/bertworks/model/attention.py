@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from bertworks.data.batch import within
+from bertworks.data.instances import within
 from bertworks.model.dropout import Dropped, Keep, masked
 
 # Lengths inside a group are rounded up to a multiple of this: the width of the processors' matrix tiles.

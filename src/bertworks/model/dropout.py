@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bertworks.data import draws
-from bertworks.data.batch import PackedBatch, within
+from bertworks.data.batch import PackedBatch
+from bertworks.data.instances import within
 
 _LEVELS = 1 << 16
 _TOKENS, _COLUMNS = 1, 2

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bertworks.errors import InputError
 from bertworks.heap import keep_freed_memory
+from bertworks.progress import say
 
 # Gradients are summed in flat buckets of about this many numbers: few enough calls, little extra memory.
 _BUCKET = 32 * 1024 * 1024
@@ -40,6 +41,11 @@ class World:
     def is_main(self) -> bool:
         """Whether this process writes and prints."""
         return self.rank == 0
+
+    def say(self, message: str) -> None:
+        """Print one line for a person; the main process speaks for all."""
+        if self.is_main:
+            say(message)
 
     def sum_numbers(self, numbers: Sequence[float]) -> list[float]:
         """Each number summed over all processes (double precision, exact for counts)."""

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from bertworks.errors import InputError
-from bertworks.progress import Advance, progress, say
+from bertworks.progress import Advance, progress
 from bertworks.task import Task
 from bertworks.train import memory, resume
 from bertworks.train import optimizer as optimizers
@@ -96,7 +96,7 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
             first_step, seconds = checkpoint.step, checkpoint.state["seconds"]
             _continue(checkpoint, run, stepper)
         if first_step >= run.num_train_steps:
-            _say(world, f"Skipping training: {run.output_dir} already has {first_step} of {run.num_train_steps} steps.")
+            world.say(f"Skipping training: {run.output_dir} already has {first_step} of {run.num_train_steps} steps.")
             return None
         report, advance = None, _nothing
         if world.is_main:
@@ -137,15 +137,10 @@ def _continue(checkpoint: resume.Checkpoint, run: Run, stepper: Stepper) -> None
     before = checkpoint.state["settings"]
     changed = {name: value for name, value in run.settings.items() if before.get(name) != value}
     notes += [f"{name} {before.get(name)} -> {value}" for name, value in changed.items()]
-    _say(world, "; ".join([f"Continuing from {checkpoint.folder} (step {checkpoint.step})", *notes]))
+    world.say("; ".join([f"Continuing from {checkpoint.folder} (step {checkpoint.step})", *notes]))
     if world.is_main:
         stepper.window = Window(world.device, checkpoint.state["window"])
         resume.publish(checkpoint.folder, run.output_dir)
-
-
-def _say(world: World, message: str) -> None:
-    if world.is_main:
-        say(message)
 
 
 def _nothing(amount: float, note: str | None = None) -> None:
@@ -183,7 +178,7 @@ class _Loop:
                     coming.cancel()
                     number = self.signal or signal.SIGTERM
                     name = signal.Signals(number).name
-                    _say(stepper.world, f"Stopped by {name} after step {done}; the same command continues.")
+                    stepper.world.say(f"Stopped by {name} after step {done}; the same command continues.")
                     raise Stopped(128 + number)
         return results
 

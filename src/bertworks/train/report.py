@@ -115,7 +115,6 @@ class Report:
 
     def flush(self) -> None:
         """Put everything on the disk; done before a checkpoint, which vouches for the lines up to it."""
-        self._stream.flush()
         files.sync_file(self._stream)
 
     def close(self) -> None:

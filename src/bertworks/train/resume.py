@@ -101,16 +101,22 @@ def _check_same_run(output_dir: Path, recorded: dict[str, object], wanted: dict[
             )
 
 
+def steps(output_dir: Path) -> list[tuple[int, Path]]:
+    """The steps that have a checkpoint, ascending, and its folder; nothing is read."""
+    folders = output_dir.glob("checkpoints/step-*")
+    return sorted((int(m[1]), path) for path in folders if (m := _STEP.fullmatch(path.name)))
+
+
 def newest(output_dir: Path) -> Checkpoint | None:
     """The checkpoint of the highest step, or None.
 
     Raises:
         InputError: a file of it is missing or damaged.
     """
-    found = [(int(m[1]), path) for path in output_dir.glob("checkpoints/step-*") if (m := _STEP.fullmatch(path.name))]
+    found = steps(output_dir)
     if not found:
         return None
-    step, folder = max(found)
+    step, folder = found[-1]
     mend = "delete that folder to continue from the checkpoint before it"
     try:
         state = json.loads((folder / "state.json").read_text())
@@ -144,8 +150,7 @@ def save(
         digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
         (folder / "state.json").write_text(json.dumps({"step": step, **state, "files": digests}, indent=2) + "\n")
     publish(target, output_dir)
-    older = sorted((int(m[1]), path) for path in target.parent.iterdir() if (m := _STEP.fullmatch(path.name)))
-    for _, path in older[: -max(keep, 1)]:
+    for _, path in steps(output_dir)[: -max(keep, 1)]:
         # Renamed first: a kill while deleting must not leave half a checkpoint under its name.
         doomed = path.with_name(f".{path.name}.partial")
         path.rename(doomed)
@@ -177,19 +182,10 @@ def load(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimi
     Raises:
         InputError: the tensors do not fit this model.
     """
-    load_weights(checkpoint, model)
-    optimizers.load_state_tensors(optimizer, model, load_file(checkpoint.folder / "optimizer.safetensors"))
-
-
-def load_weights(checkpoint: Checkpoint, model: nn.Module) -> None:
-    """Put the checkpoint's weights into `model`.
-
-    Raises:
-        InputError: a weight is missing or has another shape.
-    """
     weights = load_file(checkpoint.folder / "model.safetensors")
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name not in weights or weights[name].shape != parameter.shape:
                 raise InputError(f"{checkpoint.folder / 'model.safetensors'}: has no fitting {name}")
             parameter.copy_(weights[name])
+    optimizers.load_state_tensors(optimizer, model, load_file(checkpoint.folder / "optimizer.safetensors"))
