@@ -1,12 +1,23 @@
 """The command line: every spelling people know, and nothing by accident."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import pytest
 
 from bertworks.errors import InputError
-from bertworks.flags import REQUIRED, RETIRED, describe, flag, help_text, normalise, parse, to_toml
+from bertworks.flags import (
+    REQUIRED,
+    RETIRED,
+    absolute_unless_name,
+    describe,
+    flag,
+    help_text,
+    normalise,
+    parse,
+    to_toml,
+)
 
 
 @dataclass(kw_only=True)
@@ -137,3 +148,60 @@ def test_help_exits_cleanly(capsys) -> None:
 
 def test_normalise_gives_pairs() -> None:
     assert normalise(["--steps=1", "--do-train"], describe(Flags)) == [("steps", "1"), ("do_train", "true")]
+
+
+@dataclass(kw_only=True)
+class Positional:
+    """Copies something."""
+
+    verbose: bool = flag(False, "Whether to tell.")
+    src: str = flag(REQUIRED, "From where.", positional=True)
+    dst: str = flag("here", "Where to.", positional=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["a", "b"], ("a", "b", False)),
+        (["a"], ("a", "here", False)),
+        (["a", "--verbose", "b"], ("a", "b", True)),
+        (["--verbose=true", "a", "b"], ("a", "b", True)),
+        (["--src=a", "b"], ("a", "b", False)),
+        (["--dst", "b", "a"], ("a", "b", False)),
+        (["--src=a", "--dst=b"], ("a", "b", False)),
+        (["a=b", "c"], ("a=b", "c", False)),
+        (["a", "--src=b"], ("b", "here", False)),
+    ],
+)
+def test_words_without_a_flag(words: list[str], expected: tuple[str, str, bool]) -> None:
+    flags = parse(Positional, words, "bert test")
+    assert (flags.src, flags.dst, flags.verbose) == expected
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "--src: must be given"),
+        (["a", "b", "c"], "'c' is not a flag; flags look like --name=value"),
+        (["-", "b"], "'-' is not a flag"),
+        (["a", "-b"], "--b: no such flag"),
+    ],
+)
+def test_mistakes_with_words_without_a_flag(words: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse(Positional, words, "bert test")
+
+
+def test_help_shows_what_needs_no_flag() -> None:
+    assert help_text(Positional, "bert test").startswith("usage: bert test SRC DST --flag=value ...\n")
+    assert help_text(Flags, "bert test").startswith("usage: bert test --flag=value ...\n")
+
+
+def test_a_name_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "x.ckpt.index").touch()
+    for name in ("bert-base-uncased", "google/bert_uncased_L-2_H-128_A-2", None):
+        assert absolute_unless_name(name) == name
+    for path in ("folder", "folder/inner", "x.ckpt"):
+        assert absolute_unless_name(path) == str(tmp_path / path)

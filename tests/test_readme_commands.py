@@ -1,5 +1,6 @@
 """The original README's command lines run as written there, on small files."""
 
+import json
 import re
 import shlex
 import shutil
@@ -8,6 +9,10 @@ from pathlib import Path
 import pytest
 
 from bertworks import cli
+from bertworks.checkpoints.safetensors import of_tensors
+from bertworks.checkpoints.tensorflow_writer import write_tensorflow
+from bertworks.config import BertConfig
+from bertworks.model.heads import PretrainingModel
 
 HERE = Path(__file__).parent
 COMMANDS = [
@@ -16,16 +21,21 @@ COMMANDS = [
 # What each command leaves behind, by its name.
 WRITES = {
     "create_pretraining_data": ["tf_examples.tfrecord"],
+    "extract_features": ["output.jsonl"],
     "run_pretraining": ["pretraining_output/eval_results.txt", "pretraining_output/model.safetensors"],
 }
 
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory) -> dict[str, str]:
-    """The folders and files that stand in the braces."""
+    """The folders and files that stand in the braces; the model has the four layers that `--layers` names."""
     tmp, base = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("bert_base")
-    for path in (HERE / "fixtures" / "google_tiny").glob("bert_*"):
-        shutil.copy(path, base)
+    (tmp / "input.txt").write_text("Who was Jim Henson ? ||| Jim Henson was a puppeteer\n")
+    values = json.loads((HERE / "fixtures" / "google_tiny" / "bert_config.json").read_text())
+    (base / "bert_config.json").write_text(json.dumps({**values, "num_hidden_layers": 4}))
+    model = PretrainingModel(BertConfig.from_google_file(base / "bert_config.json"))
+    model.initialise(0)
+    write_tensorflow(base / "bert_model.ckpt", of_tensors(dict(model.named_parameters())))
     shutil.copy(HERE / "fixtures" / "vocab.txt", base)
     return {
         "tmp": str(tmp),

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bertworks.config import BertConfig as BertConfig
     from bertworks.errors import InputError as InputError
+    from bertworks.model_zoo import get_model as get_model
+    from bertworks.pretrained import load as load
     from bertworks.text.tokenizer import FullTokenizer as FullTokenizer
     from bertworks.text.tokenizer import Tokenizer as Tokenizer
 
@@ -19,6 +21,8 @@ _PUBLIC = {
     "FullTokenizer": "bertworks.text.tokenizer",
     "InputError": "bertworks.errors",
     "Tokenizer": "bertworks.text.tokenizer",
+    "get_model": "bertworks.model_zoo",
+    "load": "bertworks.pretrained",
 }
 
 __all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604

@@ -20,6 +20,10 @@ COMMANDS = {
     "learn_vocab": "Learn a WordPiece vocabulary from text",
     "create_pretraining_data": "Turn text into token shards, or into the original's TFRecord instances",
     "run_pretraining": "Pre-train BERT: masked words and next sentence, from scratch or from a checkpoint",
+    "models": "List the BERTs that are known by name, and download one",
+    "extract_features": "Vectors for texts, token by token or pooled, from any BERT",
+    "fill_mask": "Fill every [MASK] of a text with the words that a model finds most probable",
+    "convert_checkpoint": "Convert a BERT of any format to a model folder or to TensorFlow's, and compare",
 }
 
 _DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)

@@ -100,22 +100,29 @@ class BertConfig:
     @classmethod
     def from_google_file(cls, path: Path | str) -> BertConfig:
         """Read a `bert_config.json` as the original release writes it (`gelu` there is the tanh form)."""
-        config = cls._from_file(path)
-        return replace(config, hidden_act="gelu_new") if config.hidden_act == "gelu" else config
+        return cls.from_google(_json_file(path), path)
 
     @classmethod
     def from_huggingface_file(cls, path: Path | str) -> BertConfig:
         """Read a `config.json` of a model folder."""
-        return cls._from_file(path)
+        return cls.from_huggingface(_json_file(path), path)
 
     @classmethod
-    def _from_file(cls, path: Path | str) -> BertConfig:
-        try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{path}: not a JSON file ({error})") from None
+    def from_google(cls, values: Any, path: Path | str) -> BertConfig:
+        """What a `bert_config.json` of the original release holds; `path` is what messages call it."""
+        config = cls.from_huggingface(values, path)
+        return replace(config, hidden_act="gelu_new") if config.hidden_act == "gelu" else config
+
+    @classmethod
+    def from_huggingface(cls, values: Any, path: Path | str) -> BertConfig:
+        """What a `config.json` of a model folder holds; `path` is what messages call it.
+
+        Raises:
+            InputError: not the configuration of a BERT, or a value that makes no sense.
+        """
         if not isinstance(values, dict) or "vocab_size" not in values:
             raise InputError(f"{path}: not a BERT configuration (no vocab_size)")
+        values = dict(values)
         known = {f.name: f.type for f in fields(cls) if f.name != "extra"}
         given = {name: values.pop(name) for name in known if name in values}
         if given.get("hidden_act", "") is None:
@@ -136,3 +143,10 @@ class BertConfig:
         return json.dumps(
             {"architectures": [architecture], "model_type": "bert", **extra, **values, "pad_token_id": 0}, indent=2
         )
+
+
+def _json_file(path: Path | str) -> Any:
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not a JSON file ({error})") from None

@@ -23,7 +23,7 @@ import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from bertworks.errors import InputError
 
@@ -44,9 +44,10 @@ def flag(
     help: str,
     *,
     group: str = "General",
-    path: bool = False,
+    path: bool | Literal["or name"] = False,
     alias: str = "",
     lowest: float | None = None,
+    positional: bool = False,
 ) -> Any:
     """A dataclass field that is a flag.
 
@@ -54,11 +55,15 @@ def flag(
         default: the default value, or REQUIRED.
         help: what `--help` says.
         group: the heading under which `--help` shows it; RETIRED for flags that are accepted and ignored.
-        path: whether it names files or folders (comma lists and globs too); `flags.toml` keeps these absolute.
+        path: whether it names files or folders (comma lists and globs too); `flags.toml` keeps these absolute. `or
+            name`: it may also be a name, which stays as it is.
         alias: a second spelling.
         lowest: the lowest number that makes sense.
+        positional: whether a word without a flag may give it; such words go to these flags in their order.
     """
-    metadata = {"help": help, "group": group, "path": path, "alias": alias, "lowest": lowest}
+    metadata = {
+        "help": help, "group": group, "path": path, "alias": alias, "lowest": lowest, "positional": positional
+    }  # fmt: skip
     if default is REQUIRED:
         return dataclasses.field(metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -75,9 +80,10 @@ class _Flag:
     default: Any
     help: str
     group: str
-    path: bool
+    path: bool | Literal["or name"]
     alias: str
     lowest: float | None
+    positional: bool = False
 
     @property
     def required(self) -> bool:
@@ -127,12 +133,18 @@ def normalise(words: Sequence[str], flags: dict[str, _Flag]) -> list[tuple[str, 
 
     Dashes or underscores; one or two leading dashes; `--name=value` or `--name value` (the value may begin with a
     minus); booleans as `--do_train`, `--do_train=true`, `--do_train True`, `--nodo_train`, `--no_do_train`. No
-    abbreviations: what is not a flag is an error that names the nearest one.
+    abbreviations: what is not a flag is an error that names the nearest one. A word without a flag goes to the first
+    positional flag that has no value yet.
     """
     by_name = {name: f for f in flags.values() for name in (f.name, f.alias) if name}
-    pairs, rest = [], list(words)
+    positional = [f.name for f in flags.values() if f.positional]
+    pairs: list[tuple[str, str]] = []
+    rest = list(words)
     while rest:
         word = rest.pop(0)
+        if not word.startswith("-") and (free := [name for name in positional if name not in dict(pairs)]):
+            pairs.append((free[0], word))
+            continue
         if not word.startswith("-") or word.strip("-") == "":
             raise InputError(f"{word!r} is not a flag; flags look like --name=value")
         spelled, has_value, value = word.lstrip("-").partition("=")
@@ -204,7 +216,8 @@ def to_toml(flags: Any, command: str) -> str:
         if value is None or f.group == RETIRED:
             continue
         if f.path and isinstance(value, str):
-            value = ",".join(filter(None, map(absolute, value.split(","))))
+            of_part = absolute_unless_name if f.path == "or name" else absolute
+            value = ",".join(filter(None, map(of_part, value.split(","))))
         # JSON's strings, numbers and booleans are TOML's.
         lines.append(f"{f.name} = {json.dumps(value, ensure_ascii=False)}")
     return "\n".join(lines) + "\n"
@@ -215,20 +228,28 @@ def absolute(path: str | None) -> str | None:
     return path if not path or "://" in path else str(Path(path.strip()).absolute())
 
 
+def absolute_unless_name(path: str | None) -> str | None:
+    """The same where the path, or the first part of it, is there; otherwise it is a name that no folder changes."""
+    parts = Path(path or "").parts
+    there = len(parts) > 1 and Path(parts[0]).exists()
+    return absolute(path) if there or Path(path or "").exists() or Path(f"{path}.index").exists() else path
+
+
 def help_text(flags_class: type, program: str) -> str:
     """What `--help` prints: the description, then the flags in groups."""
+    flags = describe(flags_class).values()
     parser = argparse.ArgumentParser(
         prog=program,
         description=inspect.cleandoc(flags_class.__doc__ or ""),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
-        usage=f"{program} --flag=value ...",
+        usage=" ".join([program, *(f.name.upper() for f in flags if f.positional), "--flag=value ..."]),
         epilog="Booleans: --flag, --flag=false or --noflag. --config=FILE.toml gives flags from a file.",
     )
     groups: dict[str, argparse._ArgumentGroup] = {}
     own = flags_class.__annotations__
     # What a command shares with others comes last.
-    for f in sorted(describe(flags_class).values(), key=lambda f: (f.group == RETIRED, f.name not in own)):
+    for f in sorted(flags, key=lambda f: (f.group == RETIRED, f.name not in own)):
         if f.group not in groups:
             groups[f.group] = parser.add_argument_group(f.group)
         default = "" if f.default is None else f" (default: {f.default})"

@@ -39,8 +39,12 @@ def changed(checkpoint: Checkpoint, arrays: dict[str, np.ndarray | None]) -> Che
     weights = {name: weight for name, weight in checkpoint.weights.items() if name not in arrays}
     for name, array in arrays.items():
         if array is not None:
-            weights[name] = Weight(name, array.shape, lambda array=array: array)
+            weights[name] = weight_of(name, array)
     return replace(checkpoint, weights=weights)
+
+
+def weight_of(name: str, array: np.ndarray) -> Weight:
+    return Weight(name, array.shape, lambda out: np.copyto(out, array))
 
 
 def test_every_tensor_arrives(tmp_path: Path) -> None:
@@ -53,11 +57,13 @@ def test_every_tensor_arrives(tmp_path: Path) -> None:
     assert (report.missing, report.misfits, report.left_over) == ((), {}, ())
     assert str(report).splitlines() == [
         f"Weights from {GOOGLE_TINY / 'bert_model.ckpt'} (TensorFlow)",
+        "  model         3 layers, hidden size 32, 4 heads, 900 words, 128 positions; 61,798 parameters",
         "  loaded        62 tensors",
         "  missing       none",
         "  does not fit  none",
         "  left over     none",
         "  activation    tanh form of GELU (gelu_new)",
+        "  text          unknown",
         "  notes         62 optimizer slots set aside: */adam_m",
         "                62 optimizer slots set aside: */adam_v",
         "                set aside: global_step",
@@ -197,9 +203,7 @@ def test_tied_copies_must_be_copies() -> None:
 
 
 def test_a_model_of_another_kind_says_which_names_it_has() -> None:
-    other = replace(
-        golden(), weights={f"lstm.{i}": Weight(f"lstm.{i}", (1,), lambda: np.ones(1, np.float32)) for i in range(5)}
-    )
+    other = replace(golden(), weights={f"lstm.{i}": weight_of(f"lstm.{i}", np.ones(1, np.float32)) for i in range(5)})
     with pytest.raises(InputError, match=r"no weights of a BERT; it has lstm\.0, lstm\.1, lstm\.2 and 2 more"):
         load_into(model_like(golden()), other)
 
@@ -207,9 +211,9 @@ def test_a_model_of_another_kind_says_which_names_it_has() -> None:
 def test_paths_that_hold_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--init_checkpoint=.*/gone: no checkpoint is there"):
         open_checkpoint(tmp_path / "gone")
-    with pytest.raises(InputError, match=r"--model=.*: holds neither"):
+    with pytest.raises(InputError, match=r"--model=.*: holds no model's weights"):
         open_checkpoint(tmp_path, "--model")
-    (tmp_path / "bert_model.ckpt").write_bytes(b"x")
+    (tmp_path / "bert_model.ckpt.data-00000-of-00001").write_bytes(b"x")
     with pytest.raises(InputError, match=r"bert_model\.ckpt\.index is missing"):
         open_checkpoint(tmp_path / "bert_model.ckpt")
 

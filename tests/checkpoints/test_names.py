@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.checkpoints import names
+from bertworks.checkpoints.places import Folder
 from bertworks.checkpoints.tensorflow import TensorFlowCheckpoint
 from tests.checkpoints.builders import GOOGLE_TINY
 
@@ -49,6 +50,10 @@ def test_there_and_back(family: names.Family, name: str, layer: int) -> None:
         ("mindspore", "bert.cls1.layernorm.gamma", "cls.predictions.transform.LayerNorm.weight"),
         ("gluonnlp", "encoder.transformer_cells.7.ffn.ffn_1.bias", "bert.encoder.layer.7.intermediate.dense.bias"),
         ("gluonnlp", "encoder.position_weight", "bert.embeddings.position_embeddings.weight"),
+        ("mindspore", "bert.dense_1.weight", "classifier.weight"),
+        ("mindspore", "bert.dense1.bias", "qa_outputs.bias"),
+        ("gluonnlp", "classifier.1.bias", "classifier.bias"),
+        ("gluonnlp", "span_classifier.weight", "qa_outputs.weight"),
     ],
 )
 def test_known_names(family: names.Family, theirs: str, ours: str) -> None:
@@ -58,7 +63,7 @@ def test_known_names(family: names.Family, theirs: str, ours: str) -> None:
 
 @pytest.mark.parametrize("checkpoint", ["bert_model.ckpt", "classifier.ckpt", "squad.ckpt"])
 def test_tensorflow_names_come_back_as_they_were(checkpoint: str) -> None:
-    stored = TensorFlowCheckpoint(GOOGLE_TINY / checkpoint).entries
+    stored = TensorFlowCheckpoint(Folder(GOOGLE_TINY), checkpoint).entries
     weights = [name for name in stored if not name.endswith(("/adam_m", "/adam_v")) and name != "global_step"]
     assert len(weights) == {"bert_model.ckpt": 62, "classifier.ckpt": 57, "squad.ckpt": 57}[checkpoint]
     for name in weights:

@@ -8,7 +8,7 @@ import torch
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.model.heads import PretrainingModel
-from bertworks.tasks.fill_mask import fill_mask
+from bertworks.tasks.fill_mask import Guess, fill_mask
 from bertworks.text.tokenizer import Tokenizer
 
 VOCAB = Path(__file__).parents[1] / "fixtures" / "vocab.txt"
@@ -29,25 +29,31 @@ def model() -> PretrainingModel:
     return model
 
 
+def filled(model: PretrainingModel, tokenizer: Tokenizer, texts: list[str], top_k: int = 3) -> list[list[list[Guess]]]:
+    answers = list(fill_mask(model, tokenizer, texts, top_k))
+    assert [text for text, _ in answers] == texts
+    return [guesses for _, guesses in answers]
+
+
 def test_every_mask_of_every_text_gets_its_guesses(model: PretrainingModel) -> None:
     tokenizer = Tokenizer.from_vocab(VOCAB)
     texts = ["the [MASK] market", "[MASK] [MASK]", "it costs [MASK]"]
-    together = fill_mask(model, tokenizer, texts, top_k=3)
+    together = filled(model, tokenizer, texts)
     assert [len(guesses) for guesses in together] == [1, 2, 1]
     for text, guesses in zip(texts, together, strict=True):
-        (alone,) = fill_mask(model, tokenizer, [text], top_k=3)
+        (alone,) = filled(model, tokenizer, [text])
         assert [[word for word, _ in one] for one in alone] == [[word for word, _ in one] for one in guesses]
         for one in guesses:
             probabilities = [probability for _, probability in one]
             assert probabilities == sorted(probabilities, reverse=True)
-    (everything,) = fill_mask(model, tokenizer, ["[MASK]"], top_k=900)
+    (everything,) = filled(model, tokenizer, ["[MASK]"], 900)
     assert sum(p for _, p in everything[0]) == pytest.approx(1.0, abs=1e-4)
 
 
 def test_what_cannot_be_filled_is_said(model: PretrainingModel) -> None:
     tokenizer = Tokenizer.from_vocab(VOCAB)
     with pytest.raises(InputError, match=r"no \[MASK\] in 'the market'"):
-        fill_mask(model, tokenizer, ["the market"])
+        filled(model, tokenizer, ["the market"])
     with pytest.raises(InputError, match="16 positions"):
-        fill_mask(model, tokenizer, ["[MASK]" + " the" * 20])
+        filled(model, tokenizer, ["[MASK]" + " the" * 20])
     assert torch.is_grad_enabled()

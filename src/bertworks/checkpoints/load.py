@@ -6,17 +6,19 @@ not go one to one is in the report; nothing is ignored silently.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bertworks.checkpoints import names
-from bertworks.checkpoints.huggingface import open_model_folder, open_weights_file, weights_of
+from bertworks.checkpoints import names, zoo
+from bertworks.checkpoints.examine import check_copy
+from bertworks.checkpoints.gluonnlp import open_gluonnlp
+from bertworks.checkpoints.huggingface import open_huggingface, weights_of
+from bertworks.checkpoints.mindspore import open_mindspore
+from bertworks.checkpoints.places import Place, find_place
+from bertworks.checkpoints.report import LoadReport, some
 from bertworks.checkpoints.tensorflow import open_tensorflow
 from bertworks.checkpoints.weights import Checkpoint, Weight, padding
 from bertworks.config import BertConfig
@@ -34,71 +36,88 @@ _AXES = {
 # Heads of a fine-tuning, whose size belongs to the task: another task's is left fresh instead of refused.
 _TASK_HEADS = ("classifier.", "qa_outputs.")
 
-_ACTIVATIONS = {"gelu_new": "tanh form of GELU (gelu_new)", "gelu": "erf form of GELU (gelu)"}
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """What became of every tensor; `str(report)` is a table for people.
-
-    Attributes:
-        source: what was opened.
-        loaded: names of the model's tensors that got a stored value.
-        missing: those that the checkpoint does not have; they keep their fresh initial values.
-        misfits: those that it has in another shape, with both shapes; they keep their fresh values too.
-        left_over: stored names that the model has no place for.
-        hidden_act: the activation that the weights were trained with, in Hugging Face's words; None if unknown.
-        notes: what else a person should know, one line each.
-    """
-
-    source: str
-    loaded: tuple[str, ...]
-    missing: tuple[str, ...] = ()
-    misfits: dict[str, str] = field(default_factory=dict)
-    left_over: tuple[str, ...] = ()
-    hidden_act: str | None = None
-    notes: tuple[str, ...] = ()
-
-    def __str__(self) -> str:
-        """The table."""
-        rows = [
-            ("loaded", [f"{len(self.loaded)} tensors"]),
-            ("missing", _grouped(self.missing, "freshly initialised")),
-            ("does not fit", [f"{name}: {why}; freshly initialised" for name, why in self.misfits.items()]),
-            ("left over", _grouped(self.left_over, "not used")),
-            ("activation", [_ACTIVATIONS.get(self.hidden_act or "unknown", self.hidden_act or "unknown")]),
-            ("notes", list(self.notes)),
-        ]
-        lines = [f"Weights from {self.source}"]
-        for title, entries in rows:
-            for i, entry in enumerate(entries or ["none"]):
-                lines.append(f"  {title if i == 0 else '':<14}{entry}")
-        return "\n".join(lines)
+# How the files of a format end; a TensorFlow checkpoint's prefix is not itself a file.
+_HUGGINGFACE = (".safetensors", ".bin", ".pt", ".pth", ".safetensors.index.json", ".bin.index.json")
+_GLUONNLP = (".params",)
+_MINDSPORE = (".ckpt",)
 
 
 def open_checkpoint(path: Path | str, flag: str = "--init_checkpoint") -> Checkpoint:
     """Open a BERT of any format, without reading its weights yet.
 
     Args:
-        path: a TensorFlow checkpoint's prefix, one of its files or its folder; a model folder; a `.safetensors` or
-            `.bin` file.
+        path: a TensorFlow checkpoint's prefix, one of its files or its folder; a model folder; a `.safetensors`,
+            `.bin`, `.params` (GluonNLP) or `.ckpt` (MindSpore) file; a zip with one of these, or a way inside it; or a
+            name that the zoo knows.
         flag: where the path came from, for the message when nothing is there.
 
     Raises:
         InputError: nothing there, nothing that we read, or damaged.
     """
-    path = Path(path)
-    if path.is_dir():
-        if weights_of(path):
-            return open_model_folder(path)
-        if not (path / "checkpoint").is_file() and not any(path.glob("*.index")):
-            raise InputError(f"{flag}={path}: holds neither a TensorFlow checkpoint nor a model's weights")
-        return open_tensorflow(path)
-    if path.suffix in (".safetensors", ".bin", ".pt", ".pth") and path.is_file():
-        return open_weights_file(path)
-    if not path.exists() and not Path(f"{path}.index").exists():
+    place, name = find_place(zoo.locate(str(path), flag))
+    if name is None:
+        return _open_folder(place, flag)
+    if name.endswith((*_HUGGINGFACE, *_GLUONNLP, *_MINDSPORE)) and name in place.files():
+        if name.endswith(_HUGGINGFACE):
+            return open_huggingface(place, name)
+        return open_gluonnlp(place, name) if name.endswith(_GLUONNLP) else open_mindspore(place, name)
+    if not any(file == name or file.startswith(f"{name}.") for file in place.files()):
         raise InputError(f"{flag}={path}: no checkpoint is there")
-    return open_tensorflow(path)
+    return open_tensorflow(place, name)
+
+
+def _open_folder(place: Place, flag: str) -> Checkpoint:
+    """The one model in a folder, whatever its format."""
+    if weights_of(place):
+        return open_huggingface(place)
+    files = place.files()
+    if "checkpoint" in files or any(file.endswith(".index") for file in files):
+        return open_tensorflow(place, None)
+    for endings, open_file in ((_GLUONNLP, open_gluonnlp), (_MINDSPORE, open_mindspore)):
+        found = [file for file in files if file.endswith(endings)]
+        if len(found) == 1:
+            return open_file(place, found[0])
+        if found:
+            raise InputError(
+                f"{flag}={place.path}: holds {len(found)} models ({', '.join(found[:3])}); name one of them"
+            )
+    listed = f"; it has {some(files)}" if files else ""
+    raise InputError(f"{flag}={place.path}: holds no model's weights, in any format that we read{listed}")
+
+
+def config_of(checkpoint: Checkpoint) -> BertConfig:
+    """The configuration beside a checkpoint, or what its tensors tell of it.
+
+    Tensors tell all but the heads, which all released models have one of for every 64 of the hidden size.
+
+    Raises:
+        InputError: tensors are missing that would tell, or the heads cannot be guessed.
+    """
+    if checkpoint.config:
+        return checkpoint.config
+
+    def shape(name: str) -> tuple[int, int]:
+        weight = checkpoint.weights.get(name)
+        if weight is None or len(weight.shape) != 2:
+            raise InputError(f"{checkpoint.path}: no weights of a BERT (no {name}); it has {some(checkpoint.weights)}")
+        return weight.shape[0], weight.shape[1]
+
+    words, hidden = shape("bert.embeddings.word_embeddings.weight")
+    if hidden % 64:
+        raise InputError(
+            f"{checkpoint.path}: no configuration lies beside it, and a hidden size of {hidden} does not tell the "
+            "number of attention heads; give --bert_config_file"
+        )
+    return BertConfig(
+        vocab_size=words,
+        hidden_size=hidden,
+        num_hidden_layers=max(1, _layers(checkpoint.weights)),
+        num_attention_heads=hidden // 64,
+        intermediate_size=shape("bert.encoder.layer.0.intermediate.dense.weight")[0],
+        max_position_embeddings=shape("bert.embeddings.position_embeddings.weight")[0],
+        type_vocab_size=shape("bert.embeddings.token_type_embeddings.weight")[0],
+        hidden_act=checkpoint.hidden_act or "gelu",
+    )
 
 
 def load_into(model: nn.Module, checkpoint: Checkpoint, config: BertConfig | None = None) -> LoadReport:
@@ -115,7 +134,7 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, config: BertConfig | Non
     parameters = dict(model.named_parameters())
     found = {name: weight for name, weight in checkpoint.weights.items() if name in parameters}
     if not any(name.startswith("bert.") for name in found):
-        raise InputError(f"{checkpoint.path}: no weights of a BERT; it has {_some(checkpoint.weights)}")
+        raise InputError(f"{checkpoint.path}: no weights of a BERT; it has {some(checkpoint.weights)}")
     _check_layers(checkpoint, parameters)
     notes = list(checkpoint.notes) + (_differences(checkpoint, config) if config else [])
     misfits = {}
@@ -131,12 +150,13 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, config: BertConfig | Non
             raise InputError(_misfit(checkpoint, name, weight, wanted))
     tied = {name for name in names.TIED if name in checkpoint.weights and name not in parameters}
     for name in tied:
-        _check_tied(checkpoint, name)
-    loaded = tuple(name for name in parameters if name in found and name not in misfits)
-    with torch.no_grad():
-        for name in loaded:
-            stored = torch.from_numpy(found[name].read())
-            parameters[name].copy_(stored[: len(parameters[name])])
+        check_copy(checkpoint, name)
+    # In the order of the file: in a zip, going back is dear.
+    loaded = tuple(name for name in found if name not in misfits)
+    for name in loaded:
+        _fill(parameters[name], found[name])
+    if checkpoint.place:
+        checkpoint.place.finish()
     return LoadReport(
         source=f"{checkpoint.path} ({checkpoint.format})",
         loaded=loaded,
@@ -145,9 +165,30 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, config: BertConfig | Non
         left_over=tuple(
             weight.stored_as for name, weight in checkpoint.weights.items() if name not in found and name not in tied
         ),
+        shape=_shape(model, config or checkpoint.config),
         hidden_act=checkpoint.hidden_act,
+        do_lower_case=checkpoint.do_lower_case,
         notes=tuple(notes),
     )
+
+
+def _shape(model: nn.Module, config: BertConfig | None) -> str:
+    parameters = f"{sum(parameter.numel() for parameter in model.parameters()):,} parameters"
+    if config is None:
+        return parameters
+    return (
+        f"{config.num_hidden_layers} layers, hidden size {config.hidden_size:,}, {config.num_attention_heads} heads, "
+        f"{config.vocab_size:,} words, {config.max_position_embeddings} positions; {parameters}"
+    )
+
+
+@torch.no_grad()
+def _fill(parameter: Tensor, weight: Weight) -> None:
+    """Read a weight, straight into the parameter's memory where that can be."""
+    if parameter.device.type == "cpu" and parameter.dtype == torch.float32 and parameter.shape == weight.shape:
+        weight.read_into(parameter.detach().numpy())
+    else:
+        parameter.copy_(torch.from_numpy(weight.read())[: len(parameter)])
 
 
 def _check_layers(checkpoint: Checkpoint, parameters: Mapping[str, Tensor]) -> None:
@@ -161,7 +202,7 @@ def _check_layers(checkpoint: Checkpoint, parameters: Mapping[str, Tensor]) -> N
         )
     for name in parameters:
         if name.startswith(("bert.embeddings.", "bert.encoder.")) and name not in checkpoint.weights:
-            raise InputError(f"{checkpoint.path}: has no {name}, only {_some(checkpoint.weights)}")
+            raise InputError(f"{checkpoint.path}: has no {name}, only {some(checkpoint.weights)}")
 
 
 def _layers(tensors: Iterable[str]) -> int:
@@ -174,6 +215,10 @@ def _differences(checkpoint: Checkpoint, config: BertConfig) -> list[str]:
     if checkpoint.hidden_act is not None and checkpoint.hidden_act != config.hidden_act:
         notes.append(f"trained with hidden_act {checkpoint.hidden_act}, the model computes {config.hidden_act}")
     theirs = checkpoint.config
+    if theirs is None:
+        notes.append(
+            f"no configuration lies beside it; {config.num_attention_heads} attention heads are taken for granted"
+        )
     if theirs and theirs.num_attention_heads != config.num_attention_heads:
         raise InputError(
             f"{checkpoint.path}: trained with {theirs.num_attention_heads} attention heads, the model has "
@@ -203,30 +248,3 @@ def _misfit(checkpoint: Checkpoint, name: str, weight: Weight, wanted: tuple[int
         f"{checkpoint.path}: {weight.stored_as} has the shape {list(weight.shape)}, the model {list(wanted)}; "
         "give the configuration that came with the checkpoint (--bert_config_file)"
     )
-
-
-def _check_tied(checkpoint: Checkpoint, name: str) -> None:
-    """A stored second copy of a weight must be a copy: BERT's output embedding is its input embedding."""
-    copy, original = checkpoint.weights[name], checkpoint.weights.get(names.TIED[name])
-    if original is None or copy.shape != original.shape or not np.array_equal(copy.read(), original.read()):
-        raise InputError(
-            f"{checkpoint.path}: {copy.stored_as} is not equal to {names.TIED[name]}; "
-            "a model with an output embedding of its own is not a BERT as the original made it"
-        )
-
-
-def _some(tensors: Iterable[str]) -> str:
-    """The first few names, for a message."""
-    listed = sorted(tensors)
-    return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "") if listed else "none"
-
-
-def _grouped(tensors: Iterable[str], remark: str) -> list[str]:
-    """Names with the same place in every layer on one line."""
-
-    def lines() -> Iterator[str]:
-        groups = Counter(names.any_layer(name) for name in tensors)
-        for name, count in groups.items():
-            yield f"{name}{f' ({count} layers)' if count > 1 else ''}; {remark}"
-
-    return list(lines())

@@ -82,10 +82,10 @@ _TENSORS: tuple[Row, ...] = (
         "classifier.weight",
     ),
     ("cls.seq_relationship.bias", "cls/seq_relationship/output_bias", "bert.cls2.dense.bias", "classifier.bias"),
-    ("classifier.weight", "output_weights", None, None),
-    ("classifier.bias", "output_bias", None, None),
-    ("qa_outputs.weight", "cls/squad/output_weights", None, None),
-    ("qa_outputs.bias", "cls/squad/output_bias", None, None),
+    ("classifier.weight", "output_weights", "bert.dense_1.weight", "classifier.1.weight"),
+    ("classifier.bias", "output_bias", "bert.dense_1.bias", "classifier.1.bias"),
+    ("qa_outputs.weight", "cls/squad/output_weights", "bert.dense1.weight", "span_classifier.weight"),
+    ("qa_outputs.bias", "cls/squad/output_bias", "bert.dense1.bias", "span_classifier.bias"),
 )
 
 # What the two tensors of a module are called, in the order of a row.

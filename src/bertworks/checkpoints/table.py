@@ -12,13 +12,13 @@ time and memory in proportion to its size, within `LARGEST`.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import cramjam
 import google_crc32c
 
-from bertworks.checkpoints.wire import varint
+from bertworks.checkpoints.wire import to_varint, varint
 from bertworks.data.tfrecord import masked
 from bertworks.errors import InputError
 
@@ -26,6 +26,11 @@ from bertworks.errors import InputError
 # optimizer slots a tensor is 0.02 MB, decompressed 0.1 MB. A short key can repeat a long one, so keys have their own.
 LARGEST = 16 << 20
 LONGEST_KEY = 4096
+
+# What TensorFlow's writer has: a block ends with the entry that makes it this long, and in it every so many keys one is
+# stored whole; in the index block every one is (tensorflow/core/lib/io/table_options.h).
+BLOCK_BYTES = 256 << 10
+_RESTART_INTERVAL = 16
 
 _MAGIC = bytes.fromhex("57fb808b247547db")
 _FOOTER_BYTES = 48
@@ -36,16 +41,16 @@ class _DamagedError(Exception):
     """What is wrong with the bytes, without the name of the file."""
 
 
-def read_table(path: Path) -> dict[bytes, bytes]:
+def read_table(path: Path, data: bytes) -> dict[bytes, bytes]:
     """All entries of a table, in the order of their keys.
 
+    Args:
+        path: what messages call it.
+        data: its bytes, at most `LARGEST`.
+
     Raises:
-        InputError: the file is no table, or damaged.
+        InputError: they are no table, or damaged.
     """
-    size = path.stat().st_size
-    if size > LARGEST:
-        raise InputError(f"{path}: {size:,} bytes are too many for the index of a checkpoint")
-    data = path.read_bytes()
     if len(data) < _FOOTER_BYTES or data[-len(_MAGIC) :] != _MAGIC:
         raise InputError(f"{path}: not the index of a TensorFlow checkpoint, or cut off")
     try:
@@ -139,3 +144,82 @@ def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         at += fresh
         yield key, block[at : at + length]
         at += length
+
+
+def write_table(entries: Mapping[bytes, bytes], block_bytes: int = BLOCK_BYTES) -> bytes:
+    """A table of the entries in the order of their keys, byte for byte as TensorFlow writes it.
+
+    Args:
+        entries: `read_table` takes keys of at most `LONGEST_KEY` bytes, and `LARGEST` bytes in all.
+        block_bytes: a data block ends with the entry that makes it this long.
+    """
+    table, last = bytearray(), b""
+    block, index = _BlockWriter(_RESTART_INTERVAL), _BlockWriter(1)
+    for key, value in sorted(entries.items()):
+        if block.entries and block.size >= block_bytes:
+            index.add(_divider(last, key), _append(table, block))
+            block = _BlockWriter(_RESTART_INTERVAL)
+        block.add(key, value)
+        last = key
+    if block.entries:
+        index.add(_divider(last, None), _append(table, block))
+    footer = _append(table, _BlockWriter(1)) + _append(table, index)
+    return bytes(table) + footer.ljust(_FOOTER_BYTES - len(_MAGIC), b"\0") + _MAGIC
+
+
+class _BlockWriter:
+    """A block that grows entry by entry, its keys ascending."""
+
+    def __init__(self, restart_interval: int) -> None:
+        self.entries = 0
+        self._interval = restart_interval
+        self._data = bytearray()
+        self._restarts = [0]
+        self._last = b""
+
+    @property
+    def size(self) -> int:
+        """The bytes that `finish` would give."""
+        return len(self._data) + 4 * (len(self._restarts) + 1)
+
+    def add(self, key: bytes, value: bytes) -> None:
+        """Append an entry."""
+        shared = 0
+        if self.entries and self.entries % self._interval == 0:
+            self._restarts.append(len(self._data))
+        else:
+            shared = _shared(self._last, key)
+        for number in (shared, len(key) - shared, len(value)):
+            self._data += to_varint(number)
+        self._data += key[shared:] + value
+        self._last = key
+        self.entries += 1
+
+    def finish(self) -> bytes:
+        """The block without its trailer."""
+        return bytes(self._data) + struct.pack(f"<{len(self._restarts) + 1}I", *self._restarts, len(self._restarts))
+
+
+def _append(table: bytearray, block: _BlockWriter) -> bytes:
+    """Put a block with its trailer at the end; gives its handle."""
+    body = block.finish() + b"\0"
+    handle = to_varint(len(table)) + to_varint(len(body) - 1)
+    table += body + masked(google_crc32c.value(body)).to_bytes(4, "little")
+    return handle
+
+
+def _divider(last: bytes, following: bytes | None) -> bytes:
+    """The short key that the index has for a block: not before its last one, and before the next block's first one."""
+    if following is None:
+        at = next((i for i, byte in enumerate(last) if byte < 0xFF), None)
+        return last if at is None else last[:at] + bytes([last[at] + 1])
+    at = _shared(last, following)
+    if at < len(last) and last[at] + 1 < following[at]:
+        return last[:at] + bytes([last[at] + 1])
+    return last
+
+
+def _shared(one: bytes, other: bytes) -> int:
+    """How many bytes two keys have in common at their beginning."""
+    differ = (i for i, (mine, yours) in enumerate(zip(one, other, strict=False)) if mine != yours)
+    return next(differ, min(len(one), len(other)))

@@ -13,38 +13,26 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.checkpoints import names
-from bertworks.checkpoints.table import read_table
-from bertworks.checkpoints.weights import Checkpoint, Weight
+from bertworks.checkpoints.beside import casing_of_name, google_config, vocabulary
+from bertworks.checkpoints.places import Place, read_bytes
+from bertworks.checkpoints.table import LARGEST, read_table
+from bertworks.checkpoints.weights import Checkpoint, Span, Weight, stored
 from bertworks.checkpoints.wire import WireError, fields, signed
-from bertworks.config import BertConfig
-from bertworks.data.tfrecord import masked
 from bertworks.errors import InputError
 
-# tensorflow/core/framework/types.proto: number -> (its name, how numpy reads it); a bfloat16 is the upper half of a
-# float32.
-_TYPES = {
-    1: ("float32", "<f4"),
-    2: ("float64", "<f8"),
-    3: ("int32", "<i4"),
-    9: ("int64", "<i8"),
-    14: ("bfloat16", "<u2"),
-    19: ("float16", "<f2"),
-}
-_FLOATS = {"float32", "float64", "bfloat16", "float16"}
+# tensorflow/core/framework/types.proto: number -> its name, and the bytes of one.
+_TYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64", 14: "bfloat16", 19: "float16"}
+_BYTES = {1: 4, 2: 8, 3: 4, 9: 8, 14: 2, 19: 2}
 
 # Variables of the training loop and of loss scaling, which are no weights.
 _BOOKKEEPING = re.compile(
     r"global_step|beta[12]_power|(current_)?loss_scale|good_steps|save_counter.*|_CHECKPOINTABLE_.*"
 )
-
-_CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -65,7 +53,12 @@ class Entry:
     @property
     def dtype_name(self) -> str:
         """The type in numpy's words, or TensorFlow's number for one that BERT has no use for."""
-        return _TYPES[self.dtype][0] if self.dtype in _TYPES else f"DataType {self.dtype}"
+        return _TYPES.get(self.dtype, f"DataType {self.dtype}")
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Its place in the order of the data files."""
+        return self.shard, self.offset
 
 
 class TensorFlowCheckpoint:
@@ -76,17 +69,18 @@ class TensorFlowCheckpoint:
         entries: every tensor in the order of names, optimizer slots included.
     """
 
-    def __init__(self, path: Path | str) -> None:
-        """Open a checkpoint by prefix, by the path of one of its files, or by its folder.
+    def __init__(self, place: Place, prefix: str) -> None:
+        """Open a checkpoint by its prefix, a name in `place`.
 
         Raises:
-            InputError: there is none, its index is damaged, or a data file that is there is shorter than the index
-                says. A data file that is not there is an error only when a tensor of it is read.
+            InputError: its index is damaged, or a data file that is there is shorter than the index says. A data file
+                that is not there is an error only when a tensor of it is read.
         """
-        self.prefix = find_prefix(Path(path))
-        self.index = _index_of(self.prefix)
+        self.place, self._prefix = place, prefix
+        self.prefix = place.path / prefix
+        self.index = place.path / f"{prefix}.index"
         self.entries: dict[str, Entry] = {}
-        table = read_table(self.index)
+        table = read_table(self.index, read_bytes(place, self.index.name, LARGEST))
         key = b""
         try:
             self._shards = _shards(table.pop(key, b""))
@@ -95,53 +89,35 @@ class TensorFlowCheckpoint:
                     self.entries[key.decode()] = _entry(message)
         except (WireError, UnicodeDecodeError) as error:
             raise InputError(f"{self.index}: the entry {key!r} is not a tensor's ({error})") from None
+        there = set(place.files())
         files = {shard: self._data_file(shard) for shard in range(self._shards)}
-        bytes_of = {shard: file.stat().st_size for shard, file in files.items() if file.is_file()}
+        bytes_of = {shard: place.size(file) for shard, file in files.items() if file in there}
         for name, entry in self.entries.items():
             self._check(name, entry, bytes_of)
 
-    def read(self, name: str) -> NDArray[Any]:
-        """The tensor `name` as stored, floats as float32 (or float64).
+    def weight(self, name: str, *, transposed: bool = False) -> Weight:
+        """The tensor `name`, in our layout where it is `transposed`.
 
         Raises:
             KeyError: no such tensor.
-            InputError: its data are missing, cut off or damaged, or of a type that no BERT has.
         """
         entry = self.entries[name]
-        file = self._data_file(entry.shard)
         if entry.sliced:
-            raise InputError(f"{self.index}: {name} is a partitioned variable; save it in one piece to read it here")
-        if entry.dtype not in _TYPES:
-            raise InputError(f"{self.index}: {name} is of {entry.dtype_name}, not a tensor of numbers")
-        array = np.empty(entry.shape, _TYPES[entry.dtype][1])
-        flat = array.reshape(-1).view(np.uint8)
-        crc = done = 0
-        try:
-            with file.open("rb") as stream:
-                stream.seek(entry.offset)
-                while done < entry.size and (chunk := stream.read(min(_CHUNK_BYTES, entry.size - done))):
-                    flat[done : done + len(chunk)] = np.frombuffer(chunk, np.uint8)
-                    crc = google_crc32c.extend(crc, chunk)
-                    done += len(chunk)
-        except OSError as error:
-            raise InputError(f"{file}: cannot be read ({error.strerror}); it belongs to {self.index.name}") from None
-        if done < entry.size:
-            raise InputError(f"{file}: cut off inside {name}; copy or download the file again")
-        if masked(crc) != entry.crc32c:
-            raise InputError(f"{file}: {name} is damaged (its checksum differs); copy or download the file again")
-        if entry.dtype_name == "bfloat16":
-            return (array.astype(np.uint32) << 16).view(np.float32)
-        return array.astype(np.float32) if entry.dtype_name == "float16" else array
+            return _unreadable(
+                name, entry, f"{self.index}: {name} is a partitioned variable; save it in one piece to read it here"
+            )
+        span = Span(self.place, self._data_file(entry.shard), entry.offset, entry.size)
+        return stored(name, entry.shape, entry.dtype_name, [span], transposed=transposed, crc32c=entry.crc32c)
 
-    def _data_file(self, shard: int) -> Path:
-        return Path(f"{self.prefix}.data-{shard:05d}-of-{self._shards:05d}")
+    def _data_file(self, shard: int) -> str:
+        return f"{self._prefix}.data-{shard:05d}-of-{self._shards:05d}"
 
     def _check(self, name: str, entry: Entry, bytes_of: dict[int, int]) -> None:
         """Refuse an entry that does not fit itself or its data file, so that reading allocates what is there."""
         if entry.shard >= self._shards:
             raise InputError(f"{self.index}: {name} lies in data file {entry.shard} of {self._shards}")
-        if entry.dtype in _TYPES and not entry.sliced:
-            wanted = math.prod(entry.shape) * np.dtype(_TYPES[entry.dtype][1]).itemsize
+        if entry.dtype in _BYTES and not entry.sliced:
+            wanted = math.prod(entry.shape) * _BYTES[entry.dtype]
             if entry.size != wanted:
                 raise InputError(
                     f"{self.index}: {name} of shape {entry.shape} has {entry.size:,} bytes, not {wanted:,}"
@@ -149,98 +125,96 @@ class TensorFlowCheckpoint:
         end = entry.offset + entry.size
         if end > bytes_of.get(entry.shard, end):
             raise InputError(
-                f"{self._data_file(entry.shard)}: cut off: {bytes_of[entry.shard]:,} bytes, {name} ends at {end:,}; "
-                "copy or download the file again"
+                f"{self.place.path / self._data_file(entry.shard)}: cut off: {bytes_of[entry.shard]:,} bytes, {name} "
+                f"ends at {end:,}; copy or download the file again"
             )
 
 
-def open_tensorflow(path: Path | str) -> Checkpoint:
+def _unreadable(name: str, entry: Entry, message: str) -> Weight:
+    def read_into(_: NDArray[np.float32]) -> None:
+        raise InputError(message)
+
+    return Weight(name, entry.shape, read_into)
+
+
+def open_tensorflow(place: Place, name: str | None) -> Checkpoint:
     """A checkpoint's weights by our names; its optimizer's slots and counters are set aside with a note.
 
     A variable below another one (`.../kernel/adam_m`) is a slot: weights are never nested. The activation is the tanh
     form of GELU unless a `bert_config.json` beside the checkpoint names another.
+
+    Args:
+        place: where it lies.
+        name: its prefix, or one of its files; None takes the newest.
     """
-    checkpoint = TensorFlowCheckpoint(path)
+    checkpoint = TensorFlowCheckpoint(place, find_prefix(place, name))
     weights: dict[str, Weight] = {}
     slots: Counter[str] = Counter()
     counters = []
-    for name in checkpoint.entries:
-        above, _, last = name.rpartition("/")
+    for stored_as in sorted(checkpoint.entries, key=lambda name: checkpoint.entries[name].position):
+        above, _, last = stored_as.rpartition("/")
         if above in checkpoint.entries:
             slots[last] += 1
-        elif _BOOKKEEPING.fullmatch(name):
-            counters.append(name)
+        elif _BOOKKEEPING.fullmatch(stored_as):
+            counters.append(stored_as)
         else:
-            place = names.to_ours(name, "tensorflow") or names.Counterpart(name, transposed=False)
-            if place.name in weights:
-                raise InputError(f"{checkpoint.index}: {weights[place.name].stored_as} and {name} are the same weight")
-            weights[place.name] = _weight(checkpoint, name, transposed=place.transposed)
+            ours = names.to_ours(stored_as, "tensorflow") or names.Counterpart(stored_as, transposed=False)
+            if ours.name in weights:
+                twice = f"{weights[ours.name].stored_as} and {stored_as}"
+                raise InputError(f"{checkpoint.index}: {twice} are the same weight")
+            weights[ours.name] = checkpoint.weight(stored_as, transposed=ours.transposed)
     notes = [f"{count} optimizer slots set aside: */{slot}" for slot, count in slots.items()]
     if counters:
         notes.append(f"set aside: {', '.join(counters)}")
-    config_file = checkpoint.prefix.with_name("bert_config.json")
-    vocab_file = checkpoint.prefix.with_name("vocab.txt")
-    config = BertConfig.from_google_file(config_file) if config_file.is_file() else None
+    config = google_config(place)
     return Checkpoint(
         path=checkpoint.prefix,
         format="TensorFlow",
         weights=weights,
         config=config,
         hidden_act=config.hidden_act if config else "gelu_new",
-        vocab_file=vocab_file if vocab_file.is_file() else None,
+        vocabulary=vocabulary(place),
+        do_lower_case=casing_of_name(place.path),
         notes=tuple(notes),
+        place=place,
     )
 
 
-def _weight(checkpoint: TensorFlowCheckpoint, name: str, *, transposed: bool) -> Weight:
-    entry = checkpoint.entries[name]
-
-    def read() -> NDArray[np.float32]:
-        if entry.dtype_name not in _FLOATS:
-            raise InputError(f"{checkpoint.index}: {name} is of {entry.dtype_name}, not of a floating-point type")
-        array = checkpoint.read(name).astype(np.float32, copy=False)
-        return array.T if transposed else array
-
-    return Weight(name, entry.shape[::-1] if transposed else entry.shape, read)
-
-
-def find_prefix(path: Path) -> Path:
-    """The prefix of the checkpoint that a prefix, one of its files, or a folder means.
+def find_prefix(place: Place, name: str | None) -> str:
+    """The prefix of the checkpoint that a prefix, one of its files, or a folder (None) means.
 
     In a folder the newest is taken, as its file `checkpoint` says; without that file there must be one only.
 
     Raises:
         InputError: there is no checkpoint, or several.
     """
-    if path.is_dir():
-        return _newest(path)
-    prefix = path.with_name(re.sub(r"\.(index|meta|data-[0-9]{5}-of-[0-9]{5})$", "", path.name))
-    if not _index_of(prefix).is_file():
-        raise InputError(f"{path}: no TensorFlow checkpoint is there ({prefix.name}.index is missing)")
+    if name is None:
+        return _newest(place)
+    prefix = re.sub(r"\.(index|meta|data-[0-9]{5}-of-[0-9]{5})$", "", name)
+    if f"{prefix}.index" not in place.files():
+        raise InputError(f"{place.path / name}: no TensorFlow checkpoint is there ({prefix}.index is missing)")
     return prefix
 
 
-def _index_of(prefix: Path) -> Path:
-    return Path(f"{prefix}.index")
-
-
-def _newest(folder: Path) -> Path:
-    state = folder / "checkpoint"
-    if state.is_file():
-        text = state.read_text(encoding="utf-8", errors="replace")
+def _newest(place: Place) -> str:
+    files = place.files()
+    if "checkpoint" in files:
+        text = read_bytes(place, "checkpoint").decode(errors="replace")
         match = re.search(r'^model_checkpoint_path: "([^"\0]+)"', text, re.MULTILINE)
         if match is None:
-            raise InputError(f"{state}: names no checkpoint (no model_checkpoint_path)")
+            raise InputError(f"{place.path / 'checkpoint'}: names no checkpoint (no model_checkpoint_path)")
         # The name may be an absolute one from the machine that trained the model.
-        for prefix in (folder / match[1], folder / Path(match[1]).name):
-            if _index_of(prefix).is_file():
-                return prefix
-        raise InputError(f"{state}: the newest checkpoint {match[1]} is not there; give a checkpoint's own path")
-    found = sorted(folder.glob("*.index"))
+        prefix = Path(match[1]).name
+        if f"{prefix}.index" in files:
+            return prefix
+        raise InputError(
+            f"{place.path / 'checkpoint'}: the newest checkpoint {match[1]} is not there; give a checkpoint's own path"
+        )
+    found = [file.removesuffix(".index") for file in files if file.endswith(".index")]
     if len(found) != 1:
-        choices = f" ({', '.join(file.stem for file in found)}): give the path of one" if found else ""
-        raise InputError(f"{folder}: holds {len(found) or 'no'} TensorFlow checkpoints{choices}")
-    return found[0].with_suffix("")
+        choices = f" ({', '.join(found)}): give the path of one" if found else ""
+        raise InputError(f"{place.path}: holds {len(found) or 'no'} TensorFlow checkpoints{choices}")
+    return found[0]
 
 
 def _shards(header: bytes) -> int:

@@ -1,15 +1,43 @@
-"""What a reader makes of a checkpoint in any format: named weights that are still on the disk, and what lay beside."""
+"""What a reader makes of a checkpoint in any format: named weights that are still on the disk, and what lay beside.
+
+Every format keeps a tensor as bytes at known places of a file; a reader says where, and `stored` does the reading: in
+pieces, into the place where the numbers are wanted, holding nothing but the tensor itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
+import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
+from bertworks.checkpoints.places import Place
 from bertworks.config import BertConfig
+from bertworks.data.tfrecord import masked
+from bertworks.errors import InputError
+from bertworks.text.tokenizer import Tokenizer
+
+# What numbers a tensor is stored in -> how numpy reads them; a bfloat16 is the upper half of a float32.
+DType = Literal["float32", "float64", "float16", "bfloat16"]
+_NUMPY: dict[str, str] = {"float32": "<f4", "float64": "<f8", "float16": "<f2", "bfloat16": "<u2"}
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Span:
+    """Bytes of a file: `size` of them from `offset` on."""
+
+    place: Place
+    file: str
+    offset: int
+    size: int
 
 
 @dataclass(frozen=True)
@@ -19,13 +47,104 @@ class Weight:
     Attributes:
         stored_as: its name in the file, for messages.
         shape: in our layout ([out, in] for dense weights).
-        read: reads it from the disk, checked as far as the format can be: an array of `shape`, possibly a view with
-            its axes exchanged, possibly backed by the file. Raises InputError.
+        read_into: reads it from the disk into an array of `shape`, checked as far as the format can be. Raises
+            InputError.
     """
 
     stored_as: str
     shape: tuple[int, ...]
-    read: Callable[[], NDArray[np.float32]]
+    read_into: Callable[[NDArray[np.float32]], None]
+
+    def read(self) -> NDArray[np.float32]:
+        """The tensor in an array of its own."""
+        array = np.empty(self.shape, np.float32)
+        self.read_into(array)
+        return array
+
+
+def stored(
+    stored_as: str,
+    shape: Sequence[int],
+    dtype: str,
+    spans: Sequence[Span],
+    *,
+    transposed: bool = False,
+    crc32c: int | None = None,
+) -> Weight:
+    """A tensor that lies in files.
+
+    Args:
+        stored_as: its name there.
+        shape: its shape there; ours has the two axes exchanged where `transposed`.
+        dtype: what it is stored in; one that is no `DType` is an error when the tensor is read.
+        spans: where its bytes are, in order; within their files, as the reader has checked.
+        crc32c: the masked checksum of the bytes, where the format has one.
+
+    Raises:
+        InputError: the spans are not as long as such a tensor.
+    """
+    found = sum(span.size for span in spans)
+    if dtype in _NUMPY and found != (wanted := math.prod(shape) * np.dtype(_NUMPY[dtype]).itemsize):
+        where = spans[0].place.path / spans[0].file if spans else "the file"
+        raise InputError(f"{where}: {stored_as} of shape {list(shape)} has {found:,} bytes, not {wanted:,}")
+    ours = tuple(shape[::-1]) if transposed else tuple(shape)
+    return Weight(stored_as, ours, partial(_read_into, stored_as, dtype, spans, transposed, crc32c))
+
+
+def _read_into(
+    name: str, dtype: str, spans: Sequence[Span], transposed: bool, crc32c: int | None, out: NDArray[np.float32]
+) -> None:
+    if dtype not in _NUMPY:
+        raise InputError(f"{spans[0].place.path / spans[0].file}: {name} is of {dtype}, not of a floating-point type")
+    target = out.T if transposed else out
+    direct = dtype == "float32" and target.flags.c_contiguous and target.dtype.isnative
+    array: NDArray[Any] = target if direct else np.empty(target.shape, _NUMPY[dtype])
+    _read_bytes(name, spans, crc32c, array.reshape(-1).view(np.uint8).data)
+    if dtype == "bfloat16":
+        target[...] = (array.astype(np.uint32) << 16).view(np.float32)
+    elif not direct:
+        target[...] = array
+
+
+def _read_bytes(name: str, spans: Sequence[Span], crc32c: int | None, buffer: memoryview) -> None:
+    """Fill `buffer` with the bytes of `spans`, end to end."""
+    crc = done = 0
+    for span in spans:
+        path, end = span.place.path / span.file, done + span.size
+        try:
+            with span.place.at(span.file, span.offset) as stream:
+                # At one go, but for a checksum while the bytes are in the cache; and a zip's stream makes a copy.
+                whole = crc32c is None and span.place.local(span.file)
+                while done < end:
+                    chunk = buffer[done : end if whole else min(end, done + _CHUNK_BYTES)]
+                    count = stream.readinto(chunk)
+                    if not count:
+                        raise InputError(f"{path}: cut off inside {name}; copy or download the file again")
+                    if crc32c is not None:
+                        crc = google_crc32c.extend(crc, chunk[:count].tobytes())
+                    done += count
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}); it holds {name}") from None
+    if crc32c is not None and masked(crc) != crc32c:
+        file = spans[0].place.path / spans[0].file
+        raise InputError(f"{file}: {name} is damaged (its checksum differs); copy or download the file again")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The vocabulary that lay beside the weights, read when asked for.
+
+    Attributes:
+        path: where, for messages.
+        read: its tokens in the order of their ids. Raises InputError.
+    """
+
+    path: Path
+    read: Callable[[], list[str]]
+
+    def tokenizer(self, do_lower_case: bool, strip_accents: bool | None = None) -> Tokenizer:
+        """A tokenizer over it."""
+        return Tokenizer(self.read(), do_lower_case, strip_accents=strip_accents, vocab_file=self.path)
 
 
 @dataclass(frozen=True)
@@ -35,12 +154,16 @@ class Checkpoint:
     Attributes:
         path: what was opened, for messages.
         format: its kind, for people.
-        weights: by our names (names.py); tensors that are none of BERT's keep the names they are stored under.
+        weights: by our names (names.py), in the order in which they are best read; tensors that are none of BERT's keep
+            the names they are stored under.
         config: the configuration that lay beside the weights, in our dialect; None where there was none.
         hidden_act: the activation that the weights were trained with; None where nothing tells.
-        vocab_file: the vocabulary that lay beside the weights.
+        vocabulary: what lay beside the weights.
         do_lower_case: whether that vocabulary wants lower-cased text; None where nothing tells.
+        strip_accents: whether it wants accents dropped; None: where text is lower-cased.
+        architecture: Hugging Face's class for the model with its head, where a file says so.
         notes: what was set aside or changed on the way, one line each.
+        place: where the files are.
     """
 
     path: Path
@@ -48,9 +171,12 @@ class Checkpoint:
     weights: Mapping[str, Weight]
     config: BertConfig | None = None
     hidden_act: str | None = None
-    vocab_file: Path | None = None
+    vocabulary: Vocabulary | None = None
     do_lower_case: bool | None = None
+    strip_accents: bool | None = None
+    architecture: str | None = None
     notes: tuple[str, ...] = ()
+    place: Place | None = field(default=None, compare=False)
 
 
 def padding(rows: int, words: int) -> bool:

@@ -6,6 +6,7 @@ The few messages inside checkpoints need no more (https://protobuf.dev/programmi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 
 class WireError(ValueError):
@@ -55,3 +56,37 @@ def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 def signed(number: int) -> int:
     """A varint read as int64."""
     return number - (1 << 64) if number >> 63 else number
+
+
+@dataclass(frozen=True)
+class Fixed32:
+    """A number that a message keeps in 4 bytes, as it does checksums."""
+
+    value: int
+
+
+def to_varint(number: int) -> bytes:
+    """A number of at least 0 as 7 bits a byte."""
+    written = bytearray()
+    while number >= 0x80:
+        written.append(number & 0x7F | 0x80)
+        number >>= 7
+    written.append(number)
+    return bytes(written)
+
+
+def message(*of_fields: tuple[int, int | bytes | Fixed32]) -> bytes:
+    """A message of (number of the field, its value), in the order given.
+
+    As protobuf 3 writes it, a number that is 0 is left out, and bytes are not, even when there are none.
+    """
+    parts = []
+    for number, value in of_fields:
+        match value:
+            case Fixed32():
+                parts.append(to_varint(number << 3 | 5) + value.value.to_bytes(4, "little"))
+            case bytes():
+                parts.append(to_varint(number << 3 | 2) + to_varint(len(value)) + value)
+            case int() if value:
+                parts.append(to_varint(number << 3) + to_varint(value))
+    return b"".join(parts)

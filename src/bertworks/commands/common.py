@@ -1,4 +1,4 @@
-"""What several commands share: the flags of the machine, and turning them into what torch wants."""
+"""What several commands share: the flags of the machine."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ if TYPE_CHECKING:
     import torch
 
 Precision = Literal["auto", "fp32", "bf16"]
-
-# Functions of torch.cpu, any of which says that the processor multiplies bf16.
-_CPU_QUESTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 
 
 @dataclass(kw_only=True)
@@ -42,27 +39,3 @@ def warn_of_retired(flags: MachineFlags, device: torch.device) -> None:
 def write_flags(folder: Path | str, flags: Any, command: str) -> None:
     """Write the resolved flags to flags.toml, which --config reads back."""
     files.write_text(Path(folder) / "flags.toml", to_toml(flags, command))
-
-
-def choose_precision(name: Precision, device: torch.device) -> torch.dtype:
-    """What `--precision` means on a device: `auto` is bf16 where the hardware multiplies it natively, else fp32."""
-    import torch
-
-    if name == "auto":
-        return torch.bfloat16 if _multiplies_bf16(device) else torch.float32
-    return torch.bfloat16 if name == "bf16" else torch.float32
-
-
-def _multiplies_bf16(device: torch.device) -> bool:
-    """CUDA from compute capability 8.0 on; CPUs with AVX512_BF16 or AMX."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    supported = (getattr(torch.cpu, name, lambda: False) for name in _CPU_QUESTIONS)
-    return device.type == "cpu" and any(ask() for ask in supported)
-
-
-def precision_name(dtype: torch.dtype) -> str:
-    """`bf16` or `fp32`."""
-    return "bf16" if dtype.itemsize == 2 else "fp32"

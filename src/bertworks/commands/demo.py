@@ -145,7 +145,7 @@ def _show(folder: Path, held_out: Path) -> None:
     load_into(model, open_checkpoint(folder))
     assert opened.tokenizer is not None
     print()
-    for sentence, (guesses,) in zip(SENTENCES, fill_mask(model, opened.tokenizer, SENTENCES, 4), strict=True):
+    for sentence, (guesses,) in fill_mask(model, opened.tokenizer, SENTENCES, 4):
         print(f"{sentence:<56} {', '.join(f'{word} {probability:.0%}' for word, probability in guesses)}")
     print(f"\nlearning curve: {picture}")
 

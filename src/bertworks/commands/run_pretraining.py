@@ -9,16 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bertworks import files
-from bertworks.commands.common import (
-    MachineFlags,
-    Precision,
-    choose_precision,
-    precision_name,
-    warn_of_retired,
-    write_flags,
-)
+from bertworks.commands.common import MachineFlags, Precision, warn_of_retired, write_flags
 from bertworks.errors import InputError
-from bertworks.flags import REQUIRED, RETIRED, absolute, flag
+from bertworks.flags import REQUIRED, RETIRED, absolute_unless_name, flag
 from bertworks.progress import say
 
 if TYPE_CHECKING:
@@ -71,7 +64,10 @@ class Flags(MachineFlags):
         path=True,
     )
     model: str | None = flag(
-        None, "A model folder to begin with, instead of the two flags above.", group="Model", path=True
+        None,
+        "A model to begin with, instead of the two flags above: a name (`bert models` lists them), a folder, a zip.",
+        group="Model",
+        path="or name",
     )
     size: str | None = flag(
         None,
@@ -172,13 +168,12 @@ def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *
     from bertworks.data.input import open_input
     from bertworks.data.stream import Drawing
 
-    beside = start.vocab_file if start else None
     return open_input(
         patterns,
         flag,
         Drawing(**{field.name: getattr(flags, field.name) for field in fields(Drawing)}),
         vocab_file=flags.vocab_file,
-        records_vocab_file=beside,
+        records_tokenizer=start.tokenizer(flags.do_lower_case) if start and not flags.vocab_file else None,
         do_lower_case=flags.do_lower_case,
         vocab_size=start.config.vocab_size if start and start.config else None,
         shuffled=training,
@@ -191,6 +186,7 @@ def _pretrain(flags: Flags, world: World) -> None:
     from bertworks.checkpoints.load import load_into
     from bertworks.commands.starting_point import find
     from bertworks.model.heads import PretrainingModel
+    from bertworks.model.machine import choose_precision, precision_name
     from bertworks.tasks import pretraining
     from bertworks.train import loop, resume
 
@@ -249,7 +245,7 @@ def _identity(flags: Flags, opened: PretrainingInput, config: BertConfig) -> dic
     """What makes the run what it is, by the flag to mend."""
     drawn = {f"--{name}": value for name, value in opened.source.identity().items()}
     same = {f"--{name}": getattr(flags, name) for name in ("random_seed", "train_batch_size", "optimizer")}
-    begun = {f"--{name}": absolute(getattr(flags, name)) for name in ("init_checkpoint", "model")}
+    begun = {f"--{name}": absolute_unless_name(getattr(flags, name)) for name in ("init_checkpoint", "model")}
     shape = {f"--size or --bert_config_file ({n})": value for n, value in asdict(config).items() if n != "extra"}
     words = {"--vocab_file": opened.tokenizer.sha256[:16]} if opened.tokenizer else {}
     return {**drawn, **same, **begun, **shape, **words}

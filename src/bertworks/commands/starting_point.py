@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bertworks.checkpoints.load import open_checkpoint
+from bertworks.checkpoints.load import config_of, open_checkpoint
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
@@ -35,10 +35,12 @@ class StartingPoint:
     config: BertConfig | None
     size: str | None = None
 
-    @property
-    def vocab_file(self) -> Path | None:
-        """The vocabulary that lies beside the weights."""
-        return self.checkpoint.vocab_file if self.checkpoint else None
+    def tokenizer(self, do_lower_case: bool) -> Tokenizer | None:
+        """Over the vocabulary that lies beside the weights; the casing is theirs, where they tell it."""
+        if self.checkpoint is None or self.checkpoint.vocabulary is None:
+            return None
+        casing = self.checkpoint.do_lower_case
+        return self.checkpoint.vocabulary.tokenizer(do_lower_case if casing is None else casing)
 
     def config_for(self, tokenizer: Tokenizer | None, max_seq_length: int) -> BertConfig:
         """The model's shape, checked against what it is to be trained on.
@@ -68,19 +70,18 @@ class StartingPoint:
                 f"--vocab_file: the vocabulary has {tokenizer.vocab_size} words, the model only {config.vocab_size} "
                 "(vocab_size in --bert_config_file)"
             )
-        if self.checkpoint is None or self.vocab_file is None:
+        theirs = self.tokenizer(tokenizer.do_lower_case)
+        if theirs is None or self.checkpoint is None:
             return
-        casing = self.checkpoint.do_lower_case
-        theirs = Tokenizer.from_vocab(self.vocab_file, tokenizer.do_lower_case if casing is None else casing)
         if theirs.sha256 != tokenizer.sha256:
             raise InputError(
-                f"--input_file: made with another vocabulary than the model has ({self.vocab_file}); make it again "
-                f"with --vocab_file={self.vocab_file}"
+                f"--input_file: made with another vocabulary than the model has ({theirs.vocab_file}); make it "
+                f"again with --vocab_file={theirs.vocab_file}"
             )
         if theirs.do_lower_case != tokenizer.do_lower_case:
             raise InputError(
-                f"--do_lower_case: the input has {tokenizer.do_lower_case}, the model {casing} "
-                f"({self.checkpoint.path}); make the input again with --do_lower_case={casing}"
+                f"--do_lower_case: the input has {tokenizer.do_lower_case}, the model {theirs.do_lower_case} "
+                f"({self.checkpoint.path}); make the input again with --do_lower_case={theirs.do_lower_case}"
             )
 
 
@@ -112,6 +113,4 @@ def find(flags: ModelFlags, trained: Path | None) -> StartingPoint:
     if begun is None:
         return StartingPoint(None, config)
     checkpoint = open_checkpoint(begun, "--model" if flags.model else "--init_checkpoint")
-    if config is None and checkpoint.config is None:
-        raise InputError(f"{begun}: no configuration lies beside it; give --bert_config_file")
-    return StartingPoint(checkpoint, config or checkpoint.config)
+    return StartingPoint(checkpoint, config or config_of(checkpoint))

@@ -34,7 +34,7 @@ def open_input(
     drawing: Drawing,
     *,
     vocab_file: str | None = None,
-    records_vocab_file: Path | None = None,
+    records_tokenizer: Tokenizer | None = None,
     do_lower_case: bool = True,
     vocab_size: int | None = None,
     shuffled: bool = True,
@@ -46,7 +46,7 @@ def open_input(
         patterns: comma-separated paths and globs; `flag` is the flag they came by.
         drawing: how instances are drawn from shards; of records only the two lengths and the seed count.
         vocab_file: the vocabulary of records; checked against that of shards.
-        records_vocab_file: the vocabulary of records where `vocab_file` is not given.
+        records_tokenizer: the tokenizer of records where `vocab_file` is not given.
         do_lower_case: the casing of records; shards know theirs.
         vocab_size: the model's, if known: no record may hold a higher id.
         shuffled: whether records come in a new order every epoch, or always in the files' order.
@@ -63,8 +63,8 @@ def open_input(
             max_predictions_per_seq=drawing.max_predictions_per_seq,
             vocab_size=vocab_size,
         )
-        words_of = vocab_file or records_vocab_file
-        return PretrainingInput(records, Tokenizer.from_vocab(words_of, do_lower_case) if words_of else None)
+        given = Tokenizer.from_vocab(vocab_file, do_lower_case) if vocab_file else records_tokenizer
+        return PretrainingInput(records, given)
     corpus = open_corpus(patterns, flag)
     if vocab_file is None and corpus.vocab_file is None:
         raise InputError(f"{flag}: no vocab.txt lies beside {corpus.shards[0].path}; give --vocab_file")

@@ -6,6 +6,8 @@ Shapes: T packed tokens, B sequences, R rows asked for, H hidden, I intermediate
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,16 +23,23 @@ from bertworks.model.dropout import Dropout, at
 _SITES = 3
 
 
-def dense(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer whose weights are not drawn yet."""
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, inputs, outputs)
-    return layer
+def site_of_head(config: BertConfig) -> int:
+    """The dropout site behind the last block."""
+    return 1 + _SITES * config.num_hidden_layers
 
 
-def table(rows: int, width: int) -> nn.Embedding:
+class Dense(nn.Linear):
+    """A linear layer whose weights are not drawn yet: they come from a checkpoint or from `heads.initialise`."""
+
+    def reset_parameters(self) -> None:
+        """Draw nothing; torch's own draw would cost more than reading a checkpoint."""
+
+
+class Table(nn.Embedding):
     """An embedding whose vectors are not drawn yet."""
-    layer: nn.Embedding = nn.utils.skip_init(nn.Embedding, rows, width)
-    return layer
+
+    def reset_parameters(self) -> None:
+        """Draw nothing."""
 
 
 class Embeddings(nn.Module):
@@ -40,9 +49,9 @@ class Embeddings(nn.Module):
         super().__init__()
         self.rate = config.hidden_dropout_prob
         hidden = config.hidden_size
-        self.word_embeddings = table(config.vocab_size, hidden)
-        self.position_embeddings = table(config.max_position_embeddings, hidden)
-        self.token_type_embeddings = table(config.type_vocab_size, hidden)
+        self.word_embeddings = Table(config.vocab_size, hidden)
+        self.position_embeddings = Table(config.max_position_embeddings, hidden)
+        self.token_type_embeddings = Table(config.type_vocab_size, hidden)
         self.LayerNorm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
 
     def forward(self, batch: PackedBatch, dtype: torch.dtype, dropout: Dropout | None) -> Tensor:
@@ -61,9 +70,9 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads, self.head_size = config.num_attention_heads, config.head_size
         self.rate = config.attention_probs_dropout_prob
-        self.query = dense(config.hidden_size, config.hidden_size)
-        self.key = dense(config.hidden_size, config.hidden_size)
-        self.value = dense(config.hidden_size, config.hidden_size)
+        self.query = Dense(config.hidden_size, config.hidden_size)
+        self.key = Dense(config.hidden_size, config.hidden_size)
+        self.value = Dense(config.hidden_size, config.hidden_size)
 
     def forward(self, asking: Tensor, x: Tensor, layout: Layout, dropout: Dropout | None, site: int) -> Tensor:
         """Rows `asking` [R, H] look at rows x [T, H] -> [R, H]. One product where they are the same rows."""
@@ -84,7 +93,7 @@ class AddNorm(nn.Module):
     def __init__(self, config: BertConfig, inputs: int) -> None:
         super().__init__()
         self.rate = config.hidden_dropout_prob
-        self.dense = dense(inputs, config.hidden_size)
+        self.dense = Dense(inputs, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, x: Tensor, residual: Tensor, dropout: Dropout | None, site: int) -> Tensor:
@@ -109,7 +118,7 @@ class Intermediate(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.activation = config.hidden_act
-        self.dense = dense(config.hidden_size, config.intermediate_size)
+        self.dense = Dense(config.hidden_size, config.intermediate_size)
 
     def forward(self, x: Tensor) -> Tensor:
         """[R, H] -> [R, I]."""
@@ -154,7 +163,7 @@ class Pooler(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.dense = dense(config.hidden_size, config.hidden_size)
+        self.dense = Dense(config.hidden_size, config.hidden_size)
 
     def forward(self, first_rows: Tensor) -> Tensor:
         """[B, H] -> [B, H]."""
@@ -164,12 +173,13 @@ class Pooler(nn.Module):
 class Bert(nn.Module):
     """Embeddings and encoder; the pooler's weights are here because its name is, and heads that want it call it."""
 
-    def __init__(self, config: BertConfig) -> None:
+    def __init__(self, config: BertConfig, *, pooler: bool = True) -> None:
         super().__init__()
         self.config = config
         self.embeddings = Embeddings(config)
         self.encoder = Encoder(config)
-        self.pooler = Pooler(config)
+        if pooler:
+            self.pooler = Pooler(config)
 
     def forward(
         self,
@@ -204,13 +214,38 @@ class Bert(nn.Module):
         result: Tensor = last(x, layout, drawn, read)
         return result
 
-    def all_layers(self, batch: PackedBatch, *, dtype: torch.dtype = torch.float32) -> list[Tensor]:
-        """The embeddings' output and every layer's, [T, H] each, without dropout."""
-        layout = Layout.of(batch.starts, batch.lengths, self.config.num_attention_heads)
-        outputs: list[Tensor] = [self.embeddings(batch, dtype, None)]
-        for block in self.encoder.layer:
-            outputs.append(block(outputs[-1], layout, None))
-        return outputs
+    def hidden_states(
+        self,
+        batch: PackedBatch,
+        layers: Sequence[int],
+        *,
+        dtype: torch.dtype = torch.float32,
+        read: Tensor | None = None,
+    ) -> list[Tensor]:
+        """The outputs of some layers, without dropout. No other is kept, and none above the last of them computed.
+
+        Args:
+            batch: T packed tokens.
+            layers: at least one, in any order: 0 is the embeddings, i the i-th layer.
+            dtype: the type to compute in.
+            read: [R] int64, ascending; the rows wanted. None wants all.
+
+        Returns:
+            [R, H] for each of `layers`, or [T, H] where `read` is None.
+        """
+        heads, last = self.config.num_attention_heads, max(layers)
+        layout = Layout.of(batch.starts, batch.lengths, heads)
+        outputs: dict[int, Tensor] = {}
+        x: Tensor = self.embeddings(batch, dtype, None)
+        for number, block in enumerate(self.encoder.layer[:last], 1):
+            if number - 1 in layers:
+                outputs[number - 1] = x if read is None else x.index_select(0, read)
+            if number == last and read is not None:
+                x = block(x, Layout.of(batch.starts, batch.lengths, heads, read), None, read)
+            else:
+                x = block(x, layout, None)
+        outputs[last] = x if last or read is None else x.index_select(0, read)
+        return [outputs[number] for number in layers]
 
 
 def _recomputed(block: nn.Module, x: Tensor, layout: Layout, dropout: Dropout | None) -> Tensor:

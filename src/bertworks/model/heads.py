@@ -1,9 +1,11 @@
-"""What stands on the encoder: the two heads of pre-training.
+"""What stands on the encoder: the two heads of pre-training, and classifiers of sequences and of tokens.
 
 Shapes: T packed tokens, B sequences, M masked words, R rows read, H hidden, V vocabulary.
 """
 
 from __future__ import annotations
+
+from collections.abc import Collection
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +14,8 @@ from torch import Tensor, nn
 from bertworks.config import BertConfig
 from bertworks.data.batch import PackedBatch, rounded
 from bertworks.model import functions
-from bertworks.model.bert import Bert, dense
+from bertworks.model.bert import Bert, Dense, site_of_head
+from bertworks.model.dropout import Dropout, Dropped, at
 
 
 class Transform(nn.Module):
@@ -21,7 +24,7 @@ class Transform(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.activation = config.hidden_act
-        self.dense = dense(config.hidden_size, config.hidden_size)
+        self.dense = Dense(config.hidden_size, config.hidden_size)
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,7 +48,7 @@ class PretrainingHeads(nn.Module):
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.predictions = Predictions(config)
-        self.seq_relationship = dense(config.hidden_size, 2)
+        self.seq_relationship = Dense(config.hidden_size, 2)
 
 
 class PretrainingModel(nn.Module):
@@ -116,22 +119,93 @@ class PretrainingModel(nn.Module):
         layer = self.cls.seq_relationship
         return functions.linear(pooled, layer.weight, layer.bias)
 
-    @torch.no_grad()
-    def initialise(self, seed: int) -> None:
-        """Draw fresh weights, the same for the same seed wherever the model is.
+    def initialise(self, seed: int, only: Collection[str] | None = None) -> None:
+        """Draw fresh weights; see `initialise`."""
+        initialise(self, self.config.initializer_range, seed, only)
 
-        Matrices and embeddings get a normal distribution with deviation `initializer_range`, cut at two deviations;
-        biases get 0 and LayerNorm's weights 1 (modeling.py of the original release).
-        """
-        generator = torch.Generator().manual_seed(seed)
-        deviation = self.config.initializer_range
-        for name, parameter in self.named_parameters():
-            if parameter.dim() == 2:
-                drawn = torch.empty(parameter.shape)
-                nn.init.trunc_normal_(drawn, std=deviation, a=-2 * deviation, b=2 * deviation, generator=generator)
-                parameter.copy_(drawn)
-            else:
-                parameter.fill_(1.0 if name.endswith("LayerNorm.weight") else 0.0)
+
+class EncoderModel(nn.Module):
+    """BERT without a head, as Hugging Face's BertModel; its parameters' names begin with `bert.` all the same."""
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.bert = Bert(config)
+
+
+class SequenceClassifier(nn.Module):
+    """A number for every class of every sequence, from its first token: Hugging Face's BertForSequenceClassification.
+
+    With one class it is the head of a regression, or of a choice between sequences (BertForMultipleChoice).
+
+    Attributes:
+        gradient_checkpointing: spend a second forward pass on holding less memory.
+    """
+
+    def __init__(self, config: BertConfig, classes: int) -> None:
+        super().__init__()
+        self.config = config
+        self.gradient_checkpointing = False
+        self.bert = Bert(config)
+        self.classifier = Dense(config.hidden_size, classes)
+
+    def forward(self, batch: PackedBatch, dropout: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Logits [B, classes], float32. Dropout is on the pooler's output too, as in run_classifier.py."""
+        read = batch.starts[: len(batch)].long()
+        first = self.bert(
+            batch, dtype=dtype, dropout=dropout, read=read, gradient_checkpointing=self.gradient_checkpointing
+        )
+        pooled = functions.dropout(self.bert.pooler(first), _of_head(self.config, batch, dropout, read))
+        return functions.linear(pooled, self.classifier.weight, self.classifier.bias).float()
+
+
+class TokenClassifier(nn.Module):
+    """A number for every class of every token that is asked for: Hugging Face's BertForTokenClassification.
+
+    Attributes:
+        gradient_checkpointing: spend a second forward pass on holding less memory.
+    """
+
+    def __init__(self, config: BertConfig, classes: int) -> None:
+        super().__init__()
+        self.config = config
+        self.gradient_checkpointing = False
+        self.bert = Bert(config, pooler=False)
+        self.classifier = Dense(config.hidden_size, classes)
+
+    def forward(self, batch: PackedBatch, dropout: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Logits [M, classes] of the batch's `rows` [M], float32."""
+        hidden = self.bert(
+            batch, dtype=dtype, dropout=dropout, read=batch.rows, gradient_checkpointing=self.gradient_checkpointing
+        )
+        hidden = functions.dropout(hidden, _of_head(self.config, batch, dropout, batch.rows))
+        return functions.linear(hidden, self.classifier.weight, self.classifier.bias).float()
+
+
+def _of_head(config: BertConfig, batch: PackedBatch, dropout: int | None, read: Tensor) -> Dropped | None:
+    """The dropout between the encoder and a classifier, for the rows `read`."""
+    if dropout is None:
+        return None
+    return at(Dropout.of(batch, dropout).rows(read), site_of_head(config), config.hidden_dropout_prob)
+
+
+@torch.no_grad()
+def initialise(model: nn.Module, deviation: float, seed: int, only: Collection[str] | None = None) -> None:
+    """Draw fresh weights, the same for the same seed wherever the model is: all, or the parameters named in `only`.
+
+    Matrices and embeddings get a normal distribution with `deviation`, cut at two deviations; biases get 0 and
+    LayerNorm's weights 1 (modeling.py of the original release).
+    """
+    generator = torch.Generator().manual_seed(seed)
+    for name, parameter in model.named_parameters():
+        if only is not None and name not in only:
+            continue
+        if parameter.dim() == 2:
+            drawn = torch.empty(parameter.shape)
+            nn.init.trunc_normal_(drawn, std=deviation, a=-2 * deviation, b=2 * deviation, generator=generator)
+            parameter.copy_(drawn)
+        else:
+            parameter.fill_(1.0 if name.endswith("LayerNorm.weight") else 0.0)
 
 
 def _rows_to_read(first_rows: Tensor, masked_rows: Tensor, filler: int, last_row: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -2,54 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from bertworks.data.batch import pack
+from bertworks.data.batch import PackedBatch
 from bertworks.errors import InputError
 from bertworks.model.heads import PretrainingModel
+from bertworks.model.predict import Example, predict
 from bertworks.text.tokenizer import Tokenizer
+from bertworks.text.vocab_file import MASK
 
 Guess = tuple[str, float]
 
 
-@torch.no_grad()
 def fill_mask(
-    model: PretrainingModel, tokenizer: Tokenizer, texts: Sequence[str], top_k: int = 5
-) -> list[list[list[Guess]]]:
-    """The most probable words for every [MASK] of every text.
+    model: PretrainingModel,
+    tokenizer: Tokenizer,
+    texts: Iterable[str],
+    top_k: int = 5,
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[tuple[str, list[list[Guess]]]]:
+    """The most probable words for every [MASK] of every text. Texts are taken as they are needed.
 
-    Returns:
-        for each text, for each [MASK] in it, `top_k` (word, probability), best first.
+    Yields:
+        for each text: the text, and for each [MASK] in it `top_k` (word, probability), best first.
 
     Raises:
         InputError: a text has no [MASK], or is longer than the model.
     """
-    sequences = [_ids(tokenizer, text) for text in texts]
-    longest = model.config.max_position_embeddings
-    for text, ids in zip(texts, sequences, strict=True):
-        if tokenizer.mask_id not in ids:
-            raise InputError(f"no [MASK] in {text!r}")
-        if len(ids) > longest:
-            raise InputError(f"{len(ids)} tokens, but the model has {longest} positions: {text[:40]!r}...")
-    flat = np.concatenate(sequences)
-    rows = np.flatnonzero(flat == tokenizer.mask_id)
-    device = next(model.parameters()).device
-    batch = pack(flat, np.zeros_like(flat), np.array([len(ids) for ids in sequences]), rows=rows).to(device)
-    hidden = model.bert(batch, read=batch.rows)
-    best = torch.softmax(model.masked_lm_logits(hidden).float(), -1).topk(top_k)
-    guesses = iter(
-        [(tokenizer.tokens[i], p) for i, p in zip(ids, probabilities, strict=True)]
-        for ids, probabilities in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    )
-    return [[next(guesses) for _ in range(int((ids == tokenizer.mask_id).sum()))] for ids in sequences]
+    taken: deque[str] = deque()
+    best = min(top_k, model.config.vocab_size)
+
+    def examples() -> Iterator[Example]:
+        for text in texts:
+            taken.append(text)
+            yield _example(tokenizer, text, model.config.max_position_embeddings)
+
+    def compute(batch: PackedBatch) -> Tensor:
+        hidden = model.bert(batch, dtype=dtype, read=batch.rows)
+        found = torch.softmax(model.masked_lm_logits(hidden).float(), -1).topk(best)
+        # Ids of words are below 2^24, so that they stay whole in float32 beside their probabilities.
+        return torch.stack([found.indices.float(), found.values], -1)  # [R, top_k, 2]
+
+    device = model.bert.embeddings.word_embeddings.weight.device
+    for answer in predict(compute, examples(), "row", device=device):
+        guesses = [[(tokenizer.tokens[int(word)], float(p)) for word, p in one] for one in answer]
+        yield taken.popleft(), guesses
 
 
-def _ids(tokenizer: Tokenizer, text: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _example(tokenizer: Tokenizer, text: str, longest: int) -> Example:
     """[CLS] text [SEP], every [MASK] of the text as one token."""
     ids = [tokenizer.cls_id]
-    for i, part in enumerate(text.split("[MASK]")):
-        ids += [tokenizer.mask_id] * (i > 0) + list(tokenizer.encode(part))
-    return np.array([*ids, tokenizer.sep_id], np.int64)
+    rows = []
+    for i, part in enumerate(text.split(MASK)):
+        if i:
+            rows.append(len(ids))
+            ids.append(tokenizer.mask_id)
+        ids += tokenizer.encode(part)
+    ids.append(tokenizer.sep_id)
+    if not rows:
+        raise InputError(f"no {MASK} in {text!r}")
+    if len(ids) > longest:
+        raise InputError(f"{len(ids)} tokens, but the model has {longest} positions: {text[:40]!r}...")
+    return Example(ids, np.zeros(len(ids), np.int64), rows)

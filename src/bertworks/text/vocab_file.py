@@ -27,6 +27,15 @@ def read_vocab(vocab_file: Path | str) -> list[str]:
         data = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); mend --vocab_file") from None
+    return tokens_of(data, path)
+
+
+def tokens_of(data: bytes, path: Path) -> list[str]:
+    """The tokens in the bytes of a vocabulary file; `path` is what messages call it.
+
+    Raises:
+        InputError: it is empty or not UTF-8.
+    """
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from bertworks.errors import InputError
 from bertworks.heap import keep_freed_memory
+from bertworks.model.machine import choose_device
 from bertworks.progress import say
 
 # Gradients are summed in flat buckets of about this many numbers: few enough calls, little extra memory.
@@ -128,25 +129,3 @@ def start(device: str) -> World:
     if size > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=size)
     return World(rank, size, chosen)
-
-
-def choose_device(name: str, local_rank: int = 0) -> torch.device:
-    """The device that `--device` names.
-
-    Raises:
-        InputError: no such device here.
-    """
-    here = torch.cuda.is_available()
-    if name == "auto":
-        return torch.device("cuda", local_rank) if here else torch.device("cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f"--device={name}: give auto, cpu, cuda or cuda:N") from None
-    if device.type not in ("cpu", "cuda"):
-        raise InputError(f"--device={name}: give auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (not here or (device.index or 0) >= torch.cuda.device_count()):
-        raise InputError(
-            f"--device={name}: this machine has {torch.cuda.device_count()} CUDA devices; try --device=cpu"
-        )
-    return torch.device("cuda", local_rank) if name == "cuda" else device

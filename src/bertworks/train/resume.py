@@ -27,7 +27,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from bertworks import files
-from bertworks.checkpoints.huggingface import write_safetensors
+from bertworks.checkpoints import safetensors
 from bertworks.errors import InputError
 from bertworks.train import optimizer as optimizers
 
@@ -146,7 +146,7 @@ def save(
     with files.folder_written_whole(target) as folder:
         write_model(folder)
         with (folder / "optimizer.safetensors").open("wb") as stream:
-            write_safetensors(stream, optimizers.state_tensors(optimizer, model), {})
+            safetensors.write(stream, safetensors.of_tensors(optimizers.state_tensors(optimizer, model)), {})
         digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
         (folder / "state.json").write_text(json.dumps({"step": step, **state, "files": digests}, indent=2) + "\n")
     publish(target, output_dir)

@@ -1,0 +1,251 @@
+"""Where the files of a model lie: a folder, or a folder inside a zip, which is read without unpacking it.
+
+A path may go on inside a zip: `models.zip/uncased_L-2_H-128_A-2` is a folder of the archive, or a zip in it.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Protocol, cast
+
+from bertworks.errors import InputError
+
+# A configuration or a vocabulary; the largest released vocabulary is 1 MB.
+LARGEST_TEXT = 64 << 20
+
+# Weights hardly shrink, vocabularies to a half; what grows more than this from what is stored is no model.
+_MOST_GROWTH = 100
+_SMALL = 1 << 20
+
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
+
+
+Stream = io.BufferedIOBase | io.RawIOBase
+
+
+class Place(Protocol):
+    """A folder, wherever it is.
+
+    Attributes:
+        path: how a person would name it, for messages.
+    """
+
+    path: Path
+
+    def files(self) -> list[str]:
+        """The names of the files directly in it, sorted."""
+        ...
+
+    def size(self, name: str) -> int:
+        """The bytes of a file in it."""
+        ...
+
+    def open(self, name: str) -> io.BufferedIOBase:
+        """The file `name`, from its beginning."""
+        ...
+
+    @contextmanager
+    def at(self, name: str, offset: int) -> Iterator[Stream]:
+        """The file `name` at a byte. In a zip, going forward from the last place is cheap and going back is not."""
+        ...
+
+    def finish(self) -> None:
+        """Read files of a zip that were read in part to their end, where their checksum is; else nothing."""
+        ...
+
+    def local(self, name: str) -> Path | None:
+        """The path of a file of the file system; None in a zip."""
+        ...
+
+
+class Folder:
+    """A folder of the file system."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def files(self) -> list[str]:
+        """See Place."""
+        return sorted(entry.name for entry in self.path.iterdir() if entry.is_file()) if self.path.is_dir() else []
+
+    def size(self, name: str) -> int:
+        """See Place."""
+        return (self.path / name).stat().st_size
+
+    def open(self, name: str) -> io.BufferedIOBase:
+        """See Place."""
+        return (self.path / name).open("rb")
+
+    @contextmanager
+    def at(self, name: str, offset: int) -> Iterator[Stream]:
+        """See Place."""
+        # Unbuffered: tensors go to their place in one copy.
+        with (self.path / name).open("rb", buffering=0) as stream:
+            stream.seek(offset)
+            yield stream
+
+    def finish(self) -> None:
+        """See Place."""
+
+    def local(self, name: str) -> Path | None:
+        """See Place."""
+        return self.path / name
+
+
+class ZipFolder:
+    """A folder inside a zip.
+
+    Files are read as streams and remembered at the place where reading stopped, because what lies before it would have
+    to be decompressed again.
+    """
+
+    def __init__(self, archive: zipfile.ZipFile, path: Path, inner: str) -> None:
+        """The folder `inner` ("" or "a/b/") of an archive that is at `path`."""
+        self.path = path / inner if inner else path
+        self._archive, self._path = archive, path
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        for info in archive.infolist():
+            name = info.filename.removeprefix(inner)
+            if info.filename.startswith(inner) and name and "/" not in name:
+                if name in self._members:
+                    raise InputError(f"{path}: holds {info.filename} twice")
+                self._members[name] = info
+        self._streams: dict[str, io.BufferedIOBase] = {}
+
+    def files(self) -> list[str]:
+        """See Place."""
+        return sorted(self._members)
+
+    def size(self, name: str) -> int:
+        """See Place. Raises InputError for a file that is far larger than what is stored of it."""
+        if name not in self._members:
+            raise InputError(f"{self.path / name}: is not in the archive")
+        info = self._members[name]
+        if info.file_size > max(_SMALL, _MOST_GROWTH * info.compress_size):
+            raise InputError(
+                f"{self.path / name}: says that {info.compress_size:,} bytes become {info.file_size:,}; no model does"
+            )
+        return info.file_size
+
+    def open(self, name: str) -> io.BufferedIOBase:
+        """See Place."""
+        self.size(name)
+        with self._named(name):
+            return cast(io.BufferedIOBase, self._archive.open(self._members[name]))
+
+    @contextmanager
+    def at(self, name: str, offset: int) -> Iterator[Stream]:
+        """See Place."""
+        if name not in self._streams:
+            self._streams[name] = self.open(name)
+        with self._named(name):
+            self._streams[name].seek(offset)
+            yield self._streams[name]
+
+    def finish(self) -> None:
+        """See Place."""
+        for name, stream in self._streams.items():
+            with self._named(name):
+                while stream.read(1 << 20):
+                    pass
+
+    def local(self, name: str) -> Path | None:
+        """See Place."""
+        return None
+
+    @contextmanager
+    def _named(self, name: str) -> Iterator[None]:
+        """Errors of the archive as one line."""
+        try:
+            yield
+        except (*_ZIP_ERRORS, OSError) as error:
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a place before the file's beginning
+                raise
+            raise InputError(f"{self.path / name}: damaged or not readable ({error}); download it again") from None
+
+
+def read_bytes(place: Place, name: str, limit: int = LARGEST_TEXT) -> bytes:
+    """A small file, whole.
+
+    Raises:
+        InputError: it is larger than `limit`, or damaged.
+    """
+    if (size := place.size(name)) > limit:
+        raise InputError(f"{place.path / name}: {size:,} bytes are too many for this kind of file")
+    with place.at(name, 0) as stream:
+        return stream.read(size) or b""
+
+
+def find_place(path: Path) -> tuple[Place, str | None]:
+    """The place that a path means, and the name of something in it; None where it means the place itself.
+
+    The name need not be that of a file: it may be a checkpoint's prefix. A zip without a way inside means its only
+    folder that holds files, whose name need not be said.
+
+    Raises:
+        InputError: a zip that is damaged, or whose names leave it, or whose folder has to be named.
+    """
+    if path.is_dir():
+        return Folder(path), None
+    for outer in (path, *path.parents):
+        if outer.suffix.lower() == ".zip" and outer.is_file():
+            return _in_zip(_opened(outer, outer), outer, PurePosixPath(path.relative_to(outer).as_posix()))
+    return Folder(path.parent), path.name
+
+
+def _opened(file: Path | BinaryIO, path: Path) -> zipfile.ZipFile:
+    """A zip, whose names all stay inside it."""
+    try:
+        archive = zipfile.ZipFile(file)
+    except OSError as error:
+        if error.errno in (errno.EINVAL, None):
+            raise InputError(f"{path}: not a zip, or damaged ({error})") from None
+        raise
+    except (*_ZIP_ERRORS, ValueError) as error:
+        raise InputError(f"{path}: not a zip, or cut off ({error}); download it again") from None
+    for info in archive.infolist():
+        if info.filename.startswith("/") or "\\" in info.filename or ".." in info.filename.split("/"):
+            raise InputError(f"{path}: holds {info.filename!r}, a path that leaves the archive; it is not opened")
+        if info.flag_bits & 1:
+            raise InputError(f"{path}: {info.filename} is encrypted; give a zip without a password")
+    return archive
+
+
+def _in_zip(archive: zipfile.ZipFile, path: Path, way: PurePosixPath) -> tuple[Place, str | None]:
+    """The place that `way` means inside the archive at `path`."""
+    files = [info.filename for info in archive.infolist() if not info.is_dir()]
+    # What a file manager leaves in a zip is not meant.
+    folders = sorted({name[: name.rfind("/") + 1] for name in files if not name.startswith("__MACOSX/")})
+    if way == PurePosixPath():
+        if len(folders) == 1 and not all(name.endswith(".zip") for name in files):
+            return ZipFolder(archive, path, folders[0]), None
+        inside = [name for name in files if name.endswith(".zip")] or [folder for folder in folders if folder]
+        if "" in folders and not any(name.endswith(".zip") for name in files):
+            return ZipFolder(archive, path, ""), None
+        raise InputError(
+            f"{path}: holds {len(inside)} models ({', '.join(inside[:3])}{', ...' if len(inside) > 3 else ''}); "
+            f"name one, such as {path / (inside[0] if inside else '...')}".rstrip("/")
+        )
+    if f"{way}/" in folders:
+        return ZipFolder(archive, path, f"{way}/"), None
+    for head in (way, *way.parents[:-1]):
+        nested = next((name for name in (f"{head}", f"{head}.zip") if name in files and name.endswith(".zip")), None)
+        if nested:
+            stream = ZipFolder(archive, path, nested[: nested.rfind("/") + 1]).open(PurePosixPath(nested).name)
+            inner = path / nested
+            return _in_zip(_opened(_seekable(stream), inner), inner, way.relative_to(head))
+    parent = "" if way.parent == PurePosixPath() else f"{way.parent}/"
+    if parent not in folders:
+        raise InputError(f"{path}: holds no {way}, only {', '.join(sorted(files)[:3])} ...")
+    return ZipFolder(archive, path, parent), way.name
+
+
+def _seekable(stream: io.BufferedIOBase) -> BinaryIO:
+    """A zip inside a zip, in memory: its table of contents is at its end, and going back is dear."""
+    return io.BytesIO(stream.read())

@@ -1,0 +1,105 @@
+"""`bert convert_checkpoint`: a BERT of any format, as the model folder that everybody opens or as TensorFlow's."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bertworks.flags import REQUIRED, flag
+
+if TYPE_CHECKING:
+    from bertworks.checkpoints.convert import Conversion
+    from bertworks.text.tokenizer import Tokenizer
+
+
+@dataclass(kw_only=True)
+class Flags:
+    """Write a BERT of any format as a model folder (Hugging Face's layout) or as a TensorFlow checkpoint.
+
+    What was written is read back and compared. Optimizer slots are left out.
+    """
+
+    src: str = flag(
+        REQUIRED,
+        "The model, of TensorFlow, Hugging Face, GluonNLP or MindSpore: a name (`bert models` lists them), a folder, a "
+        "zip or a file.",
+        group="Input",
+        path=True,
+        positional=True,
+    )
+    vocab_file: str | None = flag(None, "The vocabulary, where none lies beside the weights.", group="Input", path=True)
+    bert_config_file: str | None = flag(
+        None, "The model's numbers in the original's JSON, where none lie beside the weights.", group="Input", path=True
+    )
+    do_lower_case: bool | None = flag(
+        None,
+        "Whether its text is lower-cased; by default what the model tells of itself, or else True.",
+        group="Input",
+        alias="do_lower",
+    )
+    hidden_act: Literal["gelu", "gelu_new", "relu", "tanh", "linear"] | None = flag(
+        None,
+        "Another activation than the model tells: gelu is the erf form, gelu_new the tanh form.",
+        group="Input",
+    )
+
+    dst: str = flag(
+        REQUIRED,
+        "The folder to write: new, or empty, or of an earlier conversion.",
+        group="Output",
+        path=True,
+        positional=True,
+    )
+    format: Literal["huggingface", "tensorflow"] = flag(
+        "huggingface",
+        "huggingface: config.json and model.safetensors; tensorflow: bert_config.json and bert_model.ckpt.",
+        group="Output",
+    )
+    fp16: bool = flag(False, "Store half as many bytes, rounded to float16 (huggingface only).", group="Output")
+
+
+def main(flags: Flags) -> None:
+    """Open, examine, write, and say what came of it."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from bertworks.checkpoints.convert import convert
+    from bertworks.checkpoints.examine import examine
+    from bertworks.checkpoints.load import config_of, open_checkpoint
+    from bertworks.config import BertConfig
+    from bertworks.pretrained import tokenizer_of
+    from bertworks.progress import say
+
+    checkpoint = open_checkpoint(flags.src, "--src")
+    config = BertConfig.from_google_file(flags.bert_config_file) if flags.bert_config_file else config_of(checkpoint)
+    if flags.hidden_act:
+        config = replace(config, hidden_act=flags.hidden_act)
+    tokenizer = None
+    if flags.vocab_file or checkpoint.vocabulary:
+        tokenizer = tokenizer_of(checkpoint, flags.vocab_file, flags.do_lower_case)
+        if flags.do_lower_case is None and checkpoint.do_lower_case is None:
+            say(
+                "Warning: nothing tells whether its text is lower-cased, so it is taken to be; if it is not, give "
+                "--do_lower_case=False"
+            )
+    conversion = convert(examine(checkpoint, config, tokenizer), Path(flags.dst), flags.format, half=flags.fp16)
+    print(conversion)
+    for warning in conversion.warnings:
+        say(f"Warning: {warning}")
+    print(f"\nNext:\n  {_next(conversion, tokenizer)}")
+
+
+def _next(conversion: Conversion, tokenizer: Tokenizer | None) -> str:
+    """How to use what was written."""
+    import shlex
+
+    from bertworks.checkpoints.convert import PREFIX
+
+    folder = shlex.quote(str(conversion.folder))
+    if conversion.form == "huggingface":
+        return f"bert extract_features --model={folder} --input_file=input.txt --output_file=features.jsonl"
+    vocabulary = f"{folder}/vocab.txt --do_lower_case={tokenizer.do_lower_case}" if tokenizer else "VOCAB"
+    return (
+        f"python run_classifier.py --init_checkpoint={folder}/{PREFIX} --bert_config_file={folder}/bert_config.json"
+        f" --vocab_file={vocabulary} ..."
+    )

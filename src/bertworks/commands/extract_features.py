@@ -1,0 +1,131 @@
+"""`bert extract_features`: what a pre-trained model makes of texts, as the original's script writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bertworks.commands.common import MachineFlags, Precision
+from bertworks.commands.model_flags import ModelFlags
+from bertworks.errors import InputError
+from bertworks.flags import REQUIRED, RETIRED, flag
+
+
+@dataclass(kw_only=True)
+class Flags(ModelFlags, MachineFlags):
+    """Write the outputs of a model's layers for every token of every line of a text, or one vector a line.
+
+    bert extract_features --model=bert-base-uncased --input_file=lines.txt --output_file=vectors.npz --layers=-1 \\
+        --pooling=mean
+    """
+
+    input_file: str = flag(REQUIRED, "A text a line, in UTF-8; `A ||| B` is a pair of texts.", group="Input", path=True)
+    max_seq_length: int = flag(128, "The longest sequence, in tokens; longer ones are cut.", group="Input")
+
+    output_file: str = flag(
+        REQUIRED,
+        "Where to write: .npz, .npy, .safetensors or .parquet; any other name gets JSON lines, as the original's.",
+        group="Output",
+        path=True,
+    )
+    layers: str = flag(
+        "-1,-2,-3,-4",
+        "Which layers' outputs: -1 is the last, 0 the first. Arrays hold them side by side.",
+        group="Output",
+    )
+    pooling: Literal["none", "cls", "mean", "max"] = flag(
+        "none", "none: a vector a token. One a line: that of [CLS], the mean, or the maximum.", group="Output"
+    )
+
+    batch_size: int = flag(
+        32,
+        "With --max_seq_length, how much is computed at a time: as many tokens as so many of the longest lines have.",
+        group="Machine",
+        lowest=1,
+    )
+    precision: Precision = flag("fp32", "fp32, bf16, or auto: bf16 where the hardware has it.", group="Machine")
+    use_one_hot_embeddings: bool = flag(False, "", group=RETIRED)
+
+
+def main(flags: Flags) -> None:
+    """Load the model, compute, write, and say what came of it."""
+    import time
+
+    from bertworks.commands.common import warn_of_retired
+    from bertworks.commands.model_flags import load_model
+    from bertworks.heap import keep_freed_memory
+    from bertworks.model.machine import precision_name
+    from bertworks.progress import progress
+    from bertworks.tasks.feature_files import check_output, feature_file
+    from bertworks.tasks.features import extract
+
+    layers = _layers(flags.layers)
+    source, output = Path(flags.input_file), Path(flags.output_file)
+    check_output(output, flags.pooling)
+    if source.is_dir() or not source.exists():
+        raise InputError(f"--input_file={source}: {'is a folder' if source.is_dir() else 'no such file'}")
+    keep_freed_memory()
+    model = load_model(flags, flags.device, flags.precision)
+    warn_of_retired(flags, model.device)
+    size = source.stat().st_size / 1e6 if source.is_file() else None
+    lines, cut, tokens, start = 0, 0, 0, time.perf_counter()
+    with progress("Extracting", size, "MB") as advance:
+        found = extract(
+            model.model.bert,
+            model.tokenizer,
+            _texts(source, lambda count: advance(count / 1e6)),
+            layers=layers,
+            pooling=flags.pooling,
+            max_seq_length=flags.max_seq_length,
+            dtype=model.dtype,
+            token_budget=flags.batch_size * flags.max_seq_length,
+        )
+        with feature_file(
+            output,
+            layers=layers,
+            hidden_size=model.config.hidden_size,
+            pooling=flags.pooling,
+            tokens=model.tokenizer.tokens,
+        ) as add:
+            for one in found:
+                add(one)
+                lines, cut, tokens = lines + 1, cut + one.cut, tokens + len(one.ids)
+                if lines % 64 == 0:
+                    advance(0, f"{tokens / (time.perf_counter() - start):,.0f} tokens/s")
+    seconds = time.perf_counter() - start
+    if cut:
+        print(f"{cut:,} of {lines:,} lines are longer than --max_seq_length={flags.max_seq_length} tokens and were cut")
+    print(
+        f"Wrote {lines:,} lines, {tokens:,} tokens, to {output} ({output.stat().st_size / 1e6:,.1f} MB): "
+        f"{tokens / seconds:,.0f} tokens/s in {precision_name(model.dtype)} on {model.device}"
+    )
+
+
+def _layers(text: str) -> list[int]:
+    """The numbers of a comma-separated list."""
+    try:
+        return [int(number) for number in text.split(",")]
+    except ValueError:
+        raise InputError(f"--layers={text}: give numbers such as -1,-2,-3,-4") from None
+
+
+def _texts(path: Path, read: Callable[[int], None]) -> Iterator[str | tuple[str, str]]:
+    """The lines of a file as the original reads them, never all in memory; `read` is told their bytes.
+
+    Only a line feed ends a line; TensorFlow's reader drops carriage returns wherever they stand. Every line counts, the
+    empty ones too. Of several ` ||| ` the last one divides a line.
+    """
+    number = 0
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            read(len(line))
+            try:
+                text = line.decode().replace("\r", "").strip()
+            except UnicodeDecodeError:
+                raise InputError(f"{path}, line {number}: is not valid UTF-8; mend --input_file") from None
+            first, divided, second = text.rpartition(" ||| ")
+            yield (first, second) if divided else text
+    if not number:
+        raise InputError(f"--input_file={path}: is empty")

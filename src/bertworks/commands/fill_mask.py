@@ -1,0 +1,87 @@
+"""`bert fill_mask`: what a pre-trained model puts in the place of [MASK]."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bertworks.commands.common import MachineFlags, Precision
+from bertworks.commands.model_flags import ModelFlags
+from bertworks.errors import InputError
+from bertworks.flags import flag
+
+
+@dataclass(kw_only=True)
+class Flags(ModelFlags, MachineFlags):
+    """Fill every [MASK] of a text with the words that the model finds most probable.
+
+    bert fill_mask "Paris is the [MASK] of [MASK]." --model=bert-base-uncased
+    """
+
+    text: str | None = flag(None, "One text.", group="Input", positional=True)
+    input_file: str | None = flag(None, "Many texts, one a line.", group="Input", path=True)
+
+    top_k: int = flag(5, "How many words to give for each [MASK].", group="Output", lowest=1)
+    format: Literal["table", "jsonl"] = flag("table", "A table for people, or JSON lines.", group="Output")
+    output_file: str | None = flag(None, "Write there instead of to standard output.", group="Output", path=True)
+
+    precision: Precision = flag("fp32", "fp32, bf16, or auto: bf16 where the hardware has it.", group="Machine")
+
+
+def main(flags: Flags) -> None:
+    """Load the model, fill, print or write."""
+    import sys
+
+    from bertworks import files
+    from bertworks.commands.common import warn_of_retired
+    from bertworks.commands.model_flags import load_model
+    from bertworks.tasks.fill_mask import fill_mask
+
+    if (flags.text is None) == (flags.input_file is None):
+        raise InputError("--text or --input_file: give one of them")
+    pretrained = load_model(flags, flags.device, flags.precision)
+    warn_of_retired(flags, pretrained.device)
+    model = pretrained.masked_words()
+    filled = fill_mask(model, pretrained.tokenizer, _texts(flags), flags.top_k, pretrained.dtype)
+    shown = (_shown(text, guesses, flags.format) for text, guesses in filled)
+    if flags.output_file is None:
+        for block in shown:
+            sys.stdout.write(block)
+        return
+    with files.written_whole(flags.output_file) as stream:
+        for block in shown:
+            stream.write(block.encode())
+
+
+def _texts(flags: Flags) -> Iterator[str]:
+    """The texts, never all in memory."""
+    if flags.input_file is None:
+        yield flags.text or ""
+        return
+    path = Path(flags.input_file)
+    with path.open("rb") as stream:
+        for number, line in enumerate(stream, 1):
+            try:
+                text = line.decode().strip()
+            except UnicodeDecodeError:
+                raise InputError(f"{path}, line {number}: is not valid UTF-8; mend --input_file") from None
+            if text:
+                yield text
+
+
+def _shown(text: str, guesses: Sequence[Sequence[tuple[str, float]]], form: str) -> str:
+    """One text with what fills it, as lines."""
+    import json
+
+    if form == "jsonl":
+        masks = [[{"token": word, "probability": round(p, 6)} for word, p in one] for one in guesses]
+        return json.dumps({"text": text, "masks": masks}, ensure_ascii=False) + "\n"
+    lines = [text]
+    for number, one in enumerate(guesses, 1):
+        width = max(len(word) for word, _ in one)
+        for rank, (word, probability) in enumerate(one):
+            title = f"[MASK] {number}" if rank == 0 else ""
+            lines.append(f"  {title:<10}  {word:<{width}}  {probability:7.2%}")
+    return "\n".join(lines) + "\n\n"

@@ -1,0 +1,69 @@
+"""The flags that say which model a command uses, and loading it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bertworks.commands.common import Precision
+from bertworks.errors import InputError
+from bertworks.flags import flag
+from bertworks.progress import say
+
+if TYPE_CHECKING:
+    from bertworks.pretrained import Pretrained
+
+
+@dataclass(kw_only=True)
+class ModelFlags:
+    """One flag for everyone, or the original's three."""
+
+    model: str | None = flag(
+        None,
+        "The model: a name (`bert models` lists them), a folder, a zip, or a file, of TensorFlow, Hugging Face, "
+        "GluonNLP or MindSpore.",
+        group="Model",
+        path="or name",
+    )
+    vocab_file: str | None = flag(None, "The vocabulary, where none lies beside the weights.", group="Model", path=True)
+    bert_config_file: str | None = flag(
+        None, "The model's numbers in the original's JSON, where none lie beside the weights.", group="Model", path=True
+    )
+    init_checkpoint: str | None = flag(
+        None, "The original's way to name the weights; the same as --model.", group="Model", path=True
+    )
+    do_lower_case: bool | None = flag(
+        None,
+        "Lower-case the text; by default what the model tells of itself, or else True.",
+        group="Model",
+        alias="do_lower",
+    )
+    hidden_act: Literal["gelu", "gelu_new", "relu", "tanh", "linear"] | None = flag(
+        None, "Another activation than the model's: gelu is the erf form, gelu_new the tanh form.", group="Model"
+    )
+
+
+def load_model(flags: ModelFlags, device: str, precision: Precision = "fp32") -> Pretrained:
+    """Load what the flags say, and say what was loaded.
+
+    Raises:
+        InputError: flags that contradict each other, or a model that cannot be loaded.
+    """
+    from bertworks.checkpoints.load import open_checkpoint
+    from bertworks.pretrained import load_checkpoint
+
+    if flags.model and flags.init_checkpoint:
+        raise InputError("--model and --init_checkpoint: give one of them; each says which weights to use")
+    if not (named := flags.model or flags.init_checkpoint):
+        raise InputError("--model: must be given (or --init_checkpoint with --bert_config_file and --vocab_file)")
+    pretrained = load_checkpoint(
+        open_checkpoint(named, "--model" if flags.model else "--init_checkpoint"),
+        device=device,
+        precision=precision,
+        do_lower_case=flags.do_lower_case,
+        hidden_act=flags.hidden_act,
+        vocab_file=flags.vocab_file,
+        bert_config_file=flags.bert_config_file,
+    )
+    say(str(pretrained.report))
+    return pretrained

@@ -1,0 +1,286 @@
+"""`bertworks.get_model`: a model and its vocabulary as GluonNLP gives them, computed on PyTorch without padding.
+
+    model, vocab = bertworks.get_model("bert_12_768_12", dataset_name="book_corpus_wiki_en_uncased")
+    sequence, pooled, next_sentence, words = model(inputs, token_types, valid_length, masked_positions)
+
+Names, arguments, the order of the outputs and what stands in padded places are those of GluonNLP 0.5 to 0.10
+(`src/gluonnlp/model/bert.py`, `src/gluonnlp/vocab/bert.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor, nn
+
+from bertworks.checkpoints import zoo
+from bertworks.checkpoints.load import load_into, open_checkpoint
+from bertworks.checkpoints.zoo_rows import Row
+from bertworks.config import BertConfig
+from bertworks.data.batch import pack
+from bertworks.errors import InputError
+from bertworks.model.heads import PretrainingModel, initialise
+from bertworks.model.machine import choose_device
+from bertworks.text.vocab_file import CLS, MASK, PAD, SEP, UNK
+
+# Names of models -> their numbers, apart from the vocabulary.
+MODELS: dict[str, dict[str, Any]] = {
+    "bert_12_768_12": {
+        "num_hidden_layers": 12,
+        "hidden_size": 768,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+        "max_position_embeddings": 512,
+    },
+    "bert_24_1024_16": {
+        "num_hidden_layers": 24,
+        "hidden_size": 1024,
+        "num_attention_heads": 16,
+        "intermediate_size": 4096,
+        "max_position_embeddings": 512,
+    },
+}
+
+# GluonNLP's other arguments -> the one value that they can have here.
+_FIXED = {
+    "hparam_allow_override": False,
+    "output_attention": False,
+    "output_all_encodings": False,
+    "use_token_type_embed": True,
+}
+_WITHOUT_EFFECT = ("ignore_extra", "dropout")
+
+# What an argument of get_model needs -> how the names of these weights begin.
+_NEEDS = {"use_pooler": "bert.pooler.", "use_decoder": "cls.predictions.", "use_classifier": "cls.seq_relationship."}
+
+
+class BERTVocab:
+    """A vocabulary as GluonNLP's BERTVocab: `vocab["word"]`, `vocab[["two", "words"]]`, unknown words are [UNK].
+
+    Attributes:
+        idx_to_token: the tokens in the order of their ids.
+        token_to_idx: their ids.
+        unknown_token, padding_token, cls_token, sep_token, mask_token: BERT's special tokens.
+    """
+
+    unknown_token, padding_token, cls_token, sep_token, mask_token = UNK, PAD, CLS, SEP, MASK
+
+    def __init__(self, tokens: Sequence[str]) -> None:
+        self.idx_to_token = list(tokens)
+        self.token_to_idx = {token: i for i, token in enumerate(self.idx_to_token)}
+        if UNK not in self.token_to_idx:
+            raise InputError(f"vocab: a vocabulary of {len(self.idx_to_token):,} tokens without {UNK}")
+
+    @classmethod
+    def from_json(cls, json_str: str) -> BERTVocab:
+        """What a `.vocab` file holds."""
+        try:
+            tokens = json.loads(json_str)["idx_to_token"]
+            if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
+                raise TypeError
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise InputError("vocab: not the JSON of a BERTVocab (no list idx_to_token)") from None
+        return cls(tokens)
+
+    def __len__(self) -> int:
+        return len(self.idx_to_token)
+
+    def __contains__(self, token: object) -> bool:
+        return token in self.token_to_idx
+
+    def __getitem__(self, tokens: str | Sequence[str]) -> Any:
+        """The id of a token, or a list of the ids of several."""
+        if isinstance(tokens, str):
+            return self.token_to_idx.get(tokens, self.token_to_idx[UNK])
+        return [self[token] for token in tokens]
+
+    to_indices = __getitem__
+
+    def to_tokens(self, indices: int | Sequence[int]) -> Any:
+        """The token of an id, or a list of the tokens of several."""
+        if not isinstance(indices, int | np.integer):
+            return [self.to_tokens(int(index)) for index in indices]
+        if not 0 <= indices < len(self):
+            raise InputError(f"vocab: there is no token {indices}, only 0 to {len(self) - 1}")
+        return self.idx_to_token[indices]
+
+    def __repr__(self) -> str:
+        return f"BERTVocab({len(self)} tokens)"
+
+
+class BERTModel(nn.Module):
+    """A network that is called as GluonNLP's BERTModel is.
+
+    No dropout is drawn. In eval mode, as it is given, no gradients are recorded; after `train()` they are.
+
+    Attributes:
+        network: the model that computes; its parameters have Hugging Face's names.
+    """
+
+    def __init__(self, network: PretrainingModel, use_pooler: bool, use_decoder: bool, use_classifier: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.use_pooler, self.use_decoder, self.use_classifier = use_pooler, use_decoder, use_classifier
+
+    def forward(
+        self,
+        inputs: ArrayLike | Tensor,
+        token_types: ArrayLike | Tensor,
+        valid_length: ArrayLike | Tensor | None = None,
+        masked_positions: ArrayLike | Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, ...]:
+        """Encode padded sequences.
+
+        Args:
+            inputs: [B, L] ids of tokens.
+            token_types: [B, L] 0 in the first segment, 1 in the second.
+            valid_length: [B] the tokens of each sequence; None: all L.
+            masked_positions: [B, M] where to predict words; needed with use_decoder.
+
+        Returns:
+            In this order, those that were asked for: the last layer [B, L, H], 0 beyond the valid length; the pooled
+            first token [B, H] (use_pooler); scores of "the second segment follows" and "it does not" [B, 2]
+            (use_classifier); scores of all words [B, M, V] (use_decoder). Float32; a single one is no tuple.
+
+        Raises:
+            InputError: shapes that do not fit each other, or numbers out of range.
+        """
+        config = self.network.config
+        ids = _integers("inputs", inputs, 2, config.vocab_size)
+        count, width = ids.shape
+        types = _integers("token_types", token_types, 2, config.type_vocab_size)
+        if types.shape != ids.shape or not ids.size:
+            raise InputError(f"token_types: of shape {list(types.shape)}, inputs of {list(ids.shape)}")
+        if valid_length is None:
+            lengths = np.full(count, width)
+        else:
+            lengths = _integers("valid_length", valid_length, 1, width + 1)
+        if len(lengths) != count or lengths.min() < 1:
+            raise InputError(f"valid_length: needs {count} numbers from 1 to {width}, one for each sequence of inputs")
+        if lengths.max() > config.max_position_embeddings:
+            raise InputError(
+                f"inputs: a sequence of {lengths.max()} tokens; {config.max_position_embeddings} are the most"
+            )
+        if self.use_decoder and masked_positions is None:
+            raise InputError("masked_positions: needed to predict words; or get the model with use_decoder=False")
+        with torch.set_grad_enabled(self.training and torch.is_grad_enabled()):
+            valid = np.arange(width) < lengths[:, None]
+            device = self.network.bert.embeddings.word_embeddings.weight.device
+            batch = pack(ids[valid], types[valid], lengths).to(device)
+            hidden = self.network.bert(batch)
+            sequence = hidden.new_zeros(count, width, config.hidden_size)
+            sequence[torch.from_numpy(valid).to(device)] = hidden
+            outputs = [sequence]
+            if self.use_pooler:
+                outputs.append(self.network.bert.pooler(sequence[:, 0]))
+            if self.use_classifier:
+                outputs.append(self.network.next_sentence_logits(outputs[-1]))
+            if self.use_decoder:
+                assert masked_positions is not None
+                positions = _integers("masked_positions", masked_positions, 2, width)
+                if len(positions) != count:
+                    raise InputError(f"masked_positions: of {len(positions)} sequences, inputs of {count}")
+                chosen = sequence[np.arange(count)[:, None], positions]
+                outputs.append(self.network.masked_lm_logits(chosen.flatten(0, 1)).unflatten(0, positions.shape))
+        return tuple(outputs) if len(outputs) > 1 else sequence
+
+
+def _integers(name: str, values: ArrayLike | Tensor, axes: int, end: int) -> NDArray[np.int64]:
+    """An argument as whole numbers from 0 to `end` - 1, whatever type they came in."""
+    array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    if array.ndim != axes or array.dtype.kind not in "iufb":
+        raise InputError(f"{name}: needs numbers with {axes} axes, not {array.dtype} with {array.ndim}")
+    if array.size and not (array.min() >= 0 and array.max() < end and (array == np.floor(array)).all()):
+        raise InputError(f"{name}: holds numbers that are not whole, or not from 0 to {end - 1}")
+    return array.astype(np.int64)
+
+
+def get_model(
+    name: str,
+    dataset_name: str | None = None,
+    vocab: BERTVocab | None = None,
+    pretrained: bool = True,
+    ctx: Any = "auto",
+    root: Path | str | None = None,
+    *,
+    use_pooler: bool = True,
+    use_decoder: bool = True,
+    use_classifier: bool = True,
+    pretrained_allow_missing: bool = False,
+    hidden_act: str = "gelu",
+    **others: Any,
+) -> tuple[BERTModel, BERTVocab]:
+    """One of GluonNLP's BERTs by its name there, from where GluonNLP takes it.
+
+    Args:
+        name: bert_12_768_12 or bert_24_1024_16.
+        dataset_name: what it was trained on, which decides the weights and the vocabulary.
+        vocab: the vocabulary where there is no `dataset_name`.
+        pretrained: False gives fresh weights.
+        ctx: auto (CUDA if there is one), cpu, cuda or cuda:N; MXNet's cpu(0) and gpu(N) mean the same.
+        root: a folder to keep the files in, instead of the cache.
+        use_pooler, use_decoder, use_classifier: what the model returns; see `BERTModel.forward`.
+        pretrained_allow_missing: give fresh weights to heads that the file does not have.
+        hidden_act: the activation; as GluonNLP computes it, the erf form of GELU.
+        others: `ignore_extra` and `dropout` have no effect; others can only be as they are by default.
+
+    Raises:
+        InputError: there is no such model, it cannot be downloaded, or an argument makes no sense.
+    """
+    for argument, value in others.items():
+        if argument not in _WITHOUT_EFFECT and (argument not in _FIXED or value != _FIXED[argument]):
+            raise InputError(f"get_model: {argument}={value!r} is not supported")
+    if use_classifier and not use_pooler:
+        raise InputError("get_model: use_classifier=True needs use_pooler=True")
+    name = name.lower()
+    if name not in MODELS:
+        raise InputError(f"get_model: no model {name!r}; there are {', '.join(MODELS)}")
+    row, folder = None, Path(root).expanduser() if root else None
+    if dataset_name is not None:
+        row = _row(name, dataset_name)
+        weights, words = (next(iter(source.members)) for source in row.sources)
+        place = zoo.fetch(row, folder, row.sources if pretrained else row.sources[1:])
+        vocab = BERTVocab.from_json((place / words).read_text(encoding="utf-8"))
+    elif pretrained or vocab is None:
+        missing = "dataset_name, or pretrained=False and vocab"
+        raise InputError(f"get_model: needs {missing}; {name} comes on {', '.join(_datasets(name))}")
+    config = BertConfig(vocab_size=len(vocab), hidden_act=hidden_act, **MODELS[name])
+    network = PretrainingModel(config)
+    fresh: tuple[str, ...] | None = None
+    if row is not None and pretrained:
+        checkpoint = open_checkpoint(place / weights, "dataset_name")
+        fresh = load_into(network, checkpoint, config).missing
+        wanted = {"use_pooler": use_pooler, "use_decoder": use_decoder, "use_classifier": use_classifier}
+        for argument, beginning in _NEEDS.items():
+            if wanted[argument] and not pretrained_allow_missing and any(f.startswith(beginning) for f in fresh):
+                raise InputError(f"{checkpoint.path}: has no weights for {argument}=True; give {argument}=False")
+    initialise(network, config.initializer_range, 0, fresh)
+    model = BERTModel(network, use_pooler, use_decoder, use_classifier)
+    return model.to(_device(ctx)).eval(), vocab
+
+
+def _row(name: str, dataset_name: str) -> Row:
+    row = zoo.find(f"{name}_{dataset_name}")
+    if row is None:
+        raise InputError(f"get_model: no {name} on {dataset_name!r}; it comes on {', '.join(_datasets(name))}")
+    return row
+
+
+def _datasets(name: str) -> list[str]:
+    """The datasets of a model."""
+    return [known.removeprefix(f"{name}_") for known in zoo.names() if known.startswith(f"{name}_")]
+
+
+def _device(ctx: Any) -> torch.device:
+    """What MXNet calls a context."""
+    match = re.fullmatch(r"(cpu|gpu)(?:\((\d+)\))?", str(ctx))
+    if match is None:
+        return choose_device(str(ctx))
+    return choose_device("cpu" if match[1] == "cpu" else f"cuda:{match[2] or 0}")

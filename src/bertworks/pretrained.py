@@ -1,0 +1,197 @@
+"""`bertworks.load`: a model of any format, ready to use. Each method is one line into `tasks/`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from bertworks.checkpoints.huggingface import save_model_folder
+from bertworks.checkpoints.load import config_of, load_into, open_checkpoint
+from bertworks.checkpoints.report import LoadReport
+from bertworks.checkpoints.weights import Checkpoint
+from bertworks.config import ACTIVATIONS, BertConfig
+from bertworks.errors import InputError
+from bertworks.model.heads import EncoderModel, PretrainingModel, initialise
+from bertworks.model.machine import choose_device, choose_precision
+from bertworks.tasks import features
+from bertworks.tasks.fill_mask import Guess, fill_mask
+from bertworks.tasks.study import Study, study
+from bertworks.text.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A model that has been loaded, with what belongs to it.
+
+    Attributes:
+        config: its numbers.
+        tokenizer: over its vocabulary, with its casing.
+        model: a PretrainingModel where the weights have the head for masked words, else an EncoderModel; `.bert` is
+            the encoder of either.
+        device, dtype: what it computes on and in.
+        report: what was loaded and what was not.
+        checkpoint: what it was loaded from.
+    """
+
+    config: BertConfig
+    tokenizer: Tokenizer
+    model: PretrainingModel | EncoderModel
+    device: torch.device
+    dtype: torch.dtype
+    report: LoadReport
+    checkpoint: Checkpoint
+
+    def embed(
+        self,
+        texts: Sequence[str],
+        layers: Sequence[int] = (-1,),
+        pooling: features.Pooling = "mean",
+        max_seq_length: int | None = None,
+    ) -> NDArray[np.float32]:
+        """One vector a text: float32 [N, H times the number of layers]; see `tasks.features.embed`."""
+        return features.embed(
+            self.model.bert,
+            self.tokenizer,
+            texts,
+            layers=layers,
+            pooling=pooling,
+            max_seq_length=max_seq_length,
+            dtype=self.dtype,
+        )
+
+    def fill_mask(self, text: str, top_k: int = 5) -> list[list[Guess]]:
+        """For each [MASK] of a text the `top_k` best (word, probability); many texts: `tasks.fill_mask.fill_mask`."""
+        ((_, guesses),) = fill_mask(self.masked_words(), self.tokenizer, [text], top_k, self.dtype)
+        return guesses
+
+    def attentions(self, text: str, text_pair: str | None = None) -> Study:
+        """Every attention probability and every hidden state for one text or two, computed plainly in float32."""
+        return study(self.model.bert, self.tokenizer, text, text_pair)
+
+    def save(self, folder: Path | str) -> None:
+        """Write a model folder that everybody can open."""
+        architecture = "BertForPreTraining" if isinstance(self.model, PretrainingModel) else "BertModel"
+        save_model_folder(folder, self.config, self.model.state_dict(), architecture)
+        self.tokenizer.save(folder)
+
+    def masked_words(self) -> PretrainingModel:
+        """The model, once it is known to have the head for masked words.
+
+        Raises:
+            InputError: it has none.
+        """
+        if not isinstance(self.model, PretrainingModel) or _lacks(self.report, "cls.predictions."):
+            raise InputError(
+                f"{self.checkpoint.path}: has no head for masked words; take a model with its pre-training heads"
+            )
+        return self.model
+
+    def __repr__(self) -> str:
+        """The load report."""
+        return str(self.report)
+
+
+def load(
+    model: Path | str,
+    *,
+    device: str = "auto",
+    precision: str = "fp32",
+    do_lower_case: bool | None = None,
+    hidden_act: str | None = None,
+    vocab_file: Path | str | None = None,
+    bert_config_file: Path | str | None = None,
+) -> Pretrained:
+    """Open a BERT of any format, by name, folder, file or zip, and load its weights.
+
+    Args:
+        model: see `checkpoints.load.open_checkpoint`.
+        device: auto (CUDA if there is one), cpu, cuda or cuda:N.
+        precision: fp32, bf16, or auto: bf16 where the hardware multiplies it natively.
+        do_lower_case: None follows the model, and where nothing tells is True, as in the original.
+        hidden_act: None follows the model; `gelu` is the erf form, `gelu_new` the tanh form.
+        vocab_file: where no vocabulary lies beside the weights.
+        bert_config_file: in Google's dialect, where no configuration lies beside the weights.
+
+    Raises:
+        InputError: nothing there, damaged, not a BERT, or parts that do not fit each other.
+    """
+    return load_checkpoint(
+        open_checkpoint(model, "--model"),
+        device=device,
+        precision=precision,
+        do_lower_case=do_lower_case,
+        hidden_act=hidden_act,
+        vocab_file=vocab_file,
+        bert_config_file=bert_config_file,
+    )
+
+
+def load_checkpoint(
+    checkpoint: Checkpoint,
+    *,
+    device: str = "auto",
+    precision: str = "fp32",
+    do_lower_case: bool | None = None,
+    hidden_act: str | None = None,
+    vocab_file: Path | str | None = None,
+    bert_config_file: Path | str | None = None,
+) -> Pretrained:
+    """The same for a checkpoint that has been opened."""
+    config = BertConfig.from_google_file(bert_config_file) if bert_config_file else config_of(checkpoint)
+    if hidden_act:
+        if hidden_act not in ACTIVATIONS:
+            raise InputError(f"--hidden_act={hidden_act}: is none of {', '.join(ACTIVATIONS)}")
+        config = replace(config, hidden_act=hidden_act)
+    tokenizer = tokenizer_of(checkpoint, vocab_file, do_lower_case)
+    if tokenizer.vocab_size > config.vocab_size:
+        raise InputError(
+            f"--vocab_file: {tokenizer.vocab_file} has {tokenizer.vocab_size:,} words, the model only "
+            f"{config.vocab_size:,}; give the vocabulary that came with {checkpoint.path}"
+        )
+    place = choose_device(device)
+    has_words = any(name.startswith("cls.predictions.") for name in checkpoint.weights)
+    model = PretrainingModel(config) if has_words else EncoderModel(config)
+    report = load_into(model, checkpoint, config)
+    initialise(model, config.initializer_range, 0, report.missing)
+    report = replace(report, do_lower_case=tokenizer.do_lower_case)
+    return Pretrained(
+        config=config,
+        tokenizer=tokenizer,
+        model=model.to(place).eval(),
+        device=place,
+        dtype=choose_precision(precision, place),
+        report=report,
+        checkpoint=checkpoint,
+    )
+
+
+def tokenizer_of(checkpoint: Checkpoint, vocab_file: Path | str | None, do_lower_case: bool | None) -> Tokenizer:
+    """The tokenizer that a checkpoint wants.
+
+    Raises:
+        InputError: there is no vocabulary, or `do_lower_case` contradicts what the model tells of itself (the
+            original's `validate_case_matches_checkpoint`).
+    """
+    casing = checkpoint.do_lower_case
+    if do_lower_case is not None and casing is not None and do_lower_case != casing:
+        kind = "uncased" if casing else "cased"
+        raise InputError(
+            f"--do_lower_case={do_lower_case}: {checkpoint.path} is of a model that was trained on {kind} text; leave "
+            f"the flag out or give --do_lower_case={casing} (if that is wrong, mend tokenizer_config.json or the "
+            "folder's name)"
+        )
+    lower = next((answer for answer in (do_lower_case, casing) if answer is not None), True)
+    if vocab_file:
+        return Tokenizer.from_vocab(vocab_file, lower, strip_accents=checkpoint.strip_accents)
+    if checkpoint.vocabulary is None:
+        raise InputError(f"{checkpoint.path}: no vocabulary lies beside it; give --vocab_file")
+    return checkpoint.vocabulary.tokenizer(lower, checkpoint.strip_accents)
+
+
+def _lacks(report: LoadReport, beginning: str) -> bool:
+    return any(name.startswith(beginning) for name in report.missing)

