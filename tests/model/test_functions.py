@@ -80,12 +80,3 @@ def test_norm_has_float32_statistics_in_bfloat16() -> None:
     weight, bias = torch.ones(256), torch.zeros(256)
     exact = F.layer_norm(x.double(), (256,), eps=1e-12)
     assert (functions.norm(x, weight, bias, 1e-12).double() - exact).abs().max() < 0.02
-
-
-@pytest.mark.parametrize("shape", [(0, 4, 9), (1, 9, 4), (64, 3, 16), (77, 40, 8), (77, 5, 6)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_product_over_rows(shape: tuple[int, int, int], dtype: torch.dtype) -> None:
-    rows, m, n = shape
-    generator = torch.Generator().manual_seed(4)
-    a, b = (torch.randint(-3, 4, (rows, width), generator=generator).to(dtype) for width in (m, n))
-    assert torch.equal(functions.product_over_rows(a, b).float(), a.float().t() @ b.float())  # small whole numbers

@@ -16,6 +16,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from bertworks.model.dropout import Dropped, Keep, masked
+from bertworks.model.products import product, product_over_rows
 
 # Values of the tanh GELU that are computed at a time, so that its float32 intermediates stay in the cache.
 _GELU_VALUES = 1 << 17
@@ -39,34 +40,16 @@ class _Linear(Function):
         weight, bias = (part[0] if n == 1 else torch.cat(part) for part in (weights, biases))
         ctx.save_for_backward(x, weight)
         ctx.sizes = [len(w) for w in weights]
-        return F.linear(x, weight, bias)
+        return product(x, weight, bias)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        to_x = gradient @ weight if ctx.needs_input_grad[0] else None
+        to_x = product(gradient, weight.t()) if ctx.needs_input_grad[0] else None
         to_weights = (part.float() for part in product_over_rows(gradient, x).split(ctx.sizes))
         to_biases = (part.float() for part in gradient.sum(0).split(ctx.sizes))
         return to_x, None, *to_weights, *to_biases
-
-
-def product_over_rows(a: Tensor, b: Tensor) -> Tensor:
-    """The sum over rows a.T @ b, for a [T, m] and b [T, n] -> [m, n]: the gradient of a weight.
-
-    In bf16 on CPU the library multiplies at half its speed when the left side has to be read across its rows, so the
-    narrower side is turned round first, and for a narrow right side the result.
-    """
-    if a.device.type != "cpu" or a.element_size() != 2 or min(a.shape[1], b.shape[1]) * 2 > max(a.shape[1], b.shape[1]):
-        return a.t() @ b
-    return turned(a) @ b if a.shape[1] < b.shape[1] else turned(turned(b) @ a)
-
-
-def turned(x: Tensor) -> Tensor:
-    """The transpose of x [T, m], of 16-bit values, laid out [m, T]; through tiles of 32 rows, twice as fast."""
-    rows, width = x.shape
-    tiles = F.pad(x, (0, 0, 0, -rows % 32)).view(torch.int16).view(-1, 32, width).transpose(1, 2).contiguous()
-    return tiles.transpose(0, 1).reshape(width, -1).view(x.dtype)[:, :rows]
 
 
 def activate(x: Tensor, name: str) -> Tensor:
@@ -196,7 +179,7 @@ class _WordLosses(Function):
         slopes, losses, right = [], [hidden.new_zeros(1, dtype=torch.float32)], [labels.new_zeros(1)]
         softmax_rows = _WordLosses.SOFTMAX if hidden.device.type == "cpu" else _WordLosses.PRODUCT
         for first in range(0, max(1, len(hidden)), _WordLosses.PRODUCT):
-            logits = F.linear(hidden[first : first + _WordLosses.PRODUCT], weight, low_bias)
+            logits = product(hidden[first : first + _WordLosses.PRODUCT], weight, low_bias)
             targets = labels[first : first + len(logits)]
             logits[len(targets) :] = 0
             real = logits[: len(targets)].split(softmax_rows)
@@ -218,9 +201,9 @@ class _WordLosses(Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, slope = ctx.saved_tensors
-        to_weight = (slope.t() @ (hidden * gradient)).float()
+        to_weight = product(slope.t(), (hidden * gradient).t()).float()
         to_bias = slope.sum(0).float() * gradient
-        return (slope @ weight).mul_(gradient), to_weight, to_bias, None
+        return product(slope, weight.t()).mul_(gradient), to_weight, to_bias, None
 
 
 def _largest(x: Tensor) -> Tensor:
