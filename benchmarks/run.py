@@ -29,6 +29,7 @@ def main() -> None:
     _run("tokenizer", {"corpus": flags.corpus, "vocab": flags.vocab})
     _run("tokenizer", {"corpus": flags.chinese, "vocab": flags.chinese_vocab}, "tokenizer_chinese")
     _run("vocabulary", {"train": flags.corpus, "test": flags.test})
+    _run("embedding", {"corpus": flags.corpus})
     original = {"original": flags.original} if flags.original else {}
     _run("data", {"corpus": flags.corpus, "vocab": flags.vocab, **original})
 
