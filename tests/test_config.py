@@ -66,3 +66,18 @@ def test_bad_files_are_named(tmp_path: Path, text: str, message: str) -> None:
 def test_unknown_sizes_list_the_known() -> None:
     with pytest.raises(InputError, match="tiny, mini, small, medium, base, large"):
         BertConfig.from_size("giant", 100)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("gelu_python", "gelu"), ("gelu_fast", "gelu_new"), ("gelu_pytorch_tanh", "gelu_new")]
+)
+def test_other_names_of_the_library_for_the_same_activations(name: str, meant: str) -> None:
+    assert BertConfig.from_huggingface({"vocab_size": 9, "hidden_act": name}, "config.json").hidden_act == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("type_vocab_size", -1), ("max_position_embeddings", 0), ("layer_norm_eps", -1e-5)]
+)
+def test_numbers_that_no_model_has(name: str, value: float) -> None:
+    with pytest.raises(InputError, match=rf"config\.json: {name} is {value}"):
+        BertConfig.from_huggingface({"vocab_size": 9, name: value}, "config.json")

@@ -77,6 +77,9 @@ def test_casing_follows_the_model_and_a_contradiction_is_an_error(tmp_path: Path
         shutil.copytree(GOOGLE_TINY, folder, ignore=shutil.ignore_patterns("[!b]*"))
         shutil.copy(VOCAB, folder)
         assert bertworks.load(folder).tokenizer.do_lower_case is casing
+        assert any("nothing tells the casing" in note for note in bertworks.load(folder).report.notes) == (
+            name == "mine"
+        )
         if name != "mine":
             with pytest.raises(InputError, match=f"--do_lower_case={not casing}: .*{name}.* trained on"):
                 bertworks.load(folder, do_lower_case=not casing)
@@ -95,6 +98,21 @@ def test_parts_that_do_not_fit(tmp_path: Path) -> None:
         bertworks.load(FIXTURES / "mindspore_tiny.ckpt", vocab_file=VOCAB)
     with pytest.raises(InputError, match="--hidden_act=swish"):
         bertworks.load(GOOGLE_TINY / "bert_model.ckpt", vocab_file=VOCAB, bert_config_file=config, hidden_act="swish")
+
+
+def test_what_is_guessed_is_said() -> None:
+    bare = golden(FIXTURES / "mindspore_tiny.ckpt").report.notes
+    assert not any("taken for granted" in note for note in bare)
+    report = golden(FIXTURES / "gluonnlp_tiny.params", hidden_act="gelu_new").report
+    assert report.hidden_act == "gelu_new"
+    assert "trained with hidden_act gelu, the model computes gelu_new" in report.notes
+
+
+def test_a_saved_model_has_what_was_loaded_and_no_more(tmp_path: Path) -> None:
+    golden(GOOGLE_TINY / "classifier.ckpt").save(tmp_path / "encoder")
+    assert bertworks.load(tmp_path / "encoder").checkpoint.architecture == "BertModel"
+    golden(GOOGLE_TINY / "trained.ckpt").save(tmp_path / "whole")
+    assert bertworks.load(tmp_path / "whole").checkpoint.architecture == "BertForPreTraining"
 
 
 def test_masks_are_filled_by_models_that_can(tmp_path: Path) -> None:

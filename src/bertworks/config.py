@@ -16,6 +16,9 @@ from bertworks.errors import InputError
 
 ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "linear")
 
+# Other names that Hugging Face's library has for the same functions.
+_OTHER_NAMES = {"gelu_python": "gelu", "gelu_fast": "gelu_new", "gelu_pytorch_tanh": "gelu_new"}
+
 # Layers and hidden size of the names people use (the original README's table); heads are hidden / 64.
 NAMED_SIZES = {
     "tiny": (2, 128),
@@ -56,12 +59,14 @@ class BertConfig:
 
     def __post_init__(self) -> None:
         """Refuse shapes that no model can have."""
-        for name in ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size"):
-            if getattr(self, name) < 1:
+        for name, kind in self.__annotations__.items():
+            if kind == "int" and getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
+        if self.layer_norm_eps <= 0:
+            raise InputError(f"layer_norm_eps is {self.layer_norm_eps}; it must be above 0")
         if self.hidden_size % self.num_attention_heads:
             raise InputError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
@@ -127,6 +132,8 @@ class BertConfig:
         given = {name: values.pop(name) for name in known if name in values}
         if given.get("hidden_act", "") is None:
             given["hidden_act"] = "linear"
+        if isinstance(given.get("hidden_act"), str):
+            given["hidden_act"] = _OTHER_NAMES.get(given["hidden_act"], given["hidden_act"])
         for name, value in given.items():
             wanted: tuple[type, ...] = {"int": (int,), "float": (int, float), "str": (str,)}[str(known[name])]
             if not isinstance(value, wanted) or isinstance(value, bool):

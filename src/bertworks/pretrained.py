@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bertworks.checkpoints import shapes
 from bertworks.checkpoints.huggingface import save_model_folder
-from bertworks.checkpoints.load import config_of, load_into, open_checkpoint
+from bertworks.checkpoints.load import check_fits, config_of, load_into, open_checkpoint
 from bertworks.checkpoints.report import LoadReport
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import ACTIVATIONS, BertConfig
@@ -74,9 +75,9 @@ class Pretrained:
         return study(self.model.bert, self.tokenizer, text, text_pair)
 
     def save(self, folder: Path | str) -> None:
-        """Write a model folder that everybody can open."""
-        architecture = "BertForPreTraining" if isinstance(self.model, PretrainingModel) else "BertModel"
-        save_model_folder(folder, self.config, self.model.state_dict(), architecture)
+        """Write a model folder that everybody can open, of what was loaded: nothing that was freshly drawn."""
+        loaded = {name: tensor for name, tensor in self.model.state_dict().items() if name in self.report.loaded}
+        save_model_folder(folder, self.config, loaded, shapes.recognised(loaded))
         self.tokenizer.save(folder)
 
     def masked_words(self) -> PretrainingModel:
@@ -97,7 +98,7 @@ class Pretrained:
 
 
 def load(
-    model: Path | str,
+    model: Path | str | Checkpoint,
     *,
     device: str = "auto",
     precision: str = "fp32",
@@ -109,7 +110,7 @@ def load(
     """Open a BERT of any format, by name, folder, file or zip, and load its weights.
 
     Args:
-        model: see `checkpoints.load.open_checkpoint`.
+        model: see `checkpoints.load.open_checkpoint`; or what it gave.
         device: auto (CUDA if there is one), cpu, cuda or cuda:N.
         precision: fp32, bf16, or auto: bf16 where the hardware multiplies it natively.
         do_lower_case: None follows the model, and where nothing tells is True, as in the original.
@@ -120,49 +121,26 @@ def load(
     Raises:
         InputError: nothing there, damaged, not a BERT, or parts that do not fit each other.
     """
-    return load_checkpoint(
-        open_checkpoint(model, "--model"),
-        device=device,
-        precision=precision,
-        do_lower_case=do_lower_case,
-        hidden_act=hidden_act,
-        vocab_file=vocab_file,
-        bert_config_file=bert_config_file,
-    )
-
-
-def load_checkpoint(
-    checkpoint: Checkpoint,
-    *,
-    device: str = "auto",
-    precision: str = "fp32",
-    do_lower_case: bool | None = None,
-    hidden_act: str | None = None,
-    vocab_file: Path | str | None = None,
-    bert_config_file: Path | str | None = None,
-) -> Pretrained:
-    """The same for a checkpoint that has been opened."""
-    config = BertConfig.from_google_file(bert_config_file) if bert_config_file else config_of(checkpoint)
-    if hidden_act:
-        if hidden_act not in ACTIVATIONS:
-            raise InputError(f"--hidden_act={hidden_act}: is none of {', '.join(ACTIVATIONS)}")
-        config = replace(config, hidden_act=hidden_act)
+    checkpoint = model if isinstance(model, Checkpoint) else open_checkpoint(model, "--model")
+    config = config_for(checkpoint, bert_config_file, hidden_act)
     tokenizer = tokenizer_of(checkpoint, vocab_file, do_lower_case)
     if tokenizer.vocab_size > config.vocab_size:
         raise InputError(
             f"--vocab_file: {tokenizer.vocab_file} has {tokenizer.vocab_size:,} words, the model only "
             f"{config.vocab_size:,}; give the vocabulary that came with {checkpoint.path}"
         )
+    check_fits(checkpoint, config)
     place = choose_device(device)
     has_words = any(name.startswith("cls.predictions.") for name in checkpoint.weights)
-    model = PretrainingModel(config) if has_words else EncoderModel(config)
-    report = load_into(model, checkpoint, config)
-    initialise(model, config.initializer_range, 0, report.missing)
-    report = replace(report, do_lower_case=tokenizer.do_lower_case)
+    network = PretrainingModel(config) if has_words else EncoderModel(config)
+    report = load_into(network, checkpoint, config)
+    initialise(network, config.initializer_range, 0, report.missing)
+    notes = _guesses(checkpoint, config, tokenizer, guessed=not bert_config_file, told=do_lower_case is not None)
+    report = replace(report, do_lower_case=tokenizer.do_lower_case, notes=(*report.notes, *notes))
     return Pretrained(
         config=config,
         tokenizer=tokenizer,
-        model=model.to(place).eval(),
+        model=network.to(place).eval(),
         device=place,
         dtype=choose_precision(precision, place),
         report=report,
@@ -170,12 +148,40 @@ def load_checkpoint(
     )
 
 
-def tokenizer_of(checkpoint: Checkpoint, vocab_file: Path | str | None, do_lower_case: bool | None) -> Tokenizer:
-    """The tokenizer that a checkpoint wants.
+def config_for(checkpoint: Checkpoint, bert_config_file: Path | str | None, hidden_act: str | None) -> BertConfig:
+    """The numbers of a checkpoint's model: as given, or as they lie beside it, or as its tensors tell.
 
     Raises:
-        InputError: there is no vocabulary, or `do_lower_case` contradicts what the model tells of itself (the
-            original's `validate_case_matches_checkpoint`).
+        InputError: nothing tells, or there is no such activation.
+    """
+    config = BertConfig.from_google_file(bert_config_file) if bert_config_file else config_of(checkpoint)
+    if hidden_act is None:
+        return config
+    if hidden_act not in ACTIVATIONS:
+        raise InputError(f"--hidden_act={hidden_act}: is none of {', '.join(ACTIVATIONS)}")
+    return replace(config, hidden_act=hidden_act)
+
+
+def _guesses(
+    checkpoint: Checkpoint, config: BertConfig, tokenizer: Tokenizer, *, guessed: bool, told: bool
+) -> Iterator[str]:
+    """What nothing told, and what a person had better look at."""
+    if guessed and checkpoint.config is None:
+        yield f"no configuration lies beside it; {config.num_attention_heads} attention heads are taken for granted"
+    if not told and checkpoint.do_lower_case is None:
+        yield "nothing tells the casing, so text is lower-cased; give --do_lower_case=False for a cased model"
+    if tokenizer.vocab_size < config.vocab_size:
+        yield (
+            f"the vocabulary has {tokenizer.vocab_size:,} words, the model {config.vocab_size:,}: is it the one that it "
+            "came with?"
+        )
+
+
+def casing_of(checkpoint: Checkpoint, do_lower_case: bool | None) -> bool:
+    """Whether to lower-case: as told, or as the model tells of itself, or True.
+
+    Raises:
+        InputError: the two contradict each other (the original's `validate_case_matches_checkpoint`).
     """
     casing = checkpoint.do_lower_case
     if do_lower_case is not None and casing is not None and do_lower_case != casing:
@@ -185,7 +191,16 @@ def tokenizer_of(checkpoint: Checkpoint, vocab_file: Path | str | None, do_lower
             f"the flag out or give --do_lower_case={casing} (if that is wrong, mend tokenizer_config.json or the "
             "folder's name)"
         )
-    lower = next((answer for answer in (do_lower_case, casing) if answer is not None), True)
+    return next((answer for answer in (do_lower_case, casing) if answer is not None), True)
+
+
+def tokenizer_of(checkpoint: Checkpoint, vocab_file: Path | str | None, do_lower_case: bool | None) -> Tokenizer:
+    """The tokenizer that a checkpoint wants.
+
+    Raises:
+        InputError: there is no vocabulary, or `do_lower_case` contradicts what the model tells of itself.
+    """
+    lower = casing_of(checkpoint, do_lower_case)
     if vocab_file:
         return Tokenizer.from_vocab(vocab_file, lower, strip_accents=checkpoint.strip_accents)
     if checkpoint.vocabulary is None:

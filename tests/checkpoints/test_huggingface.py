@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import pickle
 import resource
@@ -197,6 +198,16 @@ def test_a_padded_vocabulary_is_cut_with_a_note(tmp_path: Path) -> None:
     assert opened.do_lower_case is False
 
 
+def test_a_folder_from_before_config_json(folder: Path) -> None:
+    """The library's own file was called bert_config.json once; its `gelu` is the erf form all the same."""
+    values = json.loads((folder / "config.json").read_text()) | {"hidden_act": "gelu", "layer_norm_eps": 1e-5}
+    (folder / "config.json").unlink()
+    (folder / "bert_config.json").write_text(json.dumps(values))
+    config = open_checkpoint(folder).config
+    assert config is not None
+    assert (config.hidden_act, config.layer_norm_eps, config.num_attention_heads) == ("gelu", 1e-5, 4)
+
+
 class Code:
     """Unpickling it writes a file."""
 
@@ -220,6 +231,16 @@ def test_code_in_a_pickle_is_refused_and_not_run(tmp_path: Path, zipped: bool | 
     assert not (tmp_path / "ran").exists()
 
 
+def test_damage_to_a_tensor_in_a_zipped_pickle_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "pytorch_model.bin"
+    torch.save({"bert.pooler.dense.bias": torch.arange(64.0)}, path)
+    data = bytearray(path.read_bytes())
+    data[data.index(torch.arange(64.0).numpy().tobytes()) + 5] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(InputError, match="safely"):
+        open_checkpoint(path)
+
+
 @pytest.mark.parametrize("values", [[1, 2], {"a": 1, 2: torch.ones(1)}])
 def test_files_of_something_else(tmp_path: Path, values: object) -> None:
     torch.save(values, tmp_path / "x.bin")
@@ -228,12 +249,13 @@ def test_files_of_something_else(tmp_path: Path, values: object) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("model_type", "roberta"), ("position_embedding_type", "relative_key_query")]
+    ("key", "value"),
+    [("model_type", "'roberta'"), ("position_embedding_type", "'relative_key_query'"), ("is_decoder", "True")],
 )
 def test_other_architectures_are_refused(folder: Path, key: str, value: str) -> None:
     values = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(values | {key: value}))
-    with pytest.raises(InputError, match=f"{key} is '{value}'"):
+    (folder / "config.json").write_text(json.dumps(values | {key: ast.literal_eval(value)}))
+    with pytest.raises(InputError, match=f"{key} is {value}"):
         open_checkpoint(folder)
 
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from bertworks.checkpoints import names
 from bertworks.checkpoints.huggingface import save_model_folder
-from bertworks.checkpoints.load import load_into, open_checkpoint
+from bertworks.checkpoints.load import check_fits, load_into, open_checkpoint
 from bertworks.checkpoints.weights import Checkpoint, Weight
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
@@ -139,7 +139,11 @@ def test_a_classifier_of_another_task_is_left_fresh() -> None:
         ("bert.embeddings.position_embeddings.weight", (64, 32), "max_position_embeddings is 128"),
         ("bert.embeddings.token_type_embeddings.weight", (16, 32), "type_vocab_size is 2"),
         ("bert.encoder.layer.1.intermediate.dense.weight", (128, 32), "intermediate_size is 64"),
-        ("bert.encoder.layer.1.output.LayerNorm.bias", (5,), "layer_1/output/LayerNorm/beta has the shape"),
+        (
+            "bert.encoder.layer.1.output.LayerNorm.bias",
+            (5,),
+            r"hidden_size is 32 in the checkpoint .*layer_1/output/LayerNorm/beta\) and 5",
+        ),
         ("bert.encoder.layer.3.output.dense.bias", (32,), "has 3 layers, the model 4"),
         ("bert.encoder.layer.2.output.new.bias", (32,), "has no bert.encoder.layer.2.output.new.bias"),
     ],
@@ -160,6 +164,21 @@ def test_fewer_layers_are_taken_with_the_rest_left_over() -> None:
     report = load_into(model_like(checkpoint, **top), checkpoint)
     assert len(report.left_over) == len(top) == 32
     assert "bert/encoder/layer_#/attention/self/query/kernel (2 layers); not used" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"vocab_size": 10**11}, "vocab_size is 900 in the checkpoint"),
+        ({"num_hidden_layers": 10**9}, "has 3 layers, the model 1000000000"),
+        ({"intermediate_size": 10**10}, "intermediate_size is 64 in the checkpoint"),
+        ({"max_position_embeddings": 10**10}, "max_position_embeddings is 128 in the checkpoint"),
+    ],
+)
+def test_a_lying_configuration_is_found_out_before_a_model_is_built(change: dict[str, int], error: str) -> None:
+    with pytest.raises(InputError, match=error):
+        check_fits(golden(), replace(CONFIG, **change))
+    check_fits(golden(), replace(CONFIG, num_hidden_layers=2))
 
 
 def test_heads_of_attention_and_activation_are_compared() -> None:

@@ -259,3 +259,17 @@ def test_full_disk_is_one_line_and_loses_nothing(shards: Path, tmp_path: Path) -
     assert "Traceback" not in limited.stderr
     assert run(*command) == 0
     assert newest_step(tmp_path / "out") == 4
+
+
+def test_a_casing_that_contradicts_the_model_is_an_error(tmp_path: Path, capsys) -> None:
+    fixtures = Path(__file__).parents[1] / "fixtures"
+    model = tmp_path / "uncased_L-3_H-32_A-4"
+    shutil.copytree(fixtures / "google_tiny", model, ignore=shutil.ignore_patterns("[!b]*"))
+    shutil.copy(fixtures / "vocab.txt", model)
+    records = fixtures / "pretraining_wwm_False.tfrecord"
+    command = ["run_pretraining", f"--input_file={records}", f"--model={model}", f"--output_dir={tmp_path / 'out'}"]
+    rest = ["--do_train", "--num_train_steps=1", "--max_seq_length=64", "--max_predictions_per_seq=10"]
+    assert run(*command, *rest, "--do_lower_case=False") == 2
+    assert "--do_lower_case=False: " in capsys.readouterr().err
+    assert run(*command, *rest) == 0
+    assert '"do_lower_case": true' in (tmp_path / "out" / "tokenizer_config.json").read_text()

@@ -50,6 +50,8 @@ def examine(checkpoint: Checkpoint, config: BertConfig, tokenizer: Tokenizer | N
     if not any(name.startswith("bert.") for name in checkpoint.weights):
         raise InputError(f"{checkpoint.path}: no weights of a BERT; it has {some(checkpoint.weights)}")
     notes = list(checkpoint.notes)
+    if checkpoint.hidden_act not in (None, config.hidden_act):
+        notes.append(f"trained with hidden_act {checkpoint.hidden_act}; {config.hidden_act} is written, as asked for")
     if tokenizer:
         config = _for_words(config, tokenizer, notes)
     weights: dict[str, Weight] = {}

@@ -7,6 +7,8 @@ LayerNorm's gamma and beta, names without `bert.`, weights in several files, buf
 from __future__ import annotations
 
 import io
+import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -135,11 +137,13 @@ def _without_padding(config: BertConfig, words: Vocabulary, notes: list[str]) ->
 
 def _config(place: Place) -> tuple[str | None, BertConfig | None]:
     """The class that a BERT was saved from and its configuration; None where there is no file, or it does not say."""
-    if "config.json" not in place.files():
+    # Before 2019 the library called its own file as Google does.
+    name = next((name for name in ("config.json", "bert_config.json") if name in place.files()), None)
+    if name is None:
         return None, None
-    path = place.path / "config.json"
-    config = BertConfig.from_huggingface(read_json(place, "config.json"), path)
-    for key, wanted in (("model_type", "bert"), ("position_embedding_type", "absolute")):
+    path = place.path / name
+    config = BertConfig.from_huggingface(read_json(place, name), path)
+    for key, wanted in (("model_type", "bert"), ("position_embedding_type", "absolute"), ("is_decoder", False)):
         if config.extra.get(key, wanted) != wanted:
             raise InputError(
                 f"{path}: {key} is {config.extra[key]!r}, not {wanted!r}: not a BERT as the original made it"
@@ -197,12 +201,19 @@ def _in_pickle(place: Place, file: str, notes: list[str]) -> dict[str, Weight]:
         local = place.local(file) or io.BytesIO(read_bytes(place, file, place.size(file)))
         zipped = zipfile.is_zipfile(local)
         if zipped:
-            _check_names(local)
+            _check_crcs(local)
         # Only the zip form (torch 1.6 and later) can be mapped into memory instead of being read.
         mapped = zipped and isinstance(local, Path)
-        values = torch.load(local, map_location="cpu", weights_only=True, mmap=mapped)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles of another protocol
+            values = torch.load(local, map_location="cpu", weights_only=True, mmap=mapped)
     except InputError:
         raise
+    except pickle.UnpicklingError:
+        raise InputError(
+            f"{path}: not a file of tensors that torch can read safely: damaged, or a pickle with code in it, which is "
+            "never run"
+        ) from None
     except Exception as error:  # damaged bytes make torch raise almost anything
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: not a file of tensors that torch can read safely ({reason})") from None
@@ -216,12 +227,13 @@ def _in_pickle(place: Place, file: str, notes: list[str]) -> dict[str, Weight]:
     return {name: _of_torch(path, name, tensor) for name, tensor in values.items() if isinstance(tensor, Tensor)}
 
 
-def _check_names(file: Path | io.BytesIO) -> None:
-    """Verify the checksum of the part with names and shapes, which torch does not look at."""
+def _check_crcs(file: Path | io.BytesIO) -> None:
+    """Verify the checksums of all parts, which torch does not look at."""
     with zipfile.ZipFile(file) as archive:
         for name in archive.namelist():
-            if name.endswith("data.pkl"):
-                archive.read(name)
+            with archive.open(name) as stream:
+                while stream.read(1 << 20):
+                    pass
 
 
 def _of_torch(path: Path, name: str, tensor: Tensor) -> Weight:

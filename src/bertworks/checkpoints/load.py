@@ -7,12 +7,13 @@ not go one to one is in the report; nothing is ignored silently.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from bertworks.checkpoints import names, zoo
+from bertworks.checkpoints import names, shapes, zoo
 from bertworks.checkpoints.examine import check_copy
 from bertworks.checkpoints.gluonnlp import open_gluonnlp
 from bertworks.checkpoints.huggingface import open_huggingface, weights_of
@@ -23,15 +24,6 @@ from bertworks.checkpoints.tensorflow import open_tensorflow
 from bertworks.checkpoints.weights import Checkpoint, Weight, padding
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
-
-# The axes of a tensor in the words of the configuration, for those that a person can set.
-_AXES = {
-    "bert.embeddings.word_embeddings.weight": ("vocab_size", "hidden_size"),
-    "bert.embeddings.position_embeddings.weight": ("max_position_embeddings", "hidden_size"),
-    "bert.embeddings.token_type_embeddings.weight": ("type_vocab_size", "hidden_size"),
-    "cls.predictions.bias": ("vocab_size",),
-    "intermediate.dense.weight": ("intermediate_size", "hidden_size"),
-}
 
 # Heads of a fine-tuning, whose size belongs to the task: another task's is left fresh instead of refused.
 _TASK_HEADS = ("classifier.", "qa_outputs.")
@@ -120,6 +112,35 @@ def config_of(checkpoint: Checkpoint) -> BertConfig:
     )
 
 
+def check_fits(checkpoint: Checkpoint, config: BertConfig) -> None:
+    """Refuse a configuration that is not the checkpoint's, before a model of its size is built.
+
+    It may have fewer layers: the upper ones are then left over. Heads are not looked at.
+
+    Raises:
+        InputError: names what differs and the flag to change.
+    """
+    weights = {}
+    for name, weight in checkpoint.weights.items():
+        if not name.startswith("bert.") or (names.layer_of(name) or 0) >= config.num_hidden_layers:
+            continue
+        padded = weight.shape and shapes.is_by_word(name) and padding(weight.shape[0], config.vocab_size)
+        weights[name] = replace(weight, shape=(config.vocab_size, *weight.shape[1:])) if padded else weight
+    if not weights:
+        raise InputError(f"{checkpoint.path}: no weights of a BERT; it has {some(checkpoint.weights)}")
+    _check_count(checkpoint, config.num_hidden_layers)
+    shapes.missing(checkpoint.path, weights, config, "BertModel")
+    shapes.check(checkpoint.path, weights, config)
+
+
+def _check_count(checkpoint: Checkpoint, wanted: int) -> None:
+    if wanted > (stored := _layers(checkpoint.weights)):
+        raise InputError(
+            f"{checkpoint.path}: has {stored} layers, the model {wanted} (num_hidden_layers); "
+            "give the configuration that came with the checkpoint (--bert_config_file)"
+        )
+
+
 def load_into(model: nn.Module, checkpoint: Checkpoint, config: BertConfig | None = None) -> LoadReport:
     """Fill a model's parameters from a checkpoint, once everything that must fit is known to.
 
@@ -166,7 +187,7 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, config: BertConfig | Non
             weight.stored_as for name, weight in checkpoint.weights.items() if name not in found and name not in tied
         ),
         shape=_shape(model, config or checkpoint.config),
-        hidden_act=checkpoint.hidden_act,
+        hidden_act=config.hidden_act if config else checkpoint.hidden_act,
         do_lower_case=checkpoint.do_lower_case,
         notes=tuple(notes),
     )
@@ -193,13 +214,7 @@ def _fill(parameter: Tensor, weight: Weight) -> None:
 
 def _check_layers(checkpoint: Checkpoint, parameters: Mapping[str, Tensor]) -> None:
     """Refuse a checkpoint with fewer layers than the model, or with holes in one."""
-    wanted = _layers(parameters)
-    stored = _layers(checkpoint.weights)
-    if wanted > stored:
-        raise InputError(
-            f"{checkpoint.path}: has {stored} layers, the model {wanted} (num_hidden_layers); "
-            "give the configuration that came with the checkpoint (--bert_config_file)"
-        )
+    _check_count(checkpoint, _layers(parameters))
     for name in parameters:
         if name.startswith(("bert.embeddings.", "bert.encoder.")) and name not in checkpoint.weights:
             raise InputError(f"{checkpoint.path}: has no {name}, only {some(checkpoint.weights)}")
@@ -215,10 +230,6 @@ def _differences(checkpoint: Checkpoint, config: BertConfig) -> list[str]:
     if checkpoint.hidden_act is not None and checkpoint.hidden_act != config.hidden_act:
         notes.append(f"trained with hidden_act {checkpoint.hidden_act}, the model computes {config.hidden_act}")
     theirs = checkpoint.config
-    if theirs is None:
-        notes.append(
-            f"no configuration lies beside it; {config.num_attention_heads} attention heads are taken for granted"
-        )
     if theirs and theirs.num_attention_heads != config.num_attention_heads:
         raise InputError(
             f"{checkpoint.path}: trained with {theirs.num_attention_heads} attention heads, the model has "
@@ -230,15 +241,14 @@ def _differences(checkpoint: Checkpoint, config: BertConfig) -> list[str]:
 
 
 def _is_padded(name: str, stored: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    by_word = name in ("bert.embeddings.word_embeddings.weight", "cls.predictions.bias", *names.TIED)
-    return by_word and stored[1:] == wanted[1:] and len(stored) == len(wanted) and padding(stored[0], wanted[0])
+    fits = len(stored) == len(wanted) and stored[1:] == wanted[1:]
+    return fits and shapes.is_by_word(name) and padding(stored[0], wanted[0])
 
 
 def _misfit(checkpoint: Checkpoint, name: str, weight: Weight, wanted: tuple[int, ...]) -> str:
     """What differs, in the words of the configuration, and what to change."""
-    axes: tuple[str, ...] = next((axes for end, axes in _AXES.items() if name.endswith(end)), ())
-    for axis, theirs, ours in zip(axes, weight.shape, wanted, strict=False):
-        if theirs != ours:
+    for axis, theirs, ours in zip(shapes.axes_of(name) or (), weight.shape, wanted, strict=False):
+        if theirs != ours and isinstance(axis, str):
             flags = "--vocab_file and --bert_config_file" if axis == "vocab_size" else "--bert_config_file"
             return (
                 f"{checkpoint.path}: {axis} is {theirs:,} in the checkpoint ({weight.stored_as}) and {ours:,} in the "

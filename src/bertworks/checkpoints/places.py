@@ -19,6 +19,9 @@ from bertworks.errors import InputError
 # A configuration or a vocabulary; the largest released vocabulary is 1 MB.
 LARGEST_TEXT = 64 << 20
 
+# How the names end of files that hold weights, or say where they are.
+_WEIGHTS = (".index", ".safetensors", ".bin", ".params", ".ckpt", ".index.json")
+
 # Weights hardly shrink, vocabularies to a half; what grows more than this from what is stored is no model.
 _MOST_GROWTH = 100
 _SMALL = 1 << 20
@@ -145,8 +148,13 @@ class ZipFolder:
         if name not in self._streams:
             self._streams[name] = self.open(name)
         with self._named(name):
-            self._streams[name].seek(offset)
-            yield self._streams[name]
+            stream = self._streams[name]
+            if offset < stream.tell():
+                stream.seek(offset)
+            # Forward by reading: from Python 3.12 on, a seek in a file that is stored as it is ends the check of its CRC.
+            while (rest := offset - stream.tell()) > 0 and stream.read(min(rest, 1 << 20)):
+                pass
+            yield stream
 
     def finish(self) -> None:
         """See Place."""
@@ -210,7 +218,9 @@ def _opened(file: Path | BinaryIO, path: Path) -> zipfile.ZipFile:
     except (*_ZIP_ERRORS, ValueError) as error:
         raise InputError(f"{path}: not a zip, or cut off ({error}); download it again") from None
     for info in archive.infolist():
-        if info.filename.startswith("/") or "\\" in info.filename or ".." in info.filename.split("/"):
+        if "\\" in info.filename:
+            raise InputError(f"{path}: holds {info.filename!r}, a name with a backslash; zip it again with plain names")
+        if info.filename.startswith("/") or ".." in info.filename.split("/"):
             raise InputError(f"{path}: holds {info.filename!r}, a path that leaves the archive; it is not opened")
         if info.flag_bits & 1:
             raise InputError(f"{path}: {info.filename} is encrypted; give a zip without a password")
@@ -219,33 +229,41 @@ def _opened(file: Path | BinaryIO, path: Path) -> zipfile.ZipFile:
 
 def _in_zip(archive: zipfile.ZipFile, path: Path, way: PurePosixPath) -> tuple[Place, str | None]:
     """The place that `way` means inside the archive at `path`."""
-    files = [info.filename for info in archive.infolist() if not info.is_dir()]
     # What a file manager leaves in a zip is not meant.
-    folders = sorted({name[: name.rfind("/") + 1] for name in files if not name.startswith("__MACOSX/")})
+    files = [i.filename for i in archive.infolist() if not i.is_dir() and not i.filename.startswith("__MACOSX/")]
+    folders = {name[: name.rfind("/") + 1] for name in files}
     if way == PurePosixPath():
-        if len(folders) == 1 and not all(name.endswith(".zip") for name in files):
-            return ZipFolder(archive, path, folders[0]), None
-        inside = [name for name in files if name.endswith(".zip")] or [folder for folder in folders if folder]
-        if "" in folders and not any(name.endswith(".zip") for name in files):
-            return ZipFolder(archive, path, ""), None
-        raise InputError(
-            f"{path}: holds {len(inside)} models ({', '.join(inside[:3])}{', ...' if len(inside) > 3 else ''}); "
-            f"name one, such as {path / (inside[0] if inside else '...')}".rstrip("/")
-        )
+        return _only_model(archive, path, files), None
     if f"{way}/" in folders:
         return ZipFolder(archive, path, f"{way}/"), None
     for head in (way, *way.parents[:-1]):
         nested = next((name for name in (f"{head}", f"{head}.zip") if name in files and name.endswith(".zip")), None)
         if nested:
-            stream = ZipFolder(archive, path, nested[: nested.rfind("/") + 1]).open(PurePosixPath(nested).name)
-            inner = path / nested
-            return _in_zip(_opened(_seekable(stream), inner), inner, way.relative_to(head))
+            return _in_zip(_nested(archive, path, nested), path / nested, way.relative_to(head))
     parent = "" if way.parent == PurePosixPath() else f"{way.parent}/"
     if parent not in folders:
         raise InputError(f"{path}: holds no {way}, only {', '.join(sorted(files)[:3])} ...")
     return ZipFolder(archive, path, parent), way.name
 
 
-def _seekable(stream: io.BufferedIOBase) -> BinaryIO:
+def _only_model(archive: zipfile.ZipFile, path: Path, files: list[str]) -> Place:
+    """The folder, or the zip in this zip, that holds weights."""
+    folders = {name[: name.rfind("/") + 1] for name in files if name.endswith(_WEIGHTS)}
+    found = sorted(folders | {name for name in files if name.endswith(".zip")})
+    if not found:
+        raise InputError(f"{path}: holds no model, only {', '.join(sorted(files)[:3]) or 'nothing'}")
+    if len(found) > 1:
+        raise InputError(
+            f"{path}: holds {len(found)} models ({', '.join(found[:3])}{', ...' if len(found) > 3 else ''}); "
+            f"name one, such as {path / next(filter(None, found))}"
+        )
+    if found[0].endswith(".zip"):
+        return _in_zip(_nested(archive, path, found[0]), path / found[0], PurePosixPath())[0]
+    return ZipFolder(archive, path, found[0])
+
+
+def _nested(archive: zipfile.ZipFile, path: Path, name: str) -> zipfile.ZipFile:
     """A zip inside a zip, in memory: its table of contents is at its end, and going back is dear."""
-    return io.BytesIO(stream.read())
+    folder, _, file = name.rpartition("/")
+    outer = ZipFolder(archive, path, f"{folder}/" if folder else "")
+    return _opened(io.BytesIO(read_bytes(outer, file, outer.size(file))), path / name)

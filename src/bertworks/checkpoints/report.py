@@ -23,7 +23,7 @@ class LoadReport:
         misfits: those that it has in another shape, with both shapes; they keep their fresh values too.
         left_over: stored names that the model has no place for.
         shape: the model's numbers, as a person would say them.
-        hidden_act: the activation that the weights were trained with, in Hugging Face's words; None if unknown.
+        hidden_act: the activation that the model computes, in Hugging Face's words; None if unknown.
         do_lower_case: whether its vocabulary wants lower-cased text; None if unknown.
         notes: what else a person should know, one line each.
     """

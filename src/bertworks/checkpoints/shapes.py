@@ -96,6 +96,11 @@ def axes_of(name: str) -> tuple[Axis, ...] | None:
     return _AXES.get(names.any_layer(name)) if "#" not in name else None
 
 
+def is_by_word(name: str) -> bool:
+    """Whether a tensor of ours has a row for every word."""
+    return (axes_of(names.TIED.get(name, name)) or (None,))[0] == _WORDS
+
+
 def check(path: Path, weights: Mapping[str, Weight], config: BertConfig) -> None:
     """Refuse weights, of the checkpoint at `path`, that do not fit the configuration.
 

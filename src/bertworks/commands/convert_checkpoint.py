@@ -24,7 +24,7 @@ class Flags:
         "The model, of TensorFlow, Hugging Face, GluonNLP or MindSpore: a name (`bert models` lists them), a folder, a "
         "zip or a file.",
         group="Input",
-        path=True,
+        path="or name",
         positional=True,
     )
     vocab_file: str | None = flag(None, "The vocabulary, where none lies beside the weights.", group="Input", path=True)
@@ -60,20 +60,16 @@ class Flags:
 
 def main(flags: Flags) -> None:
     """Open, examine, write, and say what came of it."""
-    from dataclasses import replace
     from pathlib import Path
 
     from bertworks.checkpoints.convert import convert
     from bertworks.checkpoints.examine import examine
-    from bertworks.checkpoints.load import config_of, open_checkpoint
-    from bertworks.config import BertConfig
-    from bertworks.pretrained import tokenizer_of
+    from bertworks.checkpoints.load import open_checkpoint
+    from bertworks.pretrained import config_for, tokenizer_of
     from bertworks.progress import say
 
     checkpoint = open_checkpoint(flags.src, "--src")
-    config = BertConfig.from_google_file(flags.bert_config_file) if flags.bert_config_file else config_of(checkpoint)
-    if flags.hidden_act:
-        config = replace(config, hidden_act=flags.hidden_act)
+    config = config_for(checkpoint, flags.bert_config_file, flags.hidden_act)
     tokenizer = None
     if flags.vocab_file or checkpoint.vocabulary:
         tokenizer = tokenizer_of(checkpoint, flags.vocab_file, flags.do_lower_case)

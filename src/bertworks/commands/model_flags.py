@@ -30,7 +30,7 @@ class ModelFlags:
         None, "The model's numbers in the original's JSON, where none lie beside the weights.", group="Model", path=True
     )
     init_checkpoint: str | None = flag(
-        None, "The original's way to name the weights; the same as --model.", group="Model", path=True
+        None, "The original's way to name the weights; the same as --model.", group="Model", path="or name"
     )
     do_lower_case: bool | None = flag(
         None,
@@ -50,13 +50,13 @@ def load_model(flags: ModelFlags, device: str, precision: Precision = "fp32") ->
         InputError: flags that contradict each other, or a model that cannot be loaded.
     """
     from bertworks.checkpoints.load import open_checkpoint
-    from bertworks.pretrained import load_checkpoint
+    from bertworks.pretrained import load
 
     if flags.model and flags.init_checkpoint:
         raise InputError("--model and --init_checkpoint: give one of them; each says which weights to use")
     if not (named := flags.model or flags.init_checkpoint):
         raise InputError("--model: must be given (or --init_checkpoint with --bert_config_file and --vocab_file)")
-    pretrained = load_checkpoint(
+    pretrained = load(
         open_checkpoint(named, "--model" if flags.model else "--init_checkpoint"),
         device=device,
         precision=precision,

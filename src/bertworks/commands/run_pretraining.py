@@ -44,9 +44,9 @@ class Flags(MachineFlags):
     vocab_file: str | None = flag(
         None, "The vocabulary; shards carry theirs, which this is checked against.", group="Input", path=True
     )
-    do_lower_case: bool = flag(
-        True,
-        "Casing to note in the output folder for TFRecord input; shards know theirs.",
+    do_lower_case: bool | None = flag(
+        None,
+        "Casing of TFRecord input, for the output folder; by default the model's, or True. Shards know theirs.",
         group="Input",
         alias="do_lower",
     )
@@ -61,7 +61,7 @@ class Flags(MachineFlags):
         None,
         "Weights to begin with: a TensorFlow checkpoint (prefix), a model folder, a weights file.",
         group="Model",
-        path=True,
+        path="or name",
     )
     model: str | None = flag(
         None,
@@ -174,7 +174,7 @@ def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *
         Drawing(**{field.name: getattr(flags, field.name) for field in fields(Drawing)}),
         vocab_file=flags.vocab_file,
         records_tokenizer=start.tokenizer(flags.do_lower_case) if start and not flags.vocab_file else None,
-        do_lower_case=flags.do_lower_case,
+        do_lower_case=start.casing(flags.do_lower_case) if start else flags.do_lower_case is not False,
         vocab_size=start.config.vocab_size if start and start.config else None,
         shuffled=training,
         counts_file=Path(flags.output_dir) / "instance_counts.json" if training and flags.output_dir else None,

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bertworks.checkpoints.load import config_of, open_checkpoint
+from bertworks.checkpoints.load import check_fits, config_of, open_checkpoint
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
+from bertworks.pretrained import casing_of, tokenizer_of
 from bertworks.text.tokenizer import Tokenizer
 
 
@@ -35,12 +36,23 @@ class StartingPoint:
     config: BertConfig | None
     size: str | None = None
 
-    def tokenizer(self, do_lower_case: bool) -> Tokenizer | None:
-        """Over the vocabulary that lies beside the weights; the casing is theirs, where they tell it."""
+    def tokenizer(self, do_lower_case: bool | None) -> Tokenizer | None:
+        """Over the vocabulary that lies beside the weights; None where none does.
+
+        Raises:
+            InputError: the model tells another casing of itself.
+        """
         if self.checkpoint is None or self.checkpoint.vocabulary is None:
             return None
-        casing = self.checkpoint.do_lower_case
-        return self.checkpoint.vocabulary.tokenizer(do_lower_case if casing is None else casing)
+        return tokenizer_of(self.checkpoint, None, do_lower_case)
+
+    def casing(self, do_lower_case: bool | None) -> bool:
+        """Whether text is lower-cased: as told, as the weights tell, or True.
+
+        Raises:
+            InputError: the model tells another casing of itself.
+        """
+        return casing_of(self.checkpoint, do_lower_case) if self.checkpoint else do_lower_case is not False
 
     def config_for(self, tokenizer: Tokenizer | None, max_seq_length: int) -> BertConfig:
         """The model's shape, checked against what it is to be trained on.
@@ -70,8 +82,10 @@ class StartingPoint:
                 f"--vocab_file: the vocabulary has {tokenizer.vocab_size} words, the model only {config.vocab_size} "
                 "(vocab_size in --bert_config_file)"
             )
-        theirs = self.tokenizer(tokenizer.do_lower_case)
-        if theirs is None or self.checkpoint is None:
+        if self.checkpoint is None:
+            return
+        theirs = self.tokenizer(tokenizer.do_lower_case if self.checkpoint.do_lower_case is None else None)
+        if theirs is None:
             return
         if theirs.sha256 != tokenizer.sha256:
             raise InputError(
@@ -113,4 +127,6 @@ def find(flags: ModelFlags, trained: Path | None) -> StartingPoint:
     if begun is None:
         return StartingPoint(None, config)
     checkpoint = open_checkpoint(begun, "--model" if flags.model else "--init_checkpoint")
-    return StartingPoint(checkpoint, config or config_of(checkpoint))
+    config = config or config_of(checkpoint)
+    check_fits(checkpoint, config)
+    return StartingPoint(checkpoint, config)
