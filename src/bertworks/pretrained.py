@@ -172,8 +172,8 @@ def _guesses(
         yield "nothing tells the casing, so text is lower-cased; give --do_lower_case=False for a cased model"
     if tokenizer.vocab_size < config.vocab_size:
         yield (
-            f"the vocabulary has {tokenizer.vocab_size:,} words, the model {config.vocab_size:,}: is it the one that it "
-            "came with?"
+            f"the vocabulary has {tokenizer.vocab_size:,} words, the model {config.vocab_size:,}: is it the one that "
+            "it came with?"
         )
 
 

@@ -151,7 +151,7 @@ class ZipFolder:
             stream = self._streams[name]
             if offset < stream.tell():
                 stream.seek(offset)
-            # Forward by reading: from Python 3.12 on, a seek in a file that is stored as it is ends the check of its CRC.
+            # Forward by reading: from Python 3.12 on, a seek in a file that is not compressed ends its CRC's check.
             while (rest := offset - stream.tell()) > 0 and stream.read(min(rest, 1 << 20)):
                 pass
             yield stream
