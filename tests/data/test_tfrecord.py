@@ -32,7 +32,7 @@ open_golden = functools.partial(TFRecordSource, seed=None, max_seq_length=64, ma
 
 def parsed(data: bytes) -> dict[str, list[Any]]:
     """Every feature of an example with its type, read by protobuf."""
-    found = examples._example_class().FromString(data).features.feature
+    found = examples.example_class().FromString(data).features.feature
     return {name: [f.WhichOneof("kind"), *getattr(f, f.WhichOneof("kind")).value] for name, f in found.items()}
 
 
@@ -151,7 +151,7 @@ def test_the_identity_is_that_of_records_and_order() -> None:
 
 def changed(name: str, values: list[Any] | None, kind: str = "int64_list") -> bytes:
     """The first golden record with one feature replaced or taken away."""
-    example = examples._example_class().FromString(RecordFile(GOLDEN[0])[0])
+    example = examples.example_class().FromString(RecordFile(GOLDEN[0])[0])
     del example.features.feature[name]
     if values is not None:
         getattr(example.features.feature[name], kind).value.extend(values)
@@ -209,7 +209,7 @@ def test_the_bytes_are_what_protobuf_writes(lengths: list[int], ids: int) -> Non
     instances = some_instances(lengths, ids)
     for i, record in enumerate(records(instances, 70, 14)):
         data = record[12:-4]
-        example, one = examples._example_class().FromString(data), instances.part(i, i + 1)
+        example, one = examples.example_class().FromString(data), instances.part(i, i + 1)
         assert len(example.SerializeToString()) == len(data)
         assert record[:8] == struct.pack("<Q", len(data))
         assert record[-4:] == struct.pack("<I", masked_crc32c(data))

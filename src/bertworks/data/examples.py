@@ -155,7 +155,7 @@ def features_of(file: RecordFile, number: int, max_seq_length: int, max_predicti
             longer than allowed.
     """
     try:
-        found = _example_class().FromString(file[number]).features.feature
+        found = example_class().FromString(file[number]).features.feature
     except DecodeError:
         raise InputError(f"{file.path}: record {number} is no TF-Example") from None
     # Asking for a feature that is missing, or for a list of the wrong type, gives an empty list.
@@ -186,7 +186,7 @@ def features_of(file: RecordFile, number: int, max_seq_length: int, max_predicti
 
 
 @cache
-def _example_class() -> Any:
+def example_class() -> Any:
     """The class of `tensorflow.Example` (tensorflow/core/example/{example,feature}.proto), described here."""
     kind = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="bertworks/example.proto", package="bertworks", syntax="proto3")

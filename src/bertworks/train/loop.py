@@ -21,6 +21,7 @@ from bertworks.progress import Advance, progress
 from bertworks.task import Task
 from bertworks.train import memory, resume
 from bertworks.train import optimizer as optimizers
+from bertworks.train.best import Best
 from bertworks.train.distributed import World
 from bertworks.train.report import Report, Window
 from bertworks.train.step import Portions, Stepper
@@ -37,6 +38,8 @@ class Run:
         eval_every_steps: 0 means never; otherwise before the first step and at the end too.
         identity: flag -> value of all that must stay the same when the run is resumed.
         settings: flag -> value of what may change on a resume; changes are said aloud.
+        rate_scale: of a parameter's name, what its learning rate is multiplied by.
+        best: keeps the best evaluation's model and says when to stop; None keeps the last one only.
         write_model: writes a model folder into the empty folder it is given.
         write_notes: writes what describes the run into the output folder, once that is known to be its own.
     """
@@ -55,6 +58,8 @@ class Run:
     keep_checkpoint_max: int = 5
     identity: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
+    rate_scale: Callable[[str], float] = lambda name: 1.0
+    best: Best | None = None
     write_model: Callable[[Path], None]
     write_notes: Callable[[], None] = lambda: None
 
@@ -79,7 +84,7 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
     """
     with ExitStack() as stack:
         checkpoint = _begin(run, world, stack)
-        optimizer = optimizers.build(model, run.optimizer, run.weight_decay)
+        optimizer = optimizers.build(model, run.optimizer, run.weight_decay, run.rate_scale)
         stepper = Stepper(
             model=model,
             task=task,
@@ -95,7 +100,9 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
             resume.load(checkpoint, model, optimizer)
             first_step, seconds = checkpoint.step, checkpoint.state["seconds"]
             _continue(checkpoint, run, stepper)
-        if first_step >= run.num_train_steps:
+        if run.best:
+            run.best.begin(first_step)
+        if first_step >= run.num_train_steps or (run.best and run.best.enough):
             world.say(f"Skipping training: {run.output_dir} already has {first_step} of {run.num_train_steps} steps.")
             return None
         report, advance = None, _nothing
@@ -153,6 +160,7 @@ class _Loop:
     def __init__(self, run: Run, stepper: Stepper, report: Report | None) -> None:
         self.run, self.stepper, self.report = run, stepper, report
         self.signal = 0
+        self.enough = False
 
     def train(self, first_step: int, advance: Advance) -> Mapping[str, float] | None:
         """Steps first_step .. num_train_steps; gives the last evaluation's results."""
@@ -172,8 +180,12 @@ class _Loop:
                     self.log(done)
                 if run.eval_every_steps and (last or _due(done, run.eval_every_steps)):
                     results = self.evaluate(done)
-                if last or stop or _due(done, run.save_checkpoints_steps):
+                if last or stop or self.enough or _due(done, run.save_checkpoints_steps):
                     self.save(done)
+                if self.enough and not last:
+                    coming.cancel()
+                    stepper.world.say(f"Stopped early after step {done}: nothing better since step {self.best_step}.")
+                    break
                 if stop and not last:
                     coming.cancel()
                     number = self.signal or signal.SIGTERM
@@ -204,13 +216,24 @@ class _Loop:
         self.stepper.window.clear()
 
     def evaluate(self, step: int) -> Mapping[str, float]:
-        """Evaluate as the task does, and report it."""
+        """Evaluate as the task does, and report it; keep the model if it is the best."""
         if self.report is None:
-            return self.stepper.task.evaluate(self.stepper.model)
-        with self.report.clock_stopped():
             results = self.stepper.task.evaluate(self.stepper.model)
-            self.report.evaluation(step, results)
+        else:
+            with self.report.clock_stopped():
+                results = self.stepper.task.evaluate(self.stepper.model)
+                self.report.evaluation(step, results)
+                if self.run.best and step:
+                    self.run.best.add(step, results)
+        stops = self.run.best is not None and self.report is not None and self.run.best.enough
+        if self.run.best is not None:
+            self.enough = self.stepper.world.sum_numbers([float(stops)])[0] > 0
         return results
+
+    @property
+    def best_step(self) -> int | None:
+        """The step whose model is kept."""
+        return self.run.best.step if self.run.best else None
 
     def save(self, step: int) -> None:
         """Write a checkpoint of this step; the report's lines up to it are on the disk first."""

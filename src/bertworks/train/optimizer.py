@@ -7,7 +7,8 @@ large that its corrections 1 - beta^step are 1 in floating point; so the counter
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,25 +34,29 @@ def learning_rate(step: int, peak: float, num_train_steps: int, num_warmup_steps
     return peak * max(0.0, 1.0 - step / num_train_steps)
 
 
-def build(model: nn.Module, kind: str, weight_decay: float = 0.01) -> torch.optim.AdamW:
+def build(
+    model: nn.Module, kind: str, weight_decay: float = 0.01, rate_scale: Callable[[str], float] = lambda name: 1.0
+) -> torch.optim.AdamW:
     """An optimizer over the model's parameters with the original's constants (betas 0.9 and 0.999, epsilon 1e-6).
 
     Args:
-        model: its named parameters are trained; LayerNorm parameters and biases are not decayed.
+        model: its named parameters that want a gradient are trained; LayerNorm parameters and biases are not decayed.
         kind: `adam` is the original's (no bias correction), `adamw` has the correction.
         weight_decay: decoupled decay, times the learning rate, of every other parameter.
+        rate_scale: of a parameter's name, what its learning rate is multiplied by.
 
     Raises:
         InputError: no such kind.
     """
     if kind not in OPTIMIZERS:
         raise InputError(f"--optimizer={kind}: give one of {', '.join(OPTIMIZERS)}")
-    named = list(model.named_parameters())
-    groups = [
-        {"params": [p for n, p in named if not _NOT_DECAYED.search(n)], "weight_decay": weight_decay},
-        {"params": [p for n, p in named if _NOT_DECAYED.search(n)], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), eps=1e-6, fused=True)
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, p in named:
+        decay, scale = 0.0 if _NOT_DECAYED.search(name) else weight_decay, rate_scale(name)
+        group = groups.setdefault((decay, scale), {"params": [], "weight_decay": decay, "scale": scale})
+        group["params"].append(p)
+    optimizer = torch.optim.AdamW(list(groups.values()), lr=0.0, betas=(0.9, 0.999), eps=1e-6, fused=True)
     for _, p in named:
         optimizer.state[p] = {
             "step": torch.tensor(_UNCORRECTED if kind == "adam" else 0.0, dtype=torch.float32, device=p.device),
@@ -62,9 +67,9 @@ def build(model: nn.Module, kind: str, weight_decay: float = 0.01) -> torch.opti
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Use `rate` for the next update."""
+    """Use `rate`, times each parameter's own scale, for the next update."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = rate * group["scale"]
 
 
 def clip_by_global_norm(gradients: Iterable[Tensor], max_norm: float = 1.0) -> Tensor:

@@ -1,0 +1,265 @@
+"""What every fine-tuning command shares: its flags, and training with them, one seed or several."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from bertworks import files
+from bertworks.commands.common import MachineFlags, Precision, write_flags
+from bertworks.commands.model_flags import ModelFlags
+from bertworks.errors import InputError
+from bertworks.flags import REQUIRED, RETIRED, absolute_unless_name, flag
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bertworks.task import Task
+    from bertworks.train.distributed import World
+
+
+@dataclass(kw_only=True)
+class FinetuningFlags(ModelFlags, MachineFlags):
+    """The flags of every fine-tuning; names and defaults are the original's where it has them."""
+
+    output_dir: str = flag(
+        REQUIRED, "Where the model, its results and predictions go; continues there.", group="Output", path=True
+    )
+    max_seq_length: int = flag(128, "Longer texts are cut.", group="Input", lowest=3)
+
+    do_train: bool = flag(False, "Train on the training set.", group="What to do")
+    do_eval: bool = flag(False, "Evaluate on the dev set.", group="What to do")
+    do_predict: bool = flag(False, "Predict the test set.", group="What to do")
+
+    train_batch_size: int = flag(32, "Examples of a step, whatever the memory.", group="Training", lowest=1)
+    learning_rate: float = flag(5e-5, "The peak of the learning rate.", group="Training", lowest=0)
+    num_train_epochs: float = flag(3.0, "How often every example is seen.", group="Training", lowest=0)
+    warmup_proportion: float = flag(0.1, "The share of the steps that warm up.", group="Training", lowest=0)
+    random_seed: int = flag(12345, "Decides fresh weights, order and dropout.", group="Training", lowest=0)
+    seeds: str | None = flag(
+        None, "Several seeds, such as 1,2,3: trains with each, shows mean and spread, keeps the best.", group="Training"
+    )
+    optimizer: Literal["adam", "adamw"] = flag("adam", "adam is the original's; adamw corrects.", group="Training")
+    weight_decay: float = flag(0.01, "Decay of all but biases and LayerNorm.", group="Training", lowest=0)
+    dropout: float | None = flag(None, "Another dropout than the model's.", group="Training", lowest=0)
+    freeze_layers: int = flag(
+        0, "Leave the embeddings and so many layers as they are; -1: the embeddings only.", group="Training", lowest=-1
+    )
+    layerwise_lr_decay: float = flag(
+        1.0, "Each layer learns so many times as fast as the one above it.", group="Training", lowest=0
+    )
+    train_fraction: float = flag(1.0, "Train on a share of the examples.", group="Training", lowest=0)
+    gradient_checkpointing: bool = flag(False, "Spend time instead of memory.", group="Training")
+    token_budget: int | None = flag(
+        None, "Tokens of a micro-batch; by default from the device.", group="Training", lowest=1
+    )
+
+    eval_every: str | None = flag(
+        None, "Evaluate every so many steps (100) or epochs (0.5); by default every epoch.", group="Evaluation"
+    )
+    early_stopping: int | None = flag(
+        None, "Stop after so many evaluations without a better one.", group="Evaluation", lowest=1
+    )
+    keep: Literal["best", "last"] = flag("best", "Which model the output folder ends with.", group="Evaluation")
+    save_checkpoints_steps: int = flag(1000, "Steps between checkpoints.", group="Output", lowest=0)
+    keep_checkpoint_max: int = flag(1, "Checkpoints to keep.", group="Output", lowest=1)
+    log_every_steps: int = flag(10, "Steps between lines of metrics.jsonl.", group="Output", lowest=0)
+
+    precision: Precision = flag("auto", "Of training: bf16, fp32; auto: what is fast.", group="Machine")
+    eval_precision: Precision = flag("fp32", "Of evaluation and prediction.", group="Machine")
+    eval_batch_size: int = flag(8, "", group=RETIRED)
+    predict_batch_size: int = flag(8, "", group=RETIRED)
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one training is of.
+
+    Attributes:
+        model: on the device, its weights loaded.
+        task: as the loop takes it.
+        examples: in the training set.
+        metric: the result that decides which model is best; None where there is nothing to evaluate on.
+        identity: flag -> value of what must not change when it is resumed.
+        write_model: writes the model folder into the empty folder it is given.
+    """
+
+    model: nn.Module
+    task: Task
+    examples: int
+    metric: str | None
+    identity: Mapping[str, object]
+    write_model: Callable[[Path], None]
+
+
+def train(flags: FinetuningFlags, make: Callable[[int], Job], world: World) -> Job:
+    """Train with one seed or several; the output folder, and the job's model, end as the best.
+
+    Args:
+        make: from a seed to what is trained with it, from the beginning.
+    """
+    output_dir = Path(flags.output_dir)
+    if flags.seeds is None:
+        job = make(flags.random_seed)
+        _train(flags, job, flags.random_seed, output_dir, world)
+        return job
+    seeds = _seeds(flags.seeds)
+    found: dict[int, float] = {}
+    for seed in seeds:
+        world.say(f"Seed {seed}:")
+        job = make(seed)
+        if job.metric is None:
+            raise InputError("--seeds: needs a dev set to compare on")
+        best = _train(flags, job, seed, output_dir / f"seed-{seed}", world)
+        found[seed] = best if best is not None else float("nan")
+    _compare(found, job.metric or "", output_dir, world)
+    winner = max(found, key=lambda seed: found[seed])
+    job = make(winner)
+    _publish(output_dir / f"seed-{winner}", output_dir, job, flags.keep, world)
+    return job
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        seeds = [int(part) for part in text.split(",")]
+    except ValueError:
+        raise InputError(f"--seeds={text}: give whole numbers with commas between, such as 1,2,3") from None
+    return list(dict.fromkeys(seeds))
+
+
+def _compare(found: Mapping[int, float], metric: str, output_dir: Path, world: World) -> None:
+    """Mean and spread over the seeds, in a table and in seeds.json."""
+    values = list(found.values())
+    mean = sum(values) / len(values)
+    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1))
+    world.say("\n".join(f"  seed {seed:<8} {metric} {value:.4f}" for seed, value in found.items()))
+    world.say(f"  mean          {metric} {mean:.4f}, standard deviation {spread:.4f}")
+    if world.is_main:
+        table = {"metric": metric, "seeds": {str(s): v for s, v in found.items()}, "mean": mean, "deviation": spread}
+        files.write_text(output_dir / "seeds.json", json.dumps(table, indent=2) + "\n")
+
+
+def _train(flags: FinetuningFlags, job: Job, seed: int, output_dir: Path, world: World) -> float | None:
+    """One training; gives the best result of its metric."""
+    from bertworks.train import loop
+    from bertworks.train.best import Best
+
+    steps = int(job.examples / flags.train_batch_size * flags.num_train_epochs)
+    if steps < 1:
+        raise InputError(
+            f"--num_train_epochs={flags.num_train_epochs}: {job.examples} examples in batches of "
+            f"{flags.train_batch_size} make no step; lower --train_batch_size or raise the epochs"
+        )
+    every = _steps_between(flags.eval_every, job.examples / flags.train_batch_size) if job.metric else 0
+    best = None
+    if job.metric is not None and flags.keep == "best":
+        best = Best(output_dir, job.metric, job.write_model, flags.early_stopping)
+    run = loop.Run(
+        output_dir=output_dir,
+        num_train_steps=steps,
+        num_warmup_steps=int(steps * flags.warmup_proportion),
+        learning_rate=flags.learning_rate,
+        optimizer=flags.optimizer,
+        weight_decay=flags.weight_decay,
+        random_seed=seed,
+        token_budget=flags.token_budget,
+        log_every_steps=flags.log_every_steps,
+        eval_every_steps=min(every, steps),
+        save_checkpoints_steps=flags.save_checkpoints_steps,
+        keep_checkpoint_max=flags.keep_checkpoint_max,
+        identity={**job.identity, "--random_seed": seed, **_identity(flags)},
+        settings=_settings(flags),
+        rate_scale=_rate_scale(job.model, flags.layerwise_lr_decay),
+        best=best,
+        write_model=job.write_model,
+        write_notes=partial(write_flags, output_dir, flags, _command(flags)),
+    )
+    loop.train(job.model, job.task, run, world)
+    if best is not None:
+        world.say(f"The best: {job.metric} {best.value:.4f} after step {best.step} of {steps}")
+    _publish(output_dir, output_dir, job, flags.keep, world)
+    return best.value if best else None
+
+
+def _command(flags: FinetuningFlags) -> str:
+    return type(flags).__module__.rpartition(".")[2]
+
+
+def _steps_between(every: str | None, steps_of_epoch: float) -> int:
+    """How many steps lie between evaluations."""
+    try:
+        if every is None or "." in every:
+            return max(1, round(steps_of_epoch * float(every or 1)))
+        return max(1, int(every))
+    except ValueError:
+        raise InputError(f"--eval_every={every}: give steps, such as 100, or epochs, such as 0.5") from None
+
+
+def _rate_scale(model: nn.Module, decay: float) -> Callable[[str], float]:
+    """What each parameter's learning rate is multiplied by: `decay` once for every layer above it."""
+    from bertworks.checkpoints.names import layer_of
+
+    layers = max(
+        (layer + 1 for name, _ in model.named_parameters() if (layer := layer_of(name)) is not None), default=0
+    )
+
+    def scale(name: str) -> float:
+        layer = layer_of(name)
+        above = layers - layer if layer is not None else layers + 1 if name.startswith("bert.embeddings.") else 0
+        return float(decay**above)
+
+    return scale
+
+
+def freeze(model: nn.Module, layers: int) -> None:
+    """Keep the embeddings and the first `layers` layers as they are; 0 freezes nothing, -1 the embeddings only."""
+    from bertworks.checkpoints.names import layer_of
+
+    if not layers:
+        return
+    for name, parameter in model.named_parameters():
+        layer = layer_of(name)
+        if name.startswith("bert.embeddings.") or (layer is not None and layer < layers):
+            parameter.requires_grad_(False)
+
+
+def _publish(trained: Path, output_dir: Path, job: Job, keep: str, world: World) -> None:
+    """Make the best model of a training the output folder's and the job's own."""
+    from bertworks.checkpoints.load import load_into, open_checkpoint
+    from bertworks.train import resume
+
+    best = trained / "best"
+    source = best if keep == "best" and (best / "model.safetensors").exists() else trained
+    if world.is_main and source != output_dir:
+        resume.publish(source, output_dir)
+    world.wait()
+    load_into(job.model, open_checkpoint(source, "--output_dir"))
+
+
+def _identity(flags: FinetuningFlags) -> dict[str, object]:
+    """What makes a run what it is, by the flag to mend."""
+    same = ("train_batch_size", "num_train_epochs", "optimizer", "max_seq_length", "freeze_layers", "train_fraction")
+    begun = {f"--{name}": absolute_unless_name(getattr(flags, name)) for name in ("init_checkpoint", "model")}
+    return {**{f"--{name}": getattr(flags, name) for name in same}, **begun}
+
+
+def _settings(flags: FinetuningFlags) -> dict[str, object]:
+    """Every flag, for the first line of metrics.jsonl."""
+    apart = {"output_dir", "do_train", "do_eval", "do_predict"}
+    names = [f.name for f in fields(flags) if f.metadata["group"] != RETIRED and f.name not in apart]
+    return {name: getattr(flags, name) for name in names}
+
+
+def write_results(output_dir: Path, step: int, results: Mapping[str, float], first: Sequence[str] = ()) -> None:
+    """Write `eval_results.txt` (`key = value` lines, the original's keys first) and `eval_results.json`; print them."""
+    everything = {"global_step": step, **results}
+    order = [*sorted(name for name in everything if name in first), *(n for n in everything if n not in first)]
+    lines = [f"{name} = {everything[name]}" for name in order]
+    files.write_text(output_dir / "eval_results.txt", "\n".join(lines) + "\n")
+    files.write_text(output_dir / "eval_results.json", json.dumps({n: everything[n] for n in order}, indent=2) + "\n")
+    print(*(f"  {line}" for line in lines), sep="\n")

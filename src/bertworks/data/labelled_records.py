@@ -1,0 +1,155 @@
+"""The record files of fine-tuning that the original and MindSpore write: tokenized texts with their labels.
+
+One example is these features, lists of int64 (`file_based_convert_examples_to_features` of run_classifier.py):
+
+    input_ids, input_mask, segment_ids    [max_seq_length], padded with zeros
+    label_ids                             [1], a class; or [max_seq_length], the tag of every token (MindSpore's NER)
+    is_real_example                       [1], 0 for examples that only fill a batch; MindSpore leaves it out
+
+Padding and what only fills is dropped on reading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from bertworks.data.examples import SEQUENCE_FEATURES, example_class
+from bertworks.data.sequences import Sequences
+from bertworks.data.tfrecord import RecordFile, frame
+from bertworks.errors import InputError
+from bertworks.files import written_whole
+
+LABEL_FEATURE = "label_ids"
+REAL_FEATURE = "is_real_example"
+
+_LARGEST_ID = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True)
+class LabelledRecords:
+    """Sequences and what they are to be taken for. N sequences, T tokens of all of them.
+
+    Attributes:
+        sequences: without padding.
+        labels: int64, [N] a class each, or [T] a tag for every token.
+    """
+
+    sequences: Sequences
+    labels: NDArray[np.int64]
+
+    @property
+    def has_tags(self) -> bool:
+        """Whether every token has a label of its own; with one token a sequence, that makes no difference."""
+        return len(self.labels) != len(self.sequences)
+
+
+def read_labelled_records(
+    paths: Sequence[Path], *, vocab_size: int | None = None, classes: int | None = None
+) -> LabelledRecords:
+    """All examples of record files, in order.
+
+    Args:
+        paths: the files.
+        vocab_size: how many ids there are; None accepts all.
+        classes: how many labels there are; None accepts all.
+
+    Raises:
+        InputError: with the file and the record: damaged, no such example, or a number out of range; or there is no
+            example at all.
+    """
+    parts = [
+        _example(file, number, vocab_size, classes) for file in map(RecordFile, paths) for number in range(len(file))
+    ]
+    real = [part for part in parts if part is not None]
+    if not real:
+        raise InputError(f"{paths[0]}: has no examples, only what fills a batch")
+    ids, first, labels = zip(*real, strict=True)
+    with_tags = {len(label) != 1 for label, tokens in zip(labels, ids, strict=True) if len(tokens) > 1}
+    if len(with_tags) > 1:
+        raise InputError(f"{paths[0]}: some examples have one label and some have one for every token")
+    flat = np.concatenate(ids)
+    starts = np.cumsum([0, *map(len, ids)])
+    dtype = np.uint16 if flat.max() <= np.iinfo(np.uint16).max else np.uint32
+    return LabelledRecords(Sequences(flat.astype(dtype), starts, np.array(first, np.int64)), np.concatenate(labels))
+
+
+def _example(
+    file: RecordFile, number: int, vocab_size: int | None, classes: int | None
+) -> tuple[NDArray[np.int64], int, NDArray[np.int64]] | None:
+    """The ids of an example, how many of them are of segment 0, and its labels; None if it only fills a batch."""
+    place = f"{file.path}: record {number}"
+    try:
+        found = example_class().FromString(file[number]).features.feature
+    except DecodeError:
+        raise InputError(f"{place} is no TF-Example") from None
+
+    def numbers(name: str) -> NDArray[np.int64]:
+        # Asking for a feature that is missing, or for a list of another type, gives an empty list.
+        return np.array(found[name].int64_list.value, np.int64)
+
+    real = numbers(REAL_FEATURE)
+    if real.size and not real[0]:
+        return None
+    features = {name: numbers(name) for name in (*SEQUENCE_FEATURES, LABEL_FEATURE)}
+    ids, mask, segments = (features[name] for name in SEQUENCE_FEATURES)
+    labels = features[LABEL_FEATURE]
+    for name, values in features.items():
+        if not values.size:
+            raise InputError(f"{place}: {name} is missing; was the file made for classification or tagging?")
+        if len(values) != len(ids) and (name != LABEL_FEATURE or len(values) != 1):
+            raise InputError(f"{place}: {name} has {len(values)} numbers, but input_ids has {len(ids)}")
+    there = mask != 0
+    count = int(there.sum())
+    if not count or not there[:count].all():
+        raise InputError(f"{place}: input_mask is not ones and then zeros")
+    ids, segments = ids[:count], segments[:count]
+    first = int((segments == 0).sum())
+    if segments[:first].any() or (segments[first:] != 1).any():
+        raise InputError(f"{place}: segment_ids is not zeros and then ones")
+    labels = labels[:count] if len(labels) > 1 else labels
+    _check_range(place, "an id", ids, vocab_size or _LARGEST_ID, "give the vocabulary it was made with (--vocab_file)")
+    _check_range(place, "a label", labels, classes or _LARGEST_ID, "give the labels it was made with (--labels)")
+    return ids, first, labels
+
+
+def _check_range(place: str, what: str, values: NDArray[np.int64], end: int, remedy: str) -> None:
+    wrong = values[(values < 0) | (values >= end)]
+    if wrong.size:
+        raise InputError(f"{place}: {what} is {wrong[0]}, but there are {end}, from 0 on; {remedy}")
+
+
+def write_labelled_records(path: Path, records: LabelledRecords, max_seq_length: int) -> None:
+    """Write what the original would have written; no sequence may be longer than max_seq_length."""
+    with written_whole(path) as stream:
+        for example in _examples(records, max_seq_length):
+            stream.write(frame(example))
+
+
+def _examples(records: LabelledRecords, max_seq_length: int) -> Iterator[bytes]:
+    sequences, labels = records.sequences, records.labels
+    for number, (begin, end) in enumerate(
+        zip(sequences.starts[:-1].tolist(), sequences.starts[1:].tolist(), strict=True)
+    ):
+        length = end - begin
+        features: dict[str, Any] = {
+            "input_ids": sequences.ids[begin:end],
+            "input_mask": np.ones(length, np.int64),
+            "segment_ids": np.arange(length) >= sequences.first[number],
+        }
+        padded = {
+            name: np.pad(values.astype(np.int64), (0, max_seq_length - length)) for name, values in features.items()
+        }
+        tags = (
+            np.pad(labels[begin:end], (0, max_seq_length - length)) if records.has_tags else labels[number : number + 1]
+        )
+        example = example_class()()
+        for name, values in {**padded, LABEL_FEATURE: tags, REAL_FEATURE: np.ones(1, np.int64)}.items():
+            example.features.feature[name].int64_list.value.extend(values.tolist())
+        yield example.SerializeToString(deterministic=True)

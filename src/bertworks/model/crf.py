@@ -1,0 +1,158 @@
+"""A linear-chain conditional random field over the tags of a sentence (Lafferty, McCallum and Pereira 2001).
+
+A path of tags y scores start[y_1] + emission_1[y_1] + transition[y_1, y_2] + emission_2[y_2] + ... + end[y_n]; its
+likelihood is the softmax of its score over all paths. Sequences lie end to end as everywhere, so nothing is padded and
+nothing that is not a word is scored: in step t of the recursions only the sequences that have a word t take part.
+
+Shapes: B sequences, M words of all of them, C tags, L the longest length. Sequences may be empty: the likelihood of the
+one path of nothing is 1.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bertworks.data.instances import within
+
+
+class LinearChainCRF(nn.Module):
+    """How well tags follow each other. The parameters' names are those that pytorch-crf gives them.
+
+    All zeros, it is a softmax for each word by itself.
+
+    Attributes:
+        transitions: [C, C]; how well tag j (columns) follows tag i (rows).
+        start_transitions, end_transitions: [C]; how well a sequence begins and ends with each tag.
+    """
+
+    def __init__(self, tags: int) -> None:
+        super().__init__()
+        self.transitions = nn.Parameter(torch.zeros(tags, tags))
+        self.start_transitions = nn.Parameter(torch.zeros(tags))
+        self.end_transitions = nn.Parameter(torch.zeros(tags))
+
+    def log_likelihood(self, emissions: Tensor, tags: Tensor, lengths: NDArray[np.int64]) -> Tensor:
+        """The logarithm of the likelihood of each sequence's tags.
+
+        Args:
+            emissions: [M, C]; rows after those of the sequences are filler and are not looked at.
+            tags: [M] int64.
+            lengths: [B], on the host.
+
+        Returns:
+            [B], in the parameters' type (float32), and all in it: a loss is minus its sum.
+        """
+        steps = _Steps(lengths, emissions.device)
+        emissions = emissions[: steps.total].to(self.transitions.dtype)
+        return self._scores(emissions, tags[: steps.total], steps) - self._log_partition(emissions, steps)
+
+    @torch.no_grad()
+    def viterbi(
+        self, emissions: Tensor, lengths: NDArray[np.int64], forbidden: tuple[Tensor, Tensor, Tensor] | None = None
+    ) -> Tensor:
+        """The most likely tags of each sequence: [M] int64, of so many rows as the sequences have.
+
+        Args:
+            emissions: [M, C]; rows after those of the sequences are filler and are not looked at.
+            lengths: [B], on the host.
+            forbidden: True where a sequence must not begin with a tag [C], have tag j after i [C, C], end with a tag
+                [C]. Where nothing is left that is allowed, the tags mean nothing.
+        """
+        start, moves, end = (
+            score.detach() for score in (self.start_transitions, self.transitions, self.end_transitions)
+        )
+        if forbidden is not None:
+            start, moves, end = (
+                score.masked_fill(no.to(score.device), -torch.inf)
+                for score, no in zip((start, moves, end), forbidden, strict=True)
+            )
+        steps = _Steps(lengths, emissions.device)
+        emissions = emissions[: steps.total].to(moves.dtype)
+        best = start + emissions[steps.rows(0)]  # [sequences that have a word t, C]
+        lasts, came_from = [], []
+        for t in range(1, steps.longest):
+            lasts.append(best[steps.alive[t] :])
+            values, tags = (best[: steps.alive[t], :, None] + moves).max(1)
+            came_from.append(tags)
+            best = values + emissions[steps.rows(t)]
+        lasts.append(best)
+        last_tags = [(last + end).argmax(1) for last in lasts]
+        # Back from the last words: those whose sequence ends at t join those that are led here from t + 1.
+        found = torch.empty(steps.total, dtype=torch.long, device=emissions.device)
+        here = last_tags[-1]
+        for t in range(steps.longest - 1, 0, -1):
+            found[steps.rows(t)] = here
+            before = came_from[t - 1].gather(1, here[:, None])[:, 0]
+            here = torch.cat([before, last_tags[t - 1]])
+        found[steps.rows(0)] = here
+        return found
+
+    def _scores(self, emissions: Tensor, tags: Tensor, steps: _Steps) -> Tensor:
+        """The score of each sequence's own tags. Shape [B]."""
+        classes = len(self.start_transitions)
+        # How often each sequence makes each transition, so that its score, and its gradient, is a product that adds in
+        # the same order every time.
+        moves = torch.zeros(len(steps.lengths), classes, classes + 2, device=emissions.device, dtype=emissions.dtype)
+        one = torch.ones((), device=emissions.device, dtype=emissions.dtype)
+        of, first, last, followed = steps.sequences, steps.firsts, steps.lasts, steps.followed
+        moves.index_put_((of[followed], tags[followed], tags[followed + 1]), one, accumulate=True)
+        moves.index_put_((of[first], tags[first], torch.full_like(first, classes)), one)
+        moves.index_put_((of[last], tags[last], torch.full_like(last, classes + 1)), one)
+        scores = torch.cat([self.transitions, self.start_transitions[:, None], self.end_transitions[:, None]], 1)
+        own = emissions.gather(1, tags[:, None])[:, 0]
+        # segment_reduce does not take no segments at all.
+        words = torch.segment_reduce(own, "sum", lengths=steps.lengths, initial=0) if len(steps.lengths) else own
+        return moves.flatten(1) @ scores.flatten() + words
+
+    def _log_partition(self, emissions: Tensor, steps: _Steps) -> Tensor:
+        """The logarithm of the sum of exp(score) over all paths. Shape [B]."""
+        forward = self.start_transitions + emissions[steps.rows(0)]  # [sequences that have a word t, C]
+        lasts = []
+        for t in range(1, steps.longest):
+            lasts.append(forward[steps.alive[t] :])
+            forward = (forward[: steps.alive[t], :, None] + self.transitions).logsumexp(1) + emissions[steps.rows(t)]
+        lasts.append(forward)
+        ended = torch.cat(lasts[::-1]) + self.end_transitions  # by falling length
+        empty = ended.new_zeros(len(steps.lengths) - len(ended))
+        return torch.cat([ended.logsumexp(1), empty])[steps.place]
+
+
+class _Steps:
+    """Which words are number t of their sequence, the longest sequence first: what the recursions go along.
+
+    Attributes:
+        total, longest: M and L.
+        lengths: [B], on the device.
+        alive: [L]; how many sequences have a word t.
+        sequences: [M]; which sequence a word is of.
+        firsts, lasts, followed: the words that are first, last, and not last, of their sequence.
+        place: [B]; where each sequence is among all by falling length.
+    """
+
+    def __init__(self, lengths: NDArray[np.int64], device: torch.device) -> None:
+        lengths = np.asarray(lengths, np.int64)
+        ends = np.cumsum(lengths)
+        order = np.argsort(-lengths, kind="stable")
+        self.total, self.longest = int(lengths.sum()), int(lengths.max(initial=0))
+        counts = np.bincount(lengths, minlength=self.longest + 1)
+        self.alive: list[int] = (len(lengths) - np.cumsum(counts)[: self.longest]).tolist()
+        step = np.repeat(np.arange(self.longest), self.alive)
+        rows = (ends - lengths)[order][within(np.array(self.alive, np.int64))] + step
+
+        def moved(array: NDArray[np.int64]) -> Tensor:
+            return torch.from_numpy(array).to(device, non_blocking=True)
+
+        self.lengths = moved(lengths)
+        self.sequences = moved(np.repeat(np.arange(len(lengths)), lengths))
+        self.firsts = moved((ends - lengths)[lengths > 0])
+        self.lasts = moved(ends[lengths > 0] - 1)
+        self.followed = moved(np.delete(np.arange(self.total), ends[lengths > 0] - 1))
+        self.place = moved(np.argsort(order))
+        self._rows = moved(rows).split(self.alive)
+
+    def rows(self, t: int) -> Tensor:
+        """Word t of each sequence that has one, the longest sequence first. Shape [alive[t]]."""
+        return self._rows[t] if t < self.longest else self.place[:0]

@@ -1,0 +1,212 @@
+"""`bert run_classifier`: the original's answers, your own files, several seeds, and a kill."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bertworks import cli
+from tests.commands.runs import run
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+TINY = FIXTURES / "google_tiny"
+MRPC = FIXTURES / "mrpc"
+MODEL = [f"--vocab_file={FIXTURES / 'vocab.txt'}", f"--bert_config_file={TINY / 'bert_config.json'}"]
+TRAINED = [*MODEL, f"--init_checkpoint={TINY / 'trained.ckpt'}"]
+TASK = ["--task_name=MRPC", f"--data_dir={MRPC}", "--max_seq_length=64"]
+TRAIN = ["run_classifier", *TASK, *TRAINED, "--do_train", "--do_eval", "--learning_rate=1e-3", "--precision=fp32"]
+
+
+def table(path: Path) -> np.ndarray:
+    return np.loadtxt(path, delimiter="\t")
+
+
+def results(folder: Path) -> dict[str, float]:
+    found: dict[str, float] = json.loads((folder / "eval_results.json").read_text())
+    return found
+
+
+def test_the_originals_answers(tmp_path: Path) -> None:
+    arguments = [*TASK, *MODEL, f"--init_checkpoint={TINY / 'classifier.ckpt'}", f"--output_dir={tmp_path}"]
+    assert run("run_classifier", *arguments, "--do_eval=true", "--do_predict=true") == 0
+    expected = dict(line.split(" = ") for line in (MRPC / "eval_results.txt").read_text().splitlines())
+    found = (tmp_path / "eval_results.txt").read_text().splitlines()
+    assert [line.split(" = ")[0] for line in found][:4] == list(expected)
+    for line in found[:4]:
+        name, value = line.split(" = ")
+        assert float(value) == pytest.approx(float(expected[name]), rel=1e-5)
+    np.testing.assert_allclose(table(tmp_path / "test_results.tsv"), table(MRPC / "test_results.tsv"), atol=1e-5)
+    header, first, *_ = (tmp_path / "predictions.tsv").read_text().splitlines()
+    assert header == "id\tprediction\tprobability of 0\tprobability of 1"
+    assert first.split("\t")[:2] == ["test-1", "1"]
+    submission = (tmp_path / "MRPC.tsv").read_text().splitlines()
+    assert submission[:2] == ["index\tprediction", "0\t1"]
+    assert len(submission) == 1 + len(table(MRPC / "test_results.tsv"))
+
+
+def test_trained_it_opens_in_transformers_with_the_same_answers(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    import torch
+
+    assert run(*TRAIN, f"--output_dir={tmp_path}", "--num_train_epochs=2", "--do_predict") == 0
+    theirs = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    assert theirs.config.id2label == {0: "0", 1: "1"}
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    rows = [line.split("\t") for line in (MRPC / "test.tsv").read_text().splitlines()[1:6]]
+    with torch.no_grad():
+        logits = [theirs(**tokenizer(row[3], row[4], return_tensors="pt")).logits.softmax(-1)[0] for row in rows]
+    np.testing.assert_allclose(table(tmp_path / "test_results.tsv")[:5], torch.stack(logits), atol=1e-4)
+    # And it predicts again from its own folder, with nothing else said.
+    command = ["run_classifier", f"--model={tmp_path}", f"--test_file={tmp_path / 'new.csv'}", "--do_predict"]
+    (tmp_path / "new.csv").write_text("text_a,text_b\n" + f'"{rows[0][3]}","{rows[0][4]}"\n')
+    assert run(*command, f"--output_dir={tmp_path / 'again'}", "--max_seq_length=64") == 0
+    again = table(tmp_path / "again" / "test_results.tsv")
+    np.testing.assert_allclose(again, table(tmp_path / "test_results.tsv")[0], atol=1e-6)
+
+
+def test_the_same_command_again_trains_no_more_and_a_run_in_parts_is_the_same(tmp_path: Path, monkeypatch) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    command = [*TRAIN, "--num_train_epochs=3", "--save_checkpoints_steps=1", "--train_batch_size=8"]
+    assert run(*command, f"--output_dir={whole}") == 0
+    from bertworks.train import loop
+    from bertworks.train.step import Stepper
+
+    original = Stepper.take
+
+    def killed(self: Stepper, step: int, *rest: object) -> bool:
+        if step == 7:
+            raise KeyboardInterrupt
+        return original(self, step, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop.Stepper, "take", killed)
+    assert run(*command, f"--output_dir={parts}") == 130
+    monkeypatch.undo()
+    assert run(*command, f"--output_dir={parts}") == 0
+    assert results(parts) == results(whole)
+    assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+    before = (whole / "metrics.jsonl").read_bytes()
+    assert run(*command, f"--output_dir={whole}") == 0
+    assert (whole / "metrics.jsonl").read_bytes() == before
+
+
+def test_the_best_model_is_kept_and_training_stops_when_nothing_gets_better(tmp_path: Path) -> None:
+    command = [*TRAIN, "--num_train_epochs=40", "--eval_every=2", "--early_stopping=3", "--train_batch_size=16"]
+    assert run(*command, f"--output_dir={tmp_path}") == 0
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    evaluations = [line for line in lines if "evaluation" in line and line["step"]]
+    found = {line["step"]: line["evaluation"]["eval_accuracy"] for line in evaluations}
+    best = max(found.values())
+    assert results(tmp_path)["eval_accuracy"] == best
+    steps = sorted(found)
+    first_best = next(step for step in steps if found[step] == best)
+    assert steps.index(first_best) == len(steps) - 4
+    assert results(tmp_path)["global_step"] == steps[-1] < 40 * 3
+
+
+def test_several_seeds(tmp_path: Path) -> None:
+    assert run(*TRAIN, f"--output_dir={tmp_path}", "--num_train_epochs=1", "--seeds=3,5") == 0
+    table = json.loads((tmp_path / "seeds.json").read_text())
+    assert table["metric"] == "eval_accuracy"
+    assert table["seeds"].keys() == {"3", "5"}
+    assert results(tmp_path)["eval_accuracy"] == max(table["seeds"].values())
+    assert table["mean"] == pytest.approx(sum(table["seeds"].values()) / 2)
+
+
+def own_files(folder: Path) -> None:
+    lines = [line for line in (FIXTURES / "corpus.txt").read_text().splitlines() if line][:60]
+    for name, header, rows in (
+        ("train", ("text", "label"), [(line, "long" if len(line) > 45 else "short") for line in lines]),
+        ("test", ("id", "text"), [("a", "the man"), ("b", " and ".join(lines[:3]))]),
+    ):
+        with (folder / f"{name}.csv").open("w", newline="") as stream:
+            csv.writer(stream).writerows([header, *rows])
+
+
+def test_your_own_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own_files(tmp_path)
+    command = [
+        "run_classifier",
+        *TRAINED,
+        f"--train_file={tmp_path / 'train.csv'}",
+        f"--test_file={tmp_path / 'test.csv'}",
+    ]
+    rest = [
+        "--dev_fraction=0.25",
+        "--do_train",
+        "--do_eval",
+        "--do_predict",
+        "--num_train_epochs=8",
+        "--max_seq_length=64",
+    ]
+    assert (
+        run(*command, *rest, f"--output_dir={tmp_path / 'out'}", "--learning_rate=2e-3", "--class_weights=balanced")
+        == 0
+    )
+    shown = capsys.readouterr().err
+    assert "long, short" in shown
+    assert results(tmp_path / "out").keys() >= {"eval_accuracy", "eval_macro_f1", "eval_loss", "global_step"}
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["id2label"] == {"0": "long", "1": "short"}
+    assert [line.split("\t")[0] for line in (tmp_path / "out" / "predictions.tsv").read_text().splitlines()[1:]] == [
+        "a",
+        "b",
+    ]
+
+
+def test_numbers_and_several_labels(tmp_path: Path) -> None:
+    lines = [line for line in (FIXTURES / "corpus.txt").read_text().splitlines() if line][:40]
+    scores = [{"text": line, "score": len(line) / 10} for line in lines]
+    several = [{"text": line, "labels": [w for w in ("the", "a", "is") if f" {w} " in line]} for line in lines]
+    for name, rows, metric in (("scores", scores, "eval_pearson"), ("several", several, "eval_micro_f1")):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        command = ["run_classifier", *TRAINED, f"--train_file={tmp_path / f'{name}.jsonl'}", "--dev_fraction=0.2"]
+        output = tmp_path / name
+        assert run(*command, "--do_train", "--do_eval", f"--output_dir={output}", "--num_train_epochs=1") == 0
+        assert metric in results(output)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ([], "give at least one of --do_train, --do_eval and --do_predict"),
+        (["--do_train"], "--train_file, --dev_file, --test_file: at least one must be given"),
+        (["--do_train", "--task_name=MRCP", "--data_dir=."], "did you mean MRPC?"),
+        (["--do_train", "--task_name=MRPC"], "--data_dir: must be given"),
+        (["--do_train", "--task_name=MRPC", "--data_dir=."], "train.tsv"),
+        (["--do_train", *TASK, "--num_train_epochs=0.001"], "make no step"),
+        (["--do_train", *TASK, "--max_seq_length=500"], "the model has 128 positions"),
+        (["--do_train", "--do_eval", *TASK, "--eval_every=often"], "--eval_every=often"),
+        (["--do_train", *TASK, "--seeds=a"], "--seeds=a"),
+        (["--do_train", *TASK, "--class_weights=1,2,3"], "3 weights for 2 classes"),
+        (["--do_eval", *TASK], "has no classifier for these 2 classes"),
+        (["--do_train", *TASK, "--train_file=x.csv"], "--task_name and --train_file"),
+    ],
+)
+def test_mistakes(
+    arguments: list[str], error: str, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["run_classifier", *TRAINED, "--output_dir=out", *arguments]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("bert run_classifier: ")]
+    assert len(lines) == 1
+    assert error in lines[0]
+
+
+def test_parts_of_a_model_can_stay_as_they_are(tmp_path: Path) -> None:
+    from bertworks.checkpoints.load import open_checkpoint
+
+    shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    assert run(*TRAIN, f"--output_dir={tmp_path / 'out'}", "--num_train_epochs=1", "--freeze_layers=2") == 0
+    before, after = open_checkpoint(TINY / "trained.ckpt").weights, open_checkpoint(tmp_path / "out").weights
+    for name, same in (
+        ("bert.embeddings.word_embeddings.weight", True),
+        ("bert.encoder.layer.1.output.dense.weight", True),
+        ("bert.encoder.layer.2.output.dense.weight", False),
+        ("bert.pooler.dense.weight", False),
+    ):
+        assert np.array_equal(before[name].read(), after[name].read()) == same
