@@ -23,6 +23,8 @@ COMMANDS = {
     "models": "List the BERTs that are known by name, and download one",
     "extract_features": "Vectors for texts, token by token or pooled, from any BERT",
     "run_classifier": "Train and use a classifier of sentences or pairs: GLUE, CLUE, XNLI, or your own CSV",
+    "run_ner": "Train and use a tagger of names, word by word: CoNLL, CLUENER, or your own columns",
+    "run_multiple_choice": "Train and use a model that chooses between ways to go on: SWAG",
     "download_data": "Fetch the data sets of the known tasks: GLUE, SQuAD, XNLI, CLUE, SWAG",
     "fill_mask": "Fill every [MASK] of a text with the words that a model finds most probable",
     "convert_checkpoint": "Convert a BERT of any format to a model folder or to TensorFlow's, and compare",

@@ -6,7 +6,7 @@ import glob
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -37,9 +37,13 @@ def written_whole(path: Path | str) -> Iterator[BinaryIO]:
     """Open `path` for writing so that it appears whole or not at all.
 
     The bytes go to a file beside it, are flushed to the disk and renamed over `path` when the block ends without an
-    error; otherwise the file beside it is removed and whatever was at `path` stays.
+    error; otherwise the file beside it is removed and whatever was at `path` stays. A symbolic link stays a link, and
+    the file that it leads to is replaced.
+
+    Raises:
+        InputError: something that is not a plain file is at `path`, such as a folder, a device or a pipe.
     """
-    path = Path(path)
+    path = _behind_links(Path(path), Path.is_file, "is not a plain file; give a file's name")
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -62,7 +66,14 @@ def write_text(path: Path | str, text: str) -> None:
 
 @contextmanager
 def folder_written_whole(path: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; it gets the name `path` when the block ends without an error, or vanishes."""
+    """Give an empty folder to fill; it gets the name `path` when the block ends without an error, or vanishes.
+
+    A symbolic link stays a link, and the folder that it leads to is replaced.
+
+    Raises:
+        InputError: something that is not a folder is at `path`.
+    """
+    path = _behind_links(path, Path.is_dir, "is not a folder; move it away or give another name")
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
     shutil.rmtree(beside, ignore_errors=True)
@@ -81,6 +92,14 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         _name_file(error, path)
         raise
     sync_folder(path.parent)
+
+
+def _behind_links(path: Path, is_right: Callable[[Path], bool], wrong: str) -> Path:
+    """Where `path` leads; what is there already must be of the right kind, and a link must not lead in a circle."""
+    real = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if os.path.lexists(real) and not is_right(real):
+        raise InputError(f"{path}: {wrong}")
+    return real
 
 
 def _name_file(error: BaseException, path: Path) -> None:

@@ -9,7 +9,6 @@ Names, arguments, the order of the outputs and what stands in padded places are 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from bertworks.checkpoints import zoo
+from bertworks.checkpoints.gluonnlp import tokens_of_vocab
 from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.checkpoints.zoo_rows import Row
 from bertworks.config import BertConfig
@@ -57,6 +57,9 @@ _FIXED = {
 }
 _WITHOUT_EFFECT = ("ignore_extra", "dropout")
 
+# What tells a vocabulary from a list of words or the name of a file.
+_OF_A_VOCABULARY = ("__len__", "idx_to_token", "token_to_idx", "to_indices", "to_tokens")
+
 # What an argument of get_model needs -> how the names of these weights begin.
 _NEEDS = {"use_pooler": "bert.pooler.", "use_decoder": "cls.predictions.", "use_classifier": "cls.seq_relationship."}
 
@@ -81,13 +84,7 @@ class BERTVocab:
     @classmethod
     def from_json(cls, json_str: str) -> BERTVocab:
         """What a `.vocab` file holds."""
-        try:
-            tokens = json.loads(json_str)["idx_to_token"]
-            if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
-                raise TypeError
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise InputError("vocab: not the JSON of a BERTVocab (no list idx_to_token)") from None
-        return cls(tokens)
+        return cls(tokens_of_vocab(json_str, "vocab"))
 
     def __len__(self) -> int:
         return len(self.idx_to_token)
@@ -222,7 +219,8 @@ def get_model(
     Args:
         name: bert_12_768_12 or bert_24_1024_16.
         dataset_name: what it was trained on, which decides the weights and the vocabulary.
-        vocab: the vocabulary where there is no `dataset_name`.
+        vocab: the vocabulary where there is no `dataset_name`: a BERTVocab, or an object with its methods such as
+            GluonNLP's.
         pretrained: False gives fresh weights.
         ctx: auto (CUDA if there is one), cpu, cuda or cuda:N; MXNet's cpu(0) and gpu(N) mean the same.
         root: a folder to keep the files in, instead of the cache.
@@ -239,6 +237,10 @@ def get_model(
             raise InputError(f"get_model: {argument}={value!r} is not supported")
     if use_classifier and not use_pooler:
         raise InputError("get_model: use_classifier=True needs use_pooler=True")
+    if vocab is not None and not all(hasattr(vocab, attribute) for attribute in _OF_A_VOCABULARY):
+        raise InputError(
+            f"get_model: vocab needs a BERTVocab, such as BERTVocab(tokens), not one of {type(vocab).__name__}"
+        )
     name = name.lower()
     if name not in MODELS:
         raise InputError(f"get_model: no model {name!r}; there are {', '.join(MODELS)}")
@@ -247,7 +249,7 @@ def get_model(
         row = _row(name, dataset_name)
         weights, words = (next(iter(source.members)) for source in row.sources)
         place = zoo.fetch(row, folder, row.sources if pretrained else row.sources[1:])
-        vocab = BERTVocab.from_json((place / words).read_text(encoding="utf-8"))
+        vocab = BERTVocab(tokens_of_vocab((place / words).read_bytes(), place / words))
     elif pretrained or vocab is None:
         missing = "dataset_name, or pretrained=False and vocab"
         raise InputError(f"get_model: needs {missing}; {name} comes on {', '.join(_datasets(name))}")

@@ -8,14 +8,15 @@ its numbers. A `.vocab` file is JSON.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import struct
 from pathlib import Path
 
 from bertworks.checkpoints import names
-from bertworks.checkpoints.beside import read_json, vocabulary
-from bertworks.checkpoints.places import Place, Stream
+from bertworks.checkpoints.beside import vocabulary
+from bertworks.checkpoints.places import Place, Stream, read_bytes
 from bertworks.checkpoints.weights import Checkpoint, Span, Vocabulary, Weight, stored
 from bertworks.errors import InputError
 
@@ -202,12 +203,19 @@ def _vocabulary(place: Place, file: str) -> Vocabulary | None:
     if len(found) != 1:
         return vocabulary(place)
     path = place.path / found[0]
-    return Vocabulary(path, lambda: _tokens(place, path))
+    return Vocabulary(path, lambda: tokens_of_vocab(read_bytes(place, path.name), path))
 
 
-def _tokens(place: Place, path: Path) -> list[str]:
-    """The tokens of a `.vocab` file in the order of their ids."""
-    tokens = read_json(place, path.name).get("idx_to_token")
+def tokens_of_vocab(data: str | bytes, path: Path | str) -> list[str]:
+    """The tokens in the JSON of a `.vocab` file, in the order of their ids; `path` is what messages call it.
+
+    Raises:
+        InputError: it is no such JSON, or without a token.
+    """
+    try:
+        tokens = json.loads(data)["idx_to_token"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        tokens = None
     if not isinstance(tokens, list) or not tokens or not all(isinstance(token, str) for token in tokens):
         raise InputError(f"{path}: not a vocabulary of GluonNLP (no list idx_to_token)")
     return tokens

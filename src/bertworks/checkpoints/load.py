@@ -26,7 +26,7 @@ from bertworks.config import BertConfig
 from bertworks.errors import InputError
 
 # Heads of a fine-tuning, whose size belongs to the task: another task's is left fresh instead of refused.
-_TASK_HEADS = ("classifier.", "qa_outputs.")
+_TASK_HEADS = ("classifier.", "qa_outputs.", "crf.")
 
 # How the files of a format end; a TensorFlow checkpoint's prefix is not itself a file.
 _HUGGINGFACE = (".safetensors", ".bin", ".pt", ".pth", ".safetensors.index.json", ".bin.index.json")

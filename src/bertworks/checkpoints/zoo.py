@@ -1,8 +1,10 @@
 """From a name to files: a row of the zoo or a name of the Hugging Face hub, brought to the cache when first asked for.
 
 The cache is the folder `models` in BERTWORKS_HOME (by default `bertworks` in the user's cache folder). What lies there
-was checked when it came, and is used without asking the network. Archives stay as they are, because checkpoints are
-read inside them; only GluonNLP's, which part the weights from their vocabulary, are unpacked into one folder.
+is used without asking the network. What was downloaded was checked when it came; what a person put there by hand is
+taken as it is, except that GluonNLP's archives are compared with their checksums when they are unpacked. Archives stay
+as they are, because checkpoints are read inside them; only GluonNLP's, which part the weights from their vocabulary,
+are unpacked into one folder.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import re
 import shutil
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import urlsplit
@@ -31,6 +33,10 @@ HOME = "BERTWORKS_HOME"
 _BYTES_PER_PARAMETER, _BESIDE = 16, 64 << 20
 
 _HUB_NAME = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
+# What ends like a file of a checkpoint, or like the original's prefixes, is a path; a mistyped one if nothing is there.
+_FILE = r".*(\.(ckpt|zip|index|bin|safetensors|params|json|pt|pth|txt)|\.data-\d{5}-of-\d{5})"
+# The original's flag, which names a file.
+_NEVER_THE_HUB = "--init_checkpoint"
 _HUB_TEXTS = ("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json")
 # Weights, in one piece or in several with an index; safetensors are preferred.
 _HUB_WEIGHTS = (
@@ -65,8 +71,9 @@ def locate(name: str, flag: str) -> Path:
 
     Args:
         name: a path; a name of the zoo, behind which `/NAME` means one model in an archive of several; or `owner/name`
-            on the Hugging Face hub. What exists in the file system comes first.
-        flag: where it came from, for messages.
+            on the Hugging Face hub. What exists in the file system comes first, and what ends like a checkpoint's file
+            is never taken from the hub.
+        flag: where it came from, for messages; --init_checkpoint never means the hub.
 
     Raises:
         InputError: no such name, or it cannot be downloaded.
@@ -78,7 +85,7 @@ def locate(name: str, flag: str) -> Path:
     head, _, inside = name.partition("/")
     if row := find(head):
         return fetch(row) / inside
-    if re.fullmatch(_HUB_NAME, name):
+    if flag != _NEVER_THE_HUB and re.fullmatch(_HUB_NAME, name) and not re.fullmatch(_FILE, name):
         return _from_hub(name, flag)
     if len(path.parts) > 1:
         return path
@@ -99,28 +106,35 @@ def place_of(row: Row, root: Path | None = None) -> Path:
 
 def is_cached(row: Row, root: Path | None = None) -> bool:
     """Whether everything of a row is there."""
-    place = place_of(row, root)
-    if row.family == "google":
-        return place.is_file()
-    return all((place / name).is_file() for source in row.sources for name in _kept(source))
+    return not any(True for _ in _missing(row, root, row.sources))
 
 
 def fetch(row: Row, root: Path | None = None, sources: Sequence[Source] | None = None) -> Path:
     """A row's file or folder, with all of its sources in it or only some, downloaded where they are not there.
 
     Raises:
-        InputError: it cannot be downloaded, or something else came. Says what to download by hand.
+        InputError: it cannot be downloaded, or something else came. Says what to download by hand: all that is missing.
     """
-    place = place_of(row, root)
-    for source in row.sources if sources is None else sources:
-        if row.family == "google":
-            _download(row, source, place)
-        elif not all((place / name).is_file() for name in _kept(source)):
-            file = place / file_name(source)
+    wanted = row.sources if sources is None else sources
+    for source, file in _missing(row, root, wanted):
+        try:
             _download(row, source, file)
-            if source.unpacked:
-                _unpack(file, source.members, most_bytes(row))
-    return place
+        except InputError as error:
+            others = [(other, to) for other, to in _missing(row, root, wanted) if to != file and not to.exists()]
+            also = "".join(f"; and {other.address} at {to}" for other, to in others)
+            raise InputError(f"{error}{also}") from None
+        if source.unpacked:
+            _unpack(file, source.members, most_bytes(row))
+    return place_of(row, root)
+
+
+def _missing(row: Row, root: Path | None, sources: Sequence[Source]) -> Iterator[tuple[Source, Path]]:
+    """The sources that are not there, and where each is put."""
+    place = place_of(row, root)
+    folder = place.parent if row.family == "google" else place
+    for source in sources:
+        if not all((folder / name).is_file() for name in _kept(source)):
+            yield source, folder / file_name(source)
 
 
 def most_bytes(row: Row) -> int:
@@ -144,7 +158,7 @@ def _download(row: Row, source: Source, to: Path) -> None:
         if to.suffix == ".zip":
             _check_zip(path, source.members, most_bytes(row))
 
-    if not to.exists():
+    if not to.exists() and os.environ.get(OFFLINE) != "1":
         say(f"{row.name}: downloading {source.address} to {to}")
     download(source.address, to, description=row.name, limit=most_bytes(row), checksum=source.checksum, check=check)
 

@@ -55,20 +55,21 @@ def main(flags: Flags) -> None:
             stream.write(block.encode())
 
 
-def _texts(flags: Flags) -> Iterator[str]:
-    """The texts, never all in memory."""
+def _texts(flags: Flags) -> Iterator[tuple[str, str]]:
+    """Where each text is from, and the text; never all in memory."""
     if flags.input_file is None:
-        yield flags.text or ""
+        yield "--text", flags.text or ""
         return
     path = Path(flags.input_file)
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
+            place = f"{path}, line {number}"
             try:
                 text = line.decode().strip()
             except UnicodeDecodeError:
-                raise InputError(f"{path}, line {number}: is not valid UTF-8; mend --input_file") from None
+                raise InputError(f"{place}: is not valid UTF-8; mend --input_file") from None
             if text:
-                yield text
+                yield place, text
 
 
 def _shown(text: str, guesses: Sequence[Sequence[tuple[str, float]]], form: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bertworks import files
 from bertworks.commands.common import MachineFlags, Precision, write_flags
@@ -19,8 +19,15 @@ from bertworks.flags import REQUIRED, RETIRED, absolute_unless_name, flag
 if TYPE_CHECKING:
     from torch import nn
 
+    from bertworks.checkpoints.weights import Checkpoint
+    from bertworks.config import BertConfig
+    from bertworks.model.heads import SequenceClassifier, TokenClassifier
     from bertworks.task import Task
+    from bertworks.text.tokenizer import Tokenizer
     from bertworks.train.distributed import World
+
+
+RowType = TypeVar("RowType")
 
 
 @dataclass(kw_only=True)
@@ -82,6 +89,7 @@ class Job:
 
     Attributes:
         model: on the device, its weights loaded.
+        config: its numbers.
         task: as the loop takes it.
         examples: in the training set.
         metric: the result that decides which model is best; None where there is nothing to evaluate on.
@@ -90,11 +98,105 @@ class Job:
     """
 
     model: nn.Module
+    config: BertConfig
     task: Task
     examples: int
     metric: str | None
     identity: Mapping[str, object]
     write_model: Callable[[Path], None]
+
+
+def starting_checkpoint(flags: FinetuningFlags, output_dir: Path) -> Checkpoint:
+    """What to begin with; without training, what was trained in the output folder before, as the original does."""
+    from bertworks.checkpoints.load import open_checkpoint
+
+    if flags.model and flags.init_checkpoint:
+        raise InputError("--model and --init_checkpoint: give one of them; each says which weights to use")
+    named = flags.model or flags.init_checkpoint
+    if not flags.do_train and (output_dir / "model.safetensors").exists():
+        return open_checkpoint(output_dir, "--output_dir")
+    if not named:
+        raise InputError("--model: must be given (or --init_checkpoint with --bert_config_file and --vocab_file)")
+    return open_checkpoint(named, "--model" if flags.model else "--init_checkpoint")
+
+
+def share(rows: Sequence[RowType], fraction: float, seed: int) -> Sequence[RowType]:
+    """A random part of the rows, in their order; a smaller fraction is part of a larger one."""
+    from bertworks.data.sequences import shuffled
+
+    if fraction >= 1:
+        return rows
+    kept = shuffled(seed, len(rows), 0, len(rows))[: max(1, round(fraction * len(rows)))]
+    return [rows[i] for i in sorted(kept.tolist())]
+
+
+def adapted(flags: FinetuningFlags, config: BertConfig) -> BertConfig:
+    """The model's numbers as the flags change them.
+
+    Raises:
+        InputError: --max_seq_length is beyond its positions.
+    """
+    if flags.max_seq_length > config.max_position_embeddings:
+        raise InputError(
+            f"--max_seq_length={flags.max_seq_length}: the model has {config.max_position_embeddings} positions"
+        )
+    if flags.dropout is None:
+        return config
+    return replace(config, hidden_dropout_prob=flags.dropout, attention_probs_dropout_prob=flags.dropout)
+
+
+def with_labels(config: BertConfig, labels: Sequence[str], **more: object) -> BertConfig:
+    """A configuration that says what the outputs of a classifier are called, as Hugging Face's classes read it."""
+    names = {"id2label": {str(i): n for i, n in enumerate(labels)}, "label2id": {n: i for i, n in enumerate(labels)}}
+    return replace(config, extra={**config.extra, **names, **more})
+
+
+def prepare(
+    flags: FinetuningFlags,
+    model: SequenceClassifier | TokenClassifier,
+    checkpoint: Checkpoint,
+    config: BertConfig,
+    seed: int,
+    world: World,
+) -> None:
+    """Load a model's weights, draw those that are missing, and bring it to the device.
+
+    Raises:
+        InputError: the classifier is missing, or another one, and nothing is to be trained.
+    """
+    from bertworks.checkpoints.load import load_into
+    from bertworks.model.heads import initialise
+
+    report = load_into(model, checkpoint, config)
+    fresh = {*report.missing, *report.misfits}
+    if not flags.do_train and any(name.startswith(("classifier.", "crf.")) for name in fresh):
+        classes = len(model.classifier.weight)
+        raise InputError(f"{checkpoint.path}: has no classifier for these {classes} classes; train one (--do_train)")
+    initialise(model, config.initializer_range, seed, fresh)
+    freeze(model, flags.freeze_layers)
+    model.gradient_checkpointing = flags.gradient_checkpointing
+    model.to(world.device)
+    world.say(str(report))
+
+
+def freeze(model: nn.Module, layers: int) -> None:
+    """Keep the embeddings and the first `layers` layers as they are; 0 freezes nothing, -1 the embeddings only."""
+    from bertworks.checkpoints.names import layer_of
+
+    if not layers:
+        return
+    for name, parameter in model.named_parameters():
+        layer = layer_of(name)
+        if name.startswith("bert.embeddings.") or (layer is not None and layer < layers):
+            parameter.requires_grad_(False)
+
+
+def write_model(model: nn.Module, config: BertConfig, architecture: str, tokenizer: Tokenizer, folder: Path) -> None:
+    """Write a model folder that everybody can open."""
+    from bertworks.checkpoints.huggingface import save_model_folder
+
+    save_model_folder(folder, config, model.state_dict(), architecture)
+    tokenizer.save(folder)
 
 
 def train(flags: FinetuningFlags, make: Callable[[int], Job], world: World) -> Job:
@@ -172,7 +274,7 @@ def _train(flags: FinetuningFlags, job: Job, seed: int, output_dir: Path, world:
         eval_every_steps=min(every, steps),
         save_checkpoints_steps=flags.save_checkpoints_steps,
         keep_checkpoint_max=flags.keep_checkpoint_max,
-        identity={**job.identity, "--random_seed": seed, **_identity(flags)},
+        identity={**job.identity, "--random_seed": seed, **_identity(flags, job)},
         settings=_settings(flags),
         rate_scale=_rate_scale(job.model, flags.layerwise_lr_decay),
         best=best,
@@ -216,18 +318,6 @@ def _rate_scale(model: nn.Module, decay: float) -> Callable[[str], float]:
     return scale
 
 
-def freeze(model: nn.Module, layers: int) -> None:
-    """Keep the embeddings and the first `layers` layers as they are; 0 freezes nothing, -1 the embeddings only."""
-    from bertworks.checkpoints.names import layer_of
-
-    if not layers:
-        return
-    for name, parameter in model.named_parameters():
-        layer = layer_of(name)
-        if name.startswith("bert.embeddings.") or (layer is not None and layer < layers):
-            parameter.requires_grad_(False)
-
-
 def _publish(trained: Path, output_dir: Path, job: Job, keep: str, world: World) -> None:
     """Make the best model of a training the output folder's and the job's own."""
     from bertworks.checkpoints.load import load_into, open_checkpoint
@@ -241,11 +331,12 @@ def _publish(trained: Path, output_dir: Path, job: Job, keep: str, world: World)
     load_into(job.model, open_checkpoint(source, "--output_dir"))
 
 
-def _identity(flags: FinetuningFlags) -> dict[str, object]:
+def _identity(flags: FinetuningFlags, job: Job) -> dict[str, object]:
     """What makes a run what it is, by the flag to mend."""
     same = ("train_batch_size", "num_train_epochs", "optimizer", "max_seq_length", "freeze_layers", "train_fraction")
     begun = {f"--{name}": absolute_unless_name(getattr(flags, name)) for name in ("init_checkpoint", "model")}
-    return {**{f"--{name}": getattr(flags, name) for name in same}, **begun}
+    shape = {f"--bert_config_file ({n})": value for n, value in asdict(job.config).items() if n != "extra"}
+    return {**shape, **{f"--{name}": getattr(flags, name) for name in same}, **begun}
 
 
 def _settings(flags: FinetuningFlags) -> dict[str, object]:

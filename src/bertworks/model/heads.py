@@ -15,6 +15,7 @@ from bertworks.config import BertConfig
 from bertworks.data.batch import PackedBatch, rounded
 from bertworks.model import functions
 from bertworks.model.bert import Bert, Dense, site_of_head
+from bertworks.model.crf import LinearChainCRF
 from bertworks.model.dropout import Dropout, Dropped, at
 
 
@@ -164,14 +165,16 @@ class TokenClassifier(nn.Module):
 
     Attributes:
         gradient_checkpointing: spend a second forward pass on holding less memory.
+        crf: how well tags follow each other; None where every token is tagged by itself.
     """
 
-    def __init__(self, config: BertConfig, classes: int) -> None:
+    def __init__(self, config: BertConfig, classes: int, *, crf: bool = False) -> None:
         super().__init__()
         self.config = config
         self.gradient_checkpointing = False
         self.bert = Bert(config, pooler=False)
         self.classifier = Dense(config.hidden_size, classes)
+        self.crf = LinearChainCRF(classes) if crf else None
 
     def forward(self, batch: PackedBatch, dropout: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
         """Logits [M, classes] of the batch's `rows` [M], float32."""

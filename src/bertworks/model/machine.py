@@ -33,7 +33,13 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """What `--precision` means on a device: fp32, bf16, or `auto`: bf16 where the hardware multiplies it natively."""
+    """What `--precision` means on a device: fp32, bf16, or `auto`: bf16 where the hardware multiplies it natively.
+
+    Raises:
+        InputError: there is no such precision.
+    """
+    if name not in ("fp32", "bf16", "auto"):
+        raise InputError(f"--precision={name}: give fp32, bf16 or auto")
     if name == "auto":
         return torch.bfloat16 if _multiplies_bf16(device) else torch.float32
     return torch.bfloat16 if name == "bf16" else torch.float32

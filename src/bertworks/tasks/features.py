@@ -36,6 +36,9 @@ Text = str | tuple[str, str]
 # Texts that are tokenized together; all that is held of an input of any size is so many and two batches.
 _BLOCK = 256
 
+# How many characters of a text a message shows.
+_SHOWN = 40
+
 _UNITS: dict[Pooling, Unit] = {"none": "token", "cls": "row", "mean": "sequence", "max": "sequence"}
 
 
@@ -119,7 +122,8 @@ def embed(
         raise InputError("texts: give a list of texts, not one")
     if pooling == "none":
         raise InputError("pooling: give cls, mean or max; tasks.features.extract gives a row for each token")
-    result = np.empty((len(texts), len(layers) * bert.config.hidden_size), np.float32)
+    width = len(layer_numbers(layers, bert.config)) * bert.config.hidden_size
+    result = np.empty((len(texts), width), np.float32)
     found = extract(
         bert,
         tokenizer,
@@ -139,8 +143,10 @@ def layer_numbers(layers: Sequence[int], config: BertConfig) -> list[int]:
     """Layers in the original's numbering as the network counts its hidden states, 0 being the embeddings.
 
     Raises:
-        InputError: none at all, or no such layer.
+        InputError: none at all, no such layer, or no sequence of numbers.
     """
+    if not isinstance(layers, Sequence) or not all(isinstance(layer, int | np.integer) for layer in layers):
+        raise InputError(f"--layers: give a sequence of numbers such as [-1], not {str(layers)[:_SHOWN]}")
     count = config.num_hidden_layers
     for layer in layers:
         if not -count <= layer < count:
@@ -188,7 +194,8 @@ def _encoded(
         for text, a, b in zip(block, first, second, strict=True):
             if b and config.type_vocab_size < 2:
                 raise InputError(
-                    f"a pair of texts, but the model knows no second segment (type_vocab_size 1): {text[0]!r}"
+                    "a pair of texts, but the model knows no second segment (type_vocab_size 1): "
+                    f"{text[0][:_SHOWN]!r}{'...' if len(text[0]) > _SHOWN else ''}"
                 )
             pair = joined(a, b, tokenizer.cls_id, tokenizer.sep_id, max_seq_length)
             yield text, pair, len(pair.ids) < len(a) + len(b) + (3 if b else 2)
