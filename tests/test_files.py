@@ -48,6 +48,49 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
 
+def test_links_stay_and_what_they_lead_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    for name in ("file", "folder", "new"):  # the last one leads to nothing yet
+        (tmp_path / name).symlink_to(Path("real", name))
+    (tmp_path / "real" / "folder").mkdir()
+    for content in ("old", "new"):
+        files.write_text(tmp_path / "file", content)
+        files.write_text(tmp_path / "new", content)
+        with files.folder_written_whole(tmp_path / "folder") as folder:
+            (folder / "a").write_text(content)
+    assert all((tmp_path / name).is_symlink() for name in ("file", "folder", "new"))
+    assert (tmp_path / "real" / "file").read_text() == "new"
+    assert (tmp_path / "real" / "new").read_text() == "new"
+    assert (tmp_path / "real" / "folder" / "a").read_text() == "new"
+    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list((tmp_path / "real").iterdir())) == 3
+
+
+def test_what_is_no_plain_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "circle").symlink_to("circle")
+    (tmp_path / "folder").mkdir()
+    for name in ("pipe", "link", "circle", "folder"):
+        with pytest.raises(InputError) as refused, files.written_whole(tmp_path / name):
+            pytest.fail("refused before the work")
+        assert str(refused.value) == f"{tmp_path / name}: is not a plain file; give a file's name"
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "circle").is_symlink()
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_file_is_not_replaced_by_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    with (
+        pytest.raises(InputError, match="file: is not a folder; move it away or give another name"),
+        files.folder_written_whole(tmp_path / "file"),
+    ):
+        pytest.fail("refused before the work")
+    assert (tmp_path / "file").read_text() == "old"
+
+
 def test_a_failed_write_names_its_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space") as failure, files.written_whole(tmp_path / "file"):
         raise OSError(28, os.strerror(28))

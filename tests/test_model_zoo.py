@@ -164,6 +164,37 @@ def test_a_bad_vocabulary(text: str) -> None:
         BERTVocab.from_json(text)
 
 
+def test_a_bad_file_of_a_vocabulary_is_named() -> None:
+    words = zoo.place_of(zoo.ROWS[-1]) / "v.vocab"
+    for data in (b"\xff\xfe\xfa", b"[]", b'{"idx_to_token": [1]}'):
+        words.write_bytes(data)
+        with pytest.raises(InputError, match=rf"^{words}: not a vocabulary of GluonNLP"):
+            tiny()
+
+
+def test_a_vocabulary_is_an_object_and_no_file_or_list() -> None:
+    fresh = {"name": "bert_3_32_4", "pretrained": False, "ctx": "cpu"}
+    for wrong in ("vocab.txt", TOKENS, {"[UNK]": 0}, 900):
+        with pytest.raises(
+            InputError, match=f"get_model: vocab needs a BERTVocab.*, not one of {type(wrong).__name__}"
+        ):
+            get_model(vocab=wrong, **fresh)
+
+    class Other:
+        """GluonNLP's own would be like this."""
+
+        idx_to_token, token_to_idx = TOKENS, {token: i for i, token in enumerate(TOKENS)}
+        to_indices = to_tokens = None
+
+        def __len__(self) -> int:
+            return len(TOKENS)
+
+    other: Any = Other()
+    model, vocab = get_model(vocab=other, **fresh)
+    assert vocab is other
+    assert model.network.config.vocab_size == 900
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

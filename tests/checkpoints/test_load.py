@@ -229,7 +229,7 @@ def test_a_model_of_another_kind_says_which_names_it_has() -> None:
 
 def test_paths_that_hold_nothing(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"--init_checkpoint=.*/gone: no checkpoint is there"):
-        open_checkpoint(tmp_path / "gone")
+        open_checkpoint(tmp_path / "gone", "--init_checkpoint")
     with pytest.raises(InputError, match=r"--model=.*: holds no model's weights"):
         open_checkpoint(tmp_path, "--model")
     (tmp_path / "bert_model.ckpt.data-00000-of-00001").write_bytes(b"x")

@@ -187,21 +187,54 @@ def test_mindspore_becomes_a_folder_with_one_file(site: Site) -> None:
 
 
 @pytest.mark.parametrize("name", ["tiny", "bert_3_32_4_made_up", "Bert-tiny-xx"])
-def test_what_is_cached_needs_no_network(site: Site, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_what_is_cached_needs_no_network(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
     monkeypatch.setenv(download.OFFLINE, "1")
     with pytest.raises(InputError) as raised:
         zoo.locate(name, "--model")
-    # What the message says to do by hand is enough.
-    matched = re.fullmatch(rf"{site.address}(\S+): .*; download it by hand and put it at (\S+)", str(raised.value))
-    assert matched
     assert site.requests == []
-    by_hand = {Path(matched[2]): site.files[matched[1]]}
-    if name == "bert_3_32_4_made_up":
-        by_hand[Path(matched[2]).with_name("v-34.zip")] = site.files["/vocab/v-34.zip"]
-    for path, data in by_hand.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+    assert "downloading" not in capsys.readouterr().err
+    # What the message says to do by hand is enough.
+    assert put_by_hand(site, str(raised.value)) == len(next(row for row in zoo.ROWS if row.name == name).sources)
     assert zoo.locate(name, "--model").exists()
+
+
+def put_by_hand(site: Site, message: str) -> int:
+    """Do what an error says, and give the number of files."""
+    first, *others = message.split("; and ")
+    matched = re.fullmatch(rf"{site.address}(\S+): .*; download it by hand and put it at (\S+)", first)
+    assert matched
+    wanted = [matched.groups()]
+    for other in others:
+        matched = re.fullmatch(rf"{site.address}(\S+) at (\S+)", other)
+        assert matched
+        wanted.append(matched.groups())
+    for address, to in wanted:
+        Path(to).parent.mkdir(parents=True, exist_ok=True)
+        Path(to).write_bytes(site.files[address])
+    return len(wanted)
+
+
+def test_only_what_is_missing_is_to_be_downloaded_by_hand(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "bert_3_32_4_made_up"
+    place = zoo.locate(name, "--model")
+    archives = [site.files.pop(path) for path in ("/models/m-12.zip", "/vocab/v-34.zip")]
+
+    def refused() -> str:
+        with pytest.raises(InputError, match="answers 404") as raised:
+            zoo.locate(name, "--model")
+        return str(raised.value)
+
+    (place / "v-34.vocab").unlink()
+    assert "m-12.zip" not in refused()
+    (place / "m-12.params").unlink()
+    assert refused().endswith(f"{place / 'm-12.zip'}; and {site.address}/vocab/v-34.zip at {place / 'v-34.zip'}")
+    # An archive that a person has put there already is not asked for again.
+    (place / "v-34.zip").write_bytes(archives[1])
+    assert "v-34.zip" not in refused()
+    (place / "m-12.zip").write_bytes(archives[0])
+    assert zoo.locate(name, "--model") == place
 
 
 @pytest.mark.parametrize(
@@ -316,6 +349,32 @@ def test_a_name_of_the_hub(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hub.asked == ["somebody/some-bert.v2"]
     with pytest.raises(InputError, match="not taken from the hub because BERTWORKS_OFFLINE=1 is set"):
         zoo.locate("somebody/another", "--model")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(f"typo/model{end}" for end in (".ckpt", ".zip", ".index", ".bin", ".safetensors", ".params", ".json")),
+        *(f"typo/model{end}" for end in (".pt", ".pth", ".txt", ".ckpt.data-00000-of-00001")),
+    ],
+)
+def test_a_mistyped_path_is_no_name_of_the_hub(site: Site, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    hub = Hub({"model.safetensors": b""})
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    assert zoo.locate(name, "--model") == Path(name)
+    with pytest.raises(InputError, match=f"--model={name}: no checkpoint is there"):
+        open_checkpoint(name, "--model")
+    assert hub.asked == []
+
+
+def test_the_flag_of_the_original_never_means_the_hub(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = Hub({"model.safetensors": b""})
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    for _ in range(2):  # before it is in the cache, and after
+        assert zoo.locate("somebody/bert", "--init_checkpoint") == Path("somebody/bert")
+        assert zoo.locate("somebody/bert", "--model").is_relative_to(zoo.cache())
+    assert hub.asked == ["somebody/bert"]
+    assert zoo.locate("tiny", "--init_checkpoint") == zoo.place_of(zoo.ROWS[0])
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_many_texts_as_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[
     [
         ([], "--text or --input_file: give one of them"),
         (["--text=a", "--input_file=b"], "--text or --input_file: give one of them"),
-        (["--text=no mask"], "no [MASK] in 'no mask'"),
+        (["--text=no mask"], "--text: no [MASK] in 'no mask'"),
         (["--text=[MASK]", "--top_k=0"], "--top_k: 0 must be at least 1"),
         (["--input_file=gone.txt"], "gone.txt: No such file"),
         (["--text=[MASK]", "--model=x"], "--model and --init_checkpoint"),
@@ -54,6 +54,27 @@ def test_many_texts_as_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[
 def test_mistakes(flags: list[str], error: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["fill_mask", *MODEL, *flags]) == 2
     assert error in capsys.readouterr().err
+
+
+def test_a_line_that_cannot_be_filled_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = tmp_path / "texts.txt"
+    for wrong, error in (
+        ("no mask", "no [MASK] in 'no mask'"),
+        ("[MASK] " * 500, f"502 tokens, but the model has 128 positions: '{('[MASK] ' * 6)[:40]}'..."),
+    ):
+        texts.write_text(f"a [MASK]\n\n{wrong}\nthe [MASK]\n")
+        assert cli.main(["fill_mask", *MODEL, f"--input_file={texts}"]) == 2
+        assert f"bert fill_mask: {texts}, line 3: {error}\n" in capsys.readouterr().err
+
+
+def test_a_vocabulary_of_fewer_words_than_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = (FIXTURES / "vocab.txt").read_text(encoding="utf-8").splitlines()[:50]
+    few = tmp_path / "vocab.txt"
+    few.write_text("".join(f"{word}\n" for word in words), encoding="utf-8")
+    asked = ["--text=[MASK]", "--top_k=900", "--format=jsonl"]
+    assert cli.main(["fill_mask", *MODEL, f"--vocab_file={few}", *asked]) == 0
+    (mask,) = json.loads(capsys.readouterr().out)["masks"]
+    assert sorted(one["token"] for one in mask) == sorted(words)
 
 
 def test_bytes_that_are_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -95,6 +95,11 @@ def test_what_makes_no_sense_is_refused_before_the_work(bert: Bert, tokenizer: T
     assert refusal(max_seq_length=41) == "--max_seq_length=41: the model has 40 positions; give at most that"
     assert "must be at least 3" in refusal(max_seq_length=2)
     assert "--pooling=sum" in refusal(pooling="sum")
+    assert refusal(layers=-1) == "--layers: give a sequence of numbers such as [-1], not -1"
+    for wrong in (-1, "-1", [-1.0], ["-1"], None):
+        with pytest.raises(InputError, match="--layers: give a sequence of numbers"):
+            embed(bert, tokenizer, ["the market"], layers=wrong)
+    assert embed(bert, tokenizer, ["the market"], layers=[np.int64(-1)]).shape == (1, 16)
     with pytest.raises(InputError, match="a list of texts"):
         embed(bert, tokenizer, "the market")
     with pytest.raises(InputError, match="cls, mean or max"):
@@ -104,8 +109,10 @@ def test_what_makes_no_sense_is_refused_before_the_work(bert: Bert, tokenizer: T
 def test_a_pair_for_a_model_with_one_segment_is_refused(tokenizer: Tokenizer) -> None:
     single = encoder(type_vocab_size=1)
     assert embed(single, tokenizer, ["the market"]).shape == (1, 16)
-    with pytest.raises(InputError, match="no second segment"):
+    with pytest.raises(InputError, match=r"no second segment \(type_vocab_size 1\): 'the market'$"):
         embed(single, tokenizer, ["the market", ("the market", "the ferry")])
+    with pytest.raises(InputError, match=rf": '{'x' * 40}'\.\.\.$"):
+        embed(single, tokenizer, [("x" * 41, "the ferry")])
 
 
 def test_no_texts(bert: Bert, tokenizer: Tokenizer) -> None:

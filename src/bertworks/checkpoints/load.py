@@ -34,7 +34,7 @@ _GLUONNLP = (".params",)
 _MINDSPORE = (".ckpt",)
 
 
-def open_checkpoint(path: Path | str, flag: str = "--init_checkpoint") -> Checkpoint:
+def open_checkpoint(path: Path | str, flag: str = "--model") -> Checkpoint:
     """Open a BERT of any format, without reading its weights yet.
 
     Args:

@@ -30,7 +30,7 @@ class ModelFlags:
         None, "The model's numbers in the original's JSON, where none lie beside the weights.", group="Model", path=True
     )
     init_checkpoint: str | None = flag(
-        None, "The original's way to name the weights; the same as --model.", group="Model", path="or name"
+        None, "The original's way to name the weights: --model, but no hub name.", group="Model", path="or name"
     )
     do_lower_case: bool | None = flag(
         None,

@@ -37,7 +37,7 @@ def fill_mask(
         model: the network, on any device.
         tokenizer: the model's.
         texts: texts, or (place, text): where a text is from, such as "FILE, line 7", which its errors begin with.
-        top_k: how many words to give for each [MASK]; at most all are given.
+        top_k: how many words to give for each [MASK]; never more than there are.
         dtype: what to compute in.
 
     Yields:
