@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shutil
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import torch
 import bertworks
 from bertworks.data.batch import pack
 from bertworks.errors import InputError
+from bertworks.model.heads import TokenClassifier
 from bertworks.pretrained import Pretrained
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -109,8 +111,10 @@ def test_what_is_guessed_is_said() -> None:
 
 
 def test_a_saved_model_has_what_was_loaded_and_no_more(tmp_path: Path) -> None:
-    golden(GOOGLE_TINY / "classifier.ckpt").save(tmp_path / "encoder")
+    golden(GOOGLE_TINY / "squad.ckpt").save(tmp_path / "encoder")
     assert bertworks.load(tmp_path / "encoder").checkpoint.architecture == "BertModel"
+    golden(GOOGLE_TINY / "classifier.ckpt").save(tmp_path / "classifier")
+    assert bertworks.load(tmp_path / "classifier").checkpoint.architecture == "BertForSequenceClassification"
     golden(GOOGLE_TINY / "trained.ckpt").save(tmp_path / "whole")
     assert bertworks.load(tmp_path / "whole").checkpoint.architecture == "BertForPreTraining"
 
@@ -122,6 +126,41 @@ def test_masks_are_filled_by_models_that_can(tmp_path: Path) -> None:
     assert first[0][1] >= first[1][1] >= first[2][1] > 0
     with pytest.raises(InputError, match="has no head for masked words"):
         golden(GOOGLE_TINY / "classifier.ckpt").fill_mask("a [MASK]")
+
+
+def test_texts_are_classified_as_the_original_does() -> None:
+    rows = [line.split("\t") for line in (FIXTURES / "mrpc" / "test.tsv").read_text().splitlines()[1:]]
+    expected = np.loadtxt(FIXTURES / "mrpc" / "test_results.tsv")
+    found = golden(GOOGLE_TINY / "classifier.ckpt").classify([(row[3], row[4]) for row in rows], max_seq_length=64)
+    assert found[0].probabilities.keys() == {"LABEL_0", "LABEL_1"}
+    np.testing.assert_allclose([list(one.probabilities.values()) for one in found], expected, atol=1e-5)
+    assert [one.label for one in found] == [f"LABEL_{i}" for i in expected.argmax(1)]
+    with pytest.raises(InputError, match=r"is a EncoderModel, not a SequenceClassifier; fine-tune it first"):
+        golden(GOOGLE_TINY / "squad.ckpt").classify(["a text"])
+
+
+def test_entities_have_their_places(tmp_path: Path) -> None:
+    """A classifier whose outputs are made up, so that what is found is known: every "market" is a place."""
+    pretrained = golden(GOOGLE_TINY / "trained.ckpt")
+    tokenizer = pretrained.tokenizer
+    config = replace(pretrained.config, extra={"id2label": {"0": "O", "1": "B-place", "2": "I-place"}})
+    model = TokenClassifier(config, 3)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(dict(pretrained.model.named_parameters())[name] if name.startswith("bert.") else 0)
+    tagger = replace(pretrained, model=model)
+    assert tagger.tag(["the market of the town"]) == [[]]
+    hidden = pretrained.model.bert.hidden_states
+    ids = np.array([tokenizer.cls_id, *tokenizer.encode("the market of the town"), tokenizer.sep_id])
+    with torch.no_grad():
+        (states,) = hidden(pack(ids, 0 * ids, np.array([len(ids)])), [3])
+        place = ids.tolist().index(tokenizer.vocab["market"])
+        direction = states[place] - states.mean(0)
+        model.classifier.weight[1] = direction
+        model.classifier.bias[1] = -(direction @ (states[place] * 0.7 + states.mean(0) * 0.3))
+    ((entity,),) = tagger.tag(["the market of the town"])
+    assert entity == ("place", 4, 10, "market")
+    assert tagger.tag([]) == []
 
 
 def test_attentions_of_a_pair() -> None:

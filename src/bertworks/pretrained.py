@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -17,12 +18,17 @@ from bertworks.checkpoints.report import LoadReport
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import ACTIVATIONS, BertConfig
 from bertworks.errors import InputError
-from bertworks.model.heads import EncoderModel, PretrainingModel, initialise
+from bertworks.model.heads import EncoderModel, PretrainingModel, SequenceClassifier, TokenClassifier, initialise
 from bertworks.model.machine import choose_device, choose_precision
 from bertworks.tasks import features
+from bertworks.tasks.alignment import Entity, Unit
 from bertworks.tasks.fill_mask import Guess, fill_mask
+from bertworks.tasks.labels import Classified, Text, classify, tag
 from bertworks.tasks.study import Study, study
 from bertworks.text.tokenizer import Tokenizer
+
+Head = TypeVar("Head", SequenceClassifier, TokenClassifier)
+Model = PretrainingModel | SequenceClassifier | TokenClassifier | EncoderModel
 
 
 @dataclass(frozen=True)
@@ -32,8 +38,8 @@ class Pretrained:
     Attributes:
         config: its numbers.
         tokenizer: over its vocabulary, with its casing.
-        model: a PretrainingModel where the weights have the head for masked words, else an EncoderModel; `.bert` is
-            the encoder of either.
+        model: with the head that the weights have, for masked words or a classifier of sequences or tokens; `.bert` is
+            the encoder of any.
         device, dtype: what it computes on and in.
         report: what was loaded and what was not.
         checkpoint: what it was loaded from.
@@ -41,7 +47,7 @@ class Pretrained:
 
     config: BertConfig
     tokenizer: Tokenizer
-    model: PretrainingModel | EncoderModel
+    model: Model
     device: torch.device
     dtype: torch.dtype
     report: LoadReport
@@ -70,6 +76,14 @@ class Pretrained:
         ((_, guesses),) = fill_mask(self.masked_words(), self.tokenizer, [text], top_k, self.dtype)
         return guesses
 
+    def classify(self, texts: Sequence[Text], max_seq_length: int | None = None) -> list[Classified]:
+        """The label of each text, or pair of texts, and the probability of every class."""
+        return classify(self._with(SequenceClassifier), self.tokenizer, texts, max_seq_length, self.dtype)
+
+    def tag(self, texts: Sequence[str], unit: Unit = "word", max_seq_length: int | None = None) -> list[list[Entity]]:
+        """The entities of each text: type, first and last character, and what stands there."""
+        return tag(self._with(TokenClassifier), self.tokenizer, texts, unit, max_seq_length, self.dtype)
+
     def attentions(self, text: str, text_pair: str | None = None) -> Study:
         """Every attention probability and every hidden state for one text or two, computed plainly in float32."""
         return study(self.model.bert, self.tokenizer, text, text_pair)
@@ -89,6 +103,15 @@ class Pretrained:
         if not isinstance(self.model, PretrainingModel) or _lacks(self.report, "cls.predictions."):
             raise InputError(
                 f"{self.checkpoint.path}: has no head for masked words; take a model with its pre-training heads"
+            )
+        return self.model
+
+    def _with(self, head: type[Head]) -> Head:
+        """The model, once it is known to have this head."""
+        if not isinstance(self.model, head):
+            raise InputError(
+                f"{self.checkpoint.path}: is a {type(self.model).__name__}, not a {head.__name__}; fine-tune it first "
+                f"(bert {'run_classifier' if head is SequenceClassifier else 'run_ner'})"
             )
         return self.model
 
@@ -131,8 +154,7 @@ def load(
         )
     check_fits(checkpoint, config)
     place = choose_device(device)
-    has_words = any(name.startswith("cls.predictions.") for name in checkpoint.weights)
-    network = PretrainingModel(config) if has_words else EncoderModel(config)
+    network = _model_for(checkpoint, config)
     report = load_into(network, checkpoint, config)
     initialise(network, config.initializer_range, 0, report.missing)
     notes = _guesses(checkpoint, config, tokenizer, guessed=not bert_config_file, told=do_lower_case is not None)
@@ -146,6 +168,17 @@ def load(
         report=report,
         checkpoint=checkpoint,
     )
+
+
+def _model_for(checkpoint: Checkpoint, config: BertConfig) -> Model:
+    """A model with the head that a checkpoint has, nothing of it loaded."""
+    weights = checkpoint.weights
+    if (head := weights.get("classifier.weight")) and len(head.shape) == 2:
+        if checkpoint.architecture == "BertForTokenClassification":
+            return TokenClassifier(config, head.shape[0], crf="crf.transitions" in weights)
+        return SequenceClassifier(config, head.shape[0])
+    has_words = any(name.startswith("cls.predictions.") for name in weights)
+    return PretrainingModel(config) if has_words else EncoderModel(config)
 
 
 def config_for(checkpoint: Checkpoint, bert_config_file: Path | str | None, hidden_act: str | None) -> BertConfig:

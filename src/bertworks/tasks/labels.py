@@ -1,0 +1,110 @@
+"""Texts to labels with a model that has been fine-tuned: its own folder says what the labels are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from bertworks.config import BertConfig
+from bertworks.errors import InputError
+from bertworks.model.heads import SequenceClassifier, TokenClassifier
+from bertworks.tasks import classification, tagging
+from bertworks.tasks.alignment import Entity, Unit, entities, words_of
+from bertworks.tasks.classification import Classification, Kind
+from bertworks.tasks.problem import Problem, labelled
+from bertworks.tasks.rows import Row, TaggedRow
+from bertworks.text.tokenizer import Tokenizer
+
+# What a text is: one, or a pair.
+Text = str | tuple[str, str]
+
+_KINDS: dict[object, Kind] = {"multi_label_classification": "multi", "regression": "regression"}
+
+
+class Classified(NamedTuple):
+    """What a model says about a text.
+
+    Attributes:
+        label: the class; of several at once all that are likelier than not; of a regression the number.
+        probabilities: of every class, by name; empty for a regression.
+    """
+
+    label: str | tuple[str, ...] | float
+    probabilities: dict[str, float]
+
+
+def names_of(config: BertConfig, count: int) -> tuple[str, ...]:
+    """The names of a classifier's outputs, in order (`id2label` of config.json)."""
+    names = config.extra.get("id2label")
+    found = names if isinstance(names, dict) else {}
+    return tuple(str(found.get(str(i), f"LABEL_{i}")) for i in range(count))
+
+
+def classify(
+    model: SequenceClassifier,
+    tokenizer: Tokenizer,
+    texts: Sequence[Text],
+    max_seq_length: int | None,
+    dtype: torch.dtype,
+) -> list[Classified]:
+    """The class, the classes or the number of each text or pair; longer ones than `max_seq_length` lose their end.
+
+    Args:
+        max_seq_length: None is as long as the model can read.
+    """
+    if isinstance(texts, str):
+        raise InputError("texts: give a list of texts, not one")
+    config, names = model.config, names_of(model.config, len(model.classifier.weight))
+    kind = _KINDS.get(config.extra.get("problem_type"), "single" if len(names) > 1 else "regression")
+    problem = Problem(name="", kind=kind, labels=() if kind == "regression" else names, metrics=())
+    pairs = [(text, None) if isinstance(text, str) else text for text in texts]
+    rows = [Row("", str(i), a, b, None) for i, (a, b) in enumerate(pairs)]
+    if not rows:
+        return []
+    data = labelled(problem, rows, tokenizer, max_seq_length or config.max_position_embeddings)
+    settings = Classification(kind=kind, classes=len(names), eval_precision=dtype)
+    logits = classification.logits_of(settings, model, data)
+    if kind == "regression":
+        return [Classified(float(row[0]), {}) for row in logits]
+    found = []
+    for row, best in zip(
+        classification.probabilities(kind, logits).tolist(),
+        classification.predicted(kind, logits).tolist(),
+        strict=True,
+    ):
+        several = kind == "multi"
+        label = tuple(n for n, there in zip(names, best, strict=True) if there) if several else names[best]
+        found.append(Classified(label, dict(zip(names, row, strict=True))))
+    return found
+
+
+def tag(
+    model: TokenClassifier,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    unit: Unit,
+    max_seq_length: int | None,
+    dtype: torch.dtype,
+) -> list[list[Entity]]:
+    """The entities of each text, with their places in characters; long texts are read through windows.
+
+    Args:
+        unit: whether the model was trained on words or on characters (CLUENER).
+        max_seq_length: of a window; None is as long as the model can read.
+    """
+    if isinstance(texts, str):
+        raise InputError("texts: give a list of texts, not one")
+    longest = max_seq_length or model.config.max_position_embeddings
+    names = names_of(model.config, len(model.classifier.weight))
+    places = [words_of(text, unit) for text in texts]
+    rows = [
+        TaggedRow("", str(i), tuple(text[begin:end] for begin, end in where), None)
+        for i, (text, where) in enumerate(zip(texts, places, strict=True))
+    ]
+    if not rows:
+        return []
+    data = tagging.tagged(rows, names, tokenizer, longest, max(1, longest // 2))
+    found = tagging.predicted(tagging.Tagging(labels=names, eval_precision=dtype), model, data)
+    return [entities(text, where, tags) for text, where, tags in zip(texts, places, found, strict=True)]
