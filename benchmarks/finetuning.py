@@ -71,7 +71,8 @@ def _ours(task: str, data_dir: str, model: Path, seed: int) -> tuple[float, floa
         start = time.perf_counter()
         words = [
             "run_classifier", f"--task_name={task}", f"--data_dir={data_dir}", f"--model={model}",
-            f"--output_dir={folder}", "--do_train", "--do_eval", f"--learning_rate={LEARNING_RATE}", f"--train_batch_size={BATCH}",
+            f"--output_dir={folder}", "--do_train", "--do_eval",
+            f"--learning_rate={LEARNING_RATE}", f"--train_batch_size={BATCH}",
             f"--num_train_epochs={EPOCHS}", f"--max_seq_length={LENGTH}", f"--warmup_proportion={WARMUP}",
             f"--random_seed={seed}", "--optimizer=adamw", "--precision=fp32", "--keep=last", "--eval_every=1000000",
             "--save_checkpoints_steps=0", "--device=cpu",

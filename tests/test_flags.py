@@ -27,11 +27,11 @@ class Flags:
     input_file: str = flag(REQUIRED, "What to read.", group="Input", path=True)
     do_train: bool = flag(False, "Whether to train.")
     do_lower_case: bool = flag(True, "Whether to lower-case.", alias="do_lower")
-    learning_rate: float = flag(5e-5, "Peak rate; 100% of it.")
+    learning_rate: float = flag(5e-5, "Peak rate; 100% of it.", alias="lr rate")
     layers: str = flag("-1", "Which layers.")
     steps: int | None = flag(None, "How many.")
-    size: Literal["tiny", "base"] = flag("base", "Which size.")
-    batch_size: int = flag(32, "How many at a time.", lowest=1)
+    size: Literal["tiny", "base"] = flag("base", "Which size.", other_names={"small": "tiny"})
+    batch_size: int = flag(32, "How many at a time.", lowest=1, alias=("batch", "per_device_batch_size"))
     use_tpu: bool = flag(False, "", group=RETIRED)
 
 
@@ -76,6 +76,32 @@ def test_the_last_one_counts_and_an_equals_sign_may_be_in_the_value() -> None:
 def test_types_optionals_and_aliases() -> None:
     flags = read("--learning_rate", "2e-5", "--do_lower=False", "--steps=None", "--size=tiny")
     assert (flags.learning_rate, flags.do_lower_case, flags.steps, flags.size) == (2e-5, False, None, "tiny")
+
+
+@pytest.mark.parametrize("spelling", ["--learning_rate", "--learning-rate", "--lr", "--rate", "-lr"])
+def test_several_spellings_of_a_flag(spelling: str) -> None:
+    assert read(f"{spelling}=2e-5").learning_rate == read(spelling, "2e-5").learning_rate == 2e-5
+    with pytest.raises(InputError, match="--learning_rate: 'fast' is not a number"):
+        read(spelling, "fast")
+
+
+def test_spellings_as_a_tuple_and_the_last_one_counts() -> None:
+    assert read("--batch=4").batch_size == read("--per-device-batch-size", "4").batch_size == 4
+    assert read("--batch_size=8", "--batch=4").batch_size == 4
+    assert describe(Flags)["batch_size"].aliases == ("batch", "per_device_batch_size")
+    assert describe(Flags)["steps"].aliases == ()
+
+
+def test_what_is_written_are_the_names(tmp_path: Path) -> None:
+    text = to_toml(read("--lr=0.25", "--size=small"), "test")
+    assert "learning_rate = 0.25" in text
+    assert 'size = "tiny"' in text
+    assert "lr" not in text
+    (tmp_path / "run.toml").write_text('size = "small"\n')
+    assert read(f"--config={tmp_path / 'run.toml'}").size == "tiny"
+    (tmp_path / "run.toml").write_text("lr = 0.25\n")
+    with pytest.raises(InputError, match="lr is no flag"):
+        read(f"--config={tmp_path / 'run.toml'}")
 
 
 @pytest.mark.parametrize(

@@ -18,11 +18,13 @@ HERE = Path(__file__).parent
 COMMANDS = [
     line for line in (HERE / "readme_commands.txt").read_text().splitlines() if line and not line.startswith("#")
 ]
-# What each command leaves behind, by its name.
+# What each command leaves behind, by its name; of run_classifier, by what it is to do.
 WRITES = {
     "create_pretraining_data": ["tf_examples.tfrecord"],
     "extract_features": ["output.jsonl"],
     "run_pretraining": ["pretraining_output/eval_results.txt", "pretraining_output/model.safetensors"],
+    "run_classifier --do_train": ["mrpc_output/eval_results.txt", "mrpc_output/model.safetensors"],
+    "run_classifier --do_predict": ["mrpc_output/test_results.tsv"],
 }
 
 
@@ -37,11 +39,21 @@ def places(tmp_path_factory) -> dict[str, str]:
     model.initialise(0)
     write_tensorflow(base / "bert_model.ckpt", of_tensors(dict(model.named_parameters())))
     shutil.copy(HERE / "fixtures" / "vocab.txt", base)
+    glue = tmp_path_factory.mktemp("glue")
+    shutil.copytree(HERE / "fixtures" / "mrpc", glue / "MRPC")
     return {
         "tmp": str(tmp),
         "BERT_BASE_DIR": str(base),
+        "GLUE_DIR": str(glue),
+        "TRAINED_CLASSIFIER": str(tmp / "mrpc_output"),
         "sample_text.txt": str(HERE.parent / "examples" / "sample_text.txt"),
     }
+
+
+def of_what(words: list[str]) -> str:
+    """Under which name of `WRITES` a command stands."""
+    does = next((word.partition("=")[0] for word in words if word.startswith(("--do_train", "--do_predict"))), "")
+    return f"{words[1]} {does}" if words[1] == "run_classifier" else words[1]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=[f"{i}-{c.split()[1]}" for i, c in enumerate(COMMANDS)])
@@ -49,7 +61,7 @@ def test_runs_as_written(command: str, places: dict[str, str], capsys) -> None:
     words = shlex.split(re.sub(r"\{([^}]+)\}", lambda match: places[match[1]], command))
     assert words[0] == "bert"
     assert cli.main(words[1:]) == 0, capsys.readouterr().err
-    for name in WRITES[words[1]]:
+    for name in WRITES[of_what(words)]:
         assert (Path(places["tmp"]) / name).stat().st_size > 0
 
 
@@ -66,3 +78,15 @@ def test_evaluation_is_printed_with_the_originals_keys(places: dict[str, str]) -
         "next_sentence_accuracy",
         "next_sentence_loss",
     ]
+
+
+def test_the_classifiers_files_are_the_originals(places: dict[str, str]) -> None:
+    """Runs after the commands above."""
+    output = Path(places["tmp"]) / "mrpc_output"
+    if not (output / "test_results.tsv").exists():
+        pytest.skip("the commands above were not run")
+    results = dict(line.split(" = ") for line in (output / "eval_results.txt").read_text().splitlines())
+    assert list(results)[:4] == ["eval_accuracy", "eval_loss", "global_step", "loss"]
+    rows = [list(map(float, line.split("\t"))) for line in (output / "test_results.tsv").read_text().splitlines()]
+    assert len(rows) == len((Path(places["GLUE_DIR"]) / "MRPC" / "test.tsv").read_text().splitlines()) - 1
+    assert all(sum(row) == pytest.approx(1, abs=1e-5) for row in rows)

@@ -20,7 +20,7 @@ import json
 import tomllib
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -45,9 +45,10 @@ def flag(
     *,
     group: str = "General",
     path: bool | Literal["or name"] = False,
-    alias: str = "",
+    alias: str | tuple[str, ...] = "",
     lowest: float | None = None,
     positional: bool = False,
+    other_names: Mapping[str, str] | None = None,
 ) -> Any:
     """A dataclass field that is a flag.
 
@@ -57,13 +58,20 @@ def flag(
         group: the heading under which `--help` shows it; RETIRED for flags that are accepted and ignored.
         path: whether it names files or folders (comma lists and globs too); `flags.toml` keeps these absolute. `or
             name`: it may also be a name, which stays as it is.
-        alias: a second spelling.
+        alias: other spellings, with blanks between or as a tuple.
         lowest: the lowest number that makes sense.
         positional: whether a word without a flag may give it; such words go to these flags in their order.
+        other_names: what a value is called elsewhere -> what it is called here.
     """
     metadata = {
-        "help": help, "group": group, "path": path, "alias": alias, "lowest": lowest, "positional": positional
-    }  # fmt: skip
+        "help": help,
+        "group": group,
+        "path": path,
+        "aliases": tuple(alias.split() if isinstance(alias, str) else alias),
+        "lowest": lowest,
+        "positional": positional,
+        "other_names": dict(other_names or {}),
+    }
     if default is REQUIRED:
         return dataclasses.field(metadata=metadata)
     return dataclasses.field(default=default, metadata=metadata)
@@ -81,9 +89,10 @@ class _Flag:
     help: str
     group: str
     path: bool | Literal["or name"]
-    alias: str
-    lowest: float | None
+    aliases: tuple[str, ...] = ()
+    lowest: float | None = None
     positional: bool = False
+    other_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
     def required(self) -> bool:
@@ -97,6 +106,7 @@ class _Flag:
             raise InputError(f"{source}: {text!r} is neither true nor false")
         if self.optional and text in ("", "None"):
             return None
+        text = self.other_names.get(text, text)
         if self.choices and text not in self.choices:
             raise InputError(f"{source}: {text!r} is none of {', '.join(self.choices)}")
         try:
@@ -136,7 +146,7 @@ def normalise(words: Sequence[str], flags: dict[str, _Flag]) -> list[tuple[str, 
     abbreviations: what is not a flag is an error that names the nearest one. A word without a flag goes to the first
     positional flag that has no value yet.
     """
-    by_name = {name: f for f in flags.values() for name in (f.name, f.alias) if name}
+    by_name = {name: f for f in flags.values() for name in (f.name, *f.aliases)}
     positional = [f.name for f in flags.values() if f.positional]
     pairs: list[tuple[str, str]] = []
     rest = list(words)
@@ -179,7 +189,7 @@ def parse(flags_class: type[FlagsType], words: Sequence[str], program: str) -> F
     if any(word in ("-h", "--help", "-help") for word in words):
         print(help_text(flags_class, program), end="")
         raise SystemExit(0)
-    config = _Flag("config", str, (), False, "", "", "General", True, "", None)
+    config = _Flag("config", str, (), False, "", "", "General", True)
     values: dict[str, Any] = {}
     pairs = normalise(words, {**flags, "config": config})
     for path in (value for name, value in pairs if name == "config"):

@@ -11,6 +11,11 @@ import numpy as np
 import pytest
 
 from bertworks import cli
+from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
+from bertworks.data.sequences import Sequences
+from bertworks.data.tables import BadRows
+from bertworks.tasks import datasets, problem
+from bertworks.text.tokenizer import Tokenizer
 from tests.commands.runs import run
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -168,6 +173,95 @@ def test_numbers_and_several_labels(tmp_path: Path) -> None:
         output = tmp_path / name
         assert run(*command, "--do_train", "--do_eval", f"--output_dir={output}", "--num_train_epochs=1") == 0
         assert metric in results(output)
+
+
+@pytest.mark.parametrize("long_text", ["window", "head_tail"])
+def test_long_texts(tmp_path: Path, long_text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    own_files(tmp_path)
+    files = [f"--train_file={tmp_path / 'train.csv'}", f"--test_file={tmp_path / 'test.csv'}", "--dev_fraction=0.25"]
+    rest = ["--do_train", "--do_eval", "--do_predict", "--num_train_epochs=1", "--max_seq_length=9"]
+    command = ["run_classifier", *TRAINED, *files, *rest, f"--long_text={long_text}"]
+    assert run(*command, f"--output_dir={tmp_path / 'out'}") == 0
+    shown = capsys.readouterr().err
+    means = {"window": "are read through ", "head_tail": "lose their middle"}[long_text]
+    assert f"texts are longer than --max_seq_length=9 and {means}" in shown
+    assert len(table(tmp_path / "out" / "test_results.tsv")) == 2
+    # Another way to read the texts is another run.
+    assert run(*command, f"--output_dir={tmp_path / 'out'}", "--long_text=truncate") == 2
+    assert "--long_text" in capsys.readouterr().err
+
+
+def test_the_pictures_are_in_the_output_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(*TRAIN, f"--output_dir={tmp_path}", "--num_train_epochs=1", "--seeds=1,2") == 0
+    shown = capsys.readouterr().out
+    for name in ("seed-1/learning_curve.png", "seed-2/learning_curve.png", "confusion_matrix.png"):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+        assert str(tmp_path / name) in shown
+
+
+def records(folder: Path) -> list[str]:
+    """The files that the original writes for MRPC, and the flags that name them."""
+    tokenizer = Tokenizer.from_vocab(FIXTURES / "vocab.txt")
+    mrpc = problem.of_known_task(datasets.find("MRPC"), MRPC, ["train", "dev", "test"], BadRows())
+    for name, rows in (("train", mrpc.train), ("eval", mrpc.dev[""]), ("predict", mrpc.test[""])):
+        data = problem.labelled(mrpc, rows, tokenizer, 64)
+        labels = np.zeros(len(data), np.int64) if data.labels is None else data.labels
+        write_labelled_records(folder / f"{name}.tf_record", LabelledRecords(data.sequences, labels), 64)
+    names = {"train": "train", "dev": "eval", "test": "predict"}
+    return [f"--{split}_file={folder / name}.tf_record" for split, name in names.items()]
+
+
+def test_the_originals_record_files_are_the_texts_that_they_were_made_of(tmp_path: Path) -> None:
+    files = records(tmp_path)
+    more = ["--do_predict", "--num_train_epochs=2"]
+    assert run(*TRAIN, *more, f"--output_dir={tmp_path / 'texts'}") == 0
+    command = ["run_classifier", *TRAINED, *files, *TRAIN[3:], *more, "--max_seq_length=64"]
+    command = [word for word in command if not word.startswith(("--task_name", "--data_dir"))]
+    assert run(*command, f"--output_dir={tmp_path / 'records'}") == 0
+    first, second = tmp_path / "texts", tmp_path / "records"
+    assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
+    assert (first / "test_results.tsv").read_bytes() == (second / "test_results.tsv").read_bytes()
+    assert results(first)["eval_loss"] == results(second)["eval_loss"]
+    header = (second / "predictions.tsv").read_text().splitlines()[0]
+    assert header == "id\tprediction\tprobability of 0\tprobability of 1"
+    # With names for the numbers; and from the trained folder, which knows them.
+    again = [*command, "--labels=no,yes", f"--output_dir={tmp_path / 'named'}"]
+    assert run(*again) == 0
+    use = ["run_classifier", f"--model={tmp_path / 'named'}", files[2], "--do_predict", "--max_seq_length=64"]
+    assert run(*use, f"--output_dir={tmp_path / 'used'}") == 0
+    lines = (tmp_path / "used" / "predictions.tsv").read_text().splitlines()
+    assert lines[0] == "id\tprediction\tprobability of no\tprobability of yes"
+    assert {line.split("\t")[1] for line in lines[1:]} <= {"no", "yes"}
+    np.testing.assert_allclose(
+        table(tmp_path / "used" / "test_results.tsv"), table(first / "test_results.tsv"), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["--do_train", "--do_eval", "--dev_file=dev.csv"], "--dev_file=dev.csv: is no record file"),
+        (["--do_train", "--max_seq_length=20"], "give --max_seq_length="),
+        (["--do_train", "--labels=only"], "a label is 1, but there are 1"),
+        (["--do_train", "--long_text=window"], "--long_text: "),
+        (["--do_train", "--dev_fraction=0.1"], "--dev_fraction: "),
+        (["--do_train", "--kind=multi"], "--kind: "),
+        (["--do_predict"], "the classes are not known; give --labels"),
+        (["--do_train", "--train_file=none.tf_record"], "--train_file: no file matches none.tf_record"),
+        (["--do_train", "--train_file=tags.tf_record"], "use bert run_ner"),
+    ],
+)
+def test_mistakes_with_record_files(
+    arguments: list[str], error: str, tmp_path: Path, monkeypatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = records(tmp_path)
+    sequences = Sequences(np.array([2, 7, 3], np.uint16), np.array([0, 3]), np.array([3]))
+    write_labelled_records(Path("tags.tf_record"), LabelledRecords(sequences, np.array([0, 1, 0])), 8)
+    assert cli.main(["run_classifier", *TRAINED, "--output_dir=out", "--max_seq_length=64", *files, *arguments]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("bert run_classifier: ")]
+    assert len(lines) == 1
+    assert error in lines[0]
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bertworks import cli
+from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
+from bertworks.data.sequences import Sequences
+from bertworks.tasks.tag_files import read_columns
+from bertworks.text.tokenizer import Tokenizer
 from tests.commands.runs import run
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -59,6 +64,71 @@ def test_a_rule_is_learned_and_words_are_tagged(tmp_path: Path, crf: bool, long_
     right = train.read_text().split()
     assert found[::2] == right[::2]
     assert sum(a == b for a, b in zip(found, right, strict=True)) > 0.97 * len(right)
+
+
+TAGS = ["O", "B-place", "I-place", "B-building", "I-building"]
+
+
+def records(text: Path, path: Path) -> Path:
+    """The record file that MindSpore writes: the tag of every piece, and O for [CLS] and [SEP]."""
+    tokenizer = Tokenizer.from_vocab(FIXTURES / "vocab.txt")
+    rows = list(read_columns(text, []))
+    assert all(len(tokenizer.encode(word)) == 1 for row in rows for word in row.words)
+    ids = [[tokenizer.cls_id, *tokenizer.convert_tokens_to_ids(row.words), tokenizer.sep_id] for row in rows]
+    tags = [[0, *(TAGS.index(tag) for tag in row.tags or ()), 0] for row in rows]
+    lengths = np.array([len(one) for one in ids])
+    sequences = Sequences(np.concatenate(ids).astype(np.uint16), np.cumsum([0, *lengths]), lengths)
+    write_labelled_records(path, LabelledRecords(sequences, np.concatenate(tags)), 32)
+    return path
+
+
+def test_record_files_are_the_sentences_that_they_were_made_of(tmp_path: Path) -> None:
+    text = columns(tmp_path / "train.txt")
+    # Words of one piece, so that both have the same words.
+    tokenizer = Tokenizer.from_vocab(FIXTURES / "vocab.txt")
+    whole = [line for line in text.read_text().splitlines() if not line or line.split()[0] in tokenizer.vocab]
+    text.write_text("\n".join(whole) + "\n")
+    made = records(text, tmp_path / "train.tf_record")
+    rest = ["--do_train", "--do_eval", "--num_train_epochs=2", "--max_seq_length=32", "--precision=fp32"]
+    names = f"--labels={','.join(TAGS)}"
+    for name, file, more in (("texts", text, []), ("records", made, [names])):
+        command = ["run_ner", *MODEL, f"--train_file={file}", f"--dev_file={file}", *rest, *more]
+        assert run(*command, f"--output_dir={tmp_path / name}") == 0
+    first, second = tmp_path / "texts", tmp_path / "records"
+    assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
+    assert results(first) == results(second)
+    assert (second / "learning_curve.png").read_bytes().startswith(b"\x89PNG")
+    for name, file in (("texts", text), ("records", made)):
+        use = ["run_ner", f"--model={second}", f"--test_file={file}", "--do_predict", "--max_seq_length=32"]
+        assert run(*use, f"--output_dir={tmp_path / f'{name}-used'}") == 0
+    first, second = (tmp_path / f"{name}-used" / "predictions.txt" for name in ("texts", "records"))
+    assert first.read_text() == second.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        ([], "--labels: must be given"),
+        (["--labels=O,B-place"], "but there are 2"),
+        (["--labels=O,B-place", "--long_text=window"], "--long_text: "),
+        ([f"--labels={','.join(TAGS)}", "--max_seq_length=5"], "give --max_seq_length="),
+        (["--train_file=one.tf_record", "--labels=O,B-x"], "use bert run_classifier"),
+        (["--train_file=ends.tf_record", "--labels=O,B-x"], "record 0 is not [CLS], one text, [SEP]"),
+        (["--train_file=good.txt", "--labels=O,B-x"], "--labels: is for .tf_record files"),
+    ],
+)
+def test_mistakes_with_record_files(arguments: list[str], error: str, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("good.txt").write_text("the B-place\nold O\nlibrary B-building\nthe O\n")
+    made = records(Path("good.txt"), Path("good.tf_record"))
+    sequences = Sequences(np.array([2, 7, 7], np.uint16), np.array([0, 3]), np.array([3]))
+    for name, tags in (("one", [1]), ("ends", [0, 1, 0])):
+        write_labelled_records(Path(f"{name}.tf_record"), LabelledRecords(sequences, np.array(tags)), 8)
+    command = ["run_ner", *MODEL, "--output_dir=out", "--do_train", f"--train_file={made}", *arguments]
+    assert cli.main(command) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("bert run_ner: ")]
+    assert len(lines) == 1
+    assert error in lines[0]
 
 
 def test_it_opens_in_transformers_with_the_same_answers(tmp_path: Path) -> None:

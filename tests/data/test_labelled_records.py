@@ -12,7 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.data.examples import example_class
-from bertworks.data.labelled_records import LabelledRecords, read_labelled_records, write_labelled_records
+from bertworks.data.labelled_records import (
+    LabelledRecords,
+    read_labelled_records,
+    record_files,
+    write_labelled_records,
+)
 from bertworks.data.sequences import Sequences
 from bertworks.data.tfrecord import RecordFile, frame
 from bertworks.errors import InputError
@@ -141,3 +146,17 @@ def test_sequences_are_those_between_the_starts(tmp_path: Path) -> None:
     records = read_labelled_records([write(tmp_path / "a", example(), example())])
     parts = [records.sequences.ids[begin:end].tolist() for begin, end in pairwise(records.sequences.starts.tolist())]
     assert parts == [[2, 7, 8, 3, 9, 3]] * 2
+
+
+def test_record_files_are_told_by_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.tf_record", "b.tf_record", "c.tfrecord"):
+        Path(name).touch()
+    found = record_files({"train": "[ab].tf_record,c.tfrecord", "dev": "c.tfrecord", "test": None})
+    assert found == {
+        "train": [Path("a.tf_record"), Path("b.tf_record"), Path("c.tfrecord")],
+        "dev": [Path("c.tfrecord")],
+    }
+    assert record_files({"train": "a.csv", "dev": None, "test": "b.tsv"}) == {}
+    with pytest.raises(InputError, match=r"--dev_file=a.csv: is no record file, but --train_file is"):
+        record_files({"train": "a.tf_record", "dev": "a.csv"})

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from bertworks.config import BertConfig
-from bertworks.data.sequences import encode
+from bertworks.data.sequences import encode, encode_windows
 from bertworks.model.heads import SequenceClassifier, initialise
 from bertworks.task import Cut
 from bertworks.tasks import classification
@@ -31,7 +31,8 @@ LABELS = {
 def data(kind: Kind) -> Labelled:
     labels = LABELS[kind]
     sequences = encode(TOKENIZER, [(line, None) for line in LINES], 32)
-    return Labelled([str(i) for i in range(len(labels))], sequences, labels)
+    counts = np.full(12, 2) if kind == "choice" else None
+    return Labelled([str(i) for i in range(len(labels))], sequences, labels, counts)
 
 
 def model(classes: int, dropout: float = 0.1) -> SequenceClassifier:
@@ -71,6 +72,63 @@ def test_any_cut_of_a_step_gives_the_same_gradient(kind: Kind, cut: Cut) -> None
         gradients.append([p.grad for p in made.parameters() if p.grad is not None])
     for one, other in zip(*gradients, strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+
+
+def windows(kind: Kind = "single") -> Labelled:
+    """The same texts, read through windows: some have several."""
+    sequences, counts = encode_windows(TOKENIZER, [(line, None) for line in LINES], 12, 4)
+    assert len(set(counts.tolist())) > 2
+    return Labelled([str(i) for i in range(24)], sequences, LABELS[kind], counts)
+
+
+def test_every_window_is_an_example_of_its_texts_label_and_any_cut_is_the_same() -> None:
+    data = windows()
+    apart = data.apart()
+    assert len(apart) == len(apart.sequences) == len(apart.labels) == data.counts.sum()
+    assert [apart.ids.count(i) for i in data.ids] == data.counts.tolist()
+    for row, i in enumerate(apart.ids):
+        assert apart.labels[row] == data.labels[int(i)]
+    job = Classification(kind="single", classes=3, train=apart, train_batch_size=7)
+    task, gradients, portions = classification.task(job), [], []
+    for cuts in ([Cut()], [Cut(token_budget=25)], [Cut(0, 2), Cut(1, 2, token_budget=1)]):
+        made = model(3)
+        batches = [batch for cut in cuts for batch in task.batches(4, cut)]
+        portions.append(len(batches))
+        total = sum(task.counts(batch)["loss"] for batch in batches)
+        for batch in batches:
+            assert batch.tokens <= 25 or cuts[0].token_budget != 25
+            (task.sums(made, batch, 77)["loss"] / total).backward()
+        gradients.append([p.grad for p in made.parameters() if p.grad is not None])
+    assert portions[0] == 1 < portions[1]
+    for one, *others in zip(*gradients, strict=True):
+        for other in others:
+            torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["single", "multi", "regression"])
+def test_the_mean_over_windows_decides(kind: Kind) -> None:
+    data, made = windows(kind), model(1 if kind == "regression" else 3)
+    job = settings(kind, dev={"": data})
+    apart, together = (classification.logits_of(job, made, one) for one in (data.apart(), data))
+    assert len(together) == 24
+    starts = data.starts
+    for i in range(24):
+        np.testing.assert_allclose(together[i], apart[starts[i] : starts[i + 1]].mean(0), atol=1e-6)
+    expected = classification.loss(settings(kind), torch.from_numpy(together), torch.from_numpy(data.labels)) / 24
+    assert classification.evaluate(job, made)["eval_loss"] == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_dropout_of_choices_does_not_depend_on_how_many_an_example_has() -> None:
+    # Examples of 1, 2 and 3 sequences: each sequence of a step has a key of its own, whatever the cut.
+    sequences = encode(TOKENIZER, [(line, None) for line in LINES], 32)
+    data = Labelled([str(i) for i in range(12)], sequences, LABELS["choice"], np.tile([1, 2, 3], 4))
+    task = classification.task(Classification(kind="choice", classes=1, train=data, train_batch_size=12))
+    found = [
+        [key for batch in task.batches(0, cut) for key in batch.dropout_keys[: len(batch)].tolist()]
+        for cut in (Cut(), Cut(token_budget=1))
+    ]
+    assert found[0] == found[1]
+    assert len(set(found[0])) == len(sequences)
 
 
 def test_processes_share_a_step() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,21 +29,42 @@ if TYPE_CHECKING:
 
     from bertworks.checkpoints.weights import Checkpoint
     from bertworks.config import BertConfig
+    from bertworks.data.sequences import LongText
     from bertworks.tasks.classification import Classification, Labelled
-    from bertworks.tasks.problem import AnyRow, Problem
+    from bertworks.tasks.problem import Problem
+    from bertworks.tasks.rows import AnyRow
     from bertworks.text.tokenizer import Tokenizer
     from bertworks.train.distributed import World
 
     FindProblem = Callable[[BertConfig, World], Problem]
+    Encode = Callable[[Sequence[AnyRow]], Labelled]
 
 
-def run(flags: FinetuningFlags, find_problem: FindProblem, class_weights: str | None = None) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What only some of the commands let a person choose.
+
+    Attributes:
+        class_weights: what `--class_weights` says.
+        long_text: what becomes of texts longer than `--max_seq_length`.
+        doc_stride: how many tokens further on the next window begins; None is half of `--max_seq_length`.
+    """
+
+    class_weights: str | None = None
+    long_text: LongText = "truncate"
+    doc_stride: int | None = None
+
+
+_NOTHING_ELSE = Choices()
+
+
+def run(flags: FinetuningFlags, find_problem: FindProblem, choices: Choices = _NOTHING_ELSE) -> None:
     """Train, evaluate and predict, as the flags say.
 
     Args:
         flags: of the command.
         find_problem: reads the data, given the numbers of the model to begin with.
-        class_weights: what `--class_weights` says.
+        choices: what else.
     """
     if not (flags.do_train or flags.do_eval or flags.do_predict):
         raise InputError("give at least one of --do_train, --do_eval and --do_predict")
@@ -53,12 +74,12 @@ def run(flags: FinetuningFlags, find_problem: FindProblem, class_weights: str | 
     try:
         if world.is_main:
             warn_of_retired(flags, world.device)
-        _run(flags, find_problem, class_weights, world)
+        _run(flags, find_problem, choices, world)
     finally:
         world.close()
 
 
-def _run(flags: FinetuningFlags, find_problem: FindProblem, class_weights: str | None, world: World) -> None:
+def _run(flags: FinetuningFlags, find_problem: FindProblem, choices: Choices, world: World) -> None:
     from bertworks.pretrained import config_for, tokenizer_of
     from bertworks.tasks import classification
     from bertworks.tasks.balance import balance
@@ -74,20 +95,83 @@ def _run(flags: FinetuningFlags, find_problem: FindProblem, class_weights: str |
         world.say(balance(problem.labels, problem.train, problem.dev.get("", ())))
     tokenizer = tokenizer_of(checkpoint, flags.vocab_file, flags.do_lower_case)
     config = _with_labels(adapted(flags, config), problem)
-    settings = _settings(flags, problem, tokenizer, class_weights, world)
-    make = partial(_job, flags, problem, settings, config, checkpoint, tokenizer, world)
+    stride = choices.doc_stride or flags.max_seq_length // 2
+    encode = partial(_encode, problem, tokenizer, flags.max_seq_length, choices.long_text, stride)
+    settings = _settings(flags, problem, encode, choices, world)
+    identity = {
+        "--long_text": choices.long_text,
+        "--doc_stride": stride if choices.long_text == "window" else None,
+        "--vocab_file": tokenizer.sha256[:16],
+    }
+    make = partial(_job, flags, problem, settings, identity, config, checkpoint, tokenizer, world)
     job = train(flags, make, world) if flags.do_train else make(flags.random_seed)
     if not world.is_main:
         return
+    if flags.do_train:
+        show_learning_curves(flags, settings.metrics)
     done = resume.steps(output_dir)
     if flags.do_eval:
-        results = dict(classification.evaluate(settings, job.model))
+        answers = {end: classification.logits_of(settings, job.model, data) for end, data in settings.dev.items()}
+        results = dict(classification.judge(settings, answers))
         print(f"***** Eval results ({flags.eval_precision}) *****")
         original = ("eval_accuracy", "eval_loss", "global_step", "loss")
         results["loss"] = results["eval_loss"]
         write_results(output_dir, done[-1][0] if done else 0, results, original)
+        if problem.kind == "single":
+            _show_confusion(output_dir, problem, settings, answers)
     if flags.do_predict:
-        _predict(flags, problem, settings, tokenizer, job)
+        _predict(flags, problem, settings, encode, job)
+
+
+def show_learning_curves(flags: FinetuningFlags, metrics: Sequence[str]) -> None:
+    """Draw the training that is in the output folder, or that of each seed, and say where.
+
+    Args:
+        metrics: names without `eval_`, the one that decides first.
+    """
+    import sys
+
+    from bertworks.tasks.pictures import learning_curve
+    from bertworks.train.best import Best
+
+    output_dir = Path(flags.output_dir)
+    for path in sorted(output_dir.glob("seed-*/metrics.jsonl")) if flags.seeds else [output_dir / "metrics.jsonl"]:
+        folder = path.parent
+        best = Best(folder, metrics[0], write_model=lambda _: None)
+        best.begin(sys.maxsize)
+        there = flags.keep == "best" and best.step is not None and best.value is not None
+        kept = {"step": best.step or 0, metrics[0]: best.value or 0.0} if there else None
+        print(f"The learning curve: {learning_curve(folder, metrics, kept)}")
+
+
+def _show_confusion(
+    output_dir: Path, problem: Problem, settings: Classification, answers: Mapping[str, NDArray[np.float32]]
+) -> None:
+    """Draw what was taken for what in each data set, and say where."""
+    from bertworks.tasks.classification import predicted
+    from bertworks.tasks.metrics import confusion_matrix
+    from bertworks.tasks.pictures import confusion_matrix as draw
+
+    for ending, data in settings.dev.items():
+        assert data.labels is not None
+        counts = confusion_matrix(data.labels, predicted("single", answers[ending]), problem.classes)
+        title = f"{problem.name}{ending.replace('_', ' ')}: {counts.trace() / counts.sum():.1%} right"
+        path = output_dir / f"confusion_matrix{ending}.png"
+        print(f"What was taken for what: {draw(path, counts, problem.labels, title)}")
+
+
+def _encode(
+    problem: Problem,
+    tokenizer: Tokenizer,
+    max_seq_length: int,
+    long_text: LongText,
+    stride: int,
+    rows: Sequence[AnyRow],
+) -> Labelled:
+    """Rows as the model takes them."""
+    from bertworks.tasks.problem import labelled
+
+    return labelled(problem, rows, tokenizer, max_seq_length, long_text, stride)
 
 
 def _with_labels(config: BertConfig, problem: Problem) -> BertConfig:
@@ -99,24 +183,20 @@ def _with_labels(config: BertConfig, problem: Problem) -> BertConfig:
 
 
 def _settings(
-    flags: FinetuningFlags, problem: Problem, tokenizer: Tokenizer, class_weights: str | None, world: World
+    flags: FinetuningFlags, problem: Problem, encode: Encode, choices: Choices, world: World
 ) -> Classification:
     """The data, tokenized, and how to train on them."""
     from bertworks.model.machine import choose_precision
     from bertworks.tasks.classification import Classification
-    from bertworks.tasks.problem import labelled
-
-    def of(rows: Sequence[AnyRow]) -> Labelled:
-        return labelled(problem, rows, tokenizer, flags.max_seq_length)
 
     rows = share(problem.train, flags.train_fraction, flags.random_seed)
-    data = of(rows) if rows else None
-    dev = {ending: of(rows) for ending, rows in problem.dev.items()}
+    data = encode(rows) if rows else None
+    dev = {ending: encode(rows) for ending, rows in problem.dev.items()}
     for name, one in {"training": data, **{f"dev{ending}": one for ending, one in dev.items()}}.items():
         if one and one.sequences.cut:
-            world.say(
-                f"{one.sequences.cut} of {len(one.sequences)} {name} texts are longer than {flags.max_seq_length}"
-            )
+            world.say(f"{name}: {_of_long_texts(one, flags.max_seq_length, choices.long_text)}")
+    if data and choices.long_text == "window":
+        data = data.apart()
     return Classification(
         kind=problem.kind,
         classes=problem.classes,
@@ -125,10 +205,22 @@ def _settings(
         metrics=problem.metrics,
         train_batch_size=flags.train_batch_size,
         random_seed=flags.random_seed,
-        class_weights=_class_weights(class_weights, problem, data),
+        class_weights=_class_weights(choices.class_weights, problem, data),
         precision=choose_precision(flags.precision, world.device),
         eval_precision=choose_precision(flags.eval_precision, world.device),
     )
+
+
+def _of_long_texts(data: Labelled, max_seq_length: int, long_text: LongText) -> str:
+    """What becomes of the texts that are longer than a sequence, for a person."""
+    cut = data.sequences.cut
+    texts = len(data) if long_text == "window" else len(data.sequences)
+    does = {
+        "truncate": "lose their end",
+        "head_tail": "lose their middle",
+        "window": f"are read through {len(data.sequences) - texts + cut:,} windows",
+    }
+    return f"{cut:,} of {texts:,} texts are longer than --max_seq_length={max_seq_length} and {does[long_text]}"
 
 
 def _class_weights(text: str | None, problem: Problem, data: Labelled | None) -> NDArray[np.float32] | None:
@@ -155,6 +247,7 @@ def _job(
     flags: FinetuningFlags,
     problem: Problem,
     settings: Classification,
+    identity: Mapping[str, object],
     config: BertConfig,
     checkpoint: Checkpoint,
     tokenizer: Tokenizer,
@@ -178,26 +271,23 @@ def _job(
         metric=f"eval_{settings.metrics[0]}" if settings.dev else None,
         identity={
             "--task_name or --train_file": problem.name,
+            **identity,
             "--labels": list(problem.labels),
             "the training rows": len(settings.train) if settings.train else 0,
-            "--vocab_file": tokenizer.sha256[:16],
         },
         write_model=partial(write_model, model, config, architecture, tokenizer),
     )
 
 
-def _predict(
-    flags: FinetuningFlags, problem: Problem, settings: Classification, tokenizer: Tokenizer, job: Job
-) -> None:
+def _predict(flags: FinetuningFlags, problem: Problem, settings: Classification, encode: Encode, job: Job) -> None:
     """Write the predictions of every test set."""
     import time
 
     from bertworks.tasks import classification
     from bertworks.tasks.predictions import write_predictions
-    from bertworks.tasks.problem import labelled
 
     for ending, rows in problem.test.items():
-        data = labelled(problem, rows, tokenizer, flags.max_seq_length)
+        data = encode(rows)
         start = time.perf_counter()
         logits = classification.logits_of(settings, job.model, data)
         seconds = time.perf_counter() - start

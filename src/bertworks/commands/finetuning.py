@@ -35,23 +35,43 @@ class FinetuningFlags(ModelFlags, MachineFlags):
     """The flags of every fine-tuning; names and defaults are the original's where it has them."""
 
     output_dir: str = flag(
-        REQUIRED, "Where the model, its results and predictions go; continues there.", group="Output", path=True
+        REQUIRED,
+        "Where the model, its results and predictions go; continues there.",
+        group="Output",
+        path=True,
+        alias="save_finetune_checkpoint_path",
     )
-    max_seq_length: int = flag(128, "Longer texts are cut.", group="Input", lowest=3)
+    max_seq_length: int = flag(
+        128, "Longer texts are cut.", group="Input", lowest=3, alias="max_length max_len seq_length"
+    )
 
     do_train: bool = flag(False, "Train on the training set.", group="What to do")
     do_eval: bool = flag(False, "Evaluate on the dev set.", group="What to do")
     do_predict: bool = flag(False, "Predict the test set.", group="What to do")
 
-    train_batch_size: int = flag(32, "Examples of a step, whatever the memory.", group="Training", lowest=1)
-    learning_rate: float = flag(5e-5, "The peak of the learning rate.", group="Training", lowest=0)
-    num_train_epochs: float = flag(3.0, "How often every example is seen.", group="Training", lowest=0)
-    warmup_proportion: float = flag(0.1, "The share of the steps that warm up.", group="Training", lowest=0)
-    random_seed: int = flag(12345, "Decides fresh weights, order and dropout.", group="Training", lowest=0)
+    train_batch_size: int = flag(
+        32,
+        "Examples of a step, whatever the memory.",
+        group="Training",
+        lowest=1,
+        alias="batch_size per_device_train_batch_size",
+    )
+    learning_rate: float = flag(5e-5, "The peak of the learning rate.", group="Training", lowest=0, alias="lr")
+    num_train_epochs: float = flag(
+        3.0, "How often every example is seen.", group="Training", lowest=0, alias="epochs num_epochs epoch_num"
+    )
+    warmup_proportion: float = flag(
+        0.1, "The share of the steps that warm up.", group="Training", lowest=0, alias="warmup_ratio"
+    )
+    random_seed: int = flag(
+        12345, "Decides fresh weights, order and dropout.", group="Training", lowest=0, alias="seed"
+    )
     seeds: str | None = flag(
         None, "Several seeds, such as 1,2,3: trains with each, shows mean and spread, keeps the best.", group="Training"
     )
-    optimizer: Literal["adam", "adamw"] = flag("adam", "adam is the original's; adamw corrects.", group="Training")
+    optimizer: Literal["adam", "adamw"] = flag(
+        "adam", "adam is the original's; adamw corrects.", group="Training", other_names={"bertadam": "adam"}
+    )
     weight_decay: float = flag(0.01, "Decay of all but biases and LayerNorm.", group="Training", lowest=0)
     dropout: float | None = flag(None, "Another dropout than the model's.", group="Training", lowest=0)
     freeze_layers: int = flag(
@@ -70,16 +90,22 @@ class FinetuningFlags(ModelFlags, MachineFlags):
         None, "Evaluate every so many steps (100) or epochs (0.5); by default every epoch.", group="Evaluation"
     )
     early_stopping: int | None = flag(
-        None, "Stop after so many evaluations without a better one.", group="Evaluation", lowest=1
+        None,
+        "Stop after so many evaluations without a better one.",
+        group="Evaluation",
+        lowest=1,
+        alias="early_stop",
     )
     keep: Literal["best", "last"] = flag("best", "Which model the output folder ends with.", group="Evaluation")
-    save_checkpoints_steps: int = flag(1000, "Steps between checkpoints.", group="Output", lowest=0)
-    keep_checkpoint_max: int = flag(1, "Checkpoints to keep.", group="Output", lowest=1)
-    log_every_steps: int = flag(10, "Steps between lines of metrics.jsonl.", group="Output", lowest=0)
+    save_checkpoints_steps: int = flag(1000, "Steps between checkpoints.", group="Output", lowest=0, alias="save_steps")
+    keep_checkpoint_max: int = flag(1, "Checkpoints to keep.", group="Output", lowest=1, alias="save_total_limit")
+    log_every_steps: int = flag(
+        10, "Steps between lines of metrics.jsonl.", group="Output", lowest=0, alias="logging_steps log_interval"
+    )
 
     precision: Precision = flag("auto", "Of training: bf16, fp32; auto: what is fast.", group="Machine")
     eval_precision: Precision = flag("fp32", "Of evaluation and prediction.", group="Machine")
-    eval_batch_size: int = flag(8, "", group=RETIRED)
+    eval_batch_size: int = flag(8, "", group=RETIRED, alias="per_device_eval_batch_size dev_batch_size")
     predict_batch_size: int = flag(8, "", group=RETIRED)
 
 

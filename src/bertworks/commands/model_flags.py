@@ -24,13 +24,20 @@ class ModelFlags:
         "GluonNLP or MindSpore.",
         group="Model",
         path="or name",
+        alias="model_name_or_path",
     )
-    vocab_file: str | None = flag(None, "The vocabulary, where none lies beside the weights.", group="Model", path=True)
+    vocab_file: str | None = flag(
+        None, "The vocabulary, where none lies beside the weights.", group="Model", path=True, alias="vocab_file_path"
+    )
     bert_config_file: str | None = flag(
         None, "The model's numbers in the original's JSON, where none lie beside the weights.", group="Model", path=True
     )
     init_checkpoint: str | None = flag(
-        None, "The original's way to name the weights: --model, but no hub name.", group="Model", path="or name"
+        None,
+        "The original's way to name the weights: --model, but no hub name.",
+        group="Model",
+        path="or name",
+        alias="load_pretrain_checkpoint_path pretrained_bert_parameters",
     )
     do_lower_case: bool | None = flag(
         None,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bertworks.commands.classifying import run
+from bertworks.commands.classifying import Choices, run
 from bertworks.commands.finetuning import FinetuningFlags
 from bertworks.errors import InputError
 from bertworks.flags import flag
@@ -31,8 +32,16 @@ class Flags(FinetuningFlags):
 
     task_name: str | None = flag(None, "A task known by name: CoLA, SST-2, MRPC, MNLI, XNLI, TNEWS ...", group="Input")
     data_dir: str | None = flag(None, "The folder with its files as released.", group="Input", path=True)
-    train_file: str | None = flag(None, "Your own: .csv, .tsv, .jsonl or .parquet.", group="Input", path=True)
-    dev_file: str | None = flag(None, "To evaluate on.", group="Input", path=True)
+    train_file: str | None = flag(
+        None,
+        "Your own: .csv, .tsv, .jsonl, .parquet, or the original's .tf_record.",
+        group="Input",
+        path=True,
+        alias="train_data_file_path",
+    )
+    dev_file: str | None = flag(
+        None, "To evaluate on.", group="Input", path=True, alias="validation_file eval_data_file_path"
+    )
     test_file: str | None = flag(None, "To predict.", group="Input", path=True)
     text_column: str | None = flag(None, "The column of the text; found by its name if not given.", group="Input")
     pair_column: str | None = flag(None, "The column of a second text.", group="Input")
@@ -44,6 +53,18 @@ class Flags(FinetuningFlags):
         None, "One class, several at once, or a number; by default told by the data.", group="Input"
     )
     dev_fraction: float = flag(0.0, "The share of --train_file to evaluate on.", group="Input", lowest=0)
+    long_text: Literal["truncate", "window", "head_tail"] = flag(
+        "truncate",
+        "What to do with texts longer than --max_seq_length: keep the beginning; read all through windows, whose mean "
+        "decides; keep the beginning and the end.",
+        group="Input",
+    )
+    doc_stride: int | None = flag(
+        None,
+        "With windows: how many tokens further on the next one begins; by default half of --max_seq_length.",
+        group="Input",
+        lowest=1,
+    )
     on_bad_row: Literal["error", "skip"] = flag("error", "What to do with a row that cannot be used.", group="Input")
     class_weights: str | None = flag(
         None, "What each class counts in the loss, with commas; `balanced` is by how rare it is.", group="Training"
@@ -52,11 +73,13 @@ class Flags(FinetuningFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    run(flags, partial(_problem, flags), flags.class_weights)
+    choices = Choices(class_weights=flags.class_weights, long_text=flags.long_text, doc_stride=flags.doc_stride)
+    run(flags, partial(_problem, flags), choices)
 
 
 def _problem(flags: Flags, config: BertConfig, world: World) -> Problem:
     """The data, as far as they are needed."""
+    from bertworks.data.labelled_records import record_files
     from bertworks.data.tables import BadRows
     from bertworks.tasks import datasets, own_data, problem
 
@@ -70,14 +93,15 @@ def _problem(flags: Flags, config: BertConfig, world: World) -> Problem:
         if not flags.data_dir:
             raise InputError(f"--data_dir: must be given, the folder with the files of {task.name}")
         found = problem.of_known_task(task, Path(flags.data_dir), needed, bad)
+    elif records := record_files({name: file for name, file in files.items() if name in needed}):
+        return _of_records(flags, config, needed, records)
     else:
-        trained = None if flags.do_train else _labels_of(config)
         wishes = own_data.Wishes(
             text_column=flags.text_column,
             pair_column=flags.pair_column,
             label_column=flags.label_column,
             id_column=flags.id_column,
-            labels=tuple(flags.labels.split(",")) if flags.labels else trained,
+            labels=_labels(flags, config),
             label_separator=flags.label_separator,
             kind=flags.kind or (None if flags.do_train else _kind_of(config)),
             dev_fraction=flags.dev_fraction,
@@ -91,6 +115,29 @@ def _problem(flags: Flags, config: BertConfig, world: World) -> Problem:
     for line in bad.summary():
         world.say(line)
     return found
+
+
+def _of_records(flags: Flags, config: BertConfig, needed: Sequence[str], records: Mapping[str, list[Path]]) -> Problem:
+    """The data, where they are tokenized already."""
+    from bertworks.tasks import problem
+
+    if missing := [split for split in needed if split not in records]:
+        raise InputError(f"--{missing[0]}_file: must be given")
+    of_texts = ("text_column", "pair_column", "label_column", "id_column", "label_separator", "dev_fraction")
+    wrong = [name for name in of_texts if getattr(flags, name)]
+    wrong += ["long_text"] if flags.long_text != "truncate" else ["kind"] if flags.kind not in (None, "single") else []
+    if wrong:
+        first = next(iter(records.values()))[0]
+        raise InputError(f"--{wrong[0]}: {first} has token ids, cut already, with one class each; leave the flag out")
+    name = next(iter(records.values()))[0].stem
+    return problem.of_records(records, name, _labels(flags, config), config.vocab_size, flags.max_seq_length)
+
+
+def _labels(flags: Flags, config: BertConfig) -> tuple[str, ...] | None:
+    """The classes, as far as they are known before the data are read."""
+    if flags.labels:
+        return tuple(flags.labels.split(","))
+    return None if flags.do_train else _labels_of(config)
 
 
 def _labels_of(config: BertConfig) -> tuple[str, ...] | None:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from bertworks.commands.classifying import show_learning_curves
 from bertworks.commands.common import warn_of_retired
 from bertworks.commands.finetuning import (
     FinetuningFlags,
@@ -45,9 +46,20 @@ class Flags(FinetuningFlags):
 
     task_name: str | None = flag(None, "A task known by name: CLUENER, CoNLL-2003, MSRA, ChineseNER.", group="Input")
     data_dir: str | None = flag(None, "The folder with its files as released.", group="Input", path=True)
-    train_file: str | None = flag(None, "Your own: columns, or .json lines as CLUENER's.", group="Input", path=True)
-    dev_file: str | None = flag(None, "To evaluate on.", group="Input", path=True)
+    train_file: str | None = flag(
+        None,
+        "Your own: columns, .json lines as CLUENER's, or .tf_record.",
+        group="Input",
+        path=True,
+        alias="train_data_file_path",
+    )
+    dev_file: str | None = flag(
+        None, "To evaluate on.", group="Input", path=True, alias="validation_file eval_data_file_path"
+    )
     test_file: str | None = flag(None, "To predict.", group="Input", path=True)
+    labels: str | None = flag(
+        None, "Of .tf_record files: the tags by number, with commas; by default the model's.", group="Input"
+    )
     on_bad_row: Literal["error", "skip"] = flag("error", "What to do with an unusable sentence.", group="Input")
     long_text: Literal["truncate", "window"] = flag(
         "truncate", "What to do with sentences longer than --max_seq_length.", group="Input"
@@ -78,17 +90,20 @@ def _tag(flags: Flags, world: World) -> None:
 
     output_dir = Path(flags.output_dir)
     checkpoint = starting_checkpoint(flags, output_dir)
-    rows = _read(flags, world)
     config = adapted(flags, config_for(checkpoint, flags.bert_config_file, flags.hidden_act))
+    tokenizer = tokenizer_of(checkpoint, flags.vocab_file, flags.do_lower_case)
+    records = _records(flags)
+    rows = _read(flags, records, config, tokenizer, world)
     labels = _labels(flags, rows, config)
     world.say(f"{len(labels)} tags: {', '.join(labels[:12])}{', ...' if len(labels) > 12 else ''}")
     config = with_labels(config, labels)
-    tokenizer = tokenizer_of(checkpoint, flags.vocab_file, flags.do_lower_case)
-    settings, test = _settings(flags, rows, labels, tokenizer, world)
+    settings, test = _settings(flags, rows, labels, tokenizer, world, are_pieces=bool(records))
     make = partial(_job, flags, settings, config, checkpoint, tokenizer, world)
     job = train(flags, make, world) if flags.do_train else make(flags.random_seed)
     if not world.is_main:
         return
+    if flags.do_train:
+        show_learning_curves(flags, [settings.metric, "accuracy"])
     done = resume.steps(output_dir)
     if flags.do_eval:
         judged = tagging.judge(settings, job.model)  # type: ignore[arg-type]
@@ -98,12 +113,30 @@ def _tag(flags: Flags, world: World) -> None:
         _predict(flags, settings, test, job)
 
 
-def _read(flags: Flags, world: World) -> dict[str, list[TaggedRow]]:
+def _records(flags: Flags) -> dict[str, list[Path]]:
+    """The record files that are needed, by split; empty where the data are others."""
+    from bertworks.data.labelled_records import record_files
+
+    needed = {"train": flags.do_train, "dev": flags.do_eval, "test": flags.do_predict}
+    if flags.task_name:
+        return {}
+    records = record_files({split: getattr(flags, f"{split}_file") for split, needs in needed.items() if needs})
+    if records and flags.long_text != "truncate":
+        raise InputError(f"--long_text: {next(iter(records.values()))[0]} has texts that are cut; leave the flag out")
+    if flags.labels and not records:
+        raise InputError("--labels: is for .tf_record files; others have the tags themselves")
+    return records
+
+
+def _read(
+    flags: Flags, records: dict[str, list[Path]], config: BertConfig, tokenizer: Tokenizer, world: World
+) -> dict[str, list[TaggedRow]]:
     """The sentences of the files that are needed, by split, in one scheme of tags: that of the training file."""
     from bertworks.tasks import datasets
     from bertworks.tasks.entities import in_scheme, recognise
     from bertworks.tasks.rows import BadRows
     from bertworks.tasks.tag_files import read_cluener, read_columns
+    from bertworks.tasks.tagging import rows_of_records
 
     needed = {"train": flags.do_train, "dev": flags.do_eval, "test": flags.do_predict}
     files = {split: getattr(flags, f"{split}_file") for split in needed}
@@ -117,6 +150,9 @@ def _read(flags: Flags, world: World) -> dict[str, list[TaggedRow]]:
     for split in (split for split, needs in needed.items() if needs):
         if task:
             rows[split] = list(datasets.rows(task, Path(flags.data_dir or ""), split, bad))  # type: ignore[arg-type]
+        elif split in records:
+            names, size = _names_of_records(flags, config), flags.max_seq_length
+            rows[split] = rows_of_records(records[split], names, tokenizer, size, with_tags=split != "test")
         elif files[split]:
             path = Path(files[split])
             read = read_cluener if path.suffix in (".json", ".jsonl") else read_columns
@@ -138,9 +174,8 @@ def _labels(flags: Flags, rows: dict[str, list[TaggedRow]], config: BertConfig) 
     """The tags, from the training file; without training those of the trained model."""
     from bertworks.tasks.entities import OUTSIDE, recognise, split_tag
 
-    names = config.extra.get("id2label")
-    if not flags.do_train and isinstance(names, dict):
-        return [str(names[str(i)]) for i in range(len(names))]
+    if not flags.do_train and (known := _known_labels(config)):
+        return known
     if not flags.do_train:
         raise InputError("--model: says no tags (id2label in config.json); train one first (--do_train)")
     tags = [row.tags or () for row in rows["train"]]
@@ -150,8 +185,28 @@ def _labels(flags: Flags, rows: dict[str, list[TaggedRow]], config: BertConfig) 
     return recognise(tags).labels(types)
 
 
+def _known_labels(config: BertConfig) -> list[str]:
+    """The tags of a trained model; none if it says none."""
+    names = config.extra.get("id2label")
+    return [str(names[str(i)]) for i in range(len(names))] if isinstance(names, dict) else []
+
+
+def _names_of_records(flags: Flags, config: BertConfig) -> list[str]:
+    """What the numbers in record files mean."""
+    names = flags.labels.split(",") if flags.labels else _known_labels(config)
+    if not names:
+        raise InputError("--labels: must be given, the tags of the record files by number, such as O,B-PER,I-PER")
+    return names
+
+
 def _settings(
-    flags: Flags, rows: dict[str, list[TaggedRow]], labels: Sequence[str], tokenizer: Tokenizer, world: World
+    flags: Flags,
+    rows: dict[str, list[TaggedRow]],
+    labels: Sequence[str],
+    tokenizer: Tokenizer,
+    world: World,
+    *,
+    are_pieces: bool,
 ) -> tuple[Tagging, Tagged | None]:
     """The data, tokenized, how to train on them, and the test set."""
     from bertworks.model.machine import choose_precision
@@ -161,7 +216,10 @@ def _settings(
     if "train" in rows:
         rows = {**rows, "train": list(share(rows["train"], flags.train_fraction, flags.random_seed))}
     stride = flags.doc_stride if flags.long_text == "window" else None
-    data = {split: tagged(some, labels, tokenizer, flags.max_seq_length, stride) for split, some in rows.items()}
+    data = {
+        split: tagged(some, labels, tokenizer, flags.max_seq_length, stride, are_pieces=are_pieces)
+        for split, some in rows.items()
+    }
     for split, one in data.items():
         if one.aligned.cut:
             world.say(

@@ -11,7 +11,7 @@ Padding and what only fills is dropped on reading.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,17 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
+from bertworks import files
 from bertworks.data.examples import SEQUENCE_FEATURES, example_class
 from bertworks.data.sequences import Sequences
 from bertworks.data.tfrecord import RecordFile, frame
 from bertworks.errors import InputError
-from bertworks.files import written_whole
 
 LABEL_FEATURE = "label_ids"
 REAL_FEATURE = "is_real_example"
+
+# How the names of such files end; run_classifier.py writes train.tf_record, eval.tf_record and predict.tf_record.
+_ENDINGS = (".tf_record", ".tfrecord", ".tfrecords")
 
 _LARGEST_ID = 0xFFFF_FFFF
 
@@ -48,6 +51,27 @@ class LabelledRecords:
     def has_tags(self) -> bool:
         """Whether every token has a label of its own; with one token a sequence, that makes no difference."""
         return len(self.labels) != len(self.sequences)
+
+
+def record_files(given: Mapping[str, str | None]) -> dict[str, list[Path]]:
+    """The record files of each split, if they are such; empty where they are other files.
+
+    Args:
+        given: split -> what `--SPLIT_file` says, paths and globs with commas between; None where nothing.
+
+    Raises:
+        InputError: some are record files and others are not, or one is not there.
+    """
+    named = {split: patterns for split, patterns in given.items() if patterns}
+    found = {
+        split: files.expand(p, f"--{split}_file") for split, p in named.items() if p.rstrip(" ,").endswith(_ENDINGS)
+    }
+    if found and (others := [split for split in named if split not in found]):
+        raise InputError(
+            f"--{others[0]}_file={named[others[0]]}: is no record file, but --{next(iter(found))}_file is; give files "
+            f"of one kind (names of record files end with {', '.join(_ENDINGS)})"
+        )
+    return found
 
 
 def read_labelled_records(
@@ -127,7 +151,7 @@ def _check_range(place: str, what: str, values: NDArray[np.int64], end: int, rem
 
 def write_labelled_records(path: Path, records: LabelledRecords, max_seq_length: int) -> None:
     """Write what the original would have written; no sequence may be longer than max_seq_length."""
-    with written_whole(path) as stream:
+    with files.written_whole(path) as stream:
         for example in _examples(records, max_seq_length):
             stream.write(frame(example))
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bertworks.data import draws
 from bertworks.errors import InputError
-from bertworks.tasks.rows import ChoiceRow, Label, Row
+from bertworks.tasks.rows import AnyRow, Label
 
 _DEV_SET = 0xD5F1  # what the random numbers of this file are for
 
@@ -49,7 +49,7 @@ def draw(labels: Sequence[Label | None], fraction: float, seed: int) -> NDArray[
     return drawn
 
 
-def balance(labels: Sequence[str], train: Sequence[Row | ChoiceRow], dev: Sequence[Row | ChoiceRow]) -> str:
+def balance(labels: Sequence[str], train: Sequence[AnyRow], dev: Sequence[AnyRow]) -> str:
     """How often each class occurs in the training and the dev rows, for a person to read; of scores, their spread."""
     if not labels:
         return "\n".join(_spread(name, rows) for name, rows in (("train", train), ("dev", dev)) if rows)
@@ -66,10 +66,10 @@ def balance(labels: Sequence[str], train: Sequence[Row | ChoiceRow], dev: Sequen
     return "\n".join([*lines, *([f"and {more:,} more"] if more > 0 else [])])
 
 
-def _classes(row: Row | ChoiceRow) -> tuple[str, ...]:
+def _classes(row: AnyRow) -> tuple[str, ...]:
     return row.label if isinstance(row.label, tuple) else (str(row.label),)
 
 
-def _spread(name: str, rows: Sequence[Row | ChoiceRow]) -> str:
+def _spread(name: str, rows: Sequence[AnyRow]) -> str:
     scores = np.array([row.label for row in rows], np.float64)
     return f"{name}: {len(rows):,} scores from {scores.min():g} to {scores.max():g}, mean {scores.mean():.3g}"

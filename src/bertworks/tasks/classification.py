@@ -2,14 +2,18 @@
 
 The settings are a value; the functions are what the loop asks of a task (task.py), and prediction.
 
-Shapes: N examples of a data set, n sequences of an example (1, or the choices), B sequences of a batch, C classes.
+An example is one sequence; or as many as there are choices; or, of a text too long for the model, several windows. In
+training each window is an example of its text's label, so that a long text is cut into micro-batches as any others; in
+evaluation and prediction the mean of its windows' logits decides.
+
+Shapes: N examples of a data set, n sequences of an example, B sequences of a batch, C classes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import numpy as np
@@ -19,6 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
+from bertworks.data.instances import within
 from bertworks.data.sequences import Sequences, shuffled
 from bertworks.data.stream import rows_of_step
 from bertworks.model.predict import Example, predict
@@ -35,22 +40,41 @@ class Labelled:
 
     Attributes:
         ids: [N], as predictions name the examples.
-        sequences: n for every example, one after the other.
+        sequences: of all examples, one after the other.
         labels: [N] int64 or float32, [N, C] float32 for several labels at once; None in a test file.
+        counts: [N], n of each example; None is one each.
     """
 
     ids: Sequence[str]
     sequences: Sequences
     labels: NDArray[Any] | None
+    counts: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         """N."""
         return len(self.ids)
 
-    @property
-    def each(self) -> int:
-        """The sequences of an example: n."""
-        return len(self.sequences) // max(1, len(self))
+    @cached_property
+    def starts(self) -> NDArray[np.int64]:
+        """Example i is sequences starts[i], ..., starts[i + 1] - 1. Shape [N + 1]."""
+        counts = np.ones(len(self), np.int64) if self.counts is None else self.counts
+        return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+
+    @cached_property
+    def most(self) -> int:
+        """The largest n."""
+        return int(np.diff(self.starts).max(initial=1))
+
+    def of(self, examples: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The numbers of the sequences of some examples, one after the other, and how many each of them has."""
+        counts = self.starts[examples + 1] - self.starts[examples]
+        return np.repeat(self.starts[examples], counts) + within(counts), counts
+
+    def apart(self) -> Labelled:
+        """Every sequence as an example of its own, with the label of the one it came from."""
+        source = np.repeat(np.arange(len(self)), np.diff(self.starts))
+        labels = None if self.labels is None else self.labels[source]
+        return Labelled([self.ids[i] for i in source.tolist()], self.sequences, labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +83,7 @@ class Classification:
 
     Attributes:
         classes: C, the size of the head's output; for choices and numbers 1.
-        train: None where nothing is trained.
+        train: None where nothing is trained; windows are examples of their own (`Labelled.apart`).
         dev: by what its results' names end with ("" for the usual one).
         metrics: names of `tasks.metrics`, the one that decides first.
         train_batch_size: examples of an optimizer step, over all processes.
@@ -97,7 +121,8 @@ def batches(settings: Classification, step: int, cut: Cut) -> Sequence[PackedBat
     assert train.labels is not None
     first, last = rows_of_step(step, cut.rank, cut.world, settings.train_batch_size)
     examples = shuffled(settings.random_seed, len(train), first, last)
-    tokens = train.sequences.lengths.reshape(len(train), -1).sum(1)[examples]
+    sequences, each = train.of(examples)
+    tokens = np.add.reduceat(train.sequences.lengths[sequences], np.cumsum(each) - each)
     in_step = first - step * settings.train_batch_size
     return [
         _packed(train, examples[part], train.labels, in_step + part.start)
@@ -107,10 +132,9 @@ def batches(settings: Classification, step: int, cut: Cut) -> Sequence[PackedBat
 
 def _packed(data: Labelled, examples: NDArray[np.int64], labels: NDArray[Any], first_key: int) -> PackedBatch:
     """Examples as a batch; dropout knows each sequence by its place in the step."""
-    each = data.each
-    sequences = (examples[:, None] * each + np.arange(each)).reshape(-1)
+    sequences, each = data.of(examples)
     ids, segments, lengths = data.sequences.take(sequences)
-    keys = first_key * each + np.arange(len(sequences))
+    keys = np.repeat(first_key + np.arange(len(examples)), each) * data.most + within(each)
     return pack(ids, segments, lengths, sequence_labels=labels[examples], dropout_keys=keys, filled=True)
 
 
@@ -152,11 +176,14 @@ def loss(settings: Classification, logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def logits_of(settings: Classification, model: nn.Module, data: Labelled) -> NDArray[np.float32]:
-    """What the model answers about a data set: [N, C], or [N, n] for choices."""
+    """What the model answers about a data set: [N, C], the mean over an example's windows, or [N, n] for choices."""
     device = next(model.parameters()).device
     compute: Callable[[PackedBatch], Tensor] = partial(model, dtype=settings.eval_precision)
     found = np.array(list(predict(compute, _examples(data.sequences), "sequence", device=device)), np.float32)
-    return found.reshape(len(data), -1)
+    if settings.kind == "choice":
+        return found.reshape(len(data), -1)
+    mean = np.add.reduceat(found, data.starts[:-1]) / np.diff(data.starts)[:, None]
+    return mean.astype(np.float32)
 
 
 def _examples(sequences: Sequences) -> Iterator[Example]:
@@ -166,10 +193,15 @@ def _examples(sequences: Sequences) -> Iterator[Example]:
 
 def evaluate(settings: Classification, model: nn.Module) -> Mapping[str, float]:
     """The metrics and the mean loss over every data set with labels, their names beginning with `eval_`."""
+    return judge(settings, {ending: logits_of(settings, model, data) for ending, data in settings.dev.items()})
+
+
+def judge(settings: Classification, answers: Mapping[str, NDArray[np.float32]]) -> Mapping[str, float]:
+    """The same, given the logits of every such data set."""
     results: dict[str, float] = {}
     for ending, data in settings.dev.items():
         assert data.labels is not None
-        logits = logits_of(settings, model, data)
+        logits = answers[ending]
         found = metrics.evaluate(settings.metrics, data.labels, predicted(settings.kind, logits))
         results |= {f"eval_{name}{ending}": value for name, value in found.items()}
         plain = Classification(kind=settings.kind, classes=settings.classes)

@@ -73,14 +73,19 @@ def learning_curve(output_dir: Path, metrics: Sequence[str], best: Mapping[str, 
 
     Args:
         output_dir: where metrics.jsonl lies and learning_curve.png goes.
-        metrics: which of an evaluation's figures to draw, the one that chooses the best checkpoint first.
+        metrics: which of an evaluation's figures to draw, the one that chooses the best checkpoint first; without the
+            `eval_` that their names may begin with.
         best: {"step": ..., and the first metric's name: ...} of the checkpoint that was kept, to be marked.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
 
     lines = [json.loads(line) for line in (output_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    evaluations = [{"step": line["step"], **line["evaluation"]} for line in lines if "evaluation" in line]
+    evaluations = [
+        {"step": line["step"], **{name.removeprefix("eval_"): value for name, value in line["evaluation"].items()}}
+        for line in lines
+        if "evaluation" in line
+    ]
     figure = Figure(figsize=(10, 4), layout="constrained")
     loss, scores = figure.subplots(1, 2)
     _curve(loss, lines, "loss", "training")

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.data.sequences import encode
+from bertworks.data.labelled_records import LabelledRecords, read_labelled_records
+from bertworks.data.sequences import LongText, Sequences, encode, encode_windows
 from bertworks.data.tables import BadRows
 from bertworks.errors import InputError
 from bertworks.tasks import datasets, own_data
 from bertworks.tasks.classification import Kind, Labelled
 from bertworks.tasks.known_task import KnownTask
-from bertworks.tasks.rows import ChoiceRow, Row
+from bertworks.tasks.rows import AnyRow, ChoiceRow, EncodedRow, Row
 from bertworks.text.tokenizer import Tokenizer
-
-AnyRow = Row | ChoiceRow
 
 # What decides, and what is shown beside it, where no task says so.
 _METRICS: dict[str, tuple[str, ...]] = {
@@ -103,15 +103,83 @@ def of_own_data(data: own_data.OwnData, name: str) -> Problem:
     )
 
 
-def labelled(problem: Problem, rows: Sequence[AnyRow], tokenizer: Tokenizer, max_seq_length: int) -> Labelled:
-    """Rows as the model takes them."""
+def of_records(
+    files: Mapping[str, Sequence[Path]], name: str, labels: Sequence[str] | None, vocab_size: int, max_seq_length: int
+) -> Problem:
+    """Record files that the original wrote (`data.labelled_records`): token ids and the number of a class each.
+
+    Args:
+        files: those of train, dev and test, as far as they are needed.
+        labels: what the classes are called; None calls them by their numbers.
+        vocab_size: the model's.
+        max_seq_length: the most tokens there may be.
+
+    Raises:
+        InputError: with the file: damaged, of another vocabulary, with more classes or longer than is said, or of tags.
+    """
+    found: dict[str, list[AnyRow]] = {}
+    most = 0
+    for split, paths in files.items():
+        # The original writes some class into a test file, which means nothing.
+        classes = len(labels) if labels and split != "test" else None
+        records = read_labelled_records(paths, vocab_size=vocab_size, classes=classes)
+        _check_records(paths[0], records, max_seq_length)
+        most = max(most, int(records.labels.max()) + 1 if split != "test" else 0)
+        found[split] = list(_encoded(split, paths[0], records, labels))
+    if not labels and not most:
+        raise InputError(f"{files['test'][0]}: the classes are not known; give --labels=a,b,c")
+    return Problem(
+        name=name,
+        kind="single",
+        labels=tuple(labels or map(str, range(most))),
+        metrics=_METRICS["single"],
+        train=found.get("train", ()),
+        dev={"": found["dev"]} if "dev" in found else {},
+        test={"": found["test"]} if "test" in found else {},
+    )
+
+
+def _check_records(path: Path, records: LabelledRecords, max_seq_length: int) -> None:
+    if records.has_tags:
+        raise InputError(f"{path}: has a tag for every token; use bert run_ner")
+    if (longest := int(records.sequences.lengths.max())) > max_seq_length:
+        raise InputError(f"{path}: has texts of {longest} tokens; give --max_seq_length={longest}")
+
+
+def _encoded(split: str, path: Path, records: LabelledRecords, labels: Sequence[str] | None) -> Iterator[EncodedRow]:
+    sequences = records.sequences
+    for i, (begin, end) in enumerate(pairwise(sequences.starts.tolist())):
+        number = int(records.labels[i])
+        label = None if split == "test" else labels[number] if labels else str(number)
+        yield EncodedRow(f"{path}: record {i}", str(i), sequences.ids[begin:end], int(sequences.first[i]), label)
+
+
+def labelled(
+    problem: Problem,
+    rows: Sequence[AnyRow],
+    tokenizer: Tokenizer,
+    max_seq_length: int,
+    long_text: LongText = "truncate",
+    stride: int = 1,
+) -> Labelled:
+    """Rows as the model takes them; see `data.sequences.encode` and `encode_windows` for the last two."""
+    ids, labels = [row.id for row in rows], _labels(problem, rows)
+    if encoded := [row for row in rows if isinstance(row, EncodedRow)]:
+        starts = np.cumsum([0, *(len(row.ids) for row in encoded)])
+        first = np.array([row.first for row in encoded], np.int64)
+        return Labelled(ids, Sequences(np.concatenate([row.ids for row in encoded]), starts, first), labels)
     texts = (pair for row in rows for pair in _texts(row))
-    return Labelled([row.id for row in rows], encode(tokenizer, texts, max_seq_length), _labels(problem, rows))
+    if long_text == "window":
+        sequences, counts = encode_windows(tokenizer, texts, max_seq_length, stride)
+        return Labelled(ids, sequences, labels, counts)
+    of_each = [len(row.choices) if isinstance(row, ChoiceRow) else 1 for row in rows]
+    return Labelled(ids, encode(tokenizer, texts, max_seq_length, long_text), labels, np.array(of_each, np.int64))
 
 
 def _texts(row: AnyRow) -> Iterable[tuple[str, str | None]]:
     if isinstance(row, ChoiceRow):
         return [(row.text, choice) for choice in row.choices]
+    assert isinstance(row, Row)
     return [(row.text, row.pair)]
 
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bertworks.data.tables import BadRows, OnBadRow
 
-__all__ = ["BadRows", "ChoiceRow", "Label", "OnBadRow", "Row", "TaggedRow"]
+__all__ = ["AnyRow", "BadRows", "ChoiceRow", "EncodedRow", "Label", "OnBadRow", "Row", "TaggedRow"]
 
 # A class, a number (regression), or several classes at once.
 Label = str | float | tuple[str, ...]
@@ -33,6 +36,23 @@ class ChoiceRow(NamedTuple):
     text: str
     choices: tuple[str, ...]
     label: int | None
+
+
+class EncodedRow(NamedTuple):
+    """A text or a pair that is tokenized already, as the original's record files have it.
+
+    `ids` begin with [CLS] and end with [SEP]; the first `first` of them are of segment 0.
+    """
+
+    place: str
+    id: str
+    ids: NDArray[np.unsignedinteger]
+    first: int
+    label: str | None
+
+
+# What is classified.
+AnyRow = Row | ChoiceRow | EncodedRow
 
 
 class TaggedRow(NamedTuple):

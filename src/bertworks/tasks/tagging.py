@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import islice
+from itertools import chain, islice, pairwise
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
 from bertworks.data.instances import within
+from bertworks.data.labelled_records import read_labelled_records
 from bertworks.data.sequences import shuffled
 from bertworks.data.stream import rows_of_step
 from bertworks.errors import InputError
@@ -73,15 +75,59 @@ class Tagging:
     eval_precision: torch.dtype = torch.float32
 
 
+def rows_of_records(
+    paths: Sequence[Path], labels: Sequence[str], tokenizer: Tokenizer, max_seq_length: int, *, with_tags: bool
+) -> list[TaggedRow]:
+    """The sentences of record files (`data.labelled_records`), whose words are pieces of the vocabulary.
+
+    Args:
+        paths: the files.
+        labels: what the numbers of tags mean.
+        tokenizer: over the vocabulary that the files were made with.
+        max_seq_length: the most tokens there may be.
+        with_tags: false for a test file, whose tags mean nothing.
+
+    Raises:
+        InputError: with the file and the record: damaged, another vocabulary or other tags, pairs, or no tags.
+    """
+    classes = len(labels) if with_tags else None
+    records = read_labelled_records(paths, vocab_size=tokenizer.vocab_size, classes=classes)
+    sequences, tags = records.sequences, records.labels
+    if not records.has_tags:
+        raise InputError(f"{paths[0]}: has one label for each text; use bert run_classifier")
+    rows = []
+    for i, (begin, end) in enumerate(pairwise(sequences.starts.tolist())):
+        ids, place = sequences.ids[begin:end].tolist(), f"{paths[0]}: record {i}"
+        if end - begin > max_seq_length:
+            raise InputError(f"{place} has {end - begin} tokens; give --max_seq_length={end - begin}")
+        if sequences.first[i] < end - begin or (ids[0], ids[-1]) != (tokenizer.cls_id, tokenizer.sep_id):
+            raise InputError(
+                f"{place} is not [CLS], one text, [SEP]; give the vocabulary that the file was made with (--vocab_file)"
+            )
+        names = tuple(labels[tag] for tag in tags[begin + 1 : end - 1].tolist()) if with_tags else None
+        rows.append(TaggedRow(place, str(i), tuple(tokenizer.tokens[piece] for piece in ids[1:-1]), names))
+    return rows
+
+
 def tagged(
-    rows: Sequence[TaggedRow], labels: Sequence[str], tokenizer: Tokenizer, max_seq_length: int, stride: int | None
+    rows: Sequence[TaggedRow],
+    labels: Sequence[str],
+    tokenizer: Tokenizer,
+    max_seq_length: int,
+    stride: int | None,
+    *,
+    are_pieces: bool = False,
 ) -> Tagged:
-    """Sentences as the model takes them; see `alignment.align` for the last two.
+    """Sentences as the model takes them; see `alignment.align` for `max_seq_length` and `stride`.
+
+    Args:
+        are_pieces: whether the words are pieces of the vocabulary already; then nothing is cut.
 
     Raises:
         InputError: a tag that is none of the labels, with its place.
     """
-    aligned = align(tokenizer, [row.words for row in rows], max_seq_length, stride)
+    sentences = [row.words for row in rows]
+    aligned = _pieces(tokenizer, sentences) if are_pieces else align(tokenizer, sentences, max_seq_length, stride)
     if any(row.tags is None for row in rows):
         return Tagged(rows, aligned, None)
     number = {label: i for i, label in enumerate(labels)}
@@ -92,6 +138,17 @@ def tagged(
                 raise InputError(f"{row.place}: the tag {tag} is not in the training file; it has {', '.join(labels)}")
             found.append(number[tag])
     return Tagged(rows, aligned, np.array(found, np.int64))
+
+
+def _pieces(tokenizer: Tokenizer, sentences: Sequence[Sequence[str]]) -> AlignedWords:
+    """Pieces of the vocabulary as sequences, every one of them read."""
+    counts = np.array([len(sentence) for sentence in sentences], np.int64)
+    starts, word_starts = (np.concatenate([np.zeros(1, np.int64), np.cumsum(n)]) for n in (counts + 2, counts))
+    rows = within(counts) + 1
+    ids = np.empty(starts[-1], tokenizer.dtype)
+    ids[starts[:-1]], ids[starts[1:] - 1] = tokenizer.cls_id, tokenizer.sep_id
+    ids[np.repeat(starts[:-1], counts) + rows] = tokenizer.convert_tokens_to_ids(chain.from_iterable(sentences))
+    return AlignedWords(ids, starts, rows, word_starts, np.arange(len(rows)), word_starts)
 
 
 def task(settings: Tagging) -> Task:

@@ -1,0 +1,194 @@
+"""`docs/coming-from.md` says what the program does: its commands run, its spellings and flags are there."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import re
+import shlex
+import shutil
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bertworks import cli
+from bertworks.checkpoints import zoo
+from bertworks.commands import run_classifier, run_ner
+from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
+from bertworks.data.sequences import encode
+from bertworks.errors import InputError
+from bertworks.flags import describe, normalise, parse
+from bertworks.text.tokenizer import Tokenizer
+
+FIXTURES = Path(__file__).parent / "fixtures"
+TINY = FIXTURES / "google_tiny"
+PAGE = (Path(__file__).parents[1] / "docs" / "coming-from.md").read_text()
+
+OURS, THEIR_SPELLINGS = "# ours\n", "# ours, their spellings\n"
+BLOCKS = re.findall(r"^```\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+COMMANDS = [block.removeprefix(OURS) for block in BLOCKS if block.startswith(OURS)]
+# Each with the command above it.
+SPELLED = [
+    (block.removeprefix(THEIR_SPELLINGS), before.removeprefix(OURS))
+    for before, block in pairwise(BLOCKS)
+    if block.startswith(THEIR_SPELLINGS)
+]
+# The cells of the tables' rows, by the headers of their tables.
+TABLES = {
+    match[1]: [tuple(map(str.strip, line.strip("|").split("|"))) for line in match[2].splitlines()]
+    for match in re.finditer(r"^(\|[^\n]+\|)\n\|---\|---\|\n((?:\|[^\n]+\|\n)+)", PAGE, re.MULTILINE)
+}
+SPELLINGS = TABLES["| flag | also accepted as |"]
+HUB = TABLES["| `--bert_hub_module_handle` | `--model` |"]
+ROWS = [
+    row
+    for rows in re.findall(r"^\| theirs \| ours \|\n\|---\|---\|\n((?:\|[^\n]+\|\n)+)", PAGE, re.MULTILINE)
+    for row in rows.splitlines()
+]
+
+
+def names_in(text: str) -> list[str]:
+    """The flags that a text speaks of."""
+    return re.findall(r"--(\w+)", text)
+
+
+def several(source: Path, target: Path, times: int) -> None:
+    """A folder whose files are longer; enough for a step."""
+    target.mkdir(parents=True)
+    for path in source.iterdir():
+        (target / path.name).write_text(path.read_text() * times)
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What stands in the braces, small; every other name is a folder of its own for what is written."""
+    root = tmp_path_factory.mktemp("elsewhere")
+    model = root / "uncased"
+    model.mkdir()
+    for path in [TINY / "bert_config.json", FIXTURES / "vocab.txt", *TINY.glob("bert_model.ckpt*")]:
+        shutil.copy(path, model)
+    shutil.copytree(FIXTURES / "mrpc", root / "glue" / "MRPC")
+    for task in ("TNEWS", "CLUENER"):
+        several(FIXTURES / "tasks" / task, root / "clue" / task, 32)
+    # The kinds of entities that training saw.
+    shutil.copy(root / "clue" / "CLUENER" / "train.json", root / "clue" / "CLUENER" / "dev.json")
+    lines = [line for line in (FIXTURES / "corpus.txt").read_text().splitlines() if line][:24]
+    for name in ("train", "dev", "test"):
+        rows = [(line, "long" if len(line) > 45 else "short") for line in lines]
+        with (root / f"{name}.csv").open("w", newline="") as stream:
+            csv.writer(stream).writerows([("sentence1", "label"), *rows])
+    sequences = encode(Tokenizer.from_vocab(FIXTURES / "vocab.txt"), ((line, None) for line in lines), 128)
+    classes = np.array([len(line) > 45 for line in lines], np.int64)
+    tags = np.zeros(len(sequences.ids), np.int64)
+    # The first two pieces after [CLS] are the beginning and the end of a name.
+    tags[sequences.starts[:-1] + 1], tags[sequences.starts[:-1] + 2] = 2, 4
+    for name in ("train", "dev"):
+        write_labelled_records(root / f"{name}.tf_record", LabelledRecords(sequences, classes), 128)
+        write_labelled_records(root / f"ner_{name}.tf_record", LabelledRecords(sequences, tags), 128)
+    models = (
+        "BERT_BASE_DIR",
+        "uncased_L-12_H-768_A-12",
+        "bert_12_768_12_book_corpus_wiki_en_uncased",
+        "bert-base-cased",
+    )
+    return {
+        **dict.fromkeys(models, str(model)),
+        "GLUE_DIR": str(root / "glue"),
+        "CLUE_DIR": str(root / "clue"),
+        "bert_base.ckpt": str(FIXTURES / "mindspore_tiny.ckpt"),
+        "bert_config.json": str(TINY / "bert_config.json"),
+        "vocab.txt": str(FIXTURES / "vocab.txt"),
+        **{path.name: str(path) for path in root.iterdir() if path.is_file()},
+    }
+
+
+def words_of(command: str, places: dict[str, str], output_dir: Path) -> list[str]:
+    filled = re.sub(r"\{([^}]+)\}", lambda match: places.get(match[1], str(output_dir / match[1])), command)
+    # The shell joins lines that end with a backslash.
+    words = shlex.split(filled.replace("\\\n", " "))
+    assert words[0] == "bert"
+    return words[1:]
+
+
+def test_the_page_is_read() -> None:
+    assert (len(COMMANDS), len(SPELLED)) == (9, 4)
+    assert len(SPELLINGS) > 10
+    assert len(HUB) == 6
+    assert len(ROWS) > 30
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=range(len(COMMANDS)))
+def test_ours_runs(command: str, places: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = words_of(command, places, tmp_path)
+    assert cli.main(words) == 0, capsys.readouterr().err
+    (output,) = tmp_path.iterdir()
+    results = json.loads((output / "eval_results.json").read_text())
+    assert results["global_step"] > 0
+    written = {path.name for path in output.iterdir()}
+    assert {"eval_results.txt", "model.safetensors", "flags.toml"} <= written
+    if "--do_predict" in words:
+        predictions = {"run_classifier": "predictions.tsv", "run_ner": "cluener_predict.json"}[words[0]]
+        assert predictions in written
+    if "--do_predict" in words and "--task_name=MRPC" in words:
+        assert (output / "MRPC.tsv").read_text().startswith("index\tprediction\n")
+
+
+@pytest.mark.parametrize(("spelled", "plain"), SPELLED, ids=range(len(SPELLED)))
+def test_their_spellings_mean_the_same(spelled: str, plain: str, places: dict[str, str], tmp_path: Path) -> None:
+    theirs, ours = (words_of(command, places, tmp_path) for command in (spelled, plain))
+    assert theirs != ours
+    assert theirs[0] == ours[0] == "run_classifier"
+    assert read(theirs[1:]) == read(ours[1:])
+
+
+def read(words: list[str]) -> run_classifier.Flags:
+    return parse(run_classifier.Flags, words, "bert run_classifier")
+
+
+def test_the_table_has_all_spellings() -> None:
+    there = {name: set(f.aliases) for name, f in describe(run_classifier.Flags).items() if f.aliases}
+    assert {names_in(name)[0]: set(names_in(others)) for name, others in SPELLINGS} == there
+    ner = {name: set(f.aliases) for name, f in describe(run_ner.Flags).items() if f.aliases}
+    assert ner == there
+
+
+def test_a_value_is_known_by_another_name() -> None:
+    assert "`--optimizer=bertadam` is `--optimizer=adam`" in PAGE
+    assert read(["--output_dir=x", "--optimizer=bertadam"]).optimizer == "adam"
+    with pytest.raises(InputError, match="'lamb' is none of adam, adamw"):
+        read(["--output_dir=x", "--optimizer=lamb"])
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_what_is_not_accepted_has_a_place(row: str) -> None:
+    """Our flags are there. A flag that is only theirs is refused, not taken for another."""
+    theirs, ours = (set(names_in(cell)) for cell in row.strip("|").split("|"))
+    known: dict[str, Any] = {**describe(run_classifier.Flags), **describe(run_ner.Flags)}
+    spellings = {spelling for f in known.values() for spelling in (f.name, *f.aliases)}
+    assert ours <= known.keys()
+    if "accepted" in row or "the same" in row or not theirs:
+        return
+    for name in theirs - spellings:
+        with pytest.raises(InputError, match=f"--{name}: no such flag"):
+            normalise([f"--{name}=1"], describe(run_classifier.Flags))
+
+
+@pytest.mark.parametrize(("handle", "name"), [(handle.strip("`"), name.strip("`")) for handle, name in HUB])
+def test_modules_of_the_hub_have_names(handle: str, name: str) -> None:
+    assert zoo.find(name) is not None
+    assert handle == f"https://tfhub.dev/google/bert_{name}/1"
+
+
+def test_gluonnlps_models_have_names() -> None:
+    assert zoo.find("bert_12_768_12_book_corpus_wiki_en_uncased") is not None
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_no_spelling_means_two_flags(command: str) -> None:
+    flags = describe(importlib.import_module(f"bertworks.commands.{command}").Flags).values()
+    names = [name for f in flags for name in (f.name, *f.aliases)]
+    assert len(names) == len(set(names))
