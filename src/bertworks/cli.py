@@ -25,6 +25,7 @@ COMMANDS = {
     "run_classifier": "Train and use a classifier of sentences or pairs: GLUE, CLUE, XNLI, or your own CSV",
     "run_ner": "Train and use a tagger of names, word by word: CoNLL, CLUENER, or your own columns",
     "run_multiple_choice": "Train and use a model that chooses between ways to go on: SWAG",
+    "evaluate_squad": "Score SQuAD predictions by exact match and F1, as the official scripts of 1.1 and 2.0",
     "download_data": "Fetch the data sets of the known tasks: GLUE, SQuAD, XNLI, CLUE, SWAG",
     "fill_mask": "Fill every [MASK] of a text with the words that a model finds most probable",
     "convert_checkpoint": "Convert a BERT of any format to a model folder or to TensorFlow's, and compare",

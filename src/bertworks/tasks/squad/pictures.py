@@ -1,0 +1,84 @@
+"""Pictures of answering or not: precision against recall, and how the no-answer scores lie.
+
+The files have the names that evaluate-v2.0.py gives its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bertworks import files
+from bertworks.tasks.squad.score import Curve, Gold, curves
+
+_TITLES = {
+    "exact": "Precision and recall of exact match",
+    "f1": "Precision and recall of F1",
+    "oracle": "Precision and recall of telling what has an answer",
+}
+_BINS = 20
+
+
+def draw(folder: Path, gold: Gold, predictions: Mapping[str, str], na_probs: Mapping[str, float]) -> list[Path]:
+    """Draw pr_exact.png, pr_f1.png, pr_oracle.png, na_prob_hist_hasAns.png and na_prob_hist_noAns.png.
+
+    What has no question to show is left out.
+
+    Args:
+        folder: where to.
+        gold: all questions.
+        predictions: their answers; questions without one are left out.
+        na_probs: no-answer scores, at least of the questions that have a prediction.
+
+    Returns:
+        the paths written.
+    """
+    written = [
+        _curve(folder / f"pr_{name}.png", curve, _TITLES[name])
+        for name, curve in curves(gold, predictions, na_probs).items()
+    ]
+    has_answer = [na_probs[question] for question in gold if question in predictions and gold[question]]
+    no_answer = [na_probs[question] for question in gold if question in predictions and not gold[question]]
+    # One scale for both. The script's is 0 to 1, outside of which BERT's differences of logits lie.
+    values = [0.0, 1.0, *has_answer, *no_answer]
+    limits = (min(values), max(values))
+    for name, what, shown in (
+        ("hasAns", "questions with an answer", has_answer),
+        ("noAns", "questions without an answer", no_answer),
+    ):
+        if shown:
+            written.append(_histogram(folder / f"na_prob_hist_{name}.png", shown, limits, what))
+    return written
+
+
+def _curve(path: Path, curve: Curve, title: str) -> Path:
+    figure, axes = _figure()
+    axes.step(curve.recalls, curve.precisions, where="post", color="tab:blue")
+    axes.fill_between(curve.recalls, curve.precisions, step="post", alpha=0.2, color="tab:blue")
+    axes.set(xlim=(0, 1.05), ylim=(0, 1.05), xlabel="recall", ylabel="precision")
+    axes.set_title(f"{title}\naverage precision {curve.average_precision:.2f} %")
+    return _saved(figure, path)
+
+
+def _histogram(path: Path, values: list[float], limits: tuple[float, float], what: str) -> Path:
+    figure, axes = _figure()
+    axes.hist(values, bins=_BINS, range=limits, weights=[1 / len(values)] * len(values), color="tab:blue")
+    axes.set(xlim=limits, xlabel="no-answer score", ylabel="share of the questions")
+    axes.set_title(f"No-answer scores of {len(values):,} {what}")
+    return _saved(figure, path)
+
+
+def _figure() -> tuple[Any, Any]:
+    from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import; only when a picture is drawn)
+
+    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    axes = figure.subplots()
+    axes.grid(alpha=0.3)
+    return figure, axes
+
+
+def _saved(figure: Any, path: Path) -> Path:
+    with files.written_whole(path) as stream:
+        figure.savefig(stream, format="png", dpi=120)
+    return path

@@ -1,0 +1,248 @@
+"""Files in SQuAD form as a stream of examples, an article in memory at a time, by the original's rules.
+
+The original: `read_squad_examples` in https://github.com/google-research/bert/blob/master/run_squad.py.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertworks.data.tables import BadRows
+from bertworks.errors import InputError
+from bertworks.tasks.squad import json_stream
+from bertworks.text import basic
+
+# What parts words here is not all that parts words for the tokenizer.
+_BLANKS = " \t\r\n\u202f"
+_WORD = re.compile(f"[^{_BLANKS}]+")
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text that questions are asked about.
+
+    Attributes:
+        text: as the file has it.
+        place: where it stands, for messages.
+    """
+
+    text: str
+    place: str = "the document"
+
+    @cached_property
+    def words(self) -> list[str]:
+        """Its words: what blanks, tabs, line ends and U+202F part."""
+        return _WORD.findall(self.text)
+
+    @cached_property
+    def word_spans(self) -> NDArray[np.int64]:
+        """Begin and end of each word, in characters. Shape [words, 2]."""
+        codes = basic.code_points(self.text)
+        inside = np.zeros(len(codes) + 2, np.bool_)
+        inside[1:-1] = _inside().take(codes, mode="clip")
+        return np.flatnonzero(inside[1:] != inside[:-1]).reshape(-1, 2)
+
+    @cached_property
+    def _word_begins(self) -> list[int]:
+        begins: list[int] = self.word_spans[:, 0].tolist()
+        return begins
+
+    def word_at(self, character: int) -> int:
+        """The number of the word that a character is in; a blank's is that of the word before it, or -1."""
+        return bisect_right(self._word_begins, character) - 1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer in a document's words, for training.
+
+    Attributes:
+        text: as the file has it.
+        begin: where the file says that it begins, in characters.
+        first_word, last_word: the words it touches.
+    """
+
+    text: str
+    begin: int
+    first_word: int
+    last_word: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """A question about a document. Questions about the same document share it.
+
+    Attributes:
+        id: unique in its file.
+        question: its text.
+        document: what is asked about.
+        answer: in training what is right; None where that is that there is no answer, and in prediction.
+    """
+
+    id: str
+    question: str
+    document: Document
+    answer: Answer | None = None
+
+
+@dataclass
+class Reading:
+    """How a file is read, and what there is to say about it afterwards.
+
+    Attributes:
+        path: the file.
+        training: whether answers are wanted.
+        version_2_with_negative: whether questions may be without answer.
+        bad: gets the questions whose answer is not where the file says: left out, as in the original.
+        notes: what a person should know, after reading.
+    """
+
+    path: Path
+    training: bool
+    version_2_with_negative: bool = False
+    bad: BadRows = field(default_factory=lambda: BadRows("skip"))
+    notes: list[str] = field(default_factory=list)
+
+    def examples(self) -> Iterator[Example]:
+        """The questions of the file, in order; those that cannot be used in training are left out.
+
+        Raises:
+            InputError: the file is not JSON in SQuAD form (names line and column, or article, paragraph and question);
+                two questions have one id; a document has no words; in training an answer is missing, empty or
+                outside its document, or the file is not of the version that the flag says; no question is left.
+        """
+        ids: set[str] = set()
+        count, impossible, without_word = 0, 0, 0
+        for place, article in _articles(self.path):
+            for number, paragraph in enumerate(_items(article, "paragraphs", place), 1):
+                of_paragraph = f"{place}, paragraph {number}"
+                document = Document(_text(paragraph, "context", of_paragraph), of_paragraph)
+                if not document.words:
+                    raise InputError(f"{of_paragraph}: the context is empty; remove the paragraph")
+                for qa in _items(paragraph, "qas", of_paragraph):
+                    name = _text(qa, "id", of_paragraph)
+                    if name in ids:
+                        raise InputError(f"{of_paragraph}: a second question has id {_short(name)}; make ids unique")
+                    ids.add(name)
+                    question = _text(qa, "question", f"{of_paragraph}, question {_short(name)}")
+                    without_word += "is_impossible" not in qa
+                    impossible += qa.get("is_impossible") is True
+                    example = self._example(name, question, document, qa)
+                    if example is not None:
+                        count += 1
+                        yield example
+        if not count:
+            why = f"; the first: {self.bad.notes[0]}" if self.bad.notes else ""
+            raise InputError(f"{self.path}: has no question that can be used{why}")
+        self._note_version(without_word == len(ids), impossible)
+
+    def _example(self, name: str, question: str, document: Document, qa: dict[str, Any]) -> Example | None:
+        place = f"{document.place}, question {_short(name)}"
+        if not self.training:
+            return Example(name, question, document)
+        if self.version_2_with_negative:
+            if "is_impossible" not in qa:
+                raise InputError(
+                    f"{place}: does not say is_impossible; leave out --version_2_with_negative for a SQuAD 1.1 file"
+                )
+            if qa["is_impossible"]:
+                return Example(name, question, document)
+        answers = _items(qa, "answers", place)
+        if not answers and qa.get("is_impossible"):
+            raise InputError(f"{place}: has no answer; set --version_2_with_negative for a SQuAD 2.0 file")
+        if len(answers) != 1:
+            raise InputError(f"{place}: has {len(answers)} answers; training wants one for each question")
+        answer = self._answer(document, answers[0], place)
+        return Example(name, question, document, answer) if answer else None
+
+    def _answer(self, document: Document, values: dict[str, Any], place: str) -> Answer | None:
+        text, begin = _text(values, "text", place), values.get("answer_start")
+        cleaned = " ".join(text.split())
+        if not cleaned:
+            raise InputError(f"{place}: the answer is empty")
+        if not isinstance(begin, int) or not 0 <= begin <= len(document.text) - len(text):
+            raise InputError(
+                f"{place}: answer_start is {begin!r:.20}, which puts the answer outside of the context of "
+                f"{len(document.text)} characters"
+            )
+        first, last = document.word_at(begin), document.word_at(begin + len(text) - 1)
+        # As in the original: words that contain the answer, wherever in them, are good enough. A first word of -1,
+        # where blanks begin the text, is the last word, which is how its index falls.
+        found = " ".join(document.words[first : last + 1])
+        if cleaned in found:
+            return Answer(text, begin, first % len(document.words), last)
+        self.bad.found(
+            f"{place}: could not find the answer {_short(cleaned)} at {begin}, where it says {_short(found)}"
+        )
+        return None
+
+    def _note_version(self, is_1_1: bool, impossible: int) -> None:
+        """What to say where the flag and the file seem to be of two versions, and yet the file can be read."""
+        if self.version_2_with_negative and is_1_1:
+            self.notes.append(
+                f"{self.path}: no question says is_impossible, as in SQuAD 1.1; --version_2_with_negative lets answers "
+                "be empty all the same"
+            )
+        if impossible and not self.version_2_with_negative:
+            self.notes.append(
+                f"{self.path}: {impossible:,} questions are without answer, as in SQuAD 2.0; all get one unless "
+                "--version_2_with_negative is set"
+            )
+
+
+@cache
+def _inside() -> NDArray[np.bool_]:
+    """Whether a code point is inside of words; the last entry is for all that follow, too."""
+    codes = [ord(blank) for blank in _BLANKS]
+    inside = np.ones(max(codes) + 2, np.bool_)
+    inside[codes] = False
+    return inside
+
+
+def _articles(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The articles of a file, and the place of each for messages."""
+    number = 0
+    for number, article in enumerate(json_stream.members(path, "data"), 1):
+        title = article.get("title") if isinstance(article, dict) else None
+        place = f"{path}, article {number}" + (f" {_short(title)}" if isinstance(title, str) and title else "")
+        if not isinstance(article, dict):
+            raise InputError(f"{place}: should be an object with paragraphs, but is {_kind(article)}")
+        yield place, article
+    if not number:
+        raise InputError(f'{path}: has no articles: a file in SQuAD form is {{"data": [...]}}')
+
+
+def _items(values: dict[str, Any], name: str, place: str) -> list[dict[str, Any]]:
+    found = values.get(name)
+    if not isinstance(found, list):
+        raise InputError(f"{place}: {name!r} should be a list, but is {_kind(found)}")
+    wrong = next((item for item in found if not isinstance(item, dict)), None)
+    if wrong is not None:
+        raise InputError(f"{place}: {name!r} should hold objects, but has {_kind(wrong)}")
+    return found
+
+
+def _text(values: dict[str, Any], name: str, place: str) -> str:
+    found = values.get(name)
+    if not isinstance(found, str):
+        raise InputError(f"{place}: {name!r} should be a text, but is {_kind(found)}")
+    return found
+
+
+def _kind(value: Any) -> str:
+    return "missing" if value is None else type(value).__name__
+
+
+def _short(text: str) -> str:
+    """A text for a message of one line."""
+    text = " ".join(text.split())
+    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -1,0 +1,234 @@
+"""How predictions are scored: exact match and F1, to the last digit of the official scripts of SQuAD 1.1 and 2.0.
+
+The scripts are evaluate-v1.1.py and evaluate-v2.0.py (https://rajpurkar.github.io/SQuAD-explorer). They differ in small
+things: 1.1 counts a question without a prediction as wrong and knows no empty answer; 2.0 leaves it out, and an answer
+of punctuation and articles only is an empty one. Sums go from left to right, as `sum` did when the published numbers
+were made; newer Pythons' `sum` rounds better, which changes a last digit.
+
+2.0 knows for each question a no-answer score (the script calls it a probability; BERT's null_odds.json has differences
+of logits): a question whose score is above a threshold counts as answered with "".
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+import string
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import reduce
+from typing import NamedTuple
+
+from bertworks.errors import InputError
+
+# Question id -> the texts of its answers, in the order of the data set; none where the question has no answer.
+Gold = Mapping[str, Sequence[str]]
+# Question id -> a question's share of exact match or F1, from 0 to 1.
+Scores = Mapping[str, float]
+
+_ARTICLES = re.compile(r"\b(a|an|the)\b")
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+class Threshold(NamedTuple):
+    """The best score, in per cent, that a threshold on the no-answer scores reaches, and the lowest such threshold."""
+
+    score: float
+    threshold: float
+
+
+class Curve(NamedTuple):
+    """Precision and recall as ever more questions are answered, the least doubtful first; they begin at no answer."""
+
+    precisions: list[float]
+    recalls: list[float]
+
+    @property
+    def average_precision(self) -> float:
+        """The area under the steps, in per cent."""
+        area = 0.0
+        for i in range(1, len(self.recalls)):
+            area += self.precisions[i] * (self.recalls[i] - self.recalls[i - 1])
+        return 100.0 * area
+
+
+def normalize_answer(text: str) -> str:
+    """Lower-cased, without ASCII punctuation, articles and superfluous white space."""
+    return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
+
+
+def token_f1(prediction: Sequence[str], answer: Sequence[str]) -> float:
+    """F1 of two bags of words; 0 where they share none."""
+    same = sum((Counter(prediction) & Counter(answer)).values())
+    if not same:
+        return 0
+    # This order of operations decides the last digit.
+    precision, recall = 1.0 * same / len(prediction), 1.0 * same / len(answer)
+    return (2 * precision * recall) / (precision + recall)
+
+
+def evaluate_v1(gold: Gold, predictions: Mapping[str, str]) -> dict[str, float]:
+    """What evaluate-v1.1.py prints: {"exact_match", "f1"} in per cent; a question without a prediction scores 0.
+
+    Raises:
+        InputError: no question has a prediction, or one has no answer, as only 2.0 allows.
+    """
+    _check_overlap(gold, predictions)
+    exact_match, f1 = 0, 0.0
+    for question, answers in gold.items():
+        if not answers:
+            raise InputError(f"question {question}: has no answer, as SQuAD 2.0 allows; give --version_2_with_negative")
+        if question not in predictions:
+            continue
+        prediction = normalize_answer(predictions[question])
+        normalized = [normalize_answer(answer) for answer in answers]
+        exact_match += prediction in normalized
+        f1 += max(token_f1(prediction.split(), answer.split()) for answer in normalized)
+    return {"exact_match": 100.0 * exact_match / len(gold), "f1": 100.0 * f1 / len(gold)}
+
+
+def raw_scores(gold: Gold, predictions: Mapping[str, str]) -> tuple[Scores, Scores]:
+    """Exact match and F1 of each question by the rules of 2.0; without a prediction it is left out."""
+    exact: dict[str, float] = {}
+    f1: dict[str, float] = {}
+    for question, answers in gold.items():
+        if question not in predictions:
+            continue
+        prediction = normalize_answer(predictions[question])
+        normalized = list(filter(None, map(normalize_answer, answers))) or [""]
+        exact[question] = int(prediction in normalized)
+        f1[question] = max(
+            # Where either is empty, both must be.
+            token_f1(prediction.split(), answer.split()) if prediction and answer else int(prediction == answer)
+            for answer in normalized
+        )
+    return exact, f1
+
+
+def evaluate_v2(
+    gold: Gold,
+    predictions: Mapping[str, str],
+    na_probs: Mapping[str, float] | None = None,
+    na_prob_thresh: float = 1.0,
+    *,
+    average_precisions: bool = False,
+) -> dict[str, float]:
+    """What evaluate-v2.0.py prints, under its names and in its order.
+
+    Where a prediction is missing the script fails; here such questions are left out of every count.
+
+    Args:
+        gold: all questions.
+        predictions: question id -> answer; "" says that there is none. Those of other questions are ignored.
+        na_probs: question id -> no-answer score; adds the best thresholds.
+        na_prob_thresh: a question whose no-answer score is above it counts as answered with "".
+        average_precisions: add those of the curves, as the script does where it draws them.
+
+    Raises:
+        InputError: no question has a prediction, or a no-answer score is missing.
+    """
+    _check_overlap(gold, predictions)
+    exact, f1 = raw_scores(gold, predictions)
+    raw = {"exact": exact, "f1": f1}
+    has_answer = {question: bool(gold[question]) for question in exact}
+    odds = _known(na_probs, exact) if na_probs is not None else dict.fromkeys(exact, 0.0)
+    final = {name: _at_threshold(scores, odds, has_answer, na_prob_thresh) for name, scores in raw.items()}
+    found = _means(final, exact)
+    for prefix, wanted in (("HasAns", True), ("NoAns", False)):
+        questions = [question for question, has in has_answer.items() if has == wanted]
+        if questions:
+            found |= {f"{prefix}_{name}": value for name, value in _means(final, questions).items()}
+    if na_probs is None:
+        return found
+    for name, best in best_thresholds(gold, predictions, odds).items():
+        found |= {f"best_{name}": best.score, f"best_{name}_thresh": best.threshold}
+    if average_precisions:
+        found |= {f"pr_{name}_ap": curve.average_precision for name, curve in curves(gold, predictions, odds).items()}
+    return found
+
+
+def best_thresholds(gold: Gold, predictions: Mapping[str, str], na_probs: Mapping[str, float]) -> dict[str, Threshold]:
+    """For "exact" and "f1", the threshold on the no-answer scores at which the whole set scores best.
+
+    As in the script, the search begins at 0.0 with every question unanswered, and then answers one question after the
+    other in ascending order of their no-answer scores. The threshold is 0.0 if that never helps.
+
+    Args:
+        gold: all questions.
+        predictions: answers; for a search to make sense they should not be emptied by another threshold before.
+        na_probs: no-answer scores of all questions that have a prediction; equal ones count in the order given.
+    """
+    exact, f1 = raw_scores(gold, predictions)
+    order = sorted(_known(na_probs, exact).items(), key=operator.itemgetter(1))
+    found = {}
+    for name, scores in (("exact", exact), ("f1", f1)):
+        current: float = sum(not gold[question] for question in exact)
+        best, threshold = current, 0.0
+        for question, odds in order:
+            # An answer to a question that has none loses the point that leaving it unanswered brings.
+            current += scores[question] if gold[question] else -bool(predictions[question])
+            if current > best:
+                best, threshold = current, odds
+        found[name] = Threshold(100.0 * best / len(scores), threshold)
+    return found
+
+
+def curves(gold: Gold, predictions: Mapping[str, str], na_probs: Mapping[str, float]) -> dict[str, Curve]:
+    """Precision and recall of answering: "exact", "f1", and "oracle", whose every answer is right where there is one.
+
+    Nothing where no question has an answer.
+    """
+    exact, f1 = raw_scores(gold, predictions)
+    oracle = {question: float(bool(gold[question])) for question in exact}
+    order = sorted(_known(na_probs, exact).items(), key=operator.itemgetter(1))
+    answerable = sum(bool(gold[question]) for question in exact)
+    if not answerable:
+        return {}
+    found = {}
+    for name, scores in (("exact", exact), ("f1", f1), ("oracle", oracle)):
+        curve, right = Curve([1.0], [0.0]), 0.0
+        for done, (question, odds) in enumerate(order, 1):
+            right += scores[question] if gold[question] else 0
+            # No threshold parts questions of equal scores.
+            if done == len(order) or odds != order[done][1]:
+                curve.precisions.append(right / done)
+                curve.recalls.append(right / answerable)
+        found[name] = curve
+    return found
+
+
+def _check_overlap(gold: Gold, predictions: Mapping[str, str]) -> None:
+    if not any(question in predictions for question in gold):
+        raise InputError("no question of the data set has a prediction; they are of another data set")
+
+
+def _known(na_probs: Mapping[str, float], questions: Mapping[str, object]) -> dict[str, float]:
+    """The no-answer scores of some questions, in the order given.
+
+    Raises:
+        InputError: one has none.
+    """
+    for question in questions:
+        if question not in na_probs:
+            raise InputError(f"question {question}: has a prediction, but no no-answer score (--na_prob_file)")
+    return {question: odds for question, odds in na_probs.items() if question in questions}
+
+
+def _at_threshold(
+    scores: Scores, na_probs: Mapping[str, float], has_answer: Mapping[str, bool], threshold: float
+) -> Scores:
+    """Scores where a question whose no-answer score is above the threshold is answered with ""."""
+    return {
+        question: float(not has_answer[question]) if na_probs[question] > threshold else score
+        for question, score in scores.items()
+    }
+
+
+def _means(scores: Mapping[str, Scores], questions: Iterable[str]) -> dict[str, float]:
+    """The mean of each score over some questions, in per cent, and how many they are."""
+    chosen = list(questions)
+    means = {
+        name: 100.0 * reduce(operator.add, (of_each[question] for question in chosen), 0) / len(chosen)
+        for name, of_each in scores.items()
+    }
+    return {**means, "total": len(chosen)}

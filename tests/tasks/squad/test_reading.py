@@ -1,0 +1,162 @@
+"""Files in SQuAD form: words, answers, what is left out, and what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bertworks.data.tables import BadRows
+from bertworks.errors import InputError
+from bertworks.tasks.squad.reading import Answer, Document, Example, Reading
+from tests.tasks.squad import slow_squad
+
+
+def question(name: str = "q", answer: str = "old mill", begin: Any = 4, **more: Any) -> dict[str, Any]:
+    return {"id": name, "question": "What?", "answers": [{"text": answer, "answer_start": begin}], **more}
+
+
+def without_answer(name: str = "q") -> dict[str, Any]:
+    return {"id": name, "question": "What?", "answers": [], "is_impossible": True}
+
+
+def squad(folder: Path, *qas: Any, context: Any = "The old mill.") -> Path:
+    path = folder / "squad.json"
+    path.write_text(json.dumps({"data": [{"title": "Mills", "paragraphs": [{"context": context, "qas": qas}]}]}))
+    return path
+
+
+def read(path: Path, training: bool = True, version_2: bool = False) -> list[Example]:
+    return list(Reading(path, training, version_2).examples())
+
+
+@given(st.text("ab \t\r\n\u202f\xa0\u3000\x0b\x00", max_size=30))
+def test_words_are_the_originals(text: str) -> None:
+    words, word_of = slow_squad.words_of(text)
+    document = Document(text)
+    assert document.words == words
+    assert [text[begin:end] for begin, end in document.word_spans] == words
+    assert [document.word_at(character) for character in range(len(text))] == word_of
+
+
+def test_questions_share_their_document_and_have_their_answers(tmp_path: Path) -> None:
+    first, second = read(squad(tmp_path, question("1"), question("2", "mill", 8)))
+    assert first.document is second.document
+    assert [first.id, second.id] == ["1", "2"]
+    assert first.answer == Answer("old mill", 4, 1, 2)
+    assert second.answer == Answer("mill", 8, 2, 2)
+
+
+def test_a_blank_before_all_words_is_of_the_last_one(tmp_path: Path) -> None:
+    """As in the original, where its word is number -1."""
+    path = squad(tmp_path, question("1", "   b", 0), question("2", " a", 0), context=" a b")
+    reading = Reading(path, training=True)
+    assert [example.answer for example in reading.examples()] == [Answer("   b", 0, 1, 1)]
+    assert [example.id for example in slow_squad.read(path, True, False)] == ["1"]
+    assert len(reading.bad.notes) == 1
+
+
+def test_in_prediction_answers_are_not_looked_at(tmp_path: Path) -> None:
+    path = squad(tmp_path, {"id": "1", "question": "What?"}, question("2", "elsewhere", -1))
+    assert [example.answer for example in read(path, training=False)] == [None, None]
+
+
+def test_questions_without_answer_are_for_version_2(tmp_path: Path) -> None:
+    path = squad(tmp_path, without_answer("1"), question("2", is_impossible=False))
+    assert [example.answer for example in read(path, version_2=True)] == [None, Answer("old mill", 4, 1, 2)]
+    with pytest.raises(InputError, match=r"question '1': has no answer; set --version_2_with_negative for a SQuAD 2.0"):
+        read(path)
+    reading = Reading(path, training=False)
+    assert len(list(reading.examples())) == 2
+    assert "1 questions are without answer, as in SQuAD 2.0" in reading.notes[0]
+
+
+def test_files_of_version_1_are_told_apart(tmp_path: Path) -> None:
+    path = squad(tmp_path, question())
+    with pytest.raises(
+        InputError, match="question 'q': does not say is_impossible; leave out --version_2_with_negative"
+    ):
+        read(path, version_2=True)
+    reading = Reading(path, training=False, version_2_with_negative=True)
+    assert len(list(reading.examples())) == 1
+    assert "no question says is_impossible, as in SQuAD 1.1" in reading.notes[0]
+
+
+def test_answers_that_are_elsewhere_are_left_out_or_refused(tmp_path: Path) -> None:
+    path = squad(tmp_path, question("1"), question("2", "mill", 0), question("3", "ol", 5))
+    reading = Reading(path, training=True)
+    # An answer need only be somewhere in the words that its offset and length touch, as in the original.
+    assert [example.id for example in reading.examples()] == ["1", "3"]
+    assert len(reading.bad.notes) == 1
+    assert reading.bad.notes[0].endswith("question '2': could not find the answer 'mill' at 0, where it says 'The'")
+    with pytest.raises(
+        InputError, match=r"question '2': could not find .* \(to leave out such rows: --on_bad_row=skip\)"
+    ):
+        list(Reading(path, training=True, bad=BadRows("error")).examples())
+    with pytest.raises(InputError, match=r"has no question that can be used; the first: .*could not find the answer"):
+        read(squad(tmp_path, question("2", "mill", 0)))
+
+
+@pytest.mark.parametrize(
+    ("qas", "message"),
+    [
+        ([question(begin=6)], "answer_start is 6, which puts the answer outside of the context of 13 characters"),
+        ([question(begin=-2)], "answer_start is -2"),
+        ([question(begin="4")], "answer_start is '4'"),
+        ([question(begin=None)], "answer_start is None"),
+        ([question(answer=" ")], "question 'q': the answer is empty"),
+        ([question(answers=[])], "question 'q': has 0 answers; training wants one for each question"),
+        ([question(answers=2 * question()["answers"])], "question 'q': has 2 answers"),
+        ([question(answers=[3])], "'answers' should hold objects, but has int"),
+        ([question(answers="mill")], "'answers' should be a list, but is str"),
+        ([question(), question()], "paragraph 1: a second question has id 'q'; make ids unique"),
+        ([question(name=3)], "paragraph 1: 'id' should be a text, but is int"),  # type: ignore[arg-type]
+        ([{"id": "q", "answers": []}], "question 'q': 'question' should be a text, but is missing"),
+        (["What?"], "'qas' should hold objects, but has str"),
+        ([], "has no question that can be used"),
+    ],
+)
+def test_bad_questions_are_named(tmp_path: Path, qas: list[Any], message: str) -> None:
+    path = squad(tmp_path, *qas)
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert message in str(caught.value)
+    assert str(caught.value).startswith(f"{path}{', article 1' if qas else ''}")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("context", "message"),
+    [
+        ("", "article 1 'Mills', paragraph 1: the context is empty; remove the paragraph"),
+        (" \t\n", "paragraph 1: the context is empty"),
+        (None, "paragraph 1: 'context' should be a text, but is missing"),
+    ],
+)
+def test_bad_contexts_are_named(tmp_path: Path, context: Any, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read(squad(tmp_path, question(), context=context), training=False)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"q1": "an answer"}, 'has no articles: a file in SQuAD form is {"data": [...]}'),
+        ({"data": []}, "has no articles"),
+        ({"data": ["a"]}, "article 1: should be an object with paragraphs, but is str"),
+        ({"data": [{"title": "A\nB"}]}, "article 1 'A B': 'paragraphs' should be a list, but is missing"),
+        ({"data": {}}, "line 1, column 10: not the JSON expected ('[' was expected)"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, content: Any, message: str) -> None:
+    path = tmp_path / "other.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert str(caught.value).startswith(str(path))
+    assert message in str(caught.value)
