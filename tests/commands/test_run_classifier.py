@@ -113,8 +113,9 @@ def test_the_best_model_is_kept_and_training_stops_when_nothing_gets_better(tmp_
     assert results(tmp_path)["global_step"] == steps[-1] < 40 * 3
 
 
-def test_several_seeds(tmp_path: Path) -> None:
-    assert run(*TRAIN, f"--output_dir={tmp_path}", "--num_train_epochs=1", "--seeds=3,5") == 0
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_several_seeds(tmp_path: Path, keep: str) -> None:
+    assert run(*TRAIN, f"--output_dir={tmp_path}", "--num_train_epochs=1", "--seeds=3,5", f"--keep={keep}") == 0
     table = json.loads((tmp_path / "seeds.json").read_text())
     assert table["metric"] == "eval_accuracy"
     assert table["seeds"].keys() == {"3", "5"}

@@ -40,7 +40,7 @@ def documents_of(parts: Sequence[Block]) -> list[list[str]]:
 
 def write(folder: Path, name: str, text: str) -> Path:
     path = folder / name
-    path.write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    path.write_bytes(gzip.compress(text.encode(), mtime=0) if name.endswith(".gz") else text.encode())
     return path
 
 
@@ -171,9 +171,17 @@ def test_a_line_of_ten_megabytes(tmp_path: Path) -> None:
         ("a.txt", b"fine\n\nb\xe9d\n", r"a.txt, line 3: not UTF-8 \(byte 0xe9\).*--input_file"),
         ("a.txt", b"cut off \xe5\xad", r"a.txt, line 1: not UTF-8 \(byte 0xe5\).*--input_file"),
         ("a.txt", "wide".encode("utf-16"), r"a.txt, line 1: not UTF-8 \(byte 0xff\).*--input_file"),
-        ("a.txt.gz", gzip.compress(bytes(range(128)) * 99)[:-20], r"a.txt.gz: a damaged or cut-off gzip.*--input_file"),
+        (
+            "a.txt.gz",
+            gzip.compress(bytes(range(128)) * 99, mtime=0)[:-20],
+            r"a.txt.gz: a damaged or cut-off gzip.*--input_file",
+        ),
         ("a.txt.gz", b"not compressed at all", r"a.txt.gz: a damaged or cut-off gzip.*--input_file"),
-        ("a.txt.gz", gzip.compress(b"abc" * 99)[:30] + b"\xff" * 30, r"a.txt.gz: a damaged or cut-off gzip.*--input_f"),
+        (
+            "a.txt.gz",
+            gzip.compress(b"abc" * 99, mtime=0)[:30] + b"\xff" * 30,
+            r"a.txt.gz: a damaged or cut-off gzip.*--input_f",
+        ),
         ("a.jsonl", b'{"text": "a"}\n\n{"text": \n', r"a.jsonl, line 3: not JSON .*--input_file"),
         ("a.jsonl", b"[" * 100_000, r"a.jsonl, line 1: not JSON .*--input_file"),
         ("a.jsonl", b'{"text": "a"}\n{"body": "b"}\n', r"a.jsonl, line 2: no text in a field 'text' \(--text_field\)"),

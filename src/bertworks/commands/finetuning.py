@@ -307,11 +307,13 @@ def _train(flags: FinetuningFlags, job: Job, seed: int, output_dir: Path, world:
         write_model=job.write_model,
         write_notes=partial(write_flags, output_dir, flags, _command(flags)),
     )
-    loop.train(job.model, job.task, run, world)
+    results = loop.train(job.model, job.task, run, world)
     if best is not None:
         world.say(f"The best: {job.metric} {best.value:.4f} after step {best.step} of {steps}")
     _publish(output_dir, output_dir, job, flags.keep, world)
-    return best.value if best else None
+    if best is not None or job.metric is None:
+        return best.value if best else None
+    return (results or job.task.evaluate(job.model))[job.metric]
 
 
 def _command(flags: FinetuningFlags) -> str:
@@ -350,8 +352,8 @@ def _publish(trained: Path, output_dir: Path, job: Job, keep: str, world: World)
     from bertworks.train import resume
 
     best = trained / "best"
-    source = best if keep == "best" and (best / "model.safetensors").exists() else trained
-    if world.is_main and source != output_dir:
+    source = best if keep == "best" and (best / "model.safetensors").exists() else resume.steps(trained)[-1][1]
+    if world.is_main:
         resume.publish(source, output_dir)
     world.wait()
     load_into(job.model, open_checkpoint(source, "--output_dir"))
