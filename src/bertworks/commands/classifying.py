@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bertworks.commands.common import warn_of_retired
+from bertworks.commands.common import in_world
 from bertworks.commands.finetuning import (
     FinetuningFlags,
     Job,
@@ -68,15 +68,7 @@ def run(flags: FinetuningFlags, find_problem: FindProblem, choices: Choices = _N
     """
     if not (flags.do_train or flags.do_eval or flags.do_predict):
         raise InputError("give at least one of --do_train, --do_eval and --do_predict")
-    from bertworks.train import distributed
-
-    world = distributed.start(flags.device)
-    try:
-        if world.is_main:
-            warn_of_retired(flags, world.device)
-        _run(flags, find_problem, choices, world)
-    finally:
-        world.close()
+    in_world(flags, partial(_run, flags, find_problem, choices))
 
 
 def _run(flags: FinetuningFlags, find_problem: FindProblem, choices: Choices, world: World) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,6 +13,8 @@ from bertworks.progress import say
 
 if TYPE_CHECKING:
     import torch
+
+    from bertworks.train.distributed import World
 
 Precision = Literal["auto", "fp32", "bf16"]
 
@@ -34,6 +37,19 @@ def warn_of_retired(flags: MachineFlags, device: torch.device) -> None:
     """Say which device is used when the command line asked for a TPU."""
     if flags.use_tpu or flags.tpu_name or flags.master:
         say(f"There is no TPU support: the TPU flags are ignored and {device} is used.")
+
+
+def in_world(flags: MachineFlags, work: Callable[[World], None]) -> None:
+    """Do a command's work on the device that its flags name, as one process or one of several, and leave in order."""
+    from bertworks.train import distributed
+
+    world = distributed.start(flags.device)
+    try:
+        if world.is_main:
+            warn_of_retired(flags, world.device)
+        work(world)
+    finally:
+        world.close()
 
 
 def write_flags(folder: Path | str, flags: Any, command: str) -> None:

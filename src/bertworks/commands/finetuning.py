@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bertworks import files
 from bertworks.commands.common import MachineFlags, Precision, write_flags
-from bertworks.commands.model_flags import ModelFlags
+from bertworks.commands.model_flags import ModelFlags, named_checkpoint
 from bertworks.errors import InputError
 from bertworks.flags import REQUIRED, RETIRED, absolute_unless_name, flag
 
@@ -136,14 +136,10 @@ def starting_checkpoint(flags: FinetuningFlags, output_dir: Path) -> Checkpoint:
     """What to begin with; without training, what was trained in the output folder before, as the original does."""
     from bertworks.checkpoints.load import open_checkpoint
 
-    if flags.model and flags.init_checkpoint:
-        raise InputError("--model and --init_checkpoint: give one of them; each says which weights to use")
-    named = flags.model or flags.init_checkpoint
-    if not flags.do_train and (output_dir / "model.safetensors").exists():
+    both = flags.model and flags.init_checkpoint
+    if not both and not flags.do_train and (output_dir / "model.safetensors").exists():
         return open_checkpoint(output_dir, "--output_dir")
-    if not named:
-        raise InputError("--model: must be given (or --init_checkpoint with --bert_config_file and --vocab_file)")
-    return open_checkpoint(named, "--model" if flags.model else "--init_checkpoint")
+    return named_checkpoint(flags)
 
 
 def share(rows: Sequence[RowType], fraction: float, seed: int) -> Sequence[RowType]:

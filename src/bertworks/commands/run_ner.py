@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bertworks.commands.classifying import show_learning_curves
-from bertworks.commands.common import warn_of_retired
+from bertworks.commands.common import in_world
 from bertworks.commands.finetuning import (
     FinetuningFlags,
     Job,
@@ -72,15 +72,7 @@ def main(flags: Flags) -> None:
     """Run the command."""
     if not (flags.do_train or flags.do_eval or flags.do_predict):
         raise InputError("give at least one of --do_train, --do_eval and --do_predict")
-    from bertworks.train import distributed
-
-    world = distributed.start(flags.device)
-    try:
-        if world.is_main:
-            warn_of_retired(flags, world.device)
-        _tag(flags, world)
-    finally:
-        world.close()
+    in_world(flags, partial(_tag, flags))
 
 
 def _tag(flags: Flags, world: World) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bertworks import files
-from bertworks.commands.common import MachineFlags, Precision, warn_of_retired, write_flags
+from bertworks.commands.common import MachineFlags, Precision, in_world, write_flags
 from bertworks.errors import InputError
 from bertworks.flags import REQUIRED, RETIRED, absolute_unless_name, flag
 from bertworks.progress import say
@@ -130,15 +130,7 @@ def main(flags: Flags) -> None:
         _show(flags, flags.show_step)
         return
     _check(flags)
-    from bertworks.train import distributed
-
-    world = distributed.start(flags.device)
-    try:
-        if world.is_main:
-            warn_of_retired(flags, world.device)
-        _pretrain(flags, world)
-    finally:
-        world.close()
+    in_world(flags, partial(_pretrain, flags))
 
 
 def _check(flags: Flags) -> None:
