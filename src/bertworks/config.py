@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,26 @@ class BertConfig:
     def head_size(self) -> int:
         """Width of one attention head."""
         return self.hidden_size // self.num_attention_heads
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """What the outputs of a classifier are called, in order (`id2label`); None where nothing tells."""
+        names = self.extra.get("id2label")
+        if not isinstance(names, dict) or any(str(i) not in names for i in range(len(names))):
+            return None
+        return tuple(str(names[str(i)]) for i in range(len(names)))
+
+    def with_labels(self, labels: Sequence[str], **more: object) -> BertConfig:
+        """The same model with names for its outputs, as Hugging Face's classes read them, and `more` keys."""
+        names = {str(i): name for i, name in enumerate(labels)}
+        numbers = {name: i for i, name in enumerate(labels)}
+        return replace(self, extra={**self.extra, "id2label": names, "label2id": numbers, **more})
+
+    @property
+    def fine_tuning(self) -> Mapping[str, Any]:
+        """What the flags were that decide how texts become sequences when it was fine-tuned; empty if it was not."""
+        found = self.extra.get("fine_tuning")
+        return found if isinstance(found, dict) else {}
 
     @classmethod
     def from_size(cls, size: str, vocab_size: int, **changes: Any) -> BertConfig:

@@ -33,6 +33,9 @@ RETIRED = "Accepted from the original's command lines, without effect"
 # No number of a command line is larger; it also keeps infinity and what is not a number out.
 _LARGEST = 1e18
 
+# Where a value of flags keeps the names of those that were not left at their defaults.
+_GIVEN = "_given"
+
 _TRUE = {"true", "1", "yes", "t", "y"}
 _FALSE = {"false", "0", "no", "f", "n"}
 
@@ -200,7 +203,14 @@ def parse(flags_class: type[FlagsType], words: Sequence[str], program: str) -> F
     missing = [f"--{f.name}" for f in flags.values() if f.required and f.name not in values]
     if missing:
         raise InputError(f"{', '.join(missing)}: must be given; see {program} --help")
-    return flags_class(**values)
+    result = flags_class(**values)
+    vars(result)[_GIVEN] = frozenset(values)
+    return result
+
+
+def was_given(flags: object, name: str) -> bool:
+    """Whether a flag has its value from the command line or a file; of flags made in Python, all have."""
+    return name in vars(flags).get(_GIVEN, vars(flags))
 
 
 def _from_toml(path: str, flags: dict[str, _Flag]) -> dict[str, Any]:

@@ -1,15 +1,14 @@
-"""Pictures: that they are there, whole, and show what they are given."""
+"""The picture of a confusion matrix: that it is there, whole, and shows what it is given."""
 
 from __future__ import annotations
 
-import json
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bertworks.tasks.pictures import confusion_matrix, learning_curve
+from bertworks.tasks.pictures import confusion_matrix
 
 
 def pixels(path: Path) -> np.ndarray:
@@ -39,18 +38,3 @@ def test_the_matrix_shows_rows_as_actual_classes(tmp_path: Path) -> None:
 def test_names_that_no_font_has(tmp_path: Path) -> None:
     # As an error, matplotlib's warning of a missing glyph would fail this test.
     confusion_matrix(tmp_path / "a.png", np.eye(3, dtype=np.int64), ["财经", "a\U0001f984", ""])
-
-
-def test_learning_curve(tmp_path: Path) -> None:
-    lines = [{"step": 0, "model": "m"}, *({"step": n, "loss": 1 / n, "tokens": 3} for n in range(1, 9))]
-    evaluations = [{"step": n, "evaluation": {"loss": 0.5, "accuracy": n / 9, "f1": 0.3}} for n in (4, 8)]
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    bare = pixels(learning_curve(tmp_path, ["accuracy", "f1"]))
-    with (tmp_path / "metrics.jsonl").open("a") as stream:
-        stream.writelines(json.dumps(line) + "\n" for line in evaluations)
-    full = pixels(learning_curve(tmp_path, ["accuracy", "f1"]))
-    marked = pixels(learning_curve(tmp_path, ["accuracy", "f1"], {"step": 8, "accuracy": 8 / 9}))
-    colours = [int(((image[..., 0] > 0.9) & (image[..., 2] < 0.3)).sum()) for image in (bare, full)]
-    assert colours[0] == 0 < colours[1]  # the second curve's orange
-    black = [int((image[..., :3].sum(-1) < 0.1).sum()) for image in (full, marked)]
-    assert black[1] > black[0] + 50  # the star

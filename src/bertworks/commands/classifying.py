@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,14 +13,15 @@ from bertworks.commands.finetuning import (
     FinetuningFlags,
     Job,
     adapted,
+    follow_training,
+    needed_splits,
     prepare,
+    remembering,
     share,
     starting_checkpoint,
-    train,
-    with_labels,
     write_model,
-    write_results,
 )
+from bertworks.commands.training import show_learning_curves, steps_of, train, write_results
 from bertworks.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,39 +55,40 @@ class Choices:
     long_text: LongText = "truncate"
     doc_stride: int | None = None
 
+    @classmethod
+    def of(cls, flags: FinetuningFlags) -> Choices:
+        """Those that a command has as flags, as they are now."""
+        return cls(**{one.name: getattr(flags, one.name) for one in fields(cls) if hasattr(flags, one.name)})
 
-_NOTHING_ELSE = Choices()
 
-
-def run(flags: FinetuningFlags, find_problem: FindProblem, choices: Choices = _NOTHING_ELSE) -> None:
+def run(flags: FinetuningFlags, find_problem: FindProblem) -> None:
     """Train, evaluate and predict, as the flags say.
 
     Args:
         flags: of the command.
         find_problem: reads the data, given the numbers of the model to begin with.
-        choices: what else.
     """
-    if not (flags.do_train or flags.do_eval or flags.do_predict):
-        raise InputError("give at least one of --do_train, --do_eval and --do_predict")
-    in_world(flags, partial(_run, flags, find_problem, choices))
+    needed_splits(flags)
+    in_world(flags, partial(_run, flags, find_problem))
 
 
-def _run(flags: FinetuningFlags, find_problem: FindProblem, choices: Choices, world: World) -> None:
+def _run(flags: FinetuningFlags, find_problem: FindProblem, world: World) -> None:
     from bertworks.pretrained import config_for, tokenizer_of
     from bertworks.tasks import classification
     from bertworks.tasks.balance import balance
-    from bertworks.train import resume
 
     output_dir = Path(flags.output_dir)
     checkpoint = starting_checkpoint(flags, output_dir)
     config = config_for(checkpoint, flags.bert_config_file, flags.hidden_act)
+    follow_training(flags, config)
     problem = find_problem(config, world)
     for line in problem.said:
         world.say(line)
     if flags.do_train and problem.kind in ("single", "multi"):
         world.say(balance(problem.labels, problem.train, problem.dev.get("", ())))
     tokenizer = tokenizer_of(checkpoint, flags.vocab_file, flags.do_lower_case)
-    config = _with_labels(adapted(flags, config), problem)
+    config = _with_labels(remembering(flags, adapted(flags, config)), problem)
+    choices = Choices.of(flags)
     stride = choices.doc_stride or flags.max_seq_length // 2
     encode = partial(_encode, problem, tokenizer, flags.max_seq_length, choices.long_text, stride)
     settings = _settings(flags, problem, encode, choices, world)
@@ -101,39 +103,17 @@ def _run(flags: FinetuningFlags, find_problem: FindProblem, choices: Choices, wo
         return
     if flags.do_train:
         show_learning_curves(flags, settings.metrics)
-    done = resume.steps(output_dir)
     if flags.do_eval:
         answers = {end: classification.logits_of(settings, job.model, data) for end, data in settings.dev.items()}
         results = dict(classification.judge(settings, answers))
         print(f"***** Eval results ({flags.eval_precision}) *****")
         original = ("eval_accuracy", "eval_loss", "global_step", "loss")
         results["loss"] = results["eval_loss"]
-        write_results(output_dir, done[-1][0] if done else 0, results, original)
+        write_results(output_dir, steps_of(output_dir), results, original)
         if problem.kind == "single":
             _show_confusion(output_dir, problem, settings, answers)
     if flags.do_predict:
         _predict(flags, problem, settings, encode, job)
-
-
-def show_learning_curves(flags: FinetuningFlags, metrics: Sequence[str]) -> None:
-    """Draw the training that is in the output folder, or that of each seed, and say where.
-
-    Args:
-        metrics: names without `eval_`, the one that decides first.
-    """
-    import sys
-
-    from bertworks.tasks.pictures import learning_curve
-    from bertworks.train.best import Best
-
-    output_dir = Path(flags.output_dir)
-    for path in sorted(output_dir.glob("seed-*/metrics.jsonl")) if flags.seeds else [output_dir / "metrics.jsonl"]:
-        folder = path.parent
-        best = Best(folder, metrics[0], write_model=lambda _: None)
-        best.begin(sys.maxsize)
-        there = flags.keep == "best" and best.step is not None and best.value is not None
-        kept = {"step": best.step or 0, metrics[0]: best.value or 0.0} if there else None
-        print(f"The learning curve: {learning_curve(folder, metrics, kept)}")
 
 
 def _show_confusion(
@@ -171,7 +151,7 @@ def _with_labels(config: BertConfig, problem: Problem) -> BertConfig:
     if problem.kind == "choice":
         return config
     kinds = {"single": "single_label_classification", "multi": "multi_label_classification"}
-    return with_labels(config, problem.labels or ("score",), problem_type=kinds.get(problem.kind, "regression"))
+    return config.with_labels(problem.labels or ("score",), problem_type=kinds.get(problem.kind, "regression"))
 
 
 def _settings(

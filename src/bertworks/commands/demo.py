@@ -139,7 +139,11 @@ def _show(folder: Path, held_out: Path) -> None:
     accuracy = float(results["masked_lm_accuracy"])
     print(f"masked words right, held out:   {accuracy:.3f}")
     print(f"always the commonest word:      {commonest:.3f}  (ours is {accuracy / commonest:.1f} times that)")
-    picture = learning_curve(folder, {"always the commonest word": commonest})
+    picture = learning_curve(
+        folder,
+        ["masked_lm_accuracy", "next_sentence_accuracy"],
+        baselines={"always the commonest word": commonest},
+    )
 
     model = PretrainingModel(BertConfig.from_huggingface_file(folder / "config.json"))
     load_into(model, open_checkpoint(folder))

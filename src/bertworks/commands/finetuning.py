@@ -1,20 +1,16 @@
-"""What every fine-tuning command shares: its flags, and training with them, one seed or several."""
+"""What every fine-tuning command shares: its flags, the data that they name, and the model to begin with."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from bertworks import files
-from bertworks.commands.common import MachineFlags, Precision, write_flags
+from bertworks.commands.common import MachineFlags, Precision
 from bertworks.commands.model_flags import ModelFlags, named_checkpoint
 from bertworks.errors import InputError
-from bertworks.flags import REQUIRED, RETIRED, absolute_unless_name, flag
+from bertworks.flags import REQUIRED, RETIRED, describe, flag, was_given
 
 if TYPE_CHECKING:
     from torch import nn
@@ -109,6 +105,22 @@ class FinetuningFlags(ModelFlags, MachineFlags):
     predict_batch_size: int = flag(8, "", group=RETIRED)
 
 
+@dataclass(kw_only=True)
+class TaskFlags(FinetuningFlags):
+    """The flags that say where the data are, of a task known by name or your own."""
+
+    task_name: str | None = flag(None, "A task known by name: see the documentation's table of tasks.", group="Input")
+    data_dir: str | None = flag(None, "The folder with its files as released.", group="Input", path=True)
+    train_file: str | None = flag(
+        None, "Your own data, to train on.", group="Input", path=True, alias="train_data_file_path"
+    )
+    dev_file: str | None = flag(
+        None, "To evaluate on.", group="Input", path=True, alias="validation_file eval_data_file_path"
+    )
+    test_file: str | None = flag(None, "To predict.", group="Input", path=True)
+    on_bad_row: Literal["error", "skip"] = flag("error", "What to do with a row that cannot be used.", group="Input")
+
+
 @dataclass(frozen=True)
 class Job:
     """What one training is of.
@@ -130,6 +142,38 @@ class Job:
     metric: str | None
     identity: Mapping[str, object]
     write_model: Callable[[Path], None]
+
+
+def needed_splits(flags: FinetuningFlags) -> list[str]:
+    """Which of train, dev and test the flags ask for.
+
+    Raises:
+        InputError: none.
+    """
+    needed = {"train": flags.do_train, "dev": flags.do_eval, "test": flags.do_predict}
+    if not any(needed.values()):
+        raise InputError("give at least one of --do_train, --do_eval and --do_predict")
+    return [split for split, needs in needed.items() if needs]
+
+
+# How texts become sequences: what a trained model remembers of the flags.
+_REMEMBERED = ("max_seq_length", "long_text", "doc_stride")
+
+
+def follow_training(flags: FinetuningFlags, config: BertConfig) -> None:
+    """Where nothing is trained, read texts as the model was trained to, but for the flags that were given."""
+    if flags.do_train:
+        return
+    known = describe(type(flags))
+    for name in _REMEMBERED:
+        if name in config.fine_tuning and name in known and not was_given(flags, name):
+            setattr(flags, name, known[name].convert(str(config.fine_tuning[name]), f"config.json: {name}"))
+
+
+def remembering(flags: FinetuningFlags, config: BertConfig, **more: object) -> BertConfig:
+    """The configuration with what `follow_training`, and prediction in Python, read from it."""
+    names = {name: getattr(flags, name) for name in _REMEMBERED if getattr(flags, name, None) is not None}
+    return replace(config, extra={**config.extra, "fine_tuning": {**names, **more}})
 
 
 def starting_checkpoint(flags: FinetuningFlags, output_dir: Path) -> Checkpoint:
@@ -167,12 +211,6 @@ def adapted(flags: FinetuningFlags, config: BertConfig) -> BertConfig:
     return replace(config, hidden_dropout_prob=flags.dropout, attention_probs_dropout_prob=flags.dropout)
 
 
-def with_labels(config: BertConfig, labels: Sequence[str], **more: object) -> BertConfig:
-    """A configuration that says what the outputs of a classifier are called, as Hugging Face's classes read it."""
-    names = {"id2label": {str(i): n for i, n in enumerate(labels)}, "label2id": {n: i for i, n in enumerate(labels)}}
-    return replace(config, extra={**config.extra, **names, **more})
-
-
 def prepare(
     flags: FinetuningFlags,
     model: SequenceClassifier | TokenClassifier,
@@ -188,6 +226,7 @@ def prepare(
     """
     from bertworks.checkpoints.load import load_into
     from bertworks.model.heads import initialise
+    from bertworks.train import layers
 
     report = load_into(model, checkpoint, config)
     fresh = {*report.missing, *report.misfits}
@@ -195,22 +234,10 @@ def prepare(
         classes = len(model.classifier.weight)
         raise InputError(f"{checkpoint.path}: has no classifier for these {classes} classes; train one (--do_train)")
     initialise(model, config.initializer_range, seed, fresh)
-    freeze(model, flags.freeze_layers)
+    layers.freeze(model, flags.freeze_layers)
     model.gradient_checkpointing = flags.gradient_checkpointing
     model.to(world.device)
     world.say(str(report))
-
-
-def freeze(model: nn.Module, layers: int) -> None:
-    """Keep the embeddings and the first `layers` layers as they are; 0 freezes nothing, -1 the embeddings only."""
-    from bertworks.checkpoints.names import layer_of
-
-    if not layers:
-        return
-    for name, parameter in model.named_parameters():
-        layer = layer_of(name)
-        if name.startswith("bert.embeddings.") or (layer is not None and layer < layers):
-            parameter.requires_grad_(False)
 
 
 def write_model(model: nn.Module, config: BertConfig, architecture: str, tokenizer: Tokenizer, folder: Path) -> None:
@@ -219,162 +246,3 @@ def write_model(model: nn.Module, config: BertConfig, architecture: str, tokeniz
 
     save_model_folder(folder, config, model.state_dict(), architecture)
     tokenizer.save(folder)
-
-
-def train(flags: FinetuningFlags, make: Callable[[int], Job], world: World) -> Job:
-    """Train with one seed or several; the output folder, and the job's model, end as the best.
-
-    Args:
-        make: from a seed to what is trained with it, from the beginning.
-    """
-    output_dir = Path(flags.output_dir)
-    if flags.seeds is None:
-        job = make(flags.random_seed)
-        _train(flags, job, flags.random_seed, output_dir, world)
-        return job
-    seeds = _seeds(flags.seeds)
-    found: dict[int, float] = {}
-    for seed in seeds:
-        world.say(f"Seed {seed}:")
-        job = make(seed)
-        if job.metric is None:
-            raise InputError("--seeds: needs a dev set to compare on")
-        best = _train(flags, job, seed, output_dir / f"seed-{seed}", world)
-        found[seed] = best if best is not None else float("nan")
-    _compare(found, job.metric or "", output_dir, world)
-    winner = max(found, key=lambda seed: found[seed])
-    job = make(winner)
-    _publish(output_dir / f"seed-{winner}", output_dir, job, flags.keep, world)
-    return job
-
-
-def _seeds(text: str) -> list[int]:
-    try:
-        seeds = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"--seeds={text}: give whole numbers with commas between, such as 1,2,3") from None
-    return list(dict.fromkeys(seeds))
-
-
-def _compare(found: Mapping[int, float], metric: str, output_dir: Path, world: World) -> None:
-    """Mean and spread over the seeds, in a table and in seeds.json."""
-    values = list(found.values())
-    mean = sum(values) / len(values)
-    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1))
-    world.say("\n".join(f"  seed {seed:<8} {metric} {value:.4f}" for seed, value in found.items()))
-    world.say(f"  mean          {metric} {mean:.4f}, standard deviation {spread:.4f}")
-    if world.is_main:
-        table = {"metric": metric, "seeds": {str(s): v for s, v in found.items()}, "mean": mean, "deviation": spread}
-        files.write_text(output_dir / "seeds.json", json.dumps(table, indent=2) + "\n")
-
-
-def _train(flags: FinetuningFlags, job: Job, seed: int, output_dir: Path, world: World) -> float | None:
-    """One training; gives the best result of its metric."""
-    from bertworks.train import loop
-    from bertworks.train.best import Best
-
-    steps = int(job.examples / flags.train_batch_size * flags.num_train_epochs)
-    if steps < 1:
-        raise InputError(
-            f"--num_train_epochs={flags.num_train_epochs}: {job.examples} examples in batches of "
-            f"{flags.train_batch_size} make no step; lower --train_batch_size or raise the epochs"
-        )
-    every = _steps_between(flags.eval_every, job.examples / flags.train_batch_size) if job.metric else 0
-    best = None
-    if job.metric is not None and flags.keep == "best":
-        best = Best(output_dir, job.metric, job.write_model, flags.early_stopping)
-    run = loop.Run(
-        output_dir=output_dir,
-        num_train_steps=steps,
-        num_warmup_steps=int(steps * flags.warmup_proportion),
-        learning_rate=flags.learning_rate,
-        optimizer=flags.optimizer,
-        weight_decay=flags.weight_decay,
-        random_seed=seed,
-        token_budget=flags.token_budget,
-        log_every_steps=flags.log_every_steps,
-        eval_every_steps=min(every, steps),
-        save_checkpoints_steps=flags.save_checkpoints_steps,
-        keep_checkpoint_max=flags.keep_checkpoint_max,
-        identity={**job.identity, "--random_seed": seed, **_identity(flags, job)},
-        settings=_settings(flags),
-        rate_scale=_rate_scale(job.model, flags.layerwise_lr_decay),
-        best=best,
-        write_model=job.write_model,
-        write_notes=partial(write_flags, output_dir, flags, _command(flags)),
-    )
-    results = loop.train(job.model, job.task, run, world)
-    if best is not None:
-        world.say(f"The best: {job.metric} {best.value:.4f} after step {best.step} of {steps}")
-    _publish(output_dir, output_dir, job, flags.keep, world)
-    if best is not None or job.metric is None:
-        return best.value if best else None
-    return (results or job.task.evaluate(job.model))[job.metric]
-
-
-def _command(flags: FinetuningFlags) -> str:
-    return type(flags).__module__.rpartition(".")[2]
-
-
-def _steps_between(every: str | None, steps_of_epoch: float) -> int:
-    """How many steps lie between evaluations."""
-    try:
-        if every is None or "." in every:
-            return max(1, round(steps_of_epoch * float(every or 1)))
-        return max(1, int(every))
-    except ValueError:
-        raise InputError(f"--eval_every={every}: give steps, such as 100, or epochs, such as 0.5") from None
-
-
-def _rate_scale(model: nn.Module, decay: float) -> Callable[[str], float]:
-    """What each parameter's learning rate is multiplied by: `decay` once for every layer above it."""
-    from bertworks.checkpoints.names import layer_of
-
-    layers = max(
-        (layer + 1 for name, _ in model.named_parameters() if (layer := layer_of(name)) is not None), default=0
-    )
-
-    def scale(name: str) -> float:
-        layer = layer_of(name)
-        above = layers - layer if layer is not None else layers + 1 if name.startswith("bert.embeddings.") else 0
-        return float(decay**above)
-
-    return scale
-
-
-def _publish(trained: Path, output_dir: Path, job: Job, keep: str, world: World) -> None:
-    """Make the best model of a training the output folder's and the job's own."""
-    from bertworks.checkpoints.load import load_into, open_checkpoint
-    from bertworks.train import resume
-
-    best = trained / "best"
-    source = best if keep == "best" and (best / "model.safetensors").exists() else resume.steps(trained)[-1][1]
-    if world.is_main:
-        resume.publish(source, output_dir)
-    world.wait()
-    load_into(job.model, open_checkpoint(source, "--output_dir"))
-
-
-def _identity(flags: FinetuningFlags, job: Job) -> dict[str, object]:
-    """What makes a run what it is, by the flag to mend."""
-    same = ("train_batch_size", "num_train_epochs", "optimizer", "max_seq_length", "freeze_layers", "train_fraction")
-    begun = {f"--{name}": absolute_unless_name(getattr(flags, name)) for name in ("init_checkpoint", "model")}
-    shape = {f"--bert_config_file ({n})": value for n, value in asdict(job.config).items() if n != "extra"}
-    return {**shape, **{f"--{name}": getattr(flags, name) for name in same}, **begun}
-
-
-def _settings(flags: FinetuningFlags) -> dict[str, object]:
-    """Every flag, for the first line of metrics.jsonl."""
-    apart = {"output_dir", "do_train", "do_eval", "do_predict"}
-    names = [f.name for f in fields(flags) if f.metadata["group"] != RETIRED and f.name not in apart]
-    return {name: getattr(flags, name) for name in names}
-
-
-def write_results(output_dir: Path, step: int, results: Mapping[str, float], first: Sequence[str] = ()) -> None:
-    """Write `eval_results.txt` (`key = value` lines, the original's keys first) and `eval_results.json`; print them."""
-    everything = {"global_step": step, **results}
-    order = [*sorted(name for name in everything if name in first), *(n for n in everything if n not in first)]
-    lines = [f"{name} = {everything[name]}" for name in order]
-    files.write_text(output_dir / "eval_results.txt", "\n".join(lines) + "\n")
-    files.write_text(output_dir / "eval_results.json", json.dumps({n: everything[n] for n in order}, indent=2) + "\n")
-    print(*(f"  {line}" for line in lines), sep="\n")

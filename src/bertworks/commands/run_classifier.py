@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bertworks.commands.classifying import Choices, run
-from bertworks.commands.finetuning import FinetuningFlags
+from bertworks.commands.classifying import run
+from bertworks.commands.finetuning import TaskFlags, needed_splits
 from bertworks.errors import InputError
 from bertworks.flags import flag
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Flags(FinetuningFlags):
+class Flags(TaskFlags):
     """Train, evaluate and use a classifier of sentences or pairs.
 
     A known task:  bert run_classifier --task_name=MRPC --data_dir=glue/MRPC --model=bert-base-uncased --output_dir=mrpc
@@ -30,19 +30,6 @@ class Flags(FinetuningFlags):
     Use it:        bert run_classifier --model=out --test_file=new.csv --output_dir=predictions --do_predict
     """
 
-    task_name: str | None = flag(None, "A task known by name: CoLA, SST-2, MRPC, MNLI, XNLI, TNEWS ...", group="Input")
-    data_dir: str | None = flag(None, "The folder with its files as released.", group="Input", path=True)
-    train_file: str | None = flag(
-        None,
-        "Your own: .csv, .tsv, .jsonl, .parquet, or the original's .tf_record.",
-        group="Input",
-        path=True,
-        alias="train_data_file_path",
-    )
-    dev_file: str | None = flag(
-        None, "To evaluate on.", group="Input", path=True, alias="validation_file eval_data_file_path"
-    )
-    test_file: str | None = flag(None, "To predict.", group="Input", path=True)
     text_column: str | None = flag(None, "The column of the text; found by its name if not given.", group="Input")
     pair_column: str | None = flag(None, "The column of a second text.", group="Input")
     label_column: str | None = flag(None, "The column of the label.", group="Input")
@@ -65,7 +52,6 @@ class Flags(FinetuningFlags):
         group="Input",
         lowest=1,
     )
-    on_bad_row: Literal["error", "skip"] = flag("error", "What to do with a row that cannot be used.", group="Input")
     class_weights: str | None = flag(
         None, "What each class counts in the loss, with commas; `balanced` is by how rare it is.", group="Training"
     )
@@ -73,8 +59,7 @@ class Flags(FinetuningFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    choices = Choices(class_weights=flags.class_weights, long_text=flags.long_text, doc_stride=flags.doc_stride)
-    run(flags, partial(_problem, flags), choices)
+    run(flags, partial(_problem, flags))
 
 
 def _problem(flags: Flags, config: BertConfig, world: World) -> Problem:
@@ -85,7 +70,7 @@ def _problem(flags: Flags, config: BertConfig, world: World) -> Problem:
 
     files = {name: getattr(flags, f"{name}_file") for name in ("train", "dev", "test")}
     bad = BadRows(flags.on_bad_row)
-    needed = [s for s, do in (("train", flags.do_train), ("dev", flags.do_eval), ("test", flags.do_predict)) if do]
+    needed = needed_splits(flags)
     if flags.task_name:
         if given := [name for name, file in files.items() if file]:
             raise InputError(f"--task_name and --{given[0]}_file: give one of them; each says where the data are")
@@ -137,13 +122,7 @@ def _labels(flags: Flags, config: BertConfig) -> tuple[str, ...] | None:
     """The classes, as far as they are known before the data are read."""
     if flags.labels:
         return tuple(flags.labels.split(","))
-    return None if flags.do_train else _labels_of(config)
-
-
-def _labels_of(config: BertConfig) -> tuple[str, ...] | None:
-    """The classes that a trained model knows."""
-    names = config.extra.get("id2label")
-    return tuple(names[str(i)] for i in range(len(names))) if isinstance(names, dict) else None
+    return None if flags.do_train else config.labels
 
 
 def _kind_of(config: BertConfig) -> Literal["single", "multi", "regression"] | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bertworks.commands.classifying import run
-from bertworks.commands.finetuning import FinetuningFlags
+from bertworks.commands.finetuning import FinetuningFlags, needed_splits
 from bertworks.errors import InputError
 from bertworks.flags import REQUIRED, flag
 
@@ -44,8 +44,7 @@ def _problem(flags: Flags, config: BertConfig, world: World) -> Problem:
     if task.kind != "choice":
         raise InputError(f"--task_name={task.name}: has no choices; use bert run_classifier")
     bad = BadRows(flags.on_bad_row)
-    needed = [s for s, do in (("train", flags.do_train), ("dev", flags.do_eval), ("test", flags.do_predict)) if do]
-    found = problem.of_known_task(task, Path(flags.data_dir), needed, bad)
+    found = problem.of_known_task(task, Path(flags.data_dir), needed_splits(flags), bad)
     for line in bad.summary():
         world.say(line)
     return found

@@ -8,20 +8,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bertworks.commands.classifying import show_learning_curves
 from bertworks.commands.common import in_world
 from bertworks.commands.finetuning import (
-    FinetuningFlags,
     Job,
+    TaskFlags,
     adapted,
+    follow_training,
+    needed_splits,
     prepare,
+    remembering,
     share,
     starting_checkpoint,
-    train,
-    with_labels,
     write_model,
-    write_results,
 )
+from bertworks.commands.training import show_learning_curves, steps_of, train, write_results
 from bertworks.errors import InputError
 from bertworks.flags import flag
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Flags(FinetuningFlags):
+class Flags(TaskFlags):
     """Train, evaluate and use a tagger of words.
 
     A known task:  bert run_ner --task_name=CLUENER --data_dir=CLUENER --model=bert-base-chinese --output_dir=out
@@ -44,23 +44,9 @@ class Flags(FinetuningFlags):
                    between sentences, or JSON lines as CLUENER has them
     """
 
-    task_name: str | None = flag(None, "A task known by name: CLUENER, CoNLL-2003, MSRA, ChineseNER.", group="Input")
-    data_dir: str | None = flag(None, "The folder with its files as released.", group="Input", path=True)
-    train_file: str | None = flag(
-        None,
-        "Your own: columns, .json lines as CLUENER's, or .tf_record.",
-        group="Input",
-        path=True,
-        alias="train_data_file_path",
-    )
-    dev_file: str | None = flag(
-        None, "To evaluate on.", group="Input", path=True, alias="validation_file eval_data_file_path"
-    )
-    test_file: str | None = flag(None, "To predict.", group="Input", path=True)
     labels: str | None = flag(
         None, "Of .tf_record files: the tags by number, with commas; by default the model's.", group="Input"
     )
-    on_bad_row: Literal["error", "skip"] = flag("error", "What to do with an unusable sentence.", group="Input")
     long_text: Literal["truncate", "window"] = flag(
         "truncate", "What to do with sentences longer than --max_seq_length.", group="Input"
     )
@@ -70,25 +56,24 @@ class Flags(FinetuningFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    if not (flags.do_train or flags.do_eval or flags.do_predict):
-        raise InputError("give at least one of --do_train, --do_eval and --do_predict")
+    needed_splits(flags)
     in_world(flags, partial(_tag, flags))
 
 
 def _tag(flags: Flags, world: World) -> None:
     from bertworks.pretrained import config_for, tokenizer_of
     from bertworks.tasks import tagging
-    from bertworks.train import resume
 
     output_dir = Path(flags.output_dir)
     checkpoint = starting_checkpoint(flags, output_dir)
     config = adapted(flags, config_for(checkpoint, flags.bert_config_file, flags.hidden_act))
+    follow_training(flags, config)
     tokenizer = tokenizer_of(checkpoint, flags.vocab_file, flags.do_lower_case)
     records = _records(flags)
     rows = _read(flags, records, config, tokenizer, world)
     labels = _labels(flags, rows, config)
     world.say(f"{len(labels)} tags: {', '.join(labels[:12])}{', ...' if len(labels) > 12 else ''}")
-    config = with_labels(config, labels)
+    config = remembering(flags, config, unit=_unit(rows) if flags.do_train else None).with_labels(labels)
     settings, test = _settings(flags, rows, labels, tokenizer, world, are_pieces=bool(records))
     make = partial(_job, flags, settings, config, checkpoint, tokenizer, world)
     job = train(flags, make, world) if flags.do_train else make(flags.random_seed)
@@ -96,11 +81,10 @@ def _tag(flags: Flags, world: World) -> None:
         return
     if flags.do_train:
         show_learning_curves(flags, [settings.metric, "accuracy"])
-    done = resume.steps(output_dir)
     if flags.do_eval:
         judged = tagging.judge(settings, job.model)  # type: ignore[arg-type]
         print(f"***** Eval results ({flags.eval_precision}) *****\n{judged.table}")
-        write_results(output_dir, done[-1][0] if done else 0, judged.results)
+        write_results(output_dir, steps_of(output_dir), judged.results)
     if test is not None:
         _predict(flags, settings, test, job)
 
@@ -109,10 +93,9 @@ def _records(flags: Flags) -> dict[str, list[Path]]:
     """The record files that are needed, by split; empty where the data are others."""
     from bertworks.data.labelled_records import record_files
 
-    needed = {"train": flags.do_train, "dev": flags.do_eval, "test": flags.do_predict}
     if flags.task_name:
         return {}
-    records = record_files({split: getattr(flags, f"{split}_file") for split, needs in needed.items() if needs})
+    records = record_files({split: getattr(flags, f"{split}_file") for split in needed_splits(flags)})
     if records and flags.long_text != "truncate":
         raise InputError(f"--long_text: {next(iter(records.values()))[0]} has texts that are cut; leave the flag out")
     if flags.labels and not records:
@@ -130,8 +113,6 @@ def _read(
     from bertworks.tasks.tag_files import read_cluener, read_columns
     from bertworks.tasks.tagging import rows_of_records
 
-    needed = {"train": flags.do_train, "dev": flags.do_eval, "test": flags.do_predict}
-    files = {split: getattr(flags, f"{split}_file") for split in needed}
     bad = BadRows(flags.on_bad_row)
     rows: dict[str, list[TaggedRow]] = {}
     task = datasets.find(flags.task_name) if flags.task_name else None
@@ -139,14 +120,14 @@ def _read(
         raise InputError(f"--task_name={task.name}: has no tags; use bert run_classifier")
     if task and not flags.data_dir:
         raise InputError(f"--data_dir: must be given, the folder with the files of {task.name}")
-    for split in (split for split, needs in needed.items() if needs):
+    for split in needed_splits(flags):
         if task:
             rows[split] = list(datasets.rows(task, Path(flags.data_dir or ""), split, bad))  # type: ignore[arg-type]
         elif split in records:
             names, size = _names_of_records(flags, config), flags.max_seq_length
             rows[split] = rows_of_records(records[split], names, tokenizer, size, with_tags=split != "test")
-        elif files[split]:
-            path = Path(files[split])
+        elif file := getattr(flags, f"{split}_file"):
+            path = Path(file)
             read = read_cluener if path.suffix in (".json", ".jsonl") else read_columns
             rows[split] = list(read(path, bad.notes, bad.on_bad_row))
         else:
@@ -166,8 +147,8 @@ def _labels(flags: Flags, rows: dict[str, list[TaggedRow]], config: BertConfig) 
     """The tags, from the training file; without training those of the trained model."""
     from bertworks.tasks.entities import OUTSIDE, recognise, split_tag
 
-    if not flags.do_train and (known := _known_labels(config)):
-        return known
+    if not flags.do_train and config.labels:
+        return list(config.labels)
     if not flags.do_train:
         raise InputError("--model: says no tags (id2label in config.json); train one first (--do_train)")
     tags = [row.tags or () for row in rows["train"]]
@@ -177,15 +158,14 @@ def _labels(flags: Flags, rows: dict[str, list[TaggedRow]], config: BertConfig) 
     return recognise(tags).labels(types)
 
 
-def _known_labels(config: BertConfig) -> list[str]:
-    """The tags of a trained model; none if it says none."""
-    names = config.extra.get("id2label")
-    return [str(names[str(i)]) for i in range(len(names))] if isinstance(names, dict) else []
+def _unit(rows: dict[str, list[TaggedRow]]) -> str:
+    """Whether the training file tags words or, as CLUENER, characters; what `tag()` goes by."""
+    return "character" if all(len(word) == 1 for row in rows["train"] for word in row.words) else "word"
 
 
 def _names_of_records(flags: Flags, config: BertConfig) -> list[str]:
     """What the numbers in record files mean."""
-    names = flags.labels.split(",") if flags.labels else _known_labels(config)
+    names = flags.labels.split(",") if flags.labels else list(config.labels or ())
     if not names:
         raise InputError("--labels: must be given, the tags of the record files by number, such as O,B-PER,I-PER")
     return names

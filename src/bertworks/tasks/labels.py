@@ -36,10 +36,16 @@ class Classified(NamedTuple):
 
 
 def names_of(config: BertConfig, count: int) -> tuple[str, ...]:
-    """The names of a classifier's outputs, in order (`id2label` of config.json)."""
-    names = config.extra.get("id2label")
-    found = names if isinstance(names, dict) else {}
-    return tuple(str(found.get(str(i), f"LABEL_{i}")) for i in range(count))
+    """The names of a classifier's outputs, in order; as Hugging Face's library calls them where nothing tells."""
+    names = config.labels or ()
+    return names if len(names) == count else tuple(f"LABEL_{i}" for i in range(count))
+
+
+def _longest(config: BertConfig) -> int:
+    """The tokens of the longest sequence that the model was trained on, or has room for where nothing tells."""
+    trained: object = config.fine_tuning.get("max_seq_length")
+    room = config.max_position_embeddings
+    return min(trained, room) if isinstance(trained, int) else room
 
 
 def classify(
@@ -49,10 +55,10 @@ def classify(
     max_seq_length: int | None,
     dtype: torch.dtype,
 ) -> list[Classified]:
-    """The class, the classes or the number of each text or pair; longer ones than `max_seq_length` lose their end.
+    """The class, the classes or the number of each text or pair, long ones read as in the model's training.
 
     Args:
-        max_seq_length: None is as long as the model can read.
+        max_seq_length: None is that of its training, or as long as the model can read.
     """
     if isinstance(texts, str):
         raise InputError("texts: give a list of texts, not one")
@@ -63,7 +69,9 @@ def classify(
     rows = [Row("", str(i), a, b, None) for i, (a, b) in enumerate(pairs)]
     if not rows:
         return []
-    data = labelled(problem, rows, tokenizer, max_seq_length or config.max_position_embeddings)
+    longest = max_seq_length or _longest(config)
+    long_text = config.fine_tuning.get("long_text", "truncate")
+    data = labelled(problem, rows, tokenizer, longest, long_text, config.fine_tuning.get("doc_stride") or longest // 2)
     settings = Classification(kind=kind, classes=len(names), eval_precision=dtype)
     logits = classification.logits_of(settings, model, data)
     if kind == "regression":
@@ -84,19 +92,20 @@ def tag(
     model: TokenClassifier,
     tokenizer: Tokenizer,
     texts: Sequence[str],
-    unit: Unit,
+    unit: Unit | None,
     max_seq_length: int | None,
     dtype: torch.dtype,
 ) -> list[list[Entity]]:
     """The entities of each text, with their places in characters; long texts are read through windows.
 
     Args:
-        unit: whether the model was trained on words or on characters (CLUENER).
-        max_seq_length: of a window; None is as long as the model can read.
+        unit: whether the model was trained on words or on characters (CLUENER); None is as the model says, or words.
+        max_seq_length: of a window; None is that of its training, or as long as the model can read.
     """
     if isinstance(texts, str):
         raise InputError("texts: give a list of texts, not one")
-    longest = max_seq_length or model.config.max_position_embeddings
+    longest = max_seq_length or _longest(model.config)
+    unit = unit or ("character" if model.config.fine_tuning.get("unit") == "character" else "word")
     names = names_of(model.config, len(model.classifier.weight))
     places = [words_of(text, unit) for text in texts]
     rows = [

@@ -1,11 +1,10 @@
-"""Pictures of a fine-tuning: what was taken for what, and how the score went."""
+"""A picture of what a classifier took for what."""
 
 from __future__ import annotations
 
-import json
 import math
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,43 +67,6 @@ def confusion_matrix(path: Path, counts: NDArray[np.int64], names: Sequence[str]
     return _saved(figure, path)
 
 
-def learning_curve(output_dir: Path, metrics: Sequence[str], best: Mapping[str, float] | None = None) -> Path:
-    """Draw metrics.jsonl: the loss in training and on held-out data, and beside it the metrics of the evaluations.
-
-    Args:
-        output_dir: where metrics.jsonl lies and learning_curve.png goes.
-        metrics: which of an evaluation's figures to draw, the one that chooses the best checkpoint first; without the
-            `eval_` that their names may begin with.
-        best: {"step": ..., and the first metric's name: ...} of the checkpoint that was kept, to be marked.
-    """
-    from matplotlib.figure import Figure  # noqa: PLC0415
-    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
-
-    lines = [json.loads(line) for line in (output_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    evaluations = [
-        {"step": line["step"], **{name.removeprefix("eval_"): value for name, value in line["evaluation"].items()}}
-        for line in lines
-        if "evaluation" in line
-    ]
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    loss, scores = figure.subplots(1, 2)
-    _curve(loss, lines, "loss", "training")
-    _curve(loss, evaluations, "loss", "held out", marker="o")
-    for name in metrics:
-        _curve(scores, evaluations, name, name.replace("_", " "), marker="o")
-    if best and metrics and metrics[0] in best:
-        height = best[metrics[0]]
-        label = f"kept: {height:.4g} at step {best['step']:,.0f}"
-        scores.plot(best["step"], height, marker="*", markersize=14, color="black", linestyle="", label=label)
-    for axes, title in ((loss, "loss"), (scores, "held-out score")):
-        axes.set(title=title, xlabel="step")
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-        axes.grid(alpha=0.3)
-        if axes.get_legend_handles_labels()[0]:
-            axes.legend(fontsize="small")
-    return _saved(figure, output_dir / "learning_curve.png")
-
-
 def _fonts() -> list[Any]:
     """The font that matplotlib brings, and those of this machine that have Chinese characters."""
     from matplotlib import font_manager  # noqa: PLC0415
@@ -145,9 +107,3 @@ def _percent(share: float) -> str:
     if 0 < share < 0.01:
         return "<1%"
     return f"{min(share, 0.99):.0%}" if share < 1 else "100%"
-
-
-def _curve(axes: Any, lines: Sequence[Mapping[str, Any]], name: str, label: str, marker: str = "") -> None:
-    points = [(line["step"], line[name]) for line in lines if name in line]
-    if points:
-        axes.plot(*zip(*points, strict=True), label=label, marker=marker)

@@ -10,38 +10,54 @@ from typing import Any
 from bertworks import files
 
 
-def learning_curve(output_dir: Path, baselines: Mapping[str, float] | None = None) -> Path:
-    """Draw metrics.jsonl: the loss, and every accuracy in training and evaluation, over the steps.
+def learning_curve(
+    output_dir: Path,
+    metrics: Sequence[str],
+    best: tuple[int, float] | None = None,
+    baselines: Mapping[str, float] | None = None,
+) -> Path:
+    """Draw metrics.jsonl over the steps: the loss, and beside it metrics, in training where it has them and held out.
 
     Args:
         output_dir: where metrics.jsonl lies and learning_curve.png goes.
-        baselines: label -> accuracy of something to compare with, as a dotted line.
+        metrics: which figures to draw, without the `eval_` that an evaluation's may begin with.
+        best: step and first metric of the checkpoint that was kept, to be marked.
+        baselines: label -> value of something to compare the metrics with, as a dotted line.
 
     Returns:
         the picture's path.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import; only when a picture is drawn)
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
 
     lines = [json.loads(line) for line in (output_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    training = [line for line in lines if "loss" in line]
-    evaluations = [{"step": line["step"], **line["evaluation"]} for line in lines if "evaluation" in line]
+    evaluations = [
+        {"step": line["step"], **{name.removeprefix("eval_"): value for name, value in line["evaluation"].items()}}
+        for line in lines
+        if "evaluation" in line
+    ]
     figure = Figure(figsize=(10, 4), layout="constrained")
-    loss, accuracy = figure.subplots(1, 2)
-    _curve(loss, training, "loss", "training")
+    loss, scores = figure.subplots(1, 2)
+    _curve(loss, lines, "loss", "training")
     _curve(loss, evaluations, "loss", "held out", marker="o")
-    for name in (name for name in {**(training or [{}])[0]} if name.endswith("_accuracy")):
-        title = name.removesuffix("_accuracy").replace("_", " ")
-        _curve(accuracy, training, name, f"{title}, training")
-        _curve(accuracy, evaluations, name, f"{title}, held out", marker="o")
+    for name in metrics:
+        title = name.replace("_", " ")
+        _curve(scores, lines, name, f"{title}, training")
+        _curve(scores, evaluations, name, f"{title}, held out", marker="o")
+    if best:
+        label = f"kept: {best[1]:.4g} at step {best[0]:,}"
+        scores.plot(*best, marker="*", markersize=14, color="black", linestyle="", label=label)
     for label, value in (baselines or {}).items():
-        accuracy.axhline(value, linestyle=":", color="gray", label=label)
-    for axes, title in ((loss, "loss"), (accuracy, "accuracy")):
+        scores.axhline(value, linestyle=":", color="gray", label=label)
+    for axes, title in ((loss, "loss"), (scores, "score")):
         axes.set(title=title, xlabel="step")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
         axes.grid(alpha=0.3)
-        axes.legend(fontsize="small")
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize="small")
     path = output_dir / "learning_curve.png"
     with files.written_whole(path) as stream:
-        figure.savefig(stream, format="png", dpi=120)
+        figure.savefig(stream, format="png", dpi=120, bbox_inches="tight")
     return path
 
 
