@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import bertworks
 from bertworks import cli
 from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
 from bertworks.data.sequences import Sequences
@@ -121,6 +122,8 @@ def test_several_seeds(tmp_path: Path, keep: str) -> None:
     assert table["seeds"].keys() == {"3", "5"}
     assert results(tmp_path)["eval_accuracy"] == max(table["seeds"].values())
     assert table["mean"] == pytest.approx(sum(table["seeds"].values()) / 2)
+    assert table["seeds"][str(table["best"])] == max(table["seeds"].values())
+    assert results(tmp_path)["global_step"] == int(next((tmp_path / "seed-3" / "checkpoints").iterdir()).name[5:]) > 0
 
 
 def own_files(folder: Path) -> None:
@@ -187,6 +190,18 @@ def test_long_texts(tmp_path: Path, long_text: str, capsys: pytest.CaptureFixtur
     means = {"window": "are read through ", "head_tail": "lose their middle"}[long_text]
     assert f"texts are longer than --max_seq_length=9 and {means}" in shown
     assert len(table(tmp_path / "out" / "test_results.tsv")) == 2
+    # The trained model remembers how texts were read, in the command and in Python.
+    again = ["run_classifier", f"--model={tmp_path / 'out'}", files[1], "--do_predict"]
+    assert run(*again, f"--output_dir={tmp_path / 'again'}") == 0
+    expected = table(tmp_path / "out" / "test_results.tsv")
+    np.testing.assert_allclose(table(tmp_path / "again" / "test_results.tsv"), expected, atol=1e-6)
+    with (tmp_path / "test.csv").open(newline="") as stream:
+        texts = [row["text"] for row in csv.DictReader(stream)]
+    found = bertworks.load(tmp_path / "out").classify(texts)
+    np.testing.assert_allclose([list(one.probabilities.values()) for one in found], expected, atol=1e-6)
+    # What the command line says counts more.
+    assert run(*again, f"--output_dir={tmp_path / 'longer'}", "--max_seq_length=64") == 0
+    assert abs(table(tmp_path / "longer" / "test_results.tsv") - expected).max() > 1e-4
     # Another way to read the texts is another run.
     assert run(*command, f"--output_dir={tmp_path / 'out'}", "--long_text=truncate") == 2
     assert "--long_text" in capsys.readouterr().err

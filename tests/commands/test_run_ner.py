@@ -58,7 +58,7 @@ def test_a_rule_is_learned_and_words_are_tagged(tmp_path: Path, crf: bool, long_
     assert list(config["label2id"]) == ["O", "B-building", "I-building", "B-place", "I-place"]
     # The trained folder says everything that is needed to tag a file without tags.
     words = columns(tmp_path / "test.txt", tagged=False)
-    again = ["run_ner", f"--model={output}", f"--test_file={words}", "--do_predict", *size, f"--long_text={long_text}"]
+    again = ["run_ner", f"--model={output}", f"--test_file={words}", "--do_predict"]
     assert run(*again, f"--output_dir={tmp_path / 'tagged'}") == 0
     found = (tmp_path / "tagged" / "predictions.txt").read_text().split()
     right = train.read_text().split()
@@ -161,6 +161,7 @@ def test_cluener(tmp_path: Path) -> None:
     command = ["run_ner", *MODEL, "--task_name=cluener", f"--data_dir={tmp_path}", "--do_train", "--do_eval"]
     assert run(*command, "--do_predict", f"--output_dir={tmp_path / 'out'}", "--num_train_epochs=30") == 0
     assert list(results(tmp_path / "out"))[:2] == ["global_step", "eval_cluener"]
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["fine_tuning"]["unit"] == "character"
     lines = (tmp_path / "out" / "cluener_predict.json").read_text().splitlines()
     assert [json.loads(line).keys() for line in lines] == [{"id", "label"}] * len(lines)
 
