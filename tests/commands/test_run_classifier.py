@@ -126,6 +126,13 @@ def test_several_seeds(tmp_path: Path, keep: str) -> None:
     assert results(tmp_path)["global_step"] == int(next((tmp_path / "seed-3").glob("checkpoints/step-*")).name[5:]) > 0
 
 
+def test_without_weights_everything_is_drawn_at_random(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["run_classifier", *TASK, *MODEL, "--do_train", "--num_train_epochs=1", f"--output_dir={tmp_path}"]
+    assert run(*command) == 0
+    assert "every weight is drawn at random" in capsys.readouterr().err
+    assert (tmp_path / "model.safetensors").exists()
+
+
 def own_files(folder: Path) -> None:
     lines = [line for line in (FIXTURES / "corpus.txt").read_text().splitlines() if line][:60]
     for name, header, rows in (

@@ -177,9 +177,17 @@ def remembering(flags: FinetuningFlags, config: BertConfig, **more: object) -> B
 
 
 def starting_checkpoint(flags: FinetuningFlags, output_dir: Path) -> Checkpoint:
-    """What to begin with; without training, what was trained in the output folder before, as the original does."""
-    from bertworks.checkpoints.load import open_checkpoint
+    """What to begin with, as in the original: without training, what was trained in the output folder before.
 
+    Where only a configuration and a vocabulary are given, it has no weights: a model from scratch.
+    """
+    from bertworks.checkpoints.load import open_checkpoint
+    from bertworks.checkpoints.weights import Checkpoint
+    from bertworks.config import BertConfig
+
+    if flags.do_train and flags.bert_config_file and flags.vocab_file and not (flags.model or flags.init_checkpoint):
+        path = Path(flags.bert_config_file)
+        return Checkpoint(path, "a configuration", weights={}, config=BertConfig.from_google_file(path))
     both = flags.model and flags.init_checkpoint
     if not both and not flags.do_train and (output_dir / "model.safetensors").exists():
         return open_checkpoint(output_dir, "--output_dir")
@@ -228,8 +236,13 @@ def prepare(
     from bertworks.model.heads import initialise
     from bertworks.train import layers
 
-    report = load_into(model, checkpoint, config)
-    fresh = {*report.missing, *report.misfits}
+    if checkpoint.weights:
+        report = load_into(model, checkpoint, config)
+        fresh = {*report.missing, *report.misfits}
+        world.say(str(report))
+    else:
+        fresh = {name for name, _ in model.named_parameters()}
+        world.say("No --model and no --init_checkpoint: every weight is drawn at random, nothing is pre-trained.")
     if not flags.do_train and any(name.startswith(("classifier.", "crf.")) for name in fresh):
         classes = len(model.classifier.weight)
         raise InputError(f"{checkpoint.path}: has no classifier for these {classes} classes; train one (--do_train)")
@@ -237,7 +250,6 @@ def prepare(
     layers.freeze(model, flags.freeze_layers)
     model.gradient_checkpointing = flags.gradient_checkpointing
     model.to(world.device)
-    world.say(str(report))
 
 
 def write_model(model: nn.Module, config: BertConfig, architecture: str, tokenizer: Tokenizer, folder: Path) -> None:
