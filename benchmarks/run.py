@@ -24,12 +24,18 @@ def main() -> None:
     parser.add_argument("--chinese_vocab", default="", help="its vocab.txt")
     parser.add_argument("--test", default="", help="English text to test a learned vocabulary on")
     parser.add_argument("--original", default="", help="a checkout of google-research/bert to run as the data's peer")
+    parser.add_argument("--glue", default="", help="a folder with MRPC and RTE as GLUE releases them")
+    parser.add_argument("--squad", default="", help="the folder of train-v1.1.json and dev-v1.1.json")
     flags = parser.parse_args()
     _run("training_step", {})
     _run("tokenizer", {"corpus": flags.corpus, "vocab": flags.vocab})
     _run("tokenizer", {"corpus": flags.chinese, "vocab": flags.chinese_vocab}, "tokenizer_chinese")
     _run("vocabulary", {"train": flags.corpus, "test": flags.test})
     _run("embedding", {"corpus": flags.corpus})
+    for task in ("MRPC", "RTE"):
+        data_dir = f"{flags.glue}/{task}" if flags.glue else ""
+        _run("finetuning", {"task": task, "data_dir": data_dir, "precision": "bf16"}, f"finetuning_{task.lower()}")
+    _run("squad", {"data_dir": flags.squad, "precision": "bf16"})
     original = {"original": flags.original} if flags.original else {}
     _run("data", {"corpus": flags.corpus, "vocab": flags.vocab, **original})
 
@@ -37,7 +43,8 @@ def main() -> None:
 def _run(script: str, arguments: dict[str, str], table: str = "") -> None:
     """Run one script into its table; without all its files, say so."""
     if not all(arguments.values()):
-        print(f"{table or script}: left out, give --{' --'.join(arguments)}", flush=True)
+        missing = [name for name, value in arguments.items() if not value]
+        print(f"{table or script}: left out, no --{' --'.join(missing)}", flush=True)
         return
     words = [f"--{name}={value}" for name, value in arguments.items()]
     output = RESULTS / f"{table or script}.md"
