@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import bertworks
+from bertworks.checkpoints.huggingface import save_model_folder
 from bertworks.data.batch import pack
 from bertworks.errors import InputError
 from bertworks.model.heads import TokenClassifier
@@ -25,6 +26,15 @@ VOCAB = FIXTURES / "vocab.txt"
 
 def golden(path: Path, **options: str) -> Pretrained:
     return bertworks.load(path, vocab_file=VOCAB, bert_config_file=GOOGLE_TINY / "bert_config.json", **options)
+
+
+def encoder(folder: Path) -> Pretrained:
+    """A model without a head, in a folder."""
+    whole = golden(GOOGLE_TINY / "trained.ckpt")
+    weights = {name: value for name, value in whole.model.state_dict().items() if name.startswith("bert.")}
+    save_model_folder(folder, whole.config, weights, "BertModel")
+    whole.tokenizer.save(folder)
+    return bertworks.load(folder)
 
 
 def hidden_states(pretrained: Pretrained) -> list[np.ndarray]:
@@ -111,8 +121,10 @@ def test_what_is_guessed_is_said() -> None:
 
 
 def test_a_saved_model_has_what_was_loaded_and_no_more(tmp_path: Path) -> None:
-    golden(GOOGLE_TINY / "squad.ckpt").save(tmp_path / "encoder")
-    assert bertworks.load(tmp_path / "encoder").checkpoint.architecture == "BertModel"
+    encoder(tmp_path / "encoder").save(tmp_path / "again")
+    assert bertworks.load(tmp_path / "again").checkpoint.architecture == "BertModel"
+    golden(GOOGLE_TINY / "squad.ckpt").save(tmp_path / "spans")
+    assert bertworks.load(tmp_path / "spans").checkpoint.architecture == "BertForQuestionAnswering"
     golden(GOOGLE_TINY / "classifier.ckpt").save(tmp_path / "classifier")
     assert bertworks.load(tmp_path / "classifier").checkpoint.architecture == "BertForSequenceClassification"
     golden(GOOGLE_TINY / "trained.ckpt").save(tmp_path / "whole")
@@ -128,7 +140,7 @@ def test_masks_are_filled_by_models_that_can(tmp_path: Path) -> None:
         golden(GOOGLE_TINY / "classifier.ckpt").fill_mask("a [MASK]")
 
 
-def test_texts_are_classified_as_the_original_does() -> None:
+def test_texts_are_classified_as_the_original_does(tmp_path: Path) -> None:
     rows = [line.split("\t") for line in (FIXTURES / "mrpc" / "test.tsv").read_text().splitlines()[1:]]
     expected = np.loadtxt(FIXTURES / "mrpc" / "test_results.tsv")
     found = golden(GOOGLE_TINY / "classifier.ckpt").classify([(row[3], row[4]) for row in rows], max_seq_length=64)
@@ -136,7 +148,7 @@ def test_texts_are_classified_as_the_original_does() -> None:
     np.testing.assert_allclose([list(one.probabilities.values()) for one in found], expected, atol=1e-5)
     assert [one.label for one in found] == [f"LABEL_{i}" for i in expected.argmax(1)]
     with pytest.raises(InputError, match=r"is a EncoderModel, not a SequenceClassifier; fine-tune it first"):
-        golden(GOOGLE_TINY / "squad.ckpt").classify(["a text"])
+        encoder(tmp_path).classify(["a text"])
 
 
 def test_entities_have_their_places(tmp_path: Path) -> None:

@@ -18,17 +18,28 @@ from bertworks.checkpoints.report import LoadReport
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import ACTIVATIONS, BertConfig
 from bertworks.errors import InputError
-from bertworks.model.heads import EncoderModel, PretrainingModel, SequenceClassifier, TokenClassifier, initialise
+from bertworks.model.heads import (
+    EncoderModel,
+    PretrainingModel,
+    SequenceClassifier,
+    SpanClassifier,
+    TokenClassifier,
+    initialise,
+)
 from bertworks.model.machine import choose_device, choose_precision
 from bertworks.tasks import features
 from bertworks.tasks.alignment import Entity, Unit
 from bertworks.tasks.fill_mask import Guess, fill_mask
 from bertworks.tasks.labels import Classified, Text, classify, tag
+from bertworks.tasks.squad.answering import Answered, answer
 from bertworks.tasks.study import Study, study
 from bertworks.text.tokenizer import Tokenizer
 
-Head = TypeVar("Head", SequenceClassifier, TokenClassifier)
-Model = PretrainingModel | SequenceClassifier | TokenClassifier | EncoderModel
+Head = TypeVar("Head", SequenceClassifier, TokenClassifier, SpanClassifier)
+Model = PretrainingModel | SequenceClassifier | TokenClassifier | SpanClassifier | EncoderModel
+
+# What trains each head.
+_COMMANDS = {SequenceClassifier: "run_classifier", TokenClassifier: "run_ner", SpanClassifier: "run_squad"}
 
 
 @dataclass(frozen=True)
@@ -38,8 +49,8 @@ class Pretrained:
     Attributes:
         config: its numbers.
         tokenizer: over its vocabulary, with its casing.
-        model: with the head that the weights have, for masked words or a classifier of sequences or tokens; `.bert` is
-            the encoder of any.
+        model: with the head that the weights have, for masked words, a classifier of sequences or tokens, or one that
+            answers questions; `.bert` is the encoder of any.
         device, dtype: what it computes on and in.
         report: what was loaded and what was not.
         checkpoint: what it was loaded from.
@@ -84,6 +95,31 @@ class Pretrained:
         """The entities of each text: type, first and last character, and what stands there."""
         return tag(self._with(TokenClassifier), self.tokenizer, texts, unit, max_seq_length, self.dtype)
 
+    def answer(
+        self,
+        question: str,
+        context: str | Sequence[str],
+        top_k: int = 3,
+        *,
+        max_seq_length: int | None = None,
+        doc_stride: int | None = None,
+        max_answer_length: int = 30,
+        allow_none: bool = True,
+    ) -> Answered:
+        """The best answers to a question in a text, or in several, and where they stand; see `answering.answer`."""
+        return answer(
+            self._with(SpanClassifier),
+            self.tokenizer,
+            question,
+            context,
+            top_k=top_k,
+            max_seq_length=max_seq_length,
+            doc_stride=doc_stride,
+            max_answer_length=max_answer_length,
+            allow_none=allow_none,
+            dtype=self.dtype,
+        )
+
     def attentions(self, text: str, text_pair: str | None = None) -> Study:
         """Every attention probability and every hidden state for one text or two, computed plainly in float32."""
         return study(self.model.bert, self.tokenizer, text, text_pair)
@@ -111,7 +147,7 @@ class Pretrained:
         if not isinstance(self.model, head):
             raise InputError(
                 f"{self.checkpoint.path}: is a {type(self.model).__name__}, not a {head.__name__}; fine-tune it first "
-                f"(bert {'run_classifier' if head is SequenceClassifier else 'run_ner'})"
+                f"(bert {_COMMANDS[head]})"
             )
         return self.model
 
@@ -173,6 +209,8 @@ def load(
 def _model_for(checkpoint: Checkpoint, config: BertConfig) -> Model:
     """A model with the head that a checkpoint has, nothing of it loaded."""
     weights = checkpoint.weights
+    if "qa_outputs.weight" in weights:
+        return SpanClassifier(config)
     if (head := weights.get("classifier.weight")) and len(head.shape) == 2:
         if checkpoint.architecture == "BertForTokenClassification":
             return TokenClassifier(config, head.shape[0], crf="crf.transitions" in weights)

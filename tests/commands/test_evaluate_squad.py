@@ -97,9 +97,9 @@ def test_version_1_by_the_rules_of_2(capsys: pytest.CaptureFixture[str]) -> None
             "has no answer, as SQuAD 2.0 allows; give --",
         ),
         ((V1, PREDICTIONS_1, f"--na_prob_file={NULL_ODDS}"), "--na_prob_file: every question of"),
-        ((V1, V1), "squad-v1.json: the prediction of question data is not a text"),
-        ((V2, PREDICTIONS_2, f"--na_prob_file={PREDICTIONS_2}"), "the no-answer score of question q0001 is not"),
-        ((PREDICTIONS_1, V1), 'squad-v1.predictions.json: "data" is not a list'),
+        ((V1, V1), "squad-v1.json: the prediction of question 'data' is not a text"),
+        ((V2, PREDICTIONS_2, f"--na_prob_file={PREDICTIONS_2}"), "the no-answer score of question 'q0001' is not"),
+        ((PREDICTIONS_1, V1), 'squad-v1.predictions.json: has no articles: a file in SQuAD form is {"data"'),
         ((V1,), "--predictions_file"),
     ],
 )

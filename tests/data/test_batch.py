@@ -53,6 +53,13 @@ def test_filler_is_a_sequence_of_its_own_that_does_not_count() -> None:
     assert pack(np.arange(1, 65), np.zeros(64, int), np.array([64]), filled=True).filler > 0
 
 
+def test_filler_is_seen_by_itself() -> None:
+    batch = pack(np.arange(5), np.zeros(5, int), np.array([2, 3]), unseen=np.array([1, 0]), filled=True)
+    assert batch.unseen is not None
+    assert batch.unseen.tolist() == [1, 0, 0]
+    assert batch.tokens == 5
+
+
 def test_an_empty_batch() -> None:
     none = np.zeros(0, np.int64)
     batch = pack(none, none, none)

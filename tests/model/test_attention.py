@@ -20,18 +20,21 @@ def projected(tokens: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(tokens, 3, HEADS, SIZE, generator=torch.Generator().manual_seed(seed))
 
 
-def layout_of(lengths: list[int], read: torch.Tensor | None = None) -> Layout:
+def layout_of(lengths: list[int], read: torch.Tensor | None = None, unseen: list[int] | None = None) -> Layout:
     starts = torch.tensor(np.concatenate([[0], np.cumsum(lengths)]), dtype=torch.int32)
-    return Layout.of(starts, np.array(lengths, np.int64), HEADS, read)
+    return Layout.of(
+        starts, np.array(lengths, np.int64), HEADS, read, None if unseen is None else np.array(unseen, np.int64)
+    )
 
 
-def plain(x: torch.Tensor, lengths: list[int]) -> torch.Tensor:
+def plain(x: torch.Tensor, lengths: list[int], unseen: list[int] | None = None) -> torch.Tensor:
     """The definition, a sequence and a head at a time."""
     result, first = torch.empty(len(x), HEADS, SIZE), 0
-    for length in lengths:
+    for length, last in zip(lengths, unseen or [0] * len(lengths), strict=True):
         part = slice(first, first + length)
         for head in range(HEADS):
             q, k, v = x[part, :, head].unbind(1)
+            k, v = k[: length - last], v[: length - last]
             result[part, head] = torch.softmax(q @ k.T / SIZE**0.5, -1) @ v
         first += length
     return result
@@ -73,6 +76,32 @@ def test_rows_that_ask(lengths: list[int], data: st.DataObject) -> None:
     (mine,) = torch.autograd.grad((some * weights).sum(), x)
     (expected,) = torch.autograd.grad((all_rows * weights).sum(), x)
     torch.testing.assert_close(mine, expected)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(0, 70)), min_size=1, max_size=7), st.data())
+def test_rows_that_no_row_looks_at(sizes: list[tuple[int, int]], data: st.DataObject) -> None:
+    """They look at the others all the same; and where there are none, not a bit changes."""
+    unseen = [more for _, more in sizes]
+    lengths = [seen + more for seen, more in sizes]
+    x = projected(sum(lengths)).requires_grad_()
+    other = x.detach().clone().requires_grad_()
+    layout = layout_of(lengths, None, unseen)
+    ours, expected = attend(x, layout, None), plain(other, lengths, unseen)
+    torch.testing.assert_close(ours, expected)
+    weights = torch.randn(ours.shape, generator=torch.Generator().manual_seed(1))
+    (ours * weights).sum().backward()
+    (expected * weights).sum().backward()
+    torch.testing.assert_close(x.grad, other.grad)
+    x = x.detach()
+    if not any(unseen):
+        assert torch.equal(attend(x, layout_of(lengths), None), ours)
+    read = torch.tensor(sorted(data.draw(st.sets(st.integers(0, sum(lengths) - 1), min_size=1))))
+    some = attend(x[:, 1:], layout_of(lengths, read, unseen), None, x[:, 0].index_select(0, read))
+    torch.testing.assert_close(some, expected[read])
+    query, key, value = x.unbind(1)
+    other_devices = attention._one_by_one(query, layout.seen(key), layout.seen(value), layout, 0.0)
+    torch.testing.assert_close(other_devices, expected)
 
 
 def test_dropout_of_probabilities_is_the_mask_that_is_drawn() -> None:
@@ -153,6 +182,12 @@ def test_on_cuda() -> None:
     layout = Layout.of(starts.cuda(), np.array(lengths), 2)
     torch.testing.assert_close(attend(x.cuda().bfloat16(), layout, None).float().cpu(), expected, atol=0.03, rtol=0.03)
     torch.testing.assert_close(attend(x.cuda(), layout, None).cpu(), expected, atol=1e-3, rtol=1e-3)
+    unseen = np.array([4, 0, 100, 0])
+    padded = Layout.of(starts.cuda(), np.array(lengths), 2, None, unseen)
+    expected_padded = attend(x, Layout.of(starts, np.array(lengths), 2, None, unseen), None)
+    for like, tolerance in ((x.cuda(), 1e-3), (x.cuda().bfloat16(), 0.03)):
+        ours = attend(like, padded, None).float().cpu()
+        torch.testing.assert_close(ours, expected_padded, atol=tolerance, rtol=tolerance)
     dropped = attend(x.cuda().bfloat16().requires_grad_(), layout, at(Dropout.of(batch_of(lengths), 1), 1, 0.1))
     dropped.sum().backward()
     assert abs(float(dropped.float().mean()) - float(expected.mean())) < 0.05

@@ -11,8 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bertworks.data.batch import PackedBatch
+from bertworks.model.bert import Bert
 from bertworks.model.heads import PretrainingModel
 from bertworks.model.predict import Example, default_token_budget, predict
+from bertworks.model.reference import study
 from tests.model.conftest import batch_of
 
 CPU = torch.device("cpu")
@@ -52,6 +54,35 @@ def test_alone_and_batched_are_equal(model: PretrainingModel, lengths: list[int]
         (alone,) = predict(model.bert, [one], "token", device=CPU)
         assert answer.shape == (len(one.ids), 32)
         np.testing.assert_allclose(answer, alone, atol=1e-5, rtol=0)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 70), st.integers(0, 70)), min_size=1, max_size=8), st.integers(1, 400))
+def test_padding_is_answered_about_and_changes_nothing(
+    model: PretrainingModel, sizes: list[tuple[int, int]], token_budget: int
+) -> None:
+    """Its rows are those of the original's padded batches: -10000 is added where a token would look at padding."""
+    examples = [
+        one._replace(padding=padding)
+        for one, (_, padding) in zip(examples_of([n for n, _ in sizes]), sizes, strict=True)
+    ]
+    answers = list(predict(model.bert, examples, "token", device=CPU, token_budget=token_budget))
+    without = predict(model.bert, [one._replace(padding=0) for one in examples], "token", device=CPU)
+    assert len(answers) == len(examples)
+    for one, answer, real in zip(examples, answers, without, strict=True):
+        np.testing.assert_allclose(answer, padded_plainly(model.bert, one), atol=1e-5, rtol=0)
+        np.testing.assert_allclose(answer[: len(one.ids)], real, atol=1e-5, rtol=0)
+
+
+def padded_plainly(bert: Bert, example: Example) -> np.ndarray:
+    softmax = torch.softmax
+    nowhere = torch.arange(example.length) >= len(example.ids)
+    ids, segment_ids = (
+        torch.from_numpy(np.pad(numbers, (0, example.padding))) for numbers in (example.ids, example.segment_ids)
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "softmax", lambda scores, dim: softmax(scores - 10000.0 * nowhere, dim))
+        return study(bert, ids, segment_ids)[0][-1].numpy()
 
 
 def test_rows_may_be_all_that_is_computed(model: PretrainingModel) -> None:

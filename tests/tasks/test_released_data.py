@@ -206,7 +206,8 @@ def test_a_wrong_file_of_mrpc_is_told(tmp_path: Path, changes: dict[str, str], p
 def test_every_name_of_the_command_is_known() -> None:
     glue = ("mrpc", "cola", "sst-2", "SST_2", "sts-b", "qqp", "mnli", "qnli", "rte", "wnli", "ax")
     chinese = ("cluener", "tnews", "afqmc", "cmnli", "chnsenticorp", "lcqmc")
-    for name in (*glue, *chinese, "squad", "squad1.1", "squad2.0", "xnli", "xnli-de", "swag", "conll2003"):
+    answers = ("squad", "squad1.1", "squad2.0", "triviaqa", "xquad", "drcd", "cmrc2018", "cmrc-2018", "CMRC")
+    for name in (*glue, *chinese, *answers, "xnli", "xnli-de", "swag", "conll2003"):
         assert find(name)
     with pytest.raises(InputError, match=r"mprc: no data set of this name; did you mean mrpc\?"):
         find("mprc")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bertworks.checkpoints.weights import Checkpoint
     from bertworks.config import BertConfig
-    from bertworks.model.heads import SequenceClassifier, TokenClassifier
+    from bertworks.model.heads import SequenceClassifier, SpanClassifier, TokenClassifier
     from bertworks.task import Task
     from bertworks.text.tokenizer import Tokenizer
     from bertworks.train.distributed import World
@@ -157,7 +157,10 @@ def needed_splits(flags: FinetuningFlags) -> list[str]:
 
 
 # How texts become sequences: what a trained model remembers of the flags.
-_REMEMBERED = ("max_seq_length", "long_text", "doc_stride")
+_REMEMBERED = (
+    *("max_seq_length", "long_text", "doc_stride", "max_query_length"),
+    *("version_2_with_negative", "null_score_diff_threshold"),
+)
 
 
 def follow_training(flags: FinetuningFlags, config: BertConfig) -> None:
@@ -221,7 +224,7 @@ def adapted(flags: FinetuningFlags, config: BertConfig) -> BertConfig:
 
 def prepare(
     flags: FinetuningFlags,
-    model: SequenceClassifier | TokenClassifier,
+    model: SequenceClassifier | TokenClassifier | SpanClassifier,
     checkpoint: Checkpoint,
     config: BertConfig,
     seed: int,
@@ -233,7 +236,7 @@ def prepare(
         InputError: the classifier is missing, or another one, and nothing is to be trained.
     """
     from bertworks.checkpoints.load import load_into
-    from bertworks.model.heads import initialise
+    from bertworks.model.heads import SpanClassifier, initialise
     from bertworks.train import layers
 
     if checkpoint.weights:
@@ -243,9 +246,11 @@ def prepare(
     else:
         fresh = {name for name, _ in model.named_parameters()}
         world.say("No --model and no --init_checkpoint: every weight is drawn at random, nothing is pre-trained.")
-    if not flags.do_train and any(name.startswith(("classifier.", "crf.")) for name in fresh):
-        classes = len(model.classifier.weight)
-        raise InputError(f"{checkpoint.path}: has no classifier for these {classes} classes; train one (--do_train)")
+    if not flags.do_train and any(name.startswith(("classifier.", "crf.", "qa_outputs.")) for name in fresh):
+        fits = (
+            "of answers" if isinstance(model, SpanClassifier) else f"for these {len(model.classifier.weight)} classes"
+        )
+        raise InputError(f"{checkpoint.path}: has no classifier {fits}; train one (--do_train)")
     initialise(model, config.initializer_range, seed, fresh)
     layers.freeze(model, flags.freeze_layers)
     model.gradient_checkpointing = flags.gradient_checkpointing

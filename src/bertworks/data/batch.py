@@ -36,6 +36,8 @@ class PackedBatch:
         dropout_keys: [B'] int64; the identity of each sequence within (seed, step). Dropout on CPU is a function of
             it, not of where in which batch the sequence stands.
         filler: how many of the T tokens are filler.
+        unseen: [B'] int64 on the host; so many of each sequence's last tokens are padding: they look at the tokens
+            before them, and no token looks at them. None where there is no padding.
     """
 
     input_ids: Tensor
@@ -48,10 +50,11 @@ class PackedBatch:
     sequence_labels: Tensor
     dropout_keys: Tensor
     filler: int = 0
+    unseen: NDArray[np.int64] | None = None
 
     @cached_property
     def tokens(self) -> int:
-        """How many real tokens there are."""
+        """How many tokens there are without the filler."""
         return int(self.lengths.sum()) - self.filler
 
     def __len__(self) -> int:
@@ -59,7 +62,7 @@ class PackedBatch:
         return len(self.lengths) - (self.filler > 0)
 
     def to(self, device: torch.device) -> PackedBatch:
-        """The same batch on `device`; from pinned memory without waiting. `lengths` stays on the host."""
+        """The same batch on `device`; from pinned memory without waiting. `lengths` and `unseen` stay on the host."""
         if device.type == "cpu":
             return self
         moved: dict[str, Any] = {
@@ -79,6 +82,7 @@ def pack(
     labels: NDArray[np.generic] | None = None,
     sequence_labels: NDArray[np.generic] | None = None,
     dropout_keys: NDArray[np.integer] | None = None,
+    unseen: NDArray[np.integer] | None = None,
     filled: bool = False,
 ) -> PackedBatch:
     """A batch from flat numpy arrays; what is not given is empty (keys: 0, 1, 2, ...).
@@ -92,6 +96,7 @@ def pack(
     filler = rounded(total + 1) - total if filled and total else 0
     if filler:
         sizes, keys = np.append(sizes, filler), np.append(keys, 0)
+        unseen = None if unseen is None else np.append(unseen, 0)
         zeros = np.zeros(filler, np.int64)
         input_ids, segment_ids, positions = (np.append(a, zeros) for a in (input_ids, segment_ids, positions))
     starts = np.zeros(len(sizes) + 1, np.int32)
@@ -108,6 +113,7 @@ def pack(
         sequence_labels=torch.from_numpy(np.ascontiguousarray(none if sequence_labels is None else sequence_labels)),
         dropout_keys=torch.from_numpy(np.ascontiguousarray(keys)),
         filler=filler,
+        unseen=None if unseen is None else np.asarray(unseen, np.int64),
     )
 
 

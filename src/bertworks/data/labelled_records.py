@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from google.protobuf.message import DecodeError
@@ -109,26 +108,49 @@ def _example(
 ) -> tuple[NDArray[np.int64], int, NDArray[np.int64]] | None:
     """The ids of an example, how many of them are of segment 0, and its labels; None if it only fills a batch."""
     place = f"{file.path}: record {number}"
+    features = features_of(place, file[number])
+    real = features.get(REAL_FEATURE)
+    if real is not None and not real[0]:
+        return None
+    ids, first = sequence_of(place, features, vocab_size)
+    width, labels = len(features[SEQUENCE_FEATURES[0]]), features.get(LABEL_FEATURE)
+    if labels is None:
+        raise InputError(f"{place}: {LABEL_FEATURE} is missing; was the file made for classification or tagging?")
+    if len(labels) not in (1, width):
+        raise InputError(f"{place}: {LABEL_FEATURE} has {len(labels)} numbers, but input_ids has {width}")
+    labels = labels[: len(ids)] if len(labels) > 1 else labels
+    _check_range(place, "a label", labels, classes or _LARGEST_ID, "give the labels it was made with (--labels)")
+    return ids, first, labels
+
+
+def features_of(place: str, record: bytes) -> dict[str, NDArray[np.int64]]:
+    """The features of an example that are whole numbers, those without a number left out.
+
+    Raises:
+        InputError: it is no TF-Example; the message begins with `place`.
+    """
     try:
-        found = example_class().FromString(file[number]).features.feature
+        found = example_class().FromString(record).features.feature
     except DecodeError:
         raise InputError(f"{place} is no TF-Example") from None
+    return {name: np.array(one.int64_list.value, np.int64) for name, one in found.items() if one.int64_list.value}
 
-    def numbers(name: str) -> NDArray[np.int64]:
-        # Asking for a feature that is missing, or for a list of another type, gives an empty list.
-        return np.array(found[name].int64_list.value, np.int64)
 
-    real = numbers(REAL_FEATURE)
-    if real.size and not real[0]:
-        return None
-    features = {name: numbers(name) for name in (*SEQUENCE_FEATURES, LABEL_FEATURE)}
+def sequence_of(
+    place: str, features: Mapping[str, NDArray[np.int64]], vocab_size: int | None
+) -> tuple[NDArray[np.int64], int]:
+    """The ids of an example, without padding, and how many of them are of segment 0.
+
+    Raises:
+        InputError: a feature is missing or makes no sense, or an id is out of range.
+    """
+    for name in SEQUENCE_FEATURES:
+        if name not in features:
+            raise InputError(f"{place}: {name} is missing; was the file made for fine-tuning BERT?")
     ids, mask, segments = (features[name] for name in SEQUENCE_FEATURES)
-    labels = features[LABEL_FEATURE]
-    for name, values in features.items():
-        if not values.size:
-            raise InputError(f"{place}: {name} is missing; was the file made for classification or tagging?")
-        if len(values) != len(ids) and (name != LABEL_FEATURE or len(values) != 1):
-            raise InputError(f"{place}: {name} has {len(values)} numbers, but input_ids has {len(ids)}")
+    for name in SEQUENCE_FEATURES[1:]:
+        if len(features[name]) != len(ids):
+            raise InputError(f"{place}: {name} has {len(features[name])} numbers, but input_ids has {len(ids)}")
     there = mask != 0
     count = int(there.sum())
     if not count or not there[:count].all():
@@ -137,10 +159,8 @@ def _example(
     first = int((segments == 0).sum())
     if segments[:first].any() or (segments[first:] != 1).any():
         raise InputError(f"{place}: segment_ids is not zeros and then ones")
-    labels = labels[:count] if len(labels) > 1 else labels
     _check_range(place, "an id", ids, vocab_size or _LARGEST_ID, "give the vocabulary it was made with (--vocab_file)")
-    _check_range(place, "a label", labels, classes or _LARGEST_ID, "give the labels it was made with (--labels)")
-    return ids, first, labels
+    return ids, first
 
 
 def _check_range(place: str, what: str, values: NDArray[np.int64], end: int, remedy: str) -> None:
@@ -151,29 +171,28 @@ def _check_range(place: str, what: str, values: NDArray[np.int64], end: int, rem
 
 def write_labelled_records(path: Path, records: LabelledRecords, max_seq_length: int) -> None:
     """Write what the original would have written; no sequence may be longer than max_seq_length."""
+    labels = records.labels
     with files.written_whole(path) as stream:
-        for example in _examples(records, max_seq_length):
-            stream.write(frame(example))
+        for number, features in enumerate(padded_features(records.sequences, max_seq_length)):
+            of_one = labels[number : number + 1]
+            if records.has_tags:
+                begin, end = records.sequences.starts[number : number + 2].tolist()
+                of_one = np.pad(labels[begin:end], (0, max_seq_length - (end - begin)))
+            stream.write(record({**features, LABEL_FEATURE: of_one, REAL_FEATURE: np.ones(1, np.int64)}))
 
 
-def _examples(records: LabelledRecords, max_seq_length: int) -> Iterator[bytes]:
-    sequences, labels = records.sequences, records.labels
-    for number, (begin, end) in enumerate(
-        zip(sequences.starts[:-1].tolist(), sequences.starts[1:].tolist(), strict=True)
-    ):
-        length = end - begin
-        features: dict[str, Any] = {
-            "input_ids": sequences.ids[begin:end],
-            "input_mask": np.ones(length, np.int64),
-            "segment_ids": np.arange(length) >= sequences.first[number],
-        }
-        padded = {
-            name: np.pad(values.astype(np.int64), (0, max_seq_length - length)) for name, values in features.items()
-        }
-        tags = (
-            np.pad(labels[begin:end], (0, max_seq_length - length)) if records.has_tags else labels[number : number + 1]
-        )
-        example = example_class()()
-        for name, values in {**padded, LABEL_FEATURE: tags, REAL_FEATURE: np.ones(1, np.int64)}.items():
-            example.features.feature[name].int64_list.value.extend(values.tolist())
-        yield example.SerializeToString(deterministic=True)
+def padded_features(sequences: Sequences, max_seq_length: int) -> Iterator[dict[str, NDArray[np.int64]]]:
+    """input_ids, input_mask and segment_ids of each sequence, padded with zeros to max_seq_length."""
+    for begin, end, first in zip(sequences.starts, sequences.starts[1:], sequences.first, strict=False):
+        length = int(end - begin)
+        rows = np.zeros((len(SEQUENCE_FEATURES), max_seq_length), np.int64)
+        rows[0, :length], rows[1, :length], rows[2, first:length] = sequences.ids[begin:end], 1, 1
+        yield dict(zip(SEQUENCE_FEATURES, rows, strict=True))
+
+
+def record(features: Mapping[str, NDArray[np.int64]]) -> bytes:
+    """One example as it stands in a file."""
+    example = example_class()()
+    for name, values in features.items():
+        example.features.feature[name].int64_list.value.extend(values.tolist())
+    return frame(example.SerializeToString(deterministic=True))

@@ -91,7 +91,7 @@ class Group:
     """Sequences computed together: n of them, their query and key slots, and what hides padded keys.
 
     Attributes:
-        padding: [n, 1, 1, keys] 0 at real keys and -inf at padded ones; None where every key is real.
+        padding: [n, 1, 1, keys] 0 at keys that are seen and -inf at others; None where every key is seen.
     """
 
     sequences: int
@@ -107,23 +107,45 @@ class Layout:
     Attributes:
         query_starts, key_starts: [B+1] int32 on the device.
         longest: the longest sequence; on the host.
+        key_rows: [K] int64 on the device; the rows that are seen, which `key_starts` counts. None: all.
         queries, keys, groups: on CPU only.
     """
 
     query_starts: Tensor
     key_starts: Tensor
     longest: int
+    key_rows: Tensor | None = None
     queries: Slots | None = None
     keys: Slots | None = None
     groups: tuple[Group, ...] = ()
 
     @classmethod
-    def of(cls, starts: Tensor, lengths: NDArray[np.int64], heads: int, read: Tensor | None = None) -> Layout:
-        """The layout of sequences `starts` [B+1], `lengths` [B]; queries are the rows `read`, ascending, or all."""
+    def of(
+        cls,
+        starts: Tensor,
+        lengths: NDArray[np.int64],
+        heads: int,
+        read: Tensor | None = None,
+        unseen: NDArray[np.int64] | None = None,
+    ) -> Layout:
+        """The layout of sequences.
+
+        Args:
+            starts: [B+1] int32.
+            lengths: [B].
+            heads: A.
+            read: the rows that ask, ascending; None for all.
+            unseen: [B]; so many of each sequence's last rows are no keys, less than its length. None for 0.
+        """
         query_starts = starts if read is None else torch.searchsorted(read, starts.long()).int()
         longest = int(lengths.max(initial=0))
+        key_starts, key_rows, seen = starts, None, lengths
+        if unseen is not None:
+            seen = lengths - unseen
+            key_starts = _sent(np.cumsum(np.append(0, seen), dtype=np.int32), starts.device)
+            key_rows = _sent(np.flatnonzero(within(lengths) < np.repeat(seen, lengths)), starts.device)
         if starts.device.type != "cpu":
-            return cls(query_starts, starts, longest)
+            return cls(query_starts, key_starts, longest, key_rows)
         query_lengths = np.diff(query_starts.numpy()).astype(np.int64)
         room = _padded(lengths)
         order = np.argsort(room, kind="stable")
@@ -135,26 +157,37 @@ class Layout:
             n = min(same, max(1, _GROUP_VALUES // (heads * keys * keys)))
             members = order[first : first + n]
             queries = keys if read is None else _padded(int(query_lengths[members].max()))
-            padded = lengths[members] < keys
-            hidden = np.where(np.arange(keys) < lengths[members, None], np.float32(0), np.float32(-np.inf))
+            hides = bool((seen[members] < keys).any())
+            hidden = np.where(np.arange(keys) < seen[members, None], np.float32(0), np.float32(-np.inf))
             groups.append(
                 Group(
                     n,
                     slice(query_slot, query_slot + n * queries),
                     slice(key_slot, key_slot + n * keys),
-                    torch.from_numpy(hidden)[:, None, None] if padded.any() else None,
+                    torch.from_numpy(hidden)[:, None, None] if hides else None,
                 )
             )
             query_room[first : first + n] = queries
             query_slot, key_slot, first = query_slot + n * queries, key_slot + n * keys, first + n
         return cls(
             query_starts,
-            starts,
+            key_starts,
             longest,
+            key_rows,
             Slots.of(query_lengths, order, query_room),
             Slots.of(lengths, order, room[order]),
             tuple(groups),
         )
+
+    def seen(self, x: Tensor) -> Tensor:
+        """[T, ...] -> [K, ...], the rows that are seen."""
+        return x if self.key_rows is None else x.index_select(0, self.key_rows)
+
+
+def _sent(array: NDArray[np.integer], device: torch.device) -> Tensor:
+    """An array of the host on a device, without waiting for what the device does."""
+    tensor = torch.from_numpy(array)
+    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def attend(projected: Tensor, layout: Layout, dropped: Dropped | None, query: Tensor | None = None) -> Tensor:
@@ -176,7 +209,7 @@ def attend(projected: Tensor, layout: Layout, dropped: Dropped | None, query: Te
     *first, key, value = projected.unbind(1)
     rate = 0.0 if dropped is None else dropped.rate
     by_type = _varlen if projected.dtype in (torch.bfloat16, torch.float16) else _one_by_one
-    return by_type(first[0] if query is None else query, key, value, layout, rate)
+    return by_type(first[0] if query is None else query, layout.seen(key), layout.seen(value), layout, rate)
 
 
 def _varlen(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float) -> Tensor:

@@ -203,14 +203,14 @@ class Bert(nn.Module):
             [R, H], or [T, H] where `read` is None, in `dtype`.
         """
         drawn = None if dropout is None else Dropout.of(batch, dropout)
-        layout = Layout.of(batch.starts, batch.lengths, self.config.num_attention_heads)
+        layout = Layout.of(batch.starts, batch.lengths, self.config.num_attention_heads, unseen=batch.unseen)
         x: Tensor = self.embeddings(batch, dtype, drawn)
         *blocks, last = self.encoder.layer
         again = gradient_checkpointing and torch.is_grad_enabled()
         for block in blocks:
             x = _recomputed(block, x, layout, drawn) if again else block(x, layout, drawn)
         if read is not None:
-            layout = Layout.of(batch.starts, batch.lengths, self.config.num_attention_heads, read)
+            layout = Layout.of(batch.starts, batch.lengths, self.config.num_attention_heads, read, batch.unseen)
         result: Tensor = last(x, layout, drawn, read)
         return result
 
@@ -234,14 +234,14 @@ class Bert(nn.Module):
             [R, H] for each of `layers`, or [T, H] where `read` is None.
         """
         heads, last = self.config.num_attention_heads, max(layers)
-        layout = Layout.of(batch.starts, batch.lengths, heads)
+        layout = Layout.of(batch.starts, batch.lengths, heads, unseen=batch.unseen)
         outputs: dict[int, Tensor] = {}
         x: Tensor = self.embeddings(batch, dtype, None)
         for number, block in enumerate(self.encoder.layer[:last], 1):
             if number - 1 in layers:
                 outputs[number - 1] = x if read is None else x.index_select(0, read)
             if number == last and read is not None:
-                x = block(x, Layout.of(batch.starts, batch.lengths, heads, read), None, read)
+                x = block(x, Layout.of(batch.starts, batch.lengths, heads, read, batch.unseen), None, read)
             else:
                 x = block(x, layout, None)
         outputs[last] = x if last or read is None else x.index_select(0, read)

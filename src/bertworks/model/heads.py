@@ -1,4 +1,4 @@
-"""What stands on the encoder: the two heads of pre-training, and classifiers of sequences and of tokens.
+"""What stands on the encoder: the two heads of pre-training, classifiers of sequences and of tokens, spans.
 
 Shapes: T packed tokens, B sequences, M masked words, R rows read, H hidden, V vocabulary.
 """
@@ -183,6 +183,30 @@ class TokenClassifier(nn.Module):
         )
         hidden = functions.dropout(hidden, _of_head(self.config, batch, dropout, batch.rows))
         return functions.linear(hidden, self.classifier.weight, self.classifier.bias).float()
+
+
+class SpanClassifier(nn.Module):
+    """How likely each token begins an answer, and ends one: Hugging Face's BertForQuestionAnswering.
+
+    Attributes:
+        gradient_checkpointing: spend a second forward pass on holding less memory.
+    """
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.gradient_checkpointing = False
+        self.bert = Bert(config, pooler=False)
+        self.qa_outputs = Dense(config.hidden_size, 2)
+
+    def forward(self, batch: PackedBatch, dropout: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Logits [T, 2] of every token as a start and as an end, float32.
+
+        As in run_squad.py, nothing is dropped behind the encoder. The head computes in float32 whatever `dtype` is: it
+        costs next to nothing, and among hundreds of tokens bfloat16 makes equals of logits that are not.
+        """
+        hidden = self.bert(batch, dtype=dtype, dropout=dropout, gradient_checkpointing=self.gradient_checkpointing)
+        return functions.linear(hidden.float(), self.qa_outputs.weight, self.qa_outputs.bias)
 
 
 def _of_head(config: BertConfig, batch: PackedBatch, dropout: int | None, read: Tensor) -> Dropped | None:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bertworks.data.batch import PackedBatch, pack, rounded
+from bertworks.data.instances import within
 
 # On CPU larger batches are no faster, and slower where freed buffers go back to the system (heap.py); on CUDA this
 # takes about 2 GB for BERT-Base in float32.
@@ -39,11 +40,19 @@ class Example(NamedTuple):
         ids: its tokens, [CLS] and [SEP] among them; at least one.
         segment_ids: 0 or 1 for each token.
         rows: which of its tokens a head reads, ascending from 0.
+        padding: so many tokens of padding follow, as in the original BERT: their id and segment are 0, they look at
+            the sequence, and no token looks at them. Where the unit is a token, they are answered about, too.
     """
 
     ids: Numbers
     segment_ids: Numbers
     rows: Numbers = ()
+    padding: int = 0
+
+    @property
+    def length(self) -> int:
+        """Tokens, padding included."""
+        return len(self.ids) + self.padding
 
 
 def predict(
@@ -115,11 +124,11 @@ def _batches(
     taken: list[Example] = []
     tokens = 0
     for example in examples:
-        if taken and tokens + len(example.ids) > token_budget:
+        if taken and tokens + example.length > token_budget:
             yield _packed(taken), _counts(taken, unit)
             taken, tokens = [], 0
         taken.append(example)
-        tokens += len(example.ids)
+        tokens += example.length
     if taken:
         yield _packed(taken), _counts(taken, unit)
 
@@ -128,24 +137,32 @@ def _counts(examples: Sequence[Example], unit: Unit) -> NDArray[np.int64]:
     """Units of each example. Shape [B]."""
     if unit == "sequence":
         return np.ones(len(examples), np.int64)
-    return np.array([len(one.ids if unit == "token" else one.rows) for one in examples])
+    return np.array([one.length if unit == "token" else len(one.rows) for one in examples])
 
 
 def _packed(examples: Sequence[Example]) -> PackedBatch:
     """Examples end to end, with filler after them, and after their rows as many rows of the filler as round them up."""
-    lengths = np.array([len(one.ids) for one in examples])
+    lengths = np.array([one.length for one in examples])
+    padding = np.array([one.padding for one in examples])
     starts = np.cumsum(lengths) - lengths
     rows = [
         np.asarray(one.rows, np.int64) + start for one, start in zip(examples, starts, strict=True) if len(one.rows)
     ]
-    batch = pack(
-        np.concatenate([one.ids for one in examples]),
-        np.concatenate([one.segment_ids for one in examples]),
-        lengths,
-        filled=True,
-    )
+    ids = np.concatenate([one.ids for one in examples])
+    segment_ids = np.concatenate([one.segment_ids for one in examples])
+    if padding.any():
+        real = within(lengths) < np.repeat(lengths - padding, lengths)
+        ids, segment_ids = (_spread(numbers, real) for numbers in (ids, segment_ids))
+    batch = pack(ids, segment_ids, lengths, unseen=padding if padding.any() else None, filled=True)
     if not rows:
         return batch
     read = np.concatenate(rows)
     more = np.full(rounded(len(read) + 1) - len(read), len(batch.input_ids) - 1)
     return replace(batch, rows=torch.from_numpy(np.append(read, more)))
+
+
+def _spread(numbers: NDArray[np.integer], real: NDArray[np.bool_]) -> NDArray[np.integer]:
+    """Numbers in the places that are real; 0 in the others."""
+    spread = np.zeros(len(real), numbers.dtype)
+    spread[real] = numbers
+    return spread

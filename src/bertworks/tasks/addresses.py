@@ -1,7 +1,8 @@
 """Where the data sets lie that `bert download_data` fetches: addresses, sizes, checksums, licences.
 
 Sources: GLUE's `download_glue_data.py` and torchtext's datasets (addresses), CLUE's scripts, GluonNLP's
-`baidu_ernie_data.py`; bytes and SHA-256 are those that Hugging Face's `datasets` published with its loaders. What
+`baidu_ernie_data.py`; bytes and SHA-256 are those that Hugging Face's `datasets` published with its loaders, of
+TriviaQA those of `datasets` and ParlAI, and of XQuAD, DRCD and CMRC 2018 those of the files in their repositories. What
 nobody has published is None. A licence is named only where the authors state one.
 """
 
@@ -18,7 +19,27 @@ _XNLI = "https://dl.fbaipublicfiles.com/XNLI"
 _CLUE = "https://storage.googleapis.com/cluebenchmark/tasks"
 _SQUAD = "https://rajpurkar.github.io/SQuAD-explorer/dataset"
 _SWAG = "https://raw.githubusercontent.com/rowanz/swagaf/master/data"
+_TRIVIAQA = "https://nlp.cs.washington.edu/triviaqa"
+_XQUAD = "https://raw.githubusercontent.com/google-deepmind/xquad/master"
+_DRCD = "https://raw.githubusercontent.com/DRCKnowledgeTeam/DRCD/master"
+_CMRC = "https://raw.githubusercontent.com/ymcui/cmrc2018/master/squad-style-data"
 _CHNSENTICORP = "https://ernie.bj.bcebos.com"
+
+# Of each language's file: its bytes and SHA-256.
+_XQUAD_FILES = {
+    "ar": (1_582_988, "abdabd7afed5c635d99cca0f3f0d0c9d9ed0bc77451e963c2e4e0638c29e486d"),
+    "de": (669_810, "990b5d746746ed65ed4702ea5f35f99ffa4e2f1c390c07d003642acd937916f9"),
+    "el": (1_918_889, "821cf0f88e73fa258fd2f548b19b6ec39f7025059e16f6f9fc8cd797c9c3663e"),
+    "en": (609_383, "e4c57d1c9143aaa1c5d265ba5987a65f4e69528d2a98f29d6e75019b10344f29"),
+    "es": (684_322, "dcbae93ec3a9f4b9e78fd834a171d6f96c1a875e10e15b7530b7e4ef4971e37e"),
+    "hi": (1_680_538, "df2cce3532b37e9beb8979704b5c9a4bf874358f105395a298b89427b43b9d24"),
+    "ro": (661_158, "94f8d54e93ad2b7dd2e76dd921a666b5b8eff2d4379df9f179c42b445f09643f"),
+    "ru": (1_896_368, "208d5b1aa154c52b1b5c5eda16281e455e8fd198cdb9af3f469f0d6037d973bf"),
+    "th": (1_809_143, "5cdda11d0e1e075f7872abf4e6ae830388ce7f617964d542308e9ae4257e0f43"),
+    "tr": (729_506, "92179a564774b7696100d144c1e10870d0a966b6fccbdd254a65b9d2ab1971cc"),
+    "vi": (911_401, "f619a1eb11fb42d3ab0834259e488a65f585447ef6154437bfb7199d85161a04"),
+    "zh": (808_652, "691d0b3359bc6b8faa8de931dfdfe21d50a65861ae348e32a0d1a0190b0c8835"),
+}
 
 _UNSTATED = "not stated; see the home page"
 
@@ -265,6 +286,79 @@ DATA_SETS: tuple[DataSet, ...] = (
         ),
         licence="CC BY-SA 4.0",
         home="https://rajpurkar.github.io/SQuAD-explorer/",
+    ),
+    DataSet(
+        name="TriviaQA",
+        folder="TriviaQA",
+        sources=(
+            _plain(
+                f"{_TRIVIAQA}/data/triviaqa-rc.tar.gz",
+                2_665_779_500,
+                "ef94fac6db0541e5bb5b27020d067a8b13b1c1ffc52717e836832e02aaed87b9",
+                "triviaqa-rc.tar.gz",
+            ),
+        ),
+        licence="Apache 2.0",
+        home=f"{_TRIVIAQA}/",
+        remark="unpack it (7.3 GB, 487,254 files) with tar -xzf, and make SQuAD's form with bert convert_triviaqa",
+    ),
+    DataSet(
+        name="XQuAD",
+        folder="XQuAD",
+        sources=tuple(
+            _plain(f"{_XQUAD}/xquad.{language}.json", size, sha256, f"xquad.{language}.json")
+            for language, (size, sha256) in _XQUAD_FILES.items()
+        ),
+        licence="CC BY-SA 4.0",
+        home="https://github.com/google-deepmind/xquad",
+    ),
+    DataSet(
+        name="DRCD",
+        folder="DRCD",
+        sources=(
+            Source(f"{_DRCD}/DRCD_training.json", name="DRCD_training.json"),
+            _plain(
+                f"{_DRCD}/DRCD_dev.json",
+                2_184_379,
+                "e236df03861ba241bd7b29628cd48b3b8e339c60137e041a4358b5320ed61928",
+                "DRCD_dev.json",
+            ),
+            _plain(
+                f"{_DRCD}/DRCD_test.json",
+                2_125_600,
+                "d9de0b4d247a8391ac8daee6c02c2c8272b75562a1e2377b50ae04ecc09a7438",
+                "DRCD_test.json",
+            ),
+        ),
+        licence="CC BY-SA 3.0",
+        home="https://github.com/DRCKnowledgeTeam/DRCD",
+    ),
+    DataSet(
+        name="CMRC2018",
+        aliases=("CMRC",),
+        folder="CMRC2018",
+        sources=(
+            _plain(
+                f"{_CMRC}/cmrc2018_train.json",
+                7_408_757,
+                "5497aa2f81908e31d6b0e27d99b1f90ab63a8f58fa92fffe5d17cf62eba0c212",
+                "cmrc2018_train.json",
+            ),
+            _plain(
+                f"{_CMRC}/cmrc2018_dev.json",
+                3_299_139,
+                "e9ff74231f05c230c6fa88b84441ee334d97234cbb610991cd94b82db00c7f1f",
+                "cmrc2018_dev.json",
+            ),
+            _plain(
+                f"{_CMRC}/cmrc2018_trial.json",
+                800_221,
+                "f3fae95b57da8e03afb2b57467dd221417060ef4d82db13bf22fc88589f3a6f3",
+                "cmrc2018_trial.json",
+            ),
+        ),
+        licence="CC BY-SA 4.0",
+        home="https://github.com/ymcui/cmrc2018",
     ),
     _xnli("XNLI", XNLI_LANGUAGES),
     *(_xnli(f"XNLI-{language}", (language,)) for language in XNLI_LANGUAGES),

@@ -12,10 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.errors import InputError
+from bertworks.tasks.squad import candidates
 from bertworks.tasks.squad.answer_files import write_answers
-from bertworks.tasks.squad.answers import Answer, Logits, Question, Settings, Window, answers
+from bertworks.tasks.squad.answers import Answer, Logits, Question, Settings, Window, answers, windows_of
+from bertworks.tasks.squad.examples import Settings as WindowSettings
+from bertworks.tasks.squad.examples import windows as make_real_windows
 from bertworks.tasks.squad.final_text import final_text
+from bertworks.tasks.squad.reading import Document, Example
 from bertworks.text.basic import basic_tokenize
+from bertworks.text.tokenizer import Tokenizer
 from tests.tasks.squad.slow_answers import slow_answer, slow_final_text
 
 # Words that make the alignment hard: case, accents, signs, what the tokenizer deletes or parts, ligatures, sigmas.
@@ -96,9 +101,10 @@ def as_plain(answer: Answer) -> dict:
         version_2_with_negative=st.booleans(),
         null_score_diff_threshold=st.floats(-3, 3),
     ),
+    st.sampled_from([1, 1 << 17]),
 )
 def test_equal_to_the_slow_implementation(
-    documents: list[list[str]], seed: int, many_ties: bool, settings: Settings
+    documents: list[list[str]], seed: int, many_ties: bool, settings: Settings, together: int
 ) -> None:
     draw = np.random.default_rng(seed)
     questions = [Question(f"q{i}", words) for i, words in enumerate(documents)]
@@ -112,7 +118,9 @@ def test_equal_to_the_slow_implementation(
         scores = draw.normal(size=(2, len(window.tokens) + int(draw.integers(0, 3))))
         start, end = (np.round(scores) if many_ties else scores).astype(np.float32)
         logits.append((start, end))
-    found = list(answers(questions, windows, logits, settings))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(candidates, "_TOGETHER", together)
+        found = list(answers(questions, windows, logits, settings))
     assert len(found) == len(questions)
     done = 0
     for question, mine, answer in zip(questions, of_each, found, strict=True):
@@ -217,6 +225,22 @@ def test_logits_that_are_no_numbers() -> None:
     bad = np.full(5, np.nan, np.float32)
     with pytest.raises(InputError, match="question q: the model's logits are not finite"):
         list(answers(questions, windows, [(bad, bad)], settings))
+
+
+def test_windows_of_a_block_of_examples() -> None:
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "who", "mill", "##s", "the"]
+    tokenizer = Tokenizer(tokens)
+    examples = [Example(name, "Who who", Document("the mills of mill")) for name in "abc"]
+    how = WindowSettings(max_seq_length=9, doc_stride=2, max_query_length=2)
+    ((_, block),) = make_real_windows(tokenizer, examples, how, training=False)
+    later = replace(block, examples=block.examples + 1000)
+    found = list(windows_of(tokenizer, later))
+    assert [window.example for window in found] == [0, 0, 1, 1, 2, 2]
+    first, second = found[:2]
+    assert first.tokens == ["[CLS]", "who", "who", "[SEP]", "the", "mill", "##s", "[UNK]", "[SEP]"]
+    assert first.words.tolist() == [-1, -1, -1, -1, 0, 1, 1, 2, -1]
+    assert second.tokens == ["[CLS]", "who", "who", "[SEP]", "##s", "[UNK]", "mill", "[SEP]"]
+    assert second.is_max_context.tolist() == [False] * 4 + [False, True, True, False]
 
 
 def test_windows_in_another_order() -> None:

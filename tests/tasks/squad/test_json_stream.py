@@ -40,6 +40,33 @@ def test_members_are_those_of_the_whole(data: list[Any], before: Any, after: Any
     assert read(b"\xef\xbb\xbf" + content.encode() + b"\r\n ", step) == data
 
 
+@given(st.lists(VALUE), st.dictionaries(st.text(max_size=3), VALUE), st.integers(1, 9))
+def test_a_whole_object_and_what_stands_beside_a_list(data: list[Any], more: dict[str, Any], step: int) -> None:
+    content = {**more, "data": data}
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_stream, "_READ", step)
+        path = Path(folder) / "some.json"
+        path.write_text(json.dumps(content))
+        assert json_stream.whole(path) == content
+        others: dict[str, Any] = {}
+        assert list(json_stream.members(path, "data", others)) == data
+        assert others == {name: value for name, value in more.items() if name != "data"}
+        path.write_text(json.dumps(data))
+        assert list(json_stream.members(path, "data")) == data
+
+
+def test_of_a_large_file_only_what_is_needed_to_see_a_mistake_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "some.json"
+    path.write_text('{"data": [{"a": 1 2}' + " " * (4 * json_stream._READ) + "]}")
+    read = 0
+    with path.open() as stream:
+        parser = json_stream._Parser(path, stream)
+        with pytest.raises(InputError, match="line 1, column 19: not the JSON expected"):
+            list(parser.members("data", {}))
+        read = len(parser._text)
+    assert read == json_stream._READ
+
+
 @given(st.lists(VALUE, min_size=1), st.data(), st.integers(1, 50))
 def test_a_file_that_was_cut_off_is_no_json(data: list[Any], draw: st.DataObject, step: int) -> None:
     content = json.dumps({"data": data})
@@ -52,7 +79,10 @@ def test_a_file_that_was_cut_off_is_no_json(data: list[Any], draw: st.DataObject
     ("content", "place", "what"),
     [
         ("", "line 1, column 1", "'{' was expected"),
-        ("[1]", "line 1, column 1", "'{' was expected"),
+        ('"data"', "line 1, column 1", "'{' was expected"),
+        ("[1,]", "line 1, column 4", "Expecting value"),
+        ('{"a": 1,}', "line 1, column 9", "a name in quotation marks was expected"),
+        ('{"data": [1], 2: 3}', "line 1, column 15", "a name in quotation marks was expected"),
         ('{"data": {}}', "line 1, column 10", "'[' was expected"),
         ('{"data": [1, 2],\n "a": 1}\n\n x', "line 4, column 2", "more behind its end"),
         ('{"data": [1\n2]}', "line 2, column 1", "',' was expected"),
@@ -74,3 +104,9 @@ def test_other_files_are_named(tmp_path: Path) -> None:
         list(json_stream.members(tmp_path / "none.json", "data"))
     with pytest.raises(InputError, match="a folder, not a file"):
         list(json_stream.members(tmp_path, "data"))
+
+
+def test_unpaired_surrogates_and_numbers_that_are_none_are_as_in_python() -> None:
+    first, second = read(b'\xef\xbb\xbf{"data": ["\\ud800", NaN]}')
+    assert first == "\ud800"
+    assert second != second  # noqa: PLR0124

@@ -45,18 +45,18 @@ def test_a_question_without_answer_tells_the_version(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b'{"data": [\n  }', "file.json, line 2, column 3: not JSON (Expecting value)"),
-        (b'{"data": "\xff"}', "file.json: byte 11 is not valid UTF-8"),
-        (b"[" * 100_000, "file.json: not JSON that can be read (maximum recursion depth exceeded"),
-        (b"1" * 5000, "file.json: not JSON that can be read (Exceeds the limit"),
-        (b"", "file.json, line 1, column 1: not JSON"),
-        ([], "file.json: a JSON object was expected ({...}), not list"),
-        ({"q": "x"}, 'file.json: "data" is not a list of JSON objects'),
-        ({"data": [{"paragraphs": [3]}]}, 'file.json, article 1: "paragraphs" is not a list of JSON objects'),
-        (data_set({"answers": []}), 'article 1, paragraph 1, question 1: has no "id"'),
-        (data_set({"id": "q"}), 'article 1, paragraph 1, question 1: "answers" is not a list'),
-        (data_set(ONE, ONE), "article 1, paragraph 1, question 2: the id q occurs twice"),
-        (data_set({"id": "q", "answers": [{}]}), 'paragraph 1, question 1 (q), answer 1: has no "text"'),
+        (b'{"data": [\n  }', "file.json, line 2, column 3: not the JSON expected (Expecting value)"),
+        (b'{"data": "\xff"}', "file.json, line 1, byte 11: not UTF-8"),
+        (b"[" * 100_000, "file.json, line 1, column 2: not the JSON expected (maximum recursion depth exceeded"),
+        (b"1" * 5000, "file.json, line 1, column 1: not the JSON expected ('{' was expected)"),
+        (b"", "file.json, line 1, column 1: not the JSON expected"),
+        ([], "file.json: has no articles"),
+        ({"q": "x"}, 'file.json: has no articles: a file in SQuAD form is {"data": [...]}'),
+        ({"data": [{"paragraphs": [3]}]}, "file.json, article 1: 'paragraphs' should hold objects, but has int"),
+        (data_set({"answers": []}), "article 1, paragraph 1: 'id' should be a text, but is missing"),
+        (data_set({"id": "q"}), "article 1, paragraph 1, question 'q': 'answers' should be a list, but is missing"),
+        (data_set(ONE, ONE), "article 1, paragraph 1: a second question has id 'q'"),
+        (data_set({"id": "q", "answers": [{}]}), "paragraph 1, question 'q': 'text' should be a text, but is missing"),
         (data_set(), "file.json: has no question"),
     ],
 )
@@ -68,8 +68,12 @@ def test_what_is_no_data_set(tmp_path: Path, content: Any, message: str) -> None
 
 
 def test_what_are_no_predictions(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"file.json: the prediction of question q is not a text"):
+    with pytest.raises(InputError, match=r"file.json: the prediction of question 'q' is not a text"):
         read_predictions(write(tmp_path, {"p": "x", "q": [{"text": "x"}]}))
+    with pytest.raises(InputError, match=r"file.json, line 1, column 1: not the JSON expected \('{' was expected\)"):
+        read_predictions(write(tmp_path, ["x"]))
+    with pytest.raises(InputError, match=r"file.json, line 1, column 7: not the JSON expected .Exceeds the limit"):
+        read_predictions(write(tmp_path, b'{"q": ' + b"1" * 5000 + b"}"))
     with pytest.raises(InputError, match="a folder, not a file"):
         read_predictions(tmp_path)
 
@@ -82,5 +86,12 @@ def test_what_are_no_odds(tmp_path: Path, odds: str) -> None:
     if odds == "0.1":
         assert read_na_probs(path) == {"q": 0.1}
         return
-    with pytest.raises(InputError, match="the no-answer score of question q is not a number"):
+    with pytest.raises(InputError, match="the no-answer score of question 'q' is not a number"):
         read_na_probs(path)
+
+
+@pytest.mark.parametrize("read", [read_predictions, read_na_probs])
+def test_an_id_of_two_lines_is_named_in_one(tmp_path: Path, read: Any) -> None:
+    with pytest.raises(InputError) as caught:
+        read(write(tmp_path, {"a\nb": []}))
+    assert "question 'a b' is not" in str(caught.value)

@@ -8,29 +8,32 @@ Of version 2, "" is one more answer, whose score is that of [CLS] in the window 
 One thing is mended. The original fails on version 2 where the n best have no span at all; here the best span of any
 start and end is found for such a question, and its odds and its answer follow from it as from any other.
 
-Shapes: L tokens of a window, S spans.
+Shapes: N windows, W windows of a block, L tokens of a window.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
-from typing import NamedTuple
+from itertools import groupby, pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.errors import InputError
-from bertworks.tasks.squad.final_text import Place, final_text
+from bertworks.tasks.squad.candidates import best_span, best_spans, windows_together
+from bertworks.tasks.squad.examples import Windows
+from bertworks.tasks.squad.final_text import Place, final_text, joined
 from bertworks.text.basic import basic_tokenize
+from bertworks.text.tokenizer import Tokenizer
 
 # Words whose tokens are remembered: more than the distinct ones of a usual data set, and a few MB.
 _WORDS = 1 << 16
 
-Logits = tuple[NDArray[np.floating], NDArray[np.floating]]
+Logits = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 class Question(NamedTuple):
@@ -103,28 +106,27 @@ class Answer(NamedTuple):
     best: Entry | None
 
 
-class _Spans(NamedTuple):
-    """Possible answers. All [S]: the window of the question, first and last token, their logits in double precision."""
-
-    window: NDArray[np.int64]
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-    start_logit: NDArray[np.float64]
-    end_logit: NDArray[np.float64]
+# A span that may be an answer: which of its question's windows it is in; its first and last token; their logits; the
+# words that these are of; whether it begins with the first token of a word and ends with the last one of a word.
+_Candidate = tuple[int, int, int, float, float, int, int, bool]
 
 
-class _Null(NamedTuple):
-    """No answer: the window in which it is least likely, and its logits there."""
+# An entry whose probability is not known yet: text, logits, window and place as in `Entry`.
+_Found = tuple[str, float, float, int, Place | None]
 
-    window: int
-    start_logit: float
-    end_logit: float
+
+def windows_of(tokenizer: Tokenizer, windows: Windows) -> Iterator[Window]:
+    """The windows of a block of examples, made for prediction; examples are counted from the block's first."""
+    texts = np.array(tokenizer.tokens, object)[windows.sequences.ids].tolist()
+    examples = (windows.examples - windows.examples[:1]).tolist()
+    for example, (begin, end) in zip(examples, pairwise(windows.sequences.starts.tolist()), strict=True):
+        yield Window(example, texts[begin:end], windows.words[begin:end], windows.is_max_context[begin:end])
 
 
 def answers(
     questions: Sequence[Question], windows: Iterable[Window], logits: Iterable[Logits], settings: Settings
 ) -> Iterator[Answer]:
-    """The answer of each question, in order, as its windows come in.
+    """The answer of each question, in order, as its windows come in, some hundred windows at a time.
 
     Args:
         questions: all of them.
@@ -139,142 +141,159 @@ def answers(
     tokenized = lru_cache(_WORDS)(
         lambda word: " ".join(basic_tokenize(word, settings.do_lower_case, settings.strip_accents))
     )
-    groups = groupby(zip(windows, logits, strict=True), lambda pair: pair[0].example)
-    number, group = next(groups, (len(questions), iter(())))
-    words: Sequence[str] = ()
-    of_words: list[str] = []
-    for i, question in enumerate(questions):
-        mine: list[tuple[Window, Logits]] = []
-        if number == i:
-            mine = list(group)
-            number, group = next(groups, (len(questions), iter(())))
-        if question.words is not words:  # those about one document follow each other
-            words, of_words = question.words, list(map(tokenized, question.words))
-        yield _answer(question, [window for window, _ in mine], [scores for _, scores in mine], settings, of_words)
-    if number != len(questions):
-        raise ValueError("the windows are not in the order of the questions")
+    done = 0
+    for block in _blocks(windows, logits, settings):
+        first, last = block.examples[[0, -1]].tolist()
+        if first < done or last >= len(questions) or (np.diff(block.examples) < 0).any():
+            raise ValueError("the windows are not in the order of the questions")
+        for question in questions[done:first]:
+            yield _answer(question, [], [], [], settings, tokenized)
+        yield from _answers(questions, block, settings, tokenized)
+        done = last + 1
+    for question in questions[done:]:
+        yield _answer(question, [], [], [], settings, tokenized)
+
+
+class _Block:
+    """All windows of some questions, as arrays.
+
+    Attributes:
+        windows: W of them.
+        examples: [W]; the number of each one's question.
+        starts, ends: [W, L]; logits. Beyond a window's own, the lowest number.
+        words: [W, L]; -1 beyond a window's own, too.
+        may_start, may_end: [W, L]; where an answer may begin, and end.
+    """
+
+    def __init__(self, windows: Sequence[Window], logits: Sequence[Logits]) -> None:
+        self.windows = windows
+        self.examples = np.array([window.example for window in windows], np.int64)
+        shape = len(windows), max((len(start) for start, _ in logits), default=1)
+        self.starts, self.ends = (np.full(shape, np.finfo(np.float32).min, np.float32) for _ in range(2))
+        self.words, self.may_start = np.full(shape, -1, np.int32), np.zeros(shape, np.bool_)
+        for i, (window, (start, end)) in enumerate(zip(windows, logits, strict=True)):
+            self.starts[i, : len(start)], self.ends[i, : len(end)] = start, end
+            self.words[i, : len(window.words)] = window.words
+            self.may_start[i, : len(window.words)] = window.is_max_context
+        self.may_end = self.words >= 0
+
+
+def _blocks(windows: Iterable[Window], logits: Iterable[Logits], settings: Settings) -> Iterator[_Block]:
+    """Blocks of whole questions."""
+    mine: list[Window] = []
+    scores: list[Logits] = []
+    for _, group in groupby(zip(windows, logits, strict=True), lambda pair: pair[0].example):
+        for window, pair in group:
+            mine.append(window)
+            scores.append(pair)
+        if len(mine) >= windows_together(settings.n_best_size, len(scores[-1][0])):
+            yield _Block(mine, scores)
+            mine, scores = [], []
+    if mine:
+        yield _Block(mine, scores)
+
+
+def _answers(
+    questions: Sequence[Question], block: _Block, settings: Settings, tokenized: Callable[[str], str]
+) -> Iterator[Answer]:
+    """The answers of the block's questions, from its first to its last."""
+    broken = ~(np.isfinite(block.starts) & np.isfinite(block.ends)).all(1)
+    if broken.any():
+        name = questions[block.examples[broken.argmax()]].id
+        raise InputError(f"question {name}: the model's logits are not finite numbers; was its training stable?")
+    columns, of_candidate = _candidates(block, settings)
+    first, last = block.examples[[0, -1]].tolist()
+    numbers = np.arange(first, last + 2)
+    nulls = list(zip(*(scores[:, 0].astype(np.float64).tolist() for scores in (block.starts, block.ends)), strict=True))
+    for question, (begin, end), (begin_window, end_window) in zip(
+        questions[first : last + 1],
+        pairwise(np.searchsorted(of_candidate, numbers).tolist()),
+        pairwise(np.searchsorted(block.examples, numbers).tolist()),
+        strict=True,
+    ):
+        mine = slice(begin_window, end_window)
+        candidates = zip(*(column[begin:end] for column in columns), strict=True)
+        yield _answer(question, block.windows[mine], candidates, nulls[mine], settings, tokenized)
+
+
+def _candidates(block: _Block, settings: Settings) -> tuple[list[list[Any]], NDArray[np.int64]]:
+    """The fields of a block's candidates, question by question, the best first; and each one's question's number."""
+    where = (block.starts, block.ends, block.may_start, block.may_end)
+    spans = best_spans(*where, settings.n_best_size, settings.max_answer_length)
+    if settings.version_2_with_negative:
+        without = np.flatnonzero(~np.isin(block.examples, block.examples[spans.window]))
+        of_these = (block.starts[without], block.ends[without], block.may_start[without], block.may_end[without])
+        more = best_span(*of_these, settings.max_answer_length)
+        spans = spans.with_others(more._replace(window=without[more.window]))
+    window, start, end, start_logit, end_logit = spans = spans.ordered(block.examples)
+    first, last = block.words[window, start], block.words[window, end]
+    # Where no word is beside it, more of the span's own word may be in another window.
+    before = np.where(start > 0, block.words[window, start - 1], -1)
+    after = np.pad(block.words, ((0, 0), (0, 1)), constant_values=-1)[window, end + 1]
+    whole = (before >= 0) & (before != first) & (after >= 0) & (after != last)
+    of_candidate = block.examples[window]
+    own = window - np.searchsorted(block.examples, of_candidate)
+    columns = (own, start, end, start_logit, end_logit, first, last, whole)
+    return [column.tolist() for column in columns], of_candidate
 
 
 def _answer(
     question: Question,
     windows: Sequence[Window],
-    logits: Sequence[Logits],
+    candidates: Iterable[_Candidate],
+    nulls: Sequence[tuple[float, float]],
     settings: Settings,
-    tokenized: Sequence[str],
+    tokenized: Callable[[str], str],
 ) -> Answer:
-    """The answer to one question from its windows."""
-    if not all(np.isfinite(scores).all() for pair in logits for scores in pair):
-        raise InputError(f"question {question.id}: the model's logits are not finite numbers; was its training stable?")
-    null = _null(logits) if settings.version_2_with_negative else None
-    spans = _joined([_spans(i, *one, settings) for i, one in enumerate(zip(windows, logits, strict=True))])
-    if null and not len(spans.window):
-        spans = _joined([_best_of_all(i, *one, settings) for i, one in enumerate(zip(windows, logits, strict=True))])
-    totals = spans.start_logit + spans.end_logit
-    order = np.argsort(-totals, kind="stable")
-    # No answer stands after spans of its score.
-    before_null = int((totals >= null.start_logit + null.end_logit).sum()) if null else -1
-    nbest: list[Entry] = []
+    """The answer to one question: from its candidates, the best first, and the logits of [CLS] in its windows."""
+    limit, null_score = settings.n_best_size, -math.inf
+    null: _Found | None = None
+    if settings.version_2_with_negative:
+        null_score, number = min(((sum(pair), i) for i, pair in enumerate(nulls)), default=(0.0, 0))
+        null = ("", *(nulls[number] if nulls else (0.0, 0.0)), number, None)
+    nbest: list[_Found] = []
     seen: set[str] = set()
-    best: Entry | None = None
-    for i, span in enumerate(zip(*(array[order].tolist() for array in spans), strict=True)):
-        if null and i == before_null and len(nbest) < settings.n_best_size:
-            nbest.append(_null_entry(null))
-        if len(nbest) >= settings.n_best_size and best:
+    best: _Found | None = None
+    waiting = null
+    for window, start, end, start_logit, end_logit, first, last, whole in candidates:
+        # No answer stands after spans of its score.
+        if waiting and start_logit + end_logit < null_score and len(nbest) < limit:
+            nbest.append(waiting)
+            waiting = None
+        if best and len(nbest) >= limit:
             break
-        entry = _entry(question, windows[span[0]], span, tokenized)
-        if entry.text in seen:
+        words = question.words[first : last + 1]
+        if whole:  # a short way to what `final_text` gives, too
+            text, place = " ".join(words), Place(first, 0, last, len(words[-1]))
+        else:
+            tokens = windows[window].tokens[start : end + 1]
+            text, place = final_text(joined(tokens), words, list(map(tokenized, words)), first)
+        if text in seen:
             continue
-        seen.add(entry.text)
-        best = best or entry
-        if len(nbest) < settings.n_best_size:
-            nbest.append(entry)
-    if null and all(entry.place for entry in nbest):
-        nbest.append(_null_entry(null))
-    if not nbest:
-        nbest.append(Entry("empty", 0.0, 0.0, 0.0, 0, None))
-    nbest = _with_probabilities(nbest)
+        seen.add(text)
+        found = (text, start_logit, end_logit, window, place)
+        best = best or found
+        if len(nbest) < limit:
+            nbest.append(found)
+    if waiting:
+        nbest.append(waiting)
+    entries = _entries(nbest or [("empty", 0.0, 0.0, 0, None)])
     if null is None:
-        return Answer(nbest[0].text, nbest, 0.0, best and nbest[0])
+        return Answer(entries[0].text, entries, 0.0, best and entries[0])
     if best is None:
-        return Answer("", nbest, null.start_logit + null.end_logit, None)
-    odds = null.start_logit + null.end_logit - best.start_logit - best.end_logit
-    best = next((entry for entry in nbest if entry.place), best)
-    return Answer("" if odds > settings.null_score_diff_threshold else best.text, nbest, odds, best)
+        return Answer("", entries, null_score, None)
+    odds = null_score - best[1] - best[2]
+    entry = next((one for one in entries if one.place), None) or Entry(best[0], 0.0, *best[1:])
+    return Answer("" if odds > settings.null_score_diff_threshold else entry.text, entries, odds, entry)
 
 
-def _null(logits: Sequence[Logits]) -> _Null:
-    """No answer, from the logits of [CLS]; 0 where there is no window."""
-    found = [_Null(i, float(start[0]), float(end[0])) for i, (start, end) in enumerate(logits)]
-    return min(found, key=lambda one: one.start_logit + one.end_logit, default=_Null(0, 0.0, 0.0))
-
-
-def _null_entry(null: _Null) -> Entry:
-    return Entry("", 0.0, null.start_logit, null.end_logit, null.window, None)
-
-
-def _spans(number: int, window: Window, logits: Logits, settings: Settings) -> _Spans:
-    """The spans of a window of its best starts and ends, in the order of starts, then of ends, the best first."""
-    starts, ends = (_best(scores, settings.n_best_size) for scores in logits)
-    starts, ends = starts[starts < len(window.words)], ends[ends < len(window.words)]
-    starts, ends = starts[window.is_max_context[starts]], ends[window.words[ends] >= 0]
-    longer = ends - starts[:, None]  # [starts, ends]
-    of_start, of_end = np.nonzero((longer >= 0) & (longer < settings.max_answer_length))
-    return _made(number, starts[of_start], ends[of_end], logits)
-
-
-def _best_of_all(number: int, window: Window, logits: Logits, settings: Settings) -> _Spans:
-    """The one best span of a window, of any start and any end."""
-    starts, ends = np.flatnonzero(window.is_max_context), np.flatnonzero(window.words >= 0)
-    longer = ends - starts[:, None]  # [starts, ends]
-    allowed = (longer >= 0) & (longer < settings.max_answer_length)
-    if not allowed.any():
-        return _made(number, starts[:0], ends[:0], logits)
-    totals = logits[0][starts].astype(np.float64)[:, None] + logits[1][ends].astype(np.float64)
-    row, column = np.unravel_index([np.where(allowed, totals, -np.inf).argmax()], totals.shape)
-    return _made(number, starts[row], ends[column], logits)
-
-
-def _made(number: int, starts: NDArray[np.int64], ends: NDArray[np.int64], logits: Logits) -> _Spans:
-    of_start, of_end = (scores.astype(np.float64) for scores in (logits[0][starts], logits[1][ends]))
-    return _Spans(np.full(len(starts), number), starts, ends, of_start, of_end)
-
-
-def _joined(parts: Sequence[_Spans]) -> _Spans:
-    if not parts:
-        none, no_scores = np.zeros(0, np.int64), np.zeros(0, np.float64)
-        return _Spans(none, none, none, no_scores, no_scores)
-    return parts[0] if len(parts) == 1 else _Spans(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
-
-
-def _best(scores: NDArray[np.floating], count: int) -> NDArray[np.int64]:
-    """Where the highest scores are, the highest first; of equal ones the earlier comes first, and stays."""
-    if count >= len(scores):
-        return np.argsort(-scores, kind="stable")
-    # What is not below the last of them, in order of place; then the excess of equal ones is cut off.
-    lowest = np.partition(scores, len(scores) - count)[len(scores) - count]
-    candidates = np.flatnonzero(scores >= lowest)
-    return candidates[np.argsort(-scores[candidates], kind="stable")[:count]]
-
-
-def _entry(
-    question: Question,
-    window: Window,
-    span: tuple[int, int, int, float, float],
-    tokenized: Sequence[str],
-) -> Entry:
-    """A span with its text; its probability is not known yet."""
-    number, start, end, start_logit, end_logit = span
-    predicted = " ".join(window.tokens[start : end + 1]).replace(" ##", "").replace("##", "")
-    first, last = int(window.words[start]), int(window.words[end])
-    words = question.words[first : last + 1]
-    text, place = final_text(" ".join(predicted.split()), words, tokenized[first : last + 1], first)
-    return Entry(text, 0.0, start_logit, end_logit, number, place)
-
-
-def _with_probabilities(entries: Sequence[Entry]) -> list[Entry]:
-    """The softmax of their scores."""
-    totals = [entry.start_logit + entry.end_logit for entry in entries]
+def _entries(nbest: Sequence[_Found]) -> list[Entry]:
+    """With their probabilities: the softmax of their scores."""
+    totals = [start_logit + end_logit for _, start_logit, end_logit, _, _ in nbest]
     highest = max(totals)
-    powers = [math.exp(one - highest) for one in totals]
+    powers = [math.exp(total - highest) for total in totals]
     whole = sum(powers)
-    return [Entry(one.text, power / whole, *one[2:]) for one, power in zip(entries, powers, strict=True)]
+    return [
+        Entry(text, power / whole, start_logit, end_logit, window, place)
+        for (text, start_logit, end_logit, window, place), power in zip(nbest, powers, strict=True)
+    ]

@@ -15,6 +15,14 @@ class Place(NamedTuple):
     end_character: int
 
 
+def joined(tokens: Sequence[str]) -> str:
+    """Tokens joined to words: "steve", "smith", "##s" -> "steve smiths"."""
+    text = " ".join(tokens)
+    if "##" in text:
+        text = text.replace(" ##", "").replace("##", "")
+    return " ".join(text.split())
+
+
 def final_text(predicted: str, words: Sequence[str], tokenized: Sequence[str], number: int = 0) -> tuple[str, Place]:
     """A predicted text as it stands in the document: "steve smith" in "Steve Smith's" is "Steve Smith".
 
@@ -23,7 +31,7 @@ def final_text(predicted: str, words: Sequence[str], tokenized: Sequence[str], n
     from one to the other.
 
     Args:
-        predicted: tokens joined to words.
+        predicted: tokens, `joined`.
         words: those that the tokens are of, at least one, without blanks in them.
         tokenized: for each word, its basic tokens joined by blanks.
         number: that of the first of `words` in the document.

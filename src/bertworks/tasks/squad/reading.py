@@ -25,6 +25,73 @@ from bertworks.text import basic
 _BLANKS = " \t\r\n\u202f"
 _WORD = re.compile(f"[^{_BLANKS}]+")
 
+# Where CMRC 2018 says that an answer begins which is not in its text.
+NOWHERE = -1
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A text of a file, and the questions about it.
+
+    Attributes:
+        place: where it stands, for messages.
+        values: as the file has it.
+        questions: id -> the question as the file has it, in order.
+    """
+
+    place: str
+    values: dict[str, Any]
+    questions: dict[str, dict[str, Any]]
+
+
+def paragraphs(path: Path, others: dict[str, Any] | None = None) -> Iterator[Paragraph]:
+    """The paragraphs of a file in SQuAD form; of texts, answers and questions only the ids are looked at.
+
+    Args:
+        path: the file.
+        others: gets what else the file says, such as its version; it is complete at the end.
+
+    Raises:
+        InputError: the file is not JSON in SQuAD form (names line and column, or article and paragraph), or two
+            questions have one id.
+    """
+    ids: set[str] = set()
+    for place, article in _articles(path, others):
+        for number, values in enumerate(json_stream.items(article, "paragraphs", place), 1):
+            paragraph = Paragraph(f"{place}, paragraph {number}", values, {})
+            for qa in json_stream.items(values, "qas", paragraph.place):
+                name = json_stream.text(qa, "id", paragraph.place)
+                if name in ids:
+                    raise InputError(
+                        f"{paragraph.place}: a second question has id {json_stream.short(name)}; make ids unique"
+                    )
+                ids.add(name)
+                paragraph.questions[name] = qa
+            yield paragraph
+
+
+def place_of(place: str, question: str) -> str:
+    """Where a question of a paragraph at `place` stands, for messages."""
+    return f"{place}, question {json_stream.short(question)}"
+
+
+def _articles(path: Path, others: dict[str, Any] | None) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The articles of a file, and the place of each for messages."""
+    number = 0
+    for number, article in enumerate(json_stream.members(path, "data", others), 1):
+        place = f"{path}, article {number}"
+        if not isinstance(article, dict):
+            raise InputError(f"{place}: should be an object with paragraphs, but is {json_stream.kind(article)}")
+        if "context_text" in article:
+            raise InputError(
+                f"{place}: is in CMRC 2018's own form; give the file of the same name in SQuAD form, from the folder "
+                "squad-style-data of the release (`bert download_data cmrc2018`)"
+            )
+        title = article.get("title")
+        yield place + (f" {json_stream.short(title)}" if isinstance(title, str) and title else ""), article
+    if not number:
+        raise InputError(f'{path}: has no articles: a file in SQuAD form is {{"data": [...]}}')
+
 
 @dataclass(frozen=True)
 class Document:
@@ -120,33 +187,27 @@ class Reading:
                 two questions have one id; a document has no words; in training an answer is missing, empty or
                 outside its document, or the file is not of the version that the flag says; no question is left.
         """
-        ids: set[str] = set()
-        count, impossible, without_word = 0, 0, 0
-        for place, article in _articles(self.path):
-            for number, paragraph in enumerate(_items(article, "paragraphs", place), 1):
-                of_paragraph = f"{place}, paragraph {number}"
-                document = Document(_text(paragraph, "context", of_paragraph), of_paragraph)
-                if not document.words:
-                    raise InputError(f"{of_paragraph}: the context is empty; remove the paragraph")
-                for qa in _items(paragraph, "qas", of_paragraph):
-                    name = _text(qa, "id", of_paragraph)
-                    if name in ids:
-                        raise InputError(f"{of_paragraph}: a second question has id {_short(name)}; make ids unique")
-                    ids.add(name)
-                    question = _text(qa, "question", f"{of_paragraph}, question {_short(name)}")
-                    without_word += "is_impossible" not in qa
-                    impossible += qa.get("is_impossible") is True
-                    example = self._example(name, question, document, qa)
-                    if example is not None:
-                        count += 1
-                        yield example
+        total, count, impossible, without_word = 0, 0, 0, 0
+        for paragraph in paragraphs(self.path):
+            document = Document(json_stream.text(paragraph.values, "context", paragraph.place), paragraph.place)
+            if not document.words:
+                raise InputError(f"{paragraph.place}: the context is empty; remove the paragraph")
+            for name, qa in paragraph.questions.items():
+                total += 1
+                without_word += "is_impossible" not in qa
+                impossible += qa.get("is_impossible") is True
+                example = self._example(name, document, qa)
+                if example is not None:
+                    count += 1
+                    yield example
         if not count:
             why = f"; the first: {self.bad.notes[0]}" if self.bad.notes else ""
             raise InputError(f"{self.path}: has no question that can be used{why}")
-        self._note_version(without_word == len(ids), impossible)
+        self._note_version(without_word == total, impossible)
 
-    def _example(self, name: str, question: str, document: Document, qa: dict[str, Any]) -> Example | None:
-        place = f"{document.place}, question {_short(name)}"
+    def _example(self, name: str, document: Document, qa: dict[str, Any]) -> Example | None:
+        place = place_of(document.place, name)
+        question = json_stream.text(qa, "question", place)
         if not self.training:
             return Example(name, question, document)
         if self.version_2_with_negative:
@@ -156,7 +217,7 @@ class Reading:
                 )
             if qa["is_impossible"]:
                 return Example(name, question, document)
-        answers = _items(qa, "answers", place)
+        answers = json_stream.items(qa, "answers", place)
         if not answers and qa.get("is_impossible"):
             raise InputError(f"{place}: has no answer; set --version_2_with_negative for a SQuAD 2.0 file")
         if len(answers) != 1:
@@ -165,11 +226,14 @@ class Reading:
         return Example(name, question, document, answer) if answer else None
 
     def _answer(self, document: Document, values: dict[str, Any], place: str) -> Answer | None:
-        text, begin = _text(values, "text", place), values.get("answer_start")
+        text, begin = json_stream.text(values, "text", place), values.get("answer_start")
         cleaned = " ".join(text.split())
         if not cleaned:
             raise InputError(f"{place}: the answer is empty")
-        if not isinstance(begin, int) or not 0 <= begin <= len(document.text) - len(text):
+        if begin == NOWHERE:
+            self.bad.found(f"{place}: answer_start is {NOWHERE}, which says that the answer is not in the context")
+            return None
+        if not isinstance(begin, int) or isinstance(begin, bool) or not 0 <= begin <= len(document.text) - len(text):
             raise InputError(
                 f"{place}: answer_start is {begin!r:.20}, which puts the answer outside of the context of "
                 f"{len(document.text)} characters"
@@ -181,7 +245,8 @@ class Reading:
         if cleaned in found:
             return Answer(text, begin, first % len(document.words), last)
         self.bad.found(
-            f"{place}: could not find the answer {_short(cleaned)} at {begin}, where it says {_short(found)}"
+            f"{place}: could not find the answer {json_stream.short(cleaned)} at {begin}, where it says "
+            f"{json_stream.short(found)}"
         )
         return None
 
@@ -206,43 +271,3 @@ def _inside() -> NDArray[np.bool_]:
     inside = np.ones(max(codes) + 2, np.bool_)
     inside[codes] = False
     return inside
-
-
-def _articles(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The articles of a file, and the place of each for messages."""
-    number = 0
-    for number, article in enumerate(json_stream.members(path, "data"), 1):
-        title = article.get("title") if isinstance(article, dict) else None
-        place = f"{path}, article {number}" + (f" {_short(title)}" if isinstance(title, str) and title else "")
-        if not isinstance(article, dict):
-            raise InputError(f"{place}: should be an object with paragraphs, but is {_kind(article)}")
-        yield place, article
-    if not number:
-        raise InputError(f'{path}: has no articles: a file in SQuAD form is {{"data": [...]}}')
-
-
-def _items(values: dict[str, Any], name: str, place: str) -> list[dict[str, Any]]:
-    found = values.get(name)
-    if not isinstance(found, list):
-        raise InputError(f"{place}: {name!r} should be a list, but is {_kind(found)}")
-    wrong = next((item for item in found if not isinstance(item, dict)), None)
-    if wrong is not None:
-        raise InputError(f"{place}: {name!r} should hold objects, but has {_kind(wrong)}")
-    return found
-
-
-def _text(values: dict[str, Any], name: str, place: str) -> str:
-    found = values.get(name)
-    if not isinstance(found, str):
-        raise InputError(f"{place}: {name!r} should be a text, but is {_kind(found)}")
-    return found
-
-
-def _kind(value: Any) -> str:
-    return "missing" if value is None else type(value).__name__
-
-
-def _short(text: str) -> str:
-    """A text for a message of one line."""
-    text = " ".join(text.split())
-    return repr(text if len(text) <= 60 else text[:57] + "...")

@@ -1,0 +1,232 @@
+"""Finding answers: a window's first and last token of the answer, trained and predicted.
+
+Every token of a window, those of the question among them, gets a logit as the start and one as the end. A softmax over
+the window's tokens makes probabilities of each; no answer is the first token, [CLS]. In the original, the softmax is
+over max_seq_length tokens, padding among them (`model_fn_builder` in
+https://github.com/google-research/bert/blob/master/run_squad.py). Here there is no padding, and all probability is on
+tokens that are there.
+
+Shapes: T packed tokens, B windows of a batch, L tokens of the longest of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
+from bertworks.data.sequences import Sequences, shuffled
+from bertworks.data.stream import rows_of_step
+from bertworks.model.heads import SpanClassifier
+from bertworks.model.predict import Example as ModelInput
+from bertworks.model.predict import predict
+from bertworks.task import Cut, Task
+from bertworks.tasks.squad import answers, score
+from bertworks.tasks.squad.examples import Windows
+from bertworks.tasks.squad.reading import Example
+from bertworks.text.tokenizer import Tokenizer
+
+# Consecutive examples of a file with all of their windows, as `examples.windows` gives them.
+Block = tuple[list[Example], Windows]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dev:
+    """What a model is evaluated on.
+
+    Attributes:
+        blocks: reads the questions anew, each time it is called; `examples.windows` for prediction.
+        gold: the right answers of each question.
+        answers: how answers are chosen from logits; also says whether the rules of 2.0 score them.
+        tokenizer: what the windows were made with.
+        padded_to: see `logits_of`.
+    """
+
+    blocks: Callable[[], Iterable[Block]]
+    gold: score.Gold
+    answers: answers.Settings
+    tokenizer: Tokenizer
+    padded_to: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spans:
+    """The settings of a run.
+
+    Attributes:
+        train: windows made for training; None where nothing is trained.
+        dev: None where nothing is evaluated.
+        train_batch_size: windows of an optimizer step, over all processes.
+        precision, eval_precision: what the model computes in; the weights are float32 always.
+    """
+
+    train: Windows | None = None
+    dev: Dev | None = None
+    train_batch_size: int = 32
+    random_seed: int = 12345
+    precision: torch.dtype = torch.float32
+    eval_precision: torch.dtype = torch.float32
+
+
+def task(settings: Spans) -> Task:
+    """Finding answers as the loop takes it."""
+    return Task(
+        batches=partial(batches, settings),
+        counts=counts,
+        sums=partial(sums, settings),
+        evaluate=partial(evaluate, settings),
+        losses={"loss": 0.0},
+    )
+
+
+def batches(settings: Spans, step: int, cut: Cut) -> Sequence[PackedBatch]:
+    """This process's share of a step, in micro-batches of at most the cut's tokens; one empty one if it has none."""
+    train = settings.train
+    assert train is not None
+    first, last = rows_of_step(step, cut.rank, cut.world, settings.train_batch_size)
+    chosen = shuffled(settings.random_seed, len(train), first, last)
+    in_step = first - step * settings.train_batch_size
+    return [
+        _packed(train, chosen[part], in_step + part.start)
+        for part in cut_by_tokens(train.sequences.lengths[chosen], cut.token_budget) or [slice(0, 0)]
+    ]
+
+
+def _packed(train: Windows, chosen: NDArray[np.int64], first_key: int) -> PackedBatch:
+    """Windows as a batch; dropout knows each by its place in the step. `sequence_labels` [B, 2]: start and end."""
+    ids, segments, lengths = train.sequences.take(chosen)
+    keys = first_key + np.arange(len(chosen))
+    return pack(ids, segments, lengths, sequence_labels=train.positions[chosen], dropout_keys=keys, filled=True)
+
+
+def counts(batch: PackedBatch) -> Mapping[str, float]:
+    """What each term's sum is divided by: the windows."""
+    return dict.fromkeys(("loss", "start_accuracy", "end_accuracy"), len(batch))
+
+
+def sums(settings: Spans, model: nn.Module, batch: PackedBatch, dropout: int | None) -> Mapping[str, Tensor]:
+    """Each term's sum over a batch. A window's loss is the mean of the cross entropies of start and end."""
+    logits = by_window(model(batch, dropout=dropout, dtype=settings.precision), batch)
+    loss = F.cross_entropy(logits, batch.sequence_labels, reduction="sum") / 2
+    start, end = (logits.argmax(1) == batch.sequence_labels).sum(0).float()
+    return {"loss": loss, "start_accuracy": start, "end_accuracy": end}
+
+
+def by_window(logits: Tensor, batch: PackedBatch) -> Tensor:
+    """Logits [T, 2] as [B, L, 2], minus infinity where a window has no token; filler is left out."""
+    tokens, longest = batch.tokens, int(batch.lengths[: len(batch)].max(initial=1))
+    lengths = batch.starts.diff()[: len(batch)]
+    firsts = torch.arange(0, len(batch) * longest, longest, device=logits.device)
+    places = torch.repeat_interleave(firsts, lengths, output_size=tokens) + batch.position_ids[:tokens]
+    spread = logits.new_full((len(batch) * longest, 2), -torch.inf)
+    return spread.index_copy(0, places, logits[:tokens]).view(len(batch), longest, 2)
+
+
+def logits_of(
+    model: SpanClassifier, sequences: Sequences, *, padded_to: int | None = None, dtype: torch.dtype = torch.float32
+) -> Iterator[answers.Logits]:
+    """Of each window, in order, the logits of its tokens as starts and as ends.
+
+    Args:
+        model: on its device.
+        sequences: the windows' tokens.
+        padded_to: make every window so long with padding, as the original does, whose logits are given, too: they
+            take places among its n best. None leaves padding out, which is faster.
+        dtype: what to compute in.
+    """
+    compute: Callable[[PackedBatch], Tensor] = partial(model, dtype=dtype)
+    device = model.qa_outputs.weight.device
+    for logits in predict(compute, _examples(sequences, padded_to), "token", device=device):
+        yield logits[:, 0], logits[:, 1]
+
+
+def _examples(sequences: Sequences, padded_to: int | None) -> Iterator[ModelInput]:
+    for start, end, first in zip(sequences.starts, sequences.starts[1:], sequences.first, strict=False):
+        length = int(end - start)
+        one = ModelInput(sequences.ids[start:end], (np.arange(length) >= first).astype(np.int64))
+        yield one if padded_to is None else one._replace(padding=padded_to - length)
+
+
+def predict_answers(
+    model: SpanClassifier,
+    tokenizer: Tokenizer,
+    blocks: Iterable[Block],
+    settings: answers.Settings,
+    *,
+    padded_to: int | None = None,
+    dtype: torch.dtype = torch.float32,
+) -> Iterator[tuple[Example, answers.Answer]]:
+    """The answer to every question of a file, in order; a block is in memory at a time.
+
+    Args:
+        model, padded_to, dtype: see `logits_of`.
+        tokenizer: what the windows were made with.
+        blocks: the questions with their windows.
+        settings: how answers are chosen.
+
+    Raises:
+        InputError: a logit is not a finite number.
+    """
+    for examples, windows in blocks:
+        questions = [answers.Question(example.id, example.document.words) for example in examples]
+        logits = logits_of(model, windows.sequences, padded_to=padded_to, dtype=dtype)
+        # Questions are counted from the first of the block.
+        of_block = answers.windows_of(tokenizer, replace(windows, examples=windows.examples - windows.examples[:1]))
+        yield from zip(examples, answers.answers(questions, of_block, logits, settings), strict=True)
+
+
+def evaluate(settings: Spans, model: nn.Module) -> Mapping[str, float]:
+    """How well the questions of the dev set are answered, in per cent: see `judge`."""
+    dev = settings.dev
+    assert dev is not None
+    assert isinstance(model, SpanClassifier)
+    found = predict_answers(
+        model, dev.tokenizer, dev.blocks(), dev.answers, padded_to=dev.padded_to, dtype=settings.eval_precision
+    )
+    return judge(dev.gold, {example.id: answer for example, answer in found}, dev.answers)
+
+
+def judge(gold: score.Gold, found: Mapping[str, answers.Answer], settings: answers.Settings) -> Mapping[str, float]:
+    """The official scores of answers.
+
+    Of version 2 the search for the best thresholds looks at the best answer of every question, also of those that
+    `null_score_diff_threshold` leaves unanswered; the official script, which sees predictions only, cannot.
+
+    Returns:
+        eval_exact_match, eval_f1; of version 2 also eval_HasAns_*, eval_NoAns_* (exact and f1), and for exact and f1
+        eval_best_* and eval_best_*_thresh.
+    """
+    if not settings.version_2_with_negative:
+        results = score.evaluate_v1(gold, {name: answer.prediction for name, answer in found.items()})
+    else:
+        texts = {name: answer.best.text if answer.best else "" for name, answer in found.items()}
+        odds = {name: answer.null_odds for name, answer in found.items()}
+        results = score.evaluate_v2(gold, texts, odds, settings.null_score_diff_threshold)
+    names = {"exact": "exact_match"}
+    return {f"eval_{names.get(name, name)}": value for name, value in results.items() if not name.endswith("total")}
+
+
+def best_threshold(results: Mapping[str, float], found: Mapping[str, answers.Answer]) -> float:
+    """The `null_score_diff_threshold` at which the answers of version 2 have their best F1, from what `judge` gives.
+
+    Where it is best to answer nothing, the official script says 0, which leaves nothing unanswered if all scores of no
+    answer are negative. Here it is a number below all of them then.
+    """
+    threshold = results["eval_best_f1_thresh"]
+    odds = [answer.null_odds for answer in found.values()]
+    return min([threshold, *(one - 1 for one in odds)]) if threshold == 0 and threshold not in odds else threshold
+
+
+def predictions_at(found: Mapping[str, answers.Answer], threshold: float) -> dict[str, str]:
+    """What the predictions of version 2 are at another threshold on no answer's lead, such as the best one found."""
+    return {
+        name: answer.best.text if answer.best and answer.null_odds <= threshold else ""
+        for name, answer in found.items()
+    }
