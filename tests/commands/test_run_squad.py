@@ -12,6 +12,12 @@ import pytest
 
 import bertworks
 from bertworks import cli
+from bertworks.tasks.squad.examples import Settings, windows
+from bertworks.tasks.squad.reading import Reading
+from bertworks.tasks.squad.record_files import EVAL as EVAL_RECORDS
+from bertworks.tasks.squad.record_files import TRAIN as TRAIN_RECORDS
+from bertworks.tasks.squad.record_files import write_records
+from bertworks.text.tokenizer import Tokenizer
 from tests.commands.runs import run
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -128,6 +134,28 @@ def test_the_best_threshold_is_found_written_and_remembered(tmp_path: Path, caps
     # Given, the flag is obeyed.
     assert run(*again, f"--output_dir={tmp_path / 'never'}", "--null_score_diff_threshold=-1e6") == 0
     assert set(read(tmp_path / "never" / "predictions.json").values()) == {""}
+
+
+def test_the_originals_record_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tokenizer = Tokenizer.from_vocab(FIXTURES / "vocab.txt")
+    files = made_up(tmp_path / "train.json", 64), made_up(tmp_path / "dev.json", 20)
+    for path, name, training in zip(files, (TRAIN_RECORDS, EVAL_RECORDS), (True, False), strict=True):
+        made = windows(tokenizer, Reading(path, training).examples(), Settings(64, 16, 16), training)
+        write_records(tmp_path / name, (one for _, one in made), 64)
+    begin = [f"--init_checkpoint={TINY / 'trained.ckpt'}", "--num_train_epochs=1", "--do_predict"]
+    predict, output = f"--predict_file={files[1]}", tmp_path / "records"
+    records = f"--predict_record_file={tmp_path / EVAL_RECORDS}"
+    assert (
+        run(*TRAIN, *begin, predict, records, f"--train_file={tmp_path / TRAIN_RECORDS}", f"--output_dir={output}") == 0
+    )
+    assert run(*TRAIN, *begin, predict, f"--train_file={files[0]}", f"--output_dir={tmp_path / 'json'}") == 0
+    # Every question has one window, so that both ways are the same training.
+    weights = [(folder / "model.safetensors").read_bytes() for folder in (output, tmp_path / "json")]
+    assert weights[0] == weights[1]
+    assert read(output / "predictions.json") == read(tmp_path / "json" / "predictions.json")
+    other = ["run_squad", f"--model={output}", "--do_predict", f"--predict_file={files[0]}", records]
+    assert run(*other, f"--output_dir={tmp_path / 'other'}") == 2
+    assert "is it of another --predict_file" in capsys.readouterr().err
 
 
 def test_it_opens_in_transformers_with_the_same_logits(tmp_path: Path) -> None:

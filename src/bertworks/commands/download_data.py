@@ -39,6 +39,8 @@ def main(flags: Flags) -> None:
     for data in wanted:
         folder = fetch(data, Path(flags.data_dir))
         print(f"{folder}\n  licence: {data.licence}\n  {data.home}")
+        if data.remark:
+            print(f"  {data.remark}")
 
 
 def _list(data_dir: Path) -> str:

@@ -53,6 +53,13 @@ class Flags(FinetuningFlags):
         path=True,
         alias="validation_file dev_file eval_json_path",
     )
+    predict_record_file: str | None = flag(
+        None,
+        "The windows of --predict_file as the original's eval.tf_record; checked against it.",
+        group="Input",
+        path=True,
+        alias="eval_data_file_path",
+    )
     max_seq_length: int = flag(
         384,
         "Tokens of a window: the question and as much of the text as fits.",
@@ -161,11 +168,19 @@ def _training_windows(
     flags: Flags, tokenizer: Tokenizer, settings: examples.Settings, world: World
 ) -> tuple[int, examples.Windows]:
     """How many questions the training file has, and their windows."""
+    from bertworks.data.labelled_records import record_files
     from bertworks.data.tables import BadRows
     from bertworks.tasks.squad.examples import Windows
     from bertworks.tasks.squad.examples import windows as windows_of
     from bertworks.tasks.squad.reading import Reading
+    from bertworks.tasks.squad.record_files import read_train_records
 
+    if records := record_files({"train": flags.train_file}):
+        if flags.train_fraction < 1:
+            raise InputError("--train_fraction: is for --train_file in SQuAD form, not for record files")
+        read_windows = read_train_records(records["train"], tokenizer, settings.max_seq_length)
+        world.say(f"{len(read_windows):,} windows, each of which counts as a question")
+        return len(read_windows), read_windows
     path = Path(flags.train_file or "")
     reading = Reading(path, True, flags.version_2_with_negative, BadRows(flags.on_bad_row))
     read = reading.examples()

@@ -57,9 +57,11 @@ class Asked:
         Raises:
             InputError: the file is not in SQuAD form; it is to be scored, and answers are missing.
         """
+        from bertworks.data.labelled_records import record_files
         from bertworks.tasks.squad.answers import Settings
         from bertworks.tasks.squad.examples import windows as windows_of
         from bertworks.tasks.squad.reading import Reading, paragraphs
+        from bertworks.tasks.squad.record_files import checked
         from bertworks.tasks.squad.score_files import read_data_set
 
         path, version_2 = Path(flags.predict_file or ""), flags.version_2_with_negative
@@ -68,6 +70,14 @@ class Asked:
         if flags.do_eval and not has_answers:
             mend = "leave --do_eval out" if version_2 else "set --version_2_with_negative, or leave --do_eval out"
             raise InputError(f"--predict_file: {path} has questions without an answer; {mend}")
+        records = record_files({"predict_record": flags.predict_record_file}).get("predict_record")
+        if flags.predict_record_file and not records:
+            raise InputError(f"--predict_record_file={flags.predict_record_file}: its name ends with .tf_record")
+
+        def blocks() -> Iterator[Block]:
+            made = windows_of(tokenizer, Reading(path, False, version_2).examples(), windows, training=False)
+            return checked(made, records, tokenizer) if records else made
+
         return cls(
             path=path,
             count=len(asked),
@@ -81,7 +91,7 @@ class Asked:
                 version_2_with_negative=version_2,
                 null_score_diff_threshold=flags.null_score_diff_threshold,
             ),
-            blocks=lambda: windows_of(tokenizer, Reading(path, False, version_2).examples(), windows, training=False),
+            blocks=blocks,
         )
 
 
@@ -89,7 +99,7 @@ def answer_all(flags: Flags, asked: Asked, job: Job, dtype: torch.dtype) -> None
     """Answer the questions; score the answers where the right ones are known; write the files that are asked for."""
     from bertworks.tasks.squad.answer_files import write_answers
     from bertworks.tasks.squad.answers import Question
-    from bertworks.tasks.squad.spans import judge, predictions_at
+    from bertworks.tasks.squad.spans import best_threshold, judge, predictions_at
 
     output_dir, settings = Path(flags.output_dir), asked.settings
     found = _answered(flags, asked, job, dtype)
@@ -98,7 +108,7 @@ def answer_all(flags: Flags, asked: Asked, job: Job, dtype: torch.dtype) -> None
     if asked.gold:
         results = judge(asked.gold, by_id, settings)
         if flags.do_train and settings.version_2_with_negative and not was_given(flags, "null_score_diff_threshold"):
-            settings = replace(settings, null_score_diff_threshold=results["eval_best_f1_thresh"])
+            settings = replace(settings, null_score_diff_threshold=best_threshold(results, by_id))
             results = judge(asked.gold, by_id, settings)
             _remember(output_dir, job, settings)
     if flags.do_predict:
