@@ -12,7 +12,7 @@ Shapes: T packed tokens, B windows of a batch, L tokens of the longest of them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -177,8 +177,7 @@ def predict_answers(
     for examples, windows in blocks:
         questions = [answers.Question(example.id, example.document.words) for example in examples]
         logits = logits_of(model, windows.sequences, padded_to=padded_to, dtype=dtype)
-        # Questions are counted from the first of the block.
-        of_block = answers.windows_of(tokenizer, replace(windows, examples=windows.examples - windows.examples[:1]))
+        of_block = answers.windows_of(tokenizer, windows)
         yield from zip(examples, answers.answers(questions, of_block, logits, settings), strict=True)
 
 
