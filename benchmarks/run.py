@@ -36,6 +36,7 @@ def main() -> None:
         data_dir = f"{flags.glue}/{task}" if flags.glue else ""
         _run("finetuning", {"task": task, "data_dir": data_dir, "precision": "bf16"}, f"finetuning_{task.lower()}")
     _run("squad", {"data_dir": flags.squad, "precision": "bf16"})
+    _run("squad_parts", {"data_dir": flags.squad, "vocab": flags.vocab})
     original = {"original": flags.original} if flags.original else {}
     _run("data", {"corpus": flags.corpus, "vocab": flags.vocab, **original})
 
