@@ -44,7 +44,11 @@ class Flags(FinetuningFlags):
     """
 
     train_file: str | None = flag(
-        None, "To train on: .json in SQuAD form, or the original's .tf_record.", group="Input", path=True
+        None,
+        "To train on: .json in SQuAD form, or the original's .tf_record.",
+        group="Input",
+        path=True,
+        alias="train_data_file_path",
     )
     predict_file: str | None = flag(
         None,
@@ -196,7 +200,8 @@ def _training_windows(
     for line in [*reading.notes, *reading.bad.summary()]:
         world.say(line)
     if windows.questions_cut:
-        world.say(f"{windows.questions_cut:,} questions are longer than --max_query_length={settings.max_query_length}")
+        longer = f"--max_query_length={settings.max_query_length}"
+        world.say(f"{windows.questions_cut:,} questions are longer than {longer} and were cut")
     return questions, windows
 
 

@@ -13,7 +13,7 @@ from bertworks.commands.finetuning import Job
 from bertworks.commands.training import steps_of, write_results
 from bertworks.errors import InputError
 from bertworks.flags import was_given
-from bertworks.progress import progress
+from bertworks.progress import progress, say
 
 if TYPE_CHECKING:
     import torch
@@ -41,6 +41,7 @@ class Asked:
         tokenizer: what their windows are made with.
         settings: how answers are chosen.
         blocks: reads them and makes their windows, each time anew.
+        notes: what the last reading found odd.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Asked:
     tokenizer: Tokenizer
     settings: answers.Settings
     blocks: Callable[[], Iterator[Block]]
+    notes: list[str]
 
     @classmethod
     def of(cls, flags: Flags, tokenizer: Tokenizer, windows: examples.Settings) -> Asked:
@@ -74,8 +76,12 @@ class Asked:
         if flags.predict_record_file and not records:
             raise InputError(f"--predict_record_file={flags.predict_record_file}: its name ends with .tf_record")
 
+        notes: list[str] = []
+
         def blocks() -> Iterator[Block]:
-            made = windows_of(tokenizer, Reading(path, False, version_2).examples(), windows, training=False)
+            notes.clear()
+            reading = Reading(path, False, version_2, notes=notes)
+            made = windows_of(tokenizer, reading.examples(), windows, training=False)
             return checked(made, records, tokenizer) if records else made
 
         return cls(
@@ -92,6 +98,7 @@ class Asked:
                 null_score_diff_threshold=flags.null_score_diff_threshold,
             ),
             blocks=blocks,
+            notes=notes,
         )
 
 
@@ -133,13 +140,14 @@ def _answered(flags: Flags, asked: Asked, job: Job, dtype: torch.dtype) -> Found
     """The answer to each question, shown as they come."""
     from bertworks.tasks.squad.spans import predict_answers
 
-    tokens, start = 0, time.perf_counter()
+    tokens, cut, start = 0, 0, time.perf_counter()
 
     def counted() -> Iterator[Block]:
-        nonlocal tokens
+        nonlocal tokens, cut
         for block in asked.blocks():
             yield block
             tokens += len(block[1].sequences.ids)
+            cut += block[1].questions_cut
 
     found = []
     with progress("answering", asked.count, "questions") as advance:
@@ -154,6 +162,10 @@ def _answered(flags: Flags, asked: Asked, job: Job, dtype: torch.dtype) -> Found
             found.append(pair)
             advance(1)
     seconds = time.perf_counter() - start
+    for line in asked.notes:
+        say(line)
+    if cut:
+        say(f"{cut:,} questions are longer than --max_query_length={flags.max_query_length} and were cut")
     print(f"Answered {len(found):,} questions in {seconds:.0f} s, {tokens / seconds:,.0f} tokens/s without padding")
     return found
 
