@@ -91,8 +91,10 @@ class Pretrained:
         """The label of each text, or pair of texts, and the probability of every class."""
         return classify(self._with(SequenceClassifier), self.tokenizer, texts, max_seq_length, self.dtype)
 
-    def tag(self, texts: Sequence[str], unit: Unit = "word", max_seq_length: int | None = None) -> list[list[Entity]]:
-        """The entities of each text: type, first and last character, and what stands there."""
+    def tag(
+        self, texts: Sequence[str], unit: Unit | None = None, max_seq_length: int | None = None
+    ) -> list[list[Entity]]:
+        """The entities of each text: type, first and last character, and what stands there; see `tasks.labels.tag`."""
         return tag(self._with(TokenClassifier), self.tokenizer, texts, unit, max_seq_length, self.dtype)
 
     def answer(
