@@ -6,9 +6,9 @@ Recipe of both: AdamW with bias correction, epsilon 1e-6, rate 1e-4 with the ori
 (from step 0 on), weight decay 0.01 except for biases and LayerNorm, gradients clipped at 1, batches of 16 windows, one
 epoch over the same questions, windows of 384 tokens, dropout 0.1, n best 20, answers of at most 30 tokens.
 `transformers` makes windows and answers as its question-answering example does (its stride of 128 is an overlap, its
-answers are found by offsets) and pads each batch to its longest window. --precision is that of training and prediction
-(bf16 is autocast in `transformers`); EM and F1 are those of the official script, time is from the JSON files to the
-answers.
+answers are found by offsets) and pads each batch to its longest window; ours pads nothing, in prediction neither
+(--predict_padding=False). --precision is that of training and prediction (bf16 is autocast in `transformers`); EM and
+F1 are those of the official script, time is from the JSON files to the answers.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def _ours(train: Path, dev: Path, model: Path, seed: int, precision: str) -> Mea
             ],
             [
                 f"--predict_file={dev}", "--do_predict", f"--eval_precision={precision}",
-                f"--n_best_size={N_BEST}", f"--max_answer_length={LONGEST_ANSWER}",
+                "--predict_padding=False", f"--n_best_size={N_BEST}", f"--max_answer_length={LONGEST_ANSWER}",
             ],
         ):  # fmt: skip
             start = time.perf_counter()
