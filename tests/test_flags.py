@@ -32,6 +32,7 @@ class Flags:
     steps: int | None = flag(None, "How many.")
     size: Literal["tiny", "base"] = flag("base", "Which size.", other_names={"small": "tiny"})
     batch_size: int = flag(32, "How many at a time.", lowest=1, alias=("batch", "per_device_batch_size"))
+    share: float = flag(1.0, "A share.", above=0, highest=1)
     use_tpu: bool = flag(False, "", group=RETIRED)
 
 
@@ -116,6 +117,9 @@ def test_what_is_written_are_the_names(tmp_path: Path) -> None:
         (["--steps"], "--steps: needs a value"),
         (["--batch_size=0"], "--batch_size: 0 must be at least 1"),
         (["--learning_rate=nan"], "--learning_rate: nan must be at most"),
+        (["--share=0"], "--share: 0 must be above 0"),
+        (["--share=1.5"], "--share: 1.5 must be at most 1"),
+        (["--share=nan"], "--share: nan must be at most 1"),
         (["--steps=99999999999999999999"], "--steps: 99999999999999999999 must be at most"),
         (["stray"], "'stray' is not a flag"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import shutil
 from dataclasses import replace
 from importlib.util import find_spec
@@ -149,6 +150,40 @@ def test_texts_are_classified_as_the_original_does(tmp_path: Path) -> None:
     assert [one.label for one in found] == [f"LABEL_{i}" for i in expected.argmax(1)]
     with pytest.raises(InputError, match=r"is a EncoderModel, not a SequenceClassifier; fine-tune it first"):
         encoder(tmp_path).classify(["a text"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "length", "problem"),
+    [
+        ("a text", None, "texts: give a list of texts, not one"),
+        (["a", None], None, "texts[1]: is not a text or a pair of texts but None"),
+        ([("a", "b", "c")], None, "texts[0]: is not a text or a pair"),
+        ([("a", None)], None, "texts[0]: is not a text or a pair"),
+        (["a", ""], None, "texts[1]: the text is empty"),
+        (["\u200b"], None, "texts[0]: the text is empty"),
+        (["a"], 2, "max_seq_length=2: must be from 3 to 128, the positions of the model"),
+        (["a"], 1000, "max_seq_length=1000: must be from 3 to 128"),
+    ],
+)
+def test_what_cannot_be_classified_is_told(texts: list[str], length: int | None, problem: str) -> None:
+    with pytest.raises(InputError) as error:
+        golden(GOOGLE_TINY / "classifier.ckpt").classify(texts, max_seq_length=length)
+    assert str(error.value).startswith(problem)
+
+
+def test_the_second_text_of_a_pair_may_be_empty() -> None:
+    one, other = golden(GOOGLE_TINY / "classifier.ckpt").classify(["a text", ("a text", "")])
+    assert one == other
+
+
+def test_a_folder_tells_other_tools_where_texts_are_cut(tmp_path: Path) -> None:
+    encoder(tmp_path).save(tmp_path)
+    told = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    assert told["model_max_length"] == 128
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "fine_tuning": {"max_seq_length": 64}}))
+    bertworks.load(tmp_path).save(tmp_path)
+    assert json.loads((tmp_path / "tokenizer_config.json").read_text())["model_max_length"] == 64
 
 
 def test_entities_have_their_places(tmp_path: Path) -> None:

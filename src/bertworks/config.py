@@ -100,6 +100,12 @@ class BertConfig:
         found = self.extra.get("fine_tuning")
         return found if isinstance(found, dict) else {}
 
+    @property
+    def longest_sequence(self) -> int:
+        """The tokens of the longest sequence it was fine-tuned on, or has positions for where nothing tells."""
+        trained = self.fine_tuning.get("max_seq_length")
+        return min(trained, self.max_position_embeddings) if isinstance(trained, int) else self.max_position_embeddings
+
     @classmethod
     def from_size(cls, size: str, vocab_size: int, **changes: Any) -> BertConfig:
         """A model from scratch by name (`tiny` ... `large`) or as layers/hidden (`4/256`, `L-4_H-256`).

@@ -50,6 +50,8 @@ def flag(
     path: bool | Literal["or name"] = False,
     alias: str | tuple[str, ...] = "",
     lowest: float | None = None,
+    highest: float | None = None,
+    above: float | None = None,
     positional: bool = False,
     other_names: Mapping[str, str] | None = None,
 ) -> Any:
@@ -62,7 +64,8 @@ def flag(
         path: whether it names files or folders (comma lists and globs too); `flags.toml` keeps these absolute. `or
             name`: it may also be a name, which stays as it is.
         alias: other spellings, with blanks between or as a tuple.
-        lowest: the lowest number that makes sense.
+        lowest, highest: the lowest and the highest number that make sense.
+        above: what a number must be greater than, where it may be as near as one likes.
         positional: whether a word without a flag may give it; such words go to these flags in their order.
         other_names: what a value is called elsewhere -> what it is called here.
     """
@@ -72,6 +75,8 @@ def flag(
         "path": path,
         "aliases": tuple(alias.split() if isinstance(alias, str) else alias),
         "lowest": lowest,
+        "highest": highest,
+        "above": above,
         "positional": positional,
         "other_names": dict(other_names or {}),
     }
@@ -94,6 +99,8 @@ class _Flag:
     path: bool | Literal["or name"]
     aliases: tuple[str, ...] = ()
     lowest: float | None = None
+    highest: float | None = None
+    above: float | None = None
     positional: bool = False
     other_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -117,11 +124,20 @@ class _Flag:
         except ValueError:
             noun = "a whole number" if self.kind is int else "a number"
             raise InputError(f"{source}: {text!r} is not {noun}") from None
-        lowest = -_LARGEST if self.lowest is None else self.lowest
-        if self.kind is not str and not lowest <= value <= _LARGEST:
-            bound = f"at least {lowest:g}" if value < lowest else f"at most {_LARGEST:g}"
+        if self.kind is not str and (bound := self._broken_bound(value)):
             raise InputError(f"{source}: {text} must be {bound}")
         return value
+
+    def _broken_bound(self, value: float) -> str:
+        """What a number must be and is not; "" where all is well."""
+        lowest = -_LARGEST if self.lowest is None else self.lowest
+        highest = _LARGEST if self.highest is None else self.highest
+        if value < lowest:
+            return f"at least {lowest:g}"
+        if self.above is not None and value <= self.above:
+            return f"above {self.above:g}"
+        # Written so that what is not a number, which no comparison holds for, is caught too.
+        return "" if value <= highest else f"at most {highest:g}"
 
 
 def describe(flags_class: type) -> dict[str, _Flag]:

@@ -130,7 +130,7 @@ class Pretrained:
         """Write a model folder that everybody can open, of what was loaded: nothing that was freshly drawn."""
         loaded = {name: tensor for name, tensor in self.model.state_dict().items() if name in self.report.loaded}
         save_model_folder(folder, self.config, loaded, shapes.recognised(loaded))
-        self.tokenizer.save(folder)
+        self.tokenizer.save(folder, self.config.longest_sequence)
 
     def masked_words(self) -> PretrainingModel:
         """The model, once it is known to have the head for masked words.

@@ -63,6 +63,8 @@ def test_trained_it_opens_in_transformers_with_the_same_answers(tmp_path: Path) 
     theirs = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     assert theirs.config.id2label == {0: "0", 1: "1"}
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    assert tokenizer.model_max_length == 64
+    assert len(tokenizer("the " * 500, truncation=True)["input_ids"]) == 64
     rows = [line.split("\t") for line in (MRPC / "test.tsv").read_text().splitlines()[1:6]]
     with torch.no_grad():
         logits = [theirs(**tokenizer(row[3], row[4], return_tensors="pt")).logits.softmax(-1)[0] for row in rows]
@@ -124,6 +126,69 @@ def test_several_seeds(tmp_path: Path, keep: str) -> None:
     assert table["mean"] == pytest.approx(sum(table["seeds"].values()) / 2)
     assert table["seeds"][str(table["best"])] == max(table["seeds"].values())
     assert results(tmp_path)["global_step"] == int(next((tmp_path / "seed-3").glob("checkpoints/step-*")).name[5:]) > 0
+
+
+def renamed(folder: Path, target: Path, **changes: object) -> str:
+    """A copy of a trained folder whose configuration says something else; the flag that names it."""
+    shutil.copytree(folder, target, ignore=shutil.ignore_patterns("checkpoints", "best", "*.png"))
+    config = json.loads((target / "config.json").read_text())
+    (target / "config.json").write_text(json.dumps({**config, **changes}))
+    return f"--model={target}"
+
+
+def test_a_trained_folder_says_in_which_order_its_classes_stand(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own_files(tmp_path)
+    command = ["run_classifier", *TRAINED, f"--train_file={tmp_path / 'train.csv'}", "--dev_fraction=0.25"]
+    trained = tmp_path / "trained"
+    more = ["--do_train", "--do_eval", "--num_train_epochs=4", "--learning_rate=2e-3", "--max_seq_length=64"]
+    assert run(*command, *more, f"--output_dir={trained}") == 0
+    use = ["run_classifier", "--do_predict", f"--test_file={tmp_path / 'test.csv'}"]
+    answers = {}
+    turned = {"id2label": {"0": "short", "1": "long"}}
+    for name, flags in (
+        ("same", [f"--model={trained}"]),
+        ("said", [f"--model={trained}", "--labels=short, long"]),
+        ("turned", [renamed(trained, tmp_path / "a", **turned), "--labels=long,short"]),
+        ("unnamed", [renamed(trained, tmp_path / "b", id2label=None), "--labels=long,short"]),
+    ):
+        assert run(*use, *flags, f"--output_dir={tmp_path / name}") == 0
+        answers[name] = table(tmp_path / name / "test_results.tsv")
+    # The columns are in the order of --labels, whatever the order of the model's outputs.
+    np.testing.assert_allclose(answers["said"], answers["same"][:, ::-1], atol=1e-6)
+    np.testing.assert_allclose(answers["turned"], answers["same"][:, ::-1], atol=1e-6)
+    np.testing.assert_allclose(answers["unnamed"], answers["same"], atol=1e-6)
+    for flags, wrong in (
+        (["--labels=yes,no"], "trained: was trained on long, short; test has yes, no; if they mean the same"),
+        (["--kind=multi"], "trained: was trained to predict one class a row; test is several classes at once"),
+    ):
+        assert cli.main([*use, f"--model={trained}", *flags, f"--output_dir={tmp_path / 'wrong'}"]) == 2
+        assert wrong in capsys.readouterr().err
+    task = [word for word in TASK if not word.startswith("--max")]
+    assert cli.main(["run_classifier", *task, f"--model={trained}", "--do_eval", f"--output_dir={tmp_path}"]) == 2
+    assert "was trained on long, short; MRPC has 0, 1" in capsys.readouterr().err
+
+
+def test_changed_training_data_are_another_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own_files(tmp_path)
+    command = ["run_classifier", *TRAINED, f"--train_file={tmp_path / 'train.csv'}", "--do_train"]
+    command += ["--num_train_epochs=1", f"--output_dir={tmp_path / 'out'}"]
+    assert run(*command) == 0
+    text = (tmp_path / "train.csv").read_text()
+    for changed in (text.replace("the", "a", 1), text.replace("short", "\0").replace("long", "short", 1)):
+        (tmp_path / "train.csv").write_text(changed.replace("\0", "short"))
+        assert cli.main(command) == 2
+        assert "the training data (a hash): " in capsys.readouterr().err
+
+
+def test_rows_that_cannot_be_used_can_be_left_out_but_not_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "dev.tsv").write_text("sentence\tlabel\nbad\t7\n")
+    command = ["run_classifier", *TRAINED, "--task_name=SST-2", f"--data_dir={tmp_path}", "--do_eval"]
+    assert cli.main([*command, "--on_bad_row=skip", f"--output_dir={tmp_path / 'out'}"]) == 2
+    assert "dev.tsv: no row can be used; the first: " in capsys.readouterr().err
 
 
 def test_without_weights_everything_is_drawn_at_random(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -265,7 +330,7 @@ def test_the_originals_record_files_are_the_texts_that_they_were_made_of(tmp_pat
     [
         (["--do_train", "--do_eval", "--dev_file=dev.csv"], "--dev_file=dev.csv: is no record file"),
         (["--do_train", "--max_seq_length=20"], "give --max_seq_length="),
-        (["--do_train", "--labels=only"], "a label is 1, but there are 1"),
+        (["--do_train", "--labels=only"], "--labels=only: is one label"),
         (["--do_train", "--long_text=window"], "--long_text: "),
         (["--do_train", "--dev_fraction=0.1"], "--dev_fraction: "),
         (["--do_train", "--kind=multi"], "--kind: "),
@@ -291,7 +356,14 @@ def test_mistakes_with_record_files(
     ("arguments", "error"),
     [
         ([], "give at least one of --do_train, --do_eval and --do_predict"),
-        (["--do_train"], "--train_file, --dev_file, --test_file: at least one must be given"),
+        (["--do_train"], "--do_train: give --train_file (or --task_name and --data_dir)"),
+        (["--do_train", "--do_eval", "--train_file=x.csv"], "--do_eval: give --dev_file, or --dev_fraction=0.1"),
+        (["--do_train", "--do_predict", "--train_file=x.csv"], "--do_predict: give --test_file"),
+        (["--do_train", "--dev_fraction=0.1", "--train_file=x.csv", "--dev_file=y.csv"], "--dev_fraction: give it or"),
+        (["--do_train", *TASK, "--labels=a,b"], "--labels: is for your own files; MRPC says it itself"),
+        (["--do_train", *TASK, "--dev_fraction=0.1"], "--dev_fraction: is for your own files"),
+        (["--do_train", "--kind=regression", "--labels=a,b", "--train_file=x.csv"], "--labels: names classes"),
+        (["--do_eval", "--task_name=AX", "--data_dir=."], "AX: has no dev set, only test"),
         (["--do_train", "--task_name=MRCP", "--data_dir=."], "did you mean MRPC?"),
         (["--do_train", "--task_name=MRPC"], "--data_dir: must be given"),
         (["--do_train", "--task_name=MRPC", "--data_dir=."], "train.tsv"),
@@ -300,6 +372,9 @@ def test_mistakes_with_record_files(
         (["--do_train", "--do_eval", *TASK, "--eval_every=often"], "--eval_every=often"),
         (["--do_train", *TASK, "--seeds=a"], "--seeds=a"),
         (["--do_train", *TASK, "--class_weights=1,2,3"], "3 weights for 2 classes"),
+        (["--do_train", *TASK, "--class_weights=1,-1"], "--class_weights=1,-1: give numbers from 0 on"),
+        (["--do_train", *TASK, "--class_weights=nan,1"], "--class_weights=nan,1: give numbers from 0 on"),
+        (["--do_train", *TASK, "--class_weights=0,0"], "--class_weights=0,0: give numbers from 0 on"),
         (["--do_eval", *TASK], "has no classifier for these 2 classes"),
         (["--do_train", *TASK, "--train_file=x.csv"], "--task_name and --train_file"),
     ],

@@ -11,6 +11,7 @@ import pytest
 from bertworks import cli
 from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
 from bertworks.data.sequences import Sequences
+from bertworks.tasks.rows import BadRows
 from bertworks.tasks.tag_files import read_columns
 from bertworks.text.tokenizer import Tokenizer
 from tests.commands.runs import run
@@ -72,7 +73,7 @@ TAGS = ["O", "B-place", "I-place", "B-building", "I-building"]
 def records(text: Path, path: Path) -> Path:
     """The record file that MindSpore writes: the tag of every piece, and O for [CLS] and [SEP]."""
     tokenizer = Tokenizer.from_vocab(FIXTURES / "vocab.txt")
-    rows = list(read_columns(text, []))
+    rows = list(read_columns(text, BadRows()))
     assert all(len(tokenizer.encode(word)) == 1 for row in rows for word in row.words)
     ids = [[tokenizer.cls_id, *tokenizer.convert_tokens_to_ids(row.words), tokenizer.sep_id] for row in rows]
     tags = [[0, *(TAGS.index(tag) for tag in row.tags or ()), 0] for row in rows]
@@ -110,6 +111,7 @@ def test_record_files_are_the_sentences_that_they_were_made_of(tmp_path: Path) -
     [
         ([], "--labels: must be given"),
         (["--labels=O,B-place"], "but there are 2"),
+        (["--labels=O,B-place,"], "--labels=O,B-place,: label 3 of 3 has no name"),
         (["--labels=O,B-place", "--long_text=window"], "--long_text: "),
         ([f"--labels={','.join(TAGS)}", "--max_seq_length=5"], "give --max_seq_length="),
         (["--train_file=one.tf_record", "--labels=O,B-x"], "use bert run_classifier"),
@@ -155,15 +157,81 @@ def test_it_opens_in_transformers_with_the_same_answers(tmp_path: Path) -> None:
         assert [model.config.id2label[best[place]] for place in first] == list(tags)
 
 
-def test_cluener(tmp_path: Path) -> None:
+def test_cluener(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for split, name in (("train", "cluener.json"), ("dev", "cluener.json"), ("test", "cluener_test.json")):
         (tmp_path / f"{split}.json").write_text((FIXTURES / "tags" / name).read_text())
     command = ["run_ner", *MODEL, "--task_name=cluener", f"--data_dir={tmp_path}", "--do_train", "--do_eval"]
     assert run(*command, "--do_predict", f"--output_dir={tmp_path / 'out'}", "--num_train_epochs=30") == 0
+    # What is not given is as published, the rest as given.
+    said = capsys.readouterr().err + (tmp_path / "out" / "flags.toml").read_text()
+    assert "CLUENER: trained as published (task_ner_config.yaml of MindSpore's BERT): --train_batch_size=32" in said
+    assert "To know:" in said
+    assert "overlaps another mention" in said
+    assert "learning_rate = 2e-05" in said
+    assert "num_train_epochs = 30.0" in said
     assert list(results(tmp_path / "out"))[:2] == ["global_step", "eval_cluener"]
     assert json.loads((tmp_path / "out" / "config.json").read_text())["fine_tuning"]["unit"] == "character"
     lines = (tmp_path / "out" / "cluener_predict.json").read_text().splitlines()
     assert [json.loads(line).keys() for line in lines] == [{"id", "label"}] * len(lines)
+    # The same file as somebody's own.
+    use = ["run_ner", f"--model={tmp_path / 'out'}", f"--test_file={tmp_path / 'test.json'}", "--do_predict"]
+    assert run(*use, f"--output_dir={tmp_path / 'used'}") == 0
+    assert (tmp_path / "used" / "cluener_predict.json").read_text().splitlines() == lines
+
+
+def test_a_task_without_a_dev_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    columns(tmp_path / "train.txt")
+    test = columns(tmp_path / "test.txt")
+    command = ["run_ner", *MODEL, "--task_name=MSRA", f"--data_dir={tmp_path}", "--do_train", "--do_eval"]
+    assert run(*command, "--num_train_epochs=1", f"--output_dir={tmp_path / 'out'}") == 0
+    assert f"MSRA: has no dev set; its test set is evaluated on ({test})" in capsys.readouterr().err
+    assert "eval_entity_f1" in results(tmp_path / "out")
+
+
+def test_a_model_of_few_positions_is_used_as_it_was_trained(tmp_path: Path) -> None:
+    train = columns(tmp_path / "train.txt")
+    config = json.loads((TINY / "bert_config.json").read_text()) | {"max_position_embeddings": 32}
+    (tmp_path / "small.json").write_text(json.dumps(config))
+    small = [MODEL[0], f"--bert_config_file={tmp_path / 'small.json'}", "--max_seq_length=32", "--do_train"]
+    assert run("run_ner", *small, f"--train_file={train}", "--num_train_epochs=1", f"--output_dir={tmp_path}/out") == 0
+    assert run("run_ner", f"--output_dir={tmp_path}/out", f"--dev_file={train}", "--do_eval") == 0
+
+
+def test_changed_training_data_are_another_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train = columns(tmp_path / "train.txt")
+    command = ["run_ner", *MODEL, "--do_train", "--num_train_epochs=1", f"--output_dir={tmp_path / 'out'}"]
+    assert run(*command, f"--train_file={train}") == 0
+    # A flag that changes the data is what is named.
+    assert run(*command, f"--train_file={train}", "--max_seq_length=8") == 2
+    assert "--max_seq_length: 8 here" in capsys.readouterr().err
+    text = train.read_text()
+    (tmp_path / "moved.txt").write_text(text)
+    assert run(*command, f"--train_file={tmp_path / 'moved.txt'}") == 0
+    for changed in (text.replace("old B-building", "library B-building", 1), text.replace("B-building", "O", 1)):
+        train.write_text(changed)
+        capsys.readouterr()
+        assert run(*command, f"--train_file={train}") == 2
+        assert "the training data (a hash): " in capsys.readouterr().err
+
+
+def test_strange_tags_and_several_seeds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train = columns(tmp_path / "train.txt")
+    dev = tmp_path / "dev.txt"
+    dev.write_text("the B-x\n\nold B-building\n")
+    command = ["run_ner", *MODEL, f"--train_file={train}", f"--dev_file={dev}", "--do_train", "--do_eval"]
+    command += ["--num_train_epochs=1", "--on_bad_row=skip", f"--output_dir={tmp_path / 'out'}"]
+    assert run(*command, "--seeds=1,2") == 0
+    said = capsys.readouterr().err
+    assert "1 bad row left out:" in said
+    assert f"{dev}, line 1: the tag B-x of 'the' is not among those trained on; known are O, B-building" in said
+    assert (tmp_path / "out" / "seeds.json").exists()
+    # A single training's model is none of the seeds'.
+    assert run(*command) == 0
+    assert not (tmp_path / "out" / "seeds.json").exists()
+    dev.write_text("the B-x\n")
+    capsys.readouterr()
+    assert run(*command) == 2
+    assert "no sentence of the dev set can be used; the first: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -179,6 +247,26 @@ def test_cluener(tmp_path: Path) -> None:
             ["--do_train", "--do_eval", "--train_file=good.txt", "--dev_file=other.txt"],
             "line 1: the tag B-x",
         ),
+        (["--do_train", "--train_file=good.txt", "--seeds=1,2"], "--seeds: needs a dev set"),
+        (["--do_train", "--train_file=good.txt", "--early_stopping=1"], "--early_stopping: needs a dev set"),
+        (["--do_train", "--do_eval", "--early_stopping=1", "--keep=last"], "--early_stopping: stops where"),
+        (["--do_train", "--do_eval", "--seeds=99999999999999999999999"], "must be at most 1e+18"),
+        (["--do_train", "--do_eval", "--seeds=1,-1"], "--seeds=1,-1: -1 must be at least 0"),
+        (["--do_train", "--do_eval", "--seeds=1,a"], "--seeds=1,a: 'a' is not a whole number"),
+        *(
+            (["--do_train", f"--eval_every={every}"], f"--eval_every={every}: give")
+            for every in ("0", "-1", "0.0", "nan")
+        ),
+        (["--do_train", "--train_file=good.txt", "--freeze_layers=100"], "--freeze_layers=100: the model has"),
+        (["--do_train", "--train_fraction=0"], "--train_fraction: 0 must be above 0"),
+        (["--do_train", "--train_fraction=1.5"], "--train_fraction: 1.5 must be at most 1"),
+        (["--do_train", "--layerwise_lr_decay=5"], "--layerwise_lr_decay: 5 must be at most 1"),
+        (["--do_train", "--warmup_proportion=5"], "--warmup_proportion: 5 must be at most 1"),
+        (
+            ["--do_train", "--task_name=MSRA", "--data_dir=.", "--train_file=good.txt"],
+            "--task_name and --train_file: give one",
+        ),
+        (["--do_train", "--task_name=MSRA", "--data_dir=.", "--labels=O,B-x"], "--labels: is for .tf_record files"),
     ],
 )
 def test_mistakes(arguments: list[str], error: str, tmp_path: Path, monkeypatch, capsys) -> None:

@@ -196,6 +196,14 @@ def test_continues_after_a_kill_and_refuses_other_windows(
     assert weights[0] == weights[1]
     assert run(*command, f"--output_dir={parts}", "--doc_stride=8") == 2
     assert "--doc_stride" in capsys.readouterr().err
+    # As many questions, but one of them has another answer.
+    train.write_text(train.read_text().replace("near the old", "near the other old", 1))
+    file = read(train)
+    question = file["data"][0]["paragraphs"][0]["qas"][0]["answers"][0]
+    question["answer_start"] = file["data"][0]["paragraphs"][0]["context"].rindex(question["text"])
+    train.write_text(json.dumps(file))
+    assert run(*command, f"--output_dir={parts}") == 2
+    assert "the training data (a hash): " in capsys.readouterr().err
 
 
 FILES = {

@@ -108,9 +108,9 @@ def test_what_is_written_is_what_the_original_writes(tmp_path: Path) -> None:
         ({"input_mask": None}, "input_mask is missing"),
         ({"segment_ids": [0] * 7}, "segment_ids has 7 numbers, but input_ids has 8"),
         ({"label_ids": [1, 2]}, "label_ids has 2 numbers, but input_ids has 8"),
-        ({"input_mask": [1, 0, 1, 0, 0, 0, 0, 0]}, "input_mask is not ones and then zeros"),
+        ({"input_mask": [1, 0, 1, 0, 0, 0, 0, 0]}, "input_mask is not ones and then zeros; write the tokens first"),
         ({"input_mask": [0] * 8}, "input_mask is not ones and then zeros"),
-        ({"segment_ids": [0, 1, 0, 0, 1, 1, 0, 0]}, "segment_ids is not zeros and then ones"),
+        ({"segment_ids": [0, 1, 0, 0, 1, 1, 0, 0]}, "segment_ids is not zeros and then ones; write 0 for the first"),
         ({"segment_ids": [0, 0, 0, 0, 2, 2, 0, 0]}, "segment_ids is not zeros and then ones"),
         ({"input_ids": [2, 7, 99, 3, 9, 3, 0, 0]}, "an id is 99, but there are 50, from 0 on"),
         ({"input_ids": [2, -7, 8, 3, 9, 3, 0, 0]}, "an id is -7"),
@@ -125,6 +125,12 @@ def test_what_is_wrong_is_told_with_its_record(
     with pytest.raises(InputError) as error:
         read_labelled_records([path], vocab_size=50, classes=5)
     assert str(error.value).startswith(f"{path}: record 1: {problem}")
+
+
+def test_a_number_below_0_is_told_also_where_nobody_knows_how_many_there_are(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", example(), example(label_ids=[-1]))
+    with pytest.raises(InputError, match=r"record 1: a label is -1, where a number from 0 on is expected; make the"):
+        read_labelled_records([path])
 
 
 def test_what_is_no_such_file_is_told(tmp_path: Path) -> None:

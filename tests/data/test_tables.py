@@ -194,6 +194,9 @@ def test_a_file_of_bad_rows_alone_is_left_to_the_caller(tmp_path: Path) -> None:
 def test_the_summary_is_short() -> None:
     bad = BadRows("skip")
     assert bad.summary() == []
+    bad.found("f, line 9: wrong")
+    assert bad.summary() == ["1 bad row left out:", "  f, line 9: wrong"]
+    bad.notes.clear()
     for number in range(8):
         bad.found(f"f, line {number}: wrong")
     assert bad.summary() == ["8 bad rows left out:", *(f"  f, line {n}: wrong" for n in range(5)), "  and 3 more"]

@@ -253,9 +253,13 @@ def test_one_word_may_mean_several_splits() -> None:
     assert datasets.split_names(datasets.find("ax"), "train") == []
 
 
-def test_a_file_that_is_not_there_is_told() -> None:
-    with pytest.raises(InputError, match=r"has no msra_dev_bio\.txt or dev\.txt or dev\.tsv, the dev set of MSRA"):
-        read("msra", "dev")
+def test_a_task_without_a_dev_set_is_evaluated_on_its_test_set() -> None:
+    assert read("msra", "dev") == read("msra", "test")
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"has no valid\.txt or dev\.txt or eng\.testa, the dev set of CoNLL-2003"):
+        read("conll", "dev", tmp_path)
     with pytest.raises(InputError, match="AX: has no train set, only test"):
         read("ax", "train")
 
@@ -309,6 +313,15 @@ def test_bad_rows_can_be_left_out(tmp_path: Path) -> None:
     bad = BadRows("skip")
     assert [row[1] for row in read("sst-2", "dev", tmp_path, bad)] == ["fine", "fine too"]
     assert bad.notes == [f"{tmp_path / 'dev.tsv'}, line 3: '7' is no label; known are 0, 1"]
+
+
+@pytest.mark.parametrize("content", ["sentence\tlabel\nbad\t7\nworse\t8\n", "sentence\tlabel\nbad\n"])
+def test_a_file_of_bad_rows_alone_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "dev.tsv").write_text(content, encoding="utf-8")
+    bad = BadRows("skip")
+    bad.notes.append("another file, line 1: is bad")
+    with pytest.raises(InputError, match=r"dev\.tsv: no row can be used; the first: .*dev\.tsv, line 2: "):
+        read("sst-2", "dev", tmp_path, bad)
 
 
 def test_incomplete_rows_of_a_release_are_left_out_and_noted() -> None:

@@ -66,8 +66,9 @@ def test_plain_columns_are_guessed(tmp_path: Path, header: str, expected: Column
     [
         ("text review label", "'text' and 'review' could both be the text; give --text_column"),
         ("sentence1 sentence2 text label", "'sentence1' and 'text' could both be the text; give --text_column"),
-        ("a b label", "none of its columns (a, b, label) is plainly the text; give --text_column"),
-        ("text a", "none of text, a is plainly the label; give --label_column"),
+        ("a b label", "none of 'a', 'b', 'label' is plainly the text; give --text_column"),
+        ("text a", "none of 'text', 'a' is plainly the label; give --label_column"),
+        ("text", "none of 'text' is plainly the label; give --label_column"),
         ("text label class", "both 'label' and 'class' could be the label; give --label_column"),
     ],
 )
@@ -87,6 +88,22 @@ def test_what_is_said_is_not_guessed(tmp_path: Path) -> None:
         guess_columns(path, Columns(label="moods"), needs_label=True)
 
 
+@pytest.mark.parametrize(
+    ("name", "header", "problem"),
+    [
+        ("a.csv", "text;label", "looks separated by ';'; save it with commas (.csv) or tabs (.tsv)"),
+        ("a.csv", "text\tlabel", "looks separated by tabs; name it .tsv"),
+        ("a.tsv", "text,label", "looks separated by commas; name it .csv"),
+    ],
+)
+def test_another_separator_is_told(tmp_path: Path, name: str, header: str, problem: str) -> None:
+    (tmp_path / name).write_text(f"{header}\n{header}\n")
+    for files in ((tmp_path / name, None, None), (None, None, tmp_path / name)):
+        with pytest.raises(InputError) as error:
+            read(*files, Wishes(labels=("x", "y")), BadRows())
+        assert str(error.value) == f"{tmp_path / name}, line 1: {problem}"
+
+
 def test_a_test_file_needs_no_label(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "text", [["a"], ["b"]])
     data = read(None, None, path, Wishes(label_column="mood", labels=("x", "y")), BadRows())
@@ -103,7 +120,8 @@ def test_a_test_file_needs_no_label(tmp_path: Path) -> None:
         (["1", "b", "10"], "single", ("1", "10", "b")),
         (["0.5", "1", "2"], "regression", ()),
         (["-1e-3", "4"], "regression", ()),
-        (["1.0", "2.0", "1.0"], "single", ("1.0", "2.0")),
+        (["1.0", "0.0", "1", "-2.00"], "single", ("-2", "0", "1")),
+        (["1.0", "v1.0", "x"], "single", ("1", "v1.0", "x")),
         (range(own_data.MOST_CLASSES), "single", tuple(map(str, range(own_data.MOST_CLASSES)))),
         (range(own_data.MOST_CLASSES + 1), "regression", ()),
         (["1_0", "2_0"], "single", ("1_0", "2_0")),
@@ -154,6 +172,27 @@ def test_what_was_found_out_is_said(tmp_path: Path) -> None:
     assert "label is a score (regression)" in train(of_labels(path, [0.5, 1])).said[1]
 
 
+def test_classes_that_differ_in_capitals_are_told(tmp_path: Path) -> None:
+    path = of_labels(tmp_path / "a.csv", ["Pos", "pos", "neg", "neg"])
+    said = "'Pos' and 'pos' are taken for different classes; if they are the same, write them alike"
+    assert said in train(path).said
+    assert said not in train(of_labels(path, ["Pos", "neg"])).said
+
+
+def test_whole_numbers_are_one_class_however_they_are_written_or_said(tmp_path: Path) -> None:
+    path = of_labels(tmp_path / "a.csv", ["1.0", "0", "1"])
+    assert [row.label for row in train(path).train] == ["1", "0", "1"]
+    assert [row.label for row in train(path, labels=("1.0", "0.0")).train] == ["1", "0", "1"]
+
+
+def test_the_second_text_of_a_pair_may_be_empty(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "premise hypothesis label", [("a", "", "x"), ("b", "c", "y")])
+    assert [(row.text, row.pair) for row in train(path).train] == [("a", ""), ("b", "c")]
+    missing = lines(tmp_path / "a.jsonl", [{"premise": "a", "hypothesis": None, "label": "x"}])
+    with pytest.raises(InputError, match=r"line 1: the text is empty \(hypothesis\)"):
+        train(missing)
+
+
 def test_pairs_and_ids_are_read(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "id premise hypothesis label", [("q1", "a", "b", "x"), ("q2", "c", "d", "y")])
     rows = train(path).train
@@ -166,6 +205,7 @@ def test_pairs_and_ids_are_read(tmp_path: Path) -> None:
     ("rows", "problem"),
     [
         (["1,a,x", "2, ,y"], "line 3: the text is empty (text)"),
+        (["1,a,x", "2,\u200b \u200b,y"], "line 3: the text is empty (text)"),
         (["1,a,x", "2,b,"], "line 3: has no label"),
         (["1,a,x", "2,b,y", "1,c,x"], "line 4: the id '1' (id) is that of line 2 too"),
         (["1,a,x", "2,b,x"], "all 2 rows have the label 'x'; two are needed to learn"),
@@ -242,6 +282,15 @@ def test_a_file_of_bad_rows_alone_is_told(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "text label", [("", "x"), ("", "y")])
     with pytest.raises(InputError, match=r"a\.csv: no row can be used; the first: .* line 2: the text is empty"):
         train(path, BadRows("skip"), labels=("x", "y"))
+
+
+def test_a_dev_or_test_file_of_bad_rows_alone_is_told(tmp_path: Path) -> None:
+    of = of_labels(tmp_path / "train.csv", ["x", "y", ""])
+    for rows, problem in (([("", "x")], "line 2: the text is empty"), ([("a", "z")], "line 2: 'z' is no label")):
+        other = table(tmp_path / "other.csv", "text label", rows)
+        for files in ((of, other, None), (of, None, other)):
+            with pytest.raises(InputError, match=rf"other\.csv: no row can be used; the first: .*{problem}"):
+                read(*files, Wishes(), BadRows("skip"))
 
 
 # ---------------------------------------------------------------------------------------------------------- dev rows

@@ -9,16 +9,16 @@ import pytest
 
 from bertworks.errors import InputError
 from bertworks.tasks.entities import BIO, BMES, cluener_score, in_scheme, recognise, spans
-from bertworks.tasks.rows import TaggedRow
-from bertworks.tasks.tag_files import mentions, read_cluener, read_columns, write_cluener, write_columns
+from bertworks.tasks.rows import BadRows, TaggedRow
+from bertworks.tasks.tag_files import in_labels, mentions, read_cluener, read_columns, write_cluener, write_columns
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "tags"
 
 
 def columns(path: Path) -> list[TaggedRow]:
-    notes: list[str] = []
-    rows = list(read_columns(path, notes))
-    assert not notes
+    bad = BadRows("skip")
+    rows = list(read_columns(path, bad))
+    assert not bad.summary()
     return rows
 
 
@@ -65,23 +65,46 @@ def test_bad_columns(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "bad.txt"
     path.write_bytes(content)
     with pytest.raises(InputError, match=f"bad.txt(, |: ){message}"):
-        list(read_columns(path, []))
+        list(read_columns(path, BadRows()))
 
 
 def test_bad_sentences_are_skipped_and_noted(tmp_path: Path) -> None:
     path = tmp_path / "some.txt"
     path.write_text("a O\nb O\n\nc Q\nd\n\ne O\n")
-    notes: list[str] = []
-    assert [(row.id, row.words) for row in read_columns(path, notes, "skip")] == [("0", ("a", "b")), ("2", ("e",))]
-    assert len(notes) == 1
-    assert notes[0].startswith(f"{path}, line 4: 'Q' is no tag")
-    assert notes[0].endswith("; skipped")
+    bad = BadRows("skip")
+    assert [(row.id, row.words) for row in read_columns(path, bad)] == [("0", ("a", "b")), ("2", ("e",))]
+    assert bad.summary()[0] == "1 bad row left out:"
+    assert bad.notes[0].startswith(f"{path}, line 4: 'Q' is no tag")
+    with pytest.raises(InputError, match=r"\(to leave out such rows: --on_bad_row=skip\)$"):
+        list(read_columns(path, BadRows()))
+    path.write_text("c Q\n\nd R\n")
+    with pytest.raises(InputError, match=r"no row can be used; the first: .*line 1: 'Q' is no tag"):
+        list(read_columns(path, BadRows("skip")))
+
+
+def test_sentences_with_tags_that_are_not_known_are_bad_rows() -> None:
+    labels = ["O", "B-PER", "I-PER"]
+    there = TaggedRow("f, line 1", "0", ("a", "b"), ("B-PER", "E-PER"))
+    bare = TaggedRow("f, line 4", "1", ("c",), None)
+    strange = TaggedRow("f, line 6", "2", ("d", "e"), ("O", "S-PRE"))
+    bad = BadRows("skip")
+    found = list(in_labels([there, bare, strange], labels, bad))
+    # A BIOES file is read by a model of BIO.
+    assert [row.tags for row in found] == [("B-PER", "I-PER"), None]
+    assert bad.notes == ["f, line 6: the tag S-PRE of 'e' is not among those trained on; did you mean B-PER?"]
+    assert not bad.remarks
+    with pytest.raises(InputError, match="--on_bad_row=skip"):
+        list(in_labels([strange], labels, BadRows()))
+    with pytest.raises(InputError, match="known are O, B-PER, I-PER"):
+        list(in_labels([strange._replace(tags=("O", "S-location"))], labels, BadRows()))
 
 
 def test_cluener() -> None:
-    path, notes = FIXTURES / "cluener.json", list[str]()
-    rows = list(read_cluener(path, notes))
-    assert notes == [f"{path}, line 2: company '星河公司' overlaps another mention and is left out"]
+    path, bad = FIXTURES / "cluener.json", BadRows()
+    rows = list(read_cluener(path, bad))
+    # The sentence is used; only one of its mentions is not.
+    remark = f"{path}, line 2: company '星河公司' overlaps another mention and is not used"
+    assert (bad.notes, bad.remarks, bad.summary()) == ([], [remark], ["To know:", f"  {remark}"])
     assert rows[0].words == tuple("小林在青湖镇的星河公司当会计，小林很忙")
     assert rows[0].tags is not None
     assert rows[0].tags[:7] == ("B-name", "I-name", "O", "B-address", "I-address", "I-address", "O")
@@ -91,11 +114,11 @@ def test_cluener() -> None:
     mean, _ = cluener_score(gold, [mentions("".join(row.words), spans(row.tags or ())) for row in rows])
     # Of ten types five occur; of the two companies one was dropped.
     assert mean == pytest.approx((4 + 2 / 3) / 10)
-    assert next(read_cluener(path, [], scheme=BMES)).tags[3:6] == ("B-address", "M-address", "E-address")
+    assert next(read_cluener(path, BadRows(), scheme=BMES)).tags[3:6] == ("B-address", "M-address", "E-address")
 
 
 def test_cluener_there_and_back(tmp_path: Path) -> None:
-    first, second = read_cluener(FIXTURES / "cluener_test.json", [])
+    first, second = read_cluener(FIXTURES / "cluener_test.json", BadRows())
     assert (first.id, first.tags, second.words) == ("7", None, tuple("云 很 高"))
     answers = [("7", "小林来了", spans(("B-name", "I-name", "O", "O"))), ("x8", "云 很 高", [])]
     path = tmp_path / "answers.json"
@@ -118,6 +141,9 @@ def test_cluener_there_and_back(tmp_path: Path) -> None:
         ('{"text": "ab", "label": ["x"]}', '"label" is not'),
         ('{"text": "", "label": {}}', 'has no "text"'),
         ('{"text": 3}', 'has no "text"'),
+        ('{"text": "  "}', 'has no "text"'),
+        ('{"text": "\\u200b"}', 'has no "text"'),
+        ('{"text": "c", "id": 0}', "the id '0' is that of .*bad.json, line 1 too"),
         ('{"text": "a\\ud800"}', "half of a surrogate pair"),
         ("[1]", "is no JSON object"),
         ('{"text": ', r"is not JSON \(.*column"),
@@ -127,13 +153,13 @@ def test_cluener_there_and_back(tmp_path: Path) -> None:
 )
 def test_bad_cluener_lines(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "bad.json"
-    path.write_text(f'{{"text": "good"}}\n\n{line}\n')
+    path.write_text(f'{{"text": "good", "id": 0}}\n\n{line}\n')
     with pytest.raises(InputError, match=f"bad.json, line 3: {message}") as caught:
-        list(read_cluener(path, []))
+        list(read_cluener(path, BadRows()))
     assert "\n" not in str(caught.value)
-    notes: list[str] = []
-    assert [row.words for row in read_cluener(path, notes, "skip")] == [tuple("good")]
-    assert len(notes) == 1
+    bad = BadRows("skip")
+    assert [row.words for row in read_cluener(path, bad)] == [tuple("good")]
+    assert len(bad.notes) == 1
 
 
 def test_columns_for_conlleval(tmp_path: Path) -> None:

@@ -183,7 +183,7 @@ def _write(source: Source, folder: Path, form: Format, half: bool) -> None:
     if form == "huggingface":
         save_weights(folder, source.config, source.weights, source.architecture, half=half)
         if source.tokenizer:
-            source.tokenizer.save(folder)
+            source.tokenizer.save(folder, source.config.longest_sequence)
         return
     # In a zip, going back is dear, and TensorFlow takes its tensors in any order.
     zipped = isinstance(source.checkpoint.place, ZipFolder)

@@ -13,6 +13,8 @@ from bertworks.commands.finetuning import (
     FinetuningFlags,
     Job,
     adapted,
+    fingerprint,
+    follow_task,
     follow_training,
     needed_splits,
     prepare,
@@ -21,7 +23,7 @@ from bertworks.commands.finetuning import (
     starting_checkpoint,
     write_model,
 )
-from bertworks.commands.training import show_learning_curves, steps_of, train, write_results
+from bertworks.commands.training import show_learning_curves, steps_in, steps_of, train, write_results
 from bertworks.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,6 +86,9 @@ def _run(flags: FinetuningFlags, find_problem: FindProblem, world: World) -> Non
     problem = find_problem(config, world)
     for line in problem.said:
         world.say(line)
+    _check_sets(flags, problem)
+    order = _output_order(flags, problem, checkpoint, config)
+    follow_task(flags, problem.known, config, world)
     if flags.do_train and problem.kind in ("single", "multi"):
         world.say(balance(problem.labels, problem.train, problem.dev.get("", ())))
     tokenizer = tokenizer_of(checkpoint, flags.vocab_file, flags.do_lower_case)
@@ -97,7 +102,9 @@ def _run(flags: FinetuningFlags, find_problem: FindProblem, world: World) -> Non
         "--doc_stride": stride if choices.long_text == "window" else None,
         "--vocab_file": tokenizer.sha256[:16],
     }
-    make = partial(_job, flags, problem, settings, identity, config, checkpoint, tokenizer, world)
+    if settings.train:
+        steps_in(flags, len(settings.train))
+    make = partial(_job, flags, problem, settings, identity, config, checkpoint, order, tokenizer, world)
     job = train(flags, make, world) if flags.do_train else make(flags.random_seed)
     if not world.is_main:
         return
@@ -114,6 +121,32 @@ def _run(flags: FinetuningFlags, find_problem: FindProblem, world: World) -> Non
             _show_confusion(output_dir, problem, settings, answers)
     if flags.do_predict:
         _predict(flags, problem, settings, encode, job)
+
+
+def _check_sets(flags: FinetuningFlags, problem: Problem) -> None:
+    """There must be rows for everything that is to be done, before any of it is."""
+    sets = {"train": problem.train, "eval": problem.dev, "predict": problem.test}
+    for what, rows in sets.items():
+        if getattr(flags, f"do_{what}") and not rows:
+            raise InputError(f"--do_{what}: {problem.name} has no rows for it")
+
+
+def _output_order(
+    flags: FinetuningFlags, problem: Problem, checkpoint: Checkpoint, config: BertConfig
+) -> Sequence[int] | None:
+    """Which of a stored classifier's outputs each label is; None where they stand in order, or nothing tells."""
+    from bertworks.tasks.trained_labels import output_order
+
+    if "classifier.weight" not in checkpoint.weights:
+        return None
+    try:
+        order = output_order(problem, config)
+    except InputError as error:
+        # What is trained may become another classifier.
+        if flags.do_train:
+            return None
+        raise InputError(f"{checkpoint.path}: {error}") from None
+    return order if order != sorted(order or ()) else None
 
 
 def _show_confusion(
@@ -202,7 +235,7 @@ def _class_weights(text: str | None, problem: Problem, data: Labelled | None) ->
     if text is None or data is None or data.labels is None:
         return None
     if problem.kind != "single":
-        raise InputError("--class_weights: are for tasks with one class a row")
+        raise InputError(f"--class_weights={text}: are for tasks with one class a row")
     if text == "balanced":
         counts = np.bincount(data.labels, minlength=problem.classes)
         return (len(data) / (problem.classes * np.maximum(counts, 1))).astype(np.float32)
@@ -212,6 +245,8 @@ def _class_weights(text: str | None, problem: Problem, data: Labelled | None) ->
         raise InputError(f"--class_weights={text}: give numbers with commas between, or balanced") from None
     if len(weights) != problem.classes:
         raise InputError(f"--class_weights={text}: {len(weights)} weights for {problem.classes} classes")
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights[np.unique(data.labels)].sum() > 0):
+        raise InputError(f"--class_weights={text}: give numbers from 0 on, above 0 for some class that occurs")
     return weights
 
 
@@ -222,6 +257,7 @@ def _job(
     identity: Mapping[str, object],
     config: BertConfig,
     checkpoint: Checkpoint,
+    order: Sequence[int] | None,
     tokenizer: Tokenizer,
     world: World,
     seed: int,
@@ -229,9 +265,12 @@ def _job(
     """A model with a fresh or a stored head, and its task."""
     from bertworks.model.heads import SequenceClassifier
     from bertworks.tasks import classification
+    from bertworks.tasks.trained_labels import reorder
 
     model = SequenceClassifier(config, problem.classes)
     prepare(flags, model, checkpoint, config, seed, world)
+    if order:
+        reorder(model.classifier, order)
     settings = replace(settings, random_seed=seed)
 
     architecture = "BertForMultipleChoice" if problem.kind == "choice" else "BertForSequenceClassification"
@@ -247,6 +286,7 @@ def _job(
             "--labels": list(problem.labels),
             "the training rows": len(settings.train) if settings.train else 0,
         },
+        training_data=fingerprint(*settings.train.arrays) if settings.train else None,
         write_model=partial(write_model, model, config, architecture, tokenizer),
     )
 

@@ -4,26 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bertworks.commands.common import MachineFlags, Precision
+from bertworks.commands.flag_checks import check_training
 from bertworks.commands.model_flags import ModelFlags, named_checkpoint
 from bertworks.errors import InputError
 from bertworks.flags import REQUIRED, RETIRED, describe, flag, was_given
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from bertworks.checkpoints.weights import Checkpoint
     from bertworks.config import BertConfig
     from bertworks.model.heads import SequenceClassifier, SpanClassifier, TokenClassifier
     from bertworks.task import Task
+    from bertworks.tasks.known_task import KnownTask
     from bertworks.text.tokenizer import Tokenizer
     from bertworks.train.distributed import World
 
 
 RowType = TypeVar("RowType")
+
+# `tasks.datasets.names()`, written out because --help imports nothing.
+TASK_NAMES = (
+    "CoLA, SST-2, MRPC, STS-B, QQP, MNLI, MNLI-mm, QNLI, RTE, WNLI, AX, LCQMC, ChnSentiCorp, TNEWS, AFQMC, CMNLI, "
+    "SWAG, CLUENER, CoNLL-2003, MSRA, ChineseNER, XNLI-ar, ..., XNLI-zh"
+)
 
 
 @dataclass(kw_only=True)
@@ -57,7 +68,7 @@ class FinetuningFlags(ModelFlags, MachineFlags):
         3.0, "How often every example is seen.", group="Training", lowest=0, alias="epochs num_epochs epoch_num"
     )
     warmup_proportion: float = flag(
-        0.1, "The share of the steps that warm up.", group="Training", lowest=0, alias="warmup_ratio"
+        0.1, "The share of the steps that warm up.", group="Training", lowest=0, highest=1, alias="warmup_ratio"
     )
     random_seed: int = flag(
         12345, "Decides fresh weights, order and dropout.", group="Training", lowest=0, alias="seed"
@@ -69,14 +80,14 @@ class FinetuningFlags(ModelFlags, MachineFlags):
         "adam", "adam is the original's; adamw corrects.", group="Training", other_names={"bertadam": "adam"}
     )
     weight_decay: float = flag(0.01, "Decay of all but biases and LayerNorm.", group="Training", lowest=0)
-    dropout: float | None = flag(None, "Another dropout than the model's.", group="Training", lowest=0)
+    dropout: float | None = flag(None, "Another dropout than the model's.", group="Training", lowest=0, highest=0.9)
     freeze_layers: int = flag(
         0, "Leave the embeddings and so many layers as they are; -1: the embeddings only.", group="Training", lowest=-1
     )
     layerwise_lr_decay: float = flag(
-        1.0, "Each layer learns so many times as fast as the one above it.", group="Training", lowest=0
+        1.0, "Each layer learns so many times as fast as the one above it.", group="Training", above=0, highest=1
     )
-    train_fraction: float = flag(1.0, "Train on a share of the examples.", group="Training", lowest=0)
+    train_fraction: float = flag(1.0, "Train on a share of the examples.", group="Training", above=0, highest=1)
     gradient_checkpointing: bool = flag(False, "Spend time instead of memory.", group="Training")
     token_budget: int | None = flag(
         None, "Tokens of a micro-batch; by default from the device.", group="Training", lowest=1
@@ -102,14 +113,14 @@ class FinetuningFlags(ModelFlags, MachineFlags):
     precision: Precision = flag("auto", "Of training: bf16, fp32; auto: what is fast.", group="Machine")
     eval_precision: Precision = flag("fp32", "Of evaluation and prediction.", group="Machine")
     eval_batch_size: int = flag(8, "", group=RETIRED, alias="per_device_eval_batch_size dev_batch_size")
-    predict_batch_size: int = flag(8, "", group=RETIRED)
+    predict_batch_size: int = flag(8, "", group=RETIRED, alias="test_batch_size")
 
 
 @dataclass(kw_only=True)
 class TaskFlags(FinetuningFlags):
     """The flags that say where the data are, of a task known by name or your own."""
 
-    task_name: str | None = flag(None, "A task known by name: see the documentation's table of tasks.", group="Input")
+    task_name: str | None = flag(None, f"A task known by name (docs/tasks.md): {TASK_NAMES}.", group="Input")
     data_dir: str | None = flag(None, "The folder with its files as released.", group="Input", path=True)
     train_file: str | None = flag(
         None, "Your own data, to train on.", group="Input", path=True, alias="train_data_file_path"
@@ -133,6 +144,7 @@ class Job:
         metric: the result that decides which model is best; None where there is nothing to evaluate on.
         identity: flag -> value of what must not change when it is resumed.
         write_model: writes the model folder into the empty folder it is given.
+        training_data: their fingerprint, which must not change either.
     """
 
     model: nn.Module
@@ -142,14 +154,16 @@ class Job:
     metric: str | None
     identity: Mapping[str, object]
     write_model: Callable[[Path], None]
+    training_data: str | None = None
 
 
 def needed_splits(flags: FinetuningFlags) -> list[str]:
     """Which of train, dev and test the flags ask for.
 
     Raises:
-        InputError: none.
+        InputError: none; or the flags of training contradict each other.
     """
+    check_training(flags)
     needed = {"train": flags.do_train, "dev": flags.do_eval, "test": flags.do_predict}
     if not any(needed.values()):
         raise InputError("give at least one of --do_train, --do_eval and --do_predict")
@@ -171,6 +185,20 @@ def follow_training(flags: FinetuningFlags, config: BertConfig) -> None:
     for name in _REMEMBERED:
         if name in config.fine_tuning and name in known and not was_given(flags, name):
             setattr(flags, name, known[name].convert(str(config.fine_tuning[name]), f"config.json: {name}"))
+
+
+def follow_task(flags: FinetuningFlags, task: KnownTask | None, config: BertConfig, world: World) -> None:
+    """Where a task known by name is trained, train as its table says, but for the flags that were given; say so."""
+    if task is None or not flags.do_train or not task.settings.applied:
+        return
+    published = task.settings.flags
+    published["max_seq_length"] = min(published["max_seq_length"], config.max_position_embeddings)
+    new = {name: value for name, value in published.items() if not was_given(flags, name)}
+    for name, value in new.items():
+        setattr(flags, name, value)
+    if new:
+        said = " ".join(f"--{name}={value:g}" for name, value in new.items())
+        world.say(f"{task.name}: trained as published ({task.settings.source}): {said}")
 
 
 def remembering(flags: FinetuningFlags, config: BertConfig, **more: object) -> BertConfig:
@@ -207,16 +235,27 @@ def share(rows: Sequence[RowType], fraction: float, seed: int) -> Sequence[RowTy
     return [rows[i] for i in sorted(kept.tolist())]
 
 
+def fingerprint(*arrays: NDArray[np.generic]) -> str:
+    """Tells one set of training data from another, so that a run is not continued on changed files."""
+    digest = sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:16]
+
+
 def adapted(flags: FinetuningFlags, config: BertConfig) -> BertConfig:
     """The model's numbers as the flags change them.
 
     Raises:
-        InputError: --max_seq_length is beyond its positions.
+        InputError: --max_seq_length is beyond its positions, or --freeze_layers beyond its layers.
     """
     if flags.max_seq_length > config.max_position_embeddings:
         raise InputError(
             f"--max_seq_length={flags.max_seq_length}: the model has {config.max_position_embeddings} positions"
         )
+    if flags.freeze_layers > config.num_hidden_layers:
+        raise InputError(f"--freeze_layers={flags.freeze_layers}: the model has {config.num_hidden_layers} layers")
     if flags.dropout is None:
         return config
     return replace(config, hidden_dropout_prob=flags.dropout, attention_probs_dropout_prob=flags.dropout)
@@ -262,4 +301,4 @@ def write_model(model: nn.Module, config: BertConfig, architecture: str, tokeniz
     from bertworks.checkpoints.huggingface import save_model_folder
 
     save_model_folder(folder, config, model.state_dict(), architecture)
-    tokenizer.save(folder)
+    tokenizer.save(folder, config.longest_sequence)

@@ -57,6 +57,10 @@ class Flags(TaskFlags):
     )
 
 
+# What says how texts are read from somebody's own files.
+_OF_OWN_FILES = ("text_column", "pair_column", "label_column", "id_column", "label_separator", "dev_fraction")
+
+
 def main(flags: Flags) -> None:
     """Run the command."""
     run(flags, partial(_problem, flags))
@@ -67,17 +71,26 @@ def _problem(flags: Flags, config: BertConfig, world: World) -> Problem:
     from bertworks.data.labelled_records import record_files
     from bertworks.data.tables import BadRows
     from bertworks.tasks import datasets, own_data, problem
+    from bertworks.tasks.trained_labels import kind_of
 
     files = {name: getattr(flags, f"{name}_file") for name in ("train", "dev", "test")}
     bad = BadRows(flags.on_bad_row)
     needed = needed_splits(flags)
+    if flags.dev_fraction and flags.dev_file:
+        raise InputError("--dev_fraction: give it or --dev_file; each says what to evaluate on")
     if flags.task_name:
         if given := [name for name, file in files.items() if file]:
             raise InputError(f"--task_name and --{given[0]}_file: give one of them; each says where the data are")
         task = datasets.find(flags.task_name)
+        if given := [name for name in (*_OF_OWN_FILES, "labels", "kind") if getattr(flags, name)]:
+            raise InputError(f"--{given[0]}: is for your own files; {task.name} says it itself")
         if not flags.data_dir:
             raise InputError(f"--data_dir: must be given, the folder with the files of {task.name}")
         found = problem.of_known_task(task, Path(flags.data_dir), needed, bad)
+    elif missing := next((split for split in needed if not _has_file(flags, split)), None):
+        or_fraction = ", or --dev_fraction=0.1 with --train_file" if missing == "dev" else ""
+        wanted = {"train": "do_train", "dev": "do_eval", "test": "do_predict"}[missing]
+        raise InputError(f"--{wanted}: give --{missing}_file{or_fraction} (or --task_name and --data_dir)")
     elif records := record_files({name: file for name, file in files.items() if name in needed}):
         return _of_records(flags, config, needed, records)
     else:
@@ -88,7 +101,7 @@ def _problem(flags: Flags, config: BertConfig, world: World) -> Problem:
             id_column=flags.id_column,
             labels=_labels(flags, config),
             label_separator=flags.label_separator,
-            kind=flags.kind or (None if flags.do_train else _kind_of(config)),
+            kind=flags.kind or (None if flags.do_train else kind_of(config)),  # type: ignore[arg-type]
             dev_fraction=flags.dev_fraction,
             seed=flags.random_seed,
         )
@@ -102,14 +115,15 @@ def _problem(flags: Flags, config: BertConfig, world: World) -> Problem:
     return found
 
 
+def _has_file(flags: Flags, split: str) -> bool:
+    return bool(getattr(flags, f"{split}_file") or (split == "dev" and flags.dev_fraction and flags.train_file))
+
+
 def _of_records(flags: Flags, config: BertConfig, needed: Sequence[str], records: Mapping[str, list[Path]]) -> Problem:
     """The data, where they are tokenized already."""
     from bertworks.tasks import problem
 
-    if missing := [split for split in needed if split not in records]:
-        raise InputError(f"--{missing[0]}_file: must be given")
-    of_texts = ("text_column", "pair_column", "label_column", "id_column", "label_separator", "dev_fraction")
-    wrong = [name for name in of_texts if getattr(flags, name)]
+    wrong = [name for name in _OF_OWN_FILES if getattr(flags, name)]
     wrong += ["long_text"] if flags.long_text != "truncate" else ["kind"] if flags.kind not in (None, "single") else []
     if wrong:
         first = next(iter(records.values()))[0]
@@ -120,16 +134,10 @@ def _of_records(flags: Flags, config: BertConfig, needed: Sequence[str], records
 
 def _labels(flags: Flags, config: BertConfig) -> tuple[str, ...] | None:
     """The classes, as far as they are known before the data are read."""
+    from bertworks.tasks.rows import labels_of
+
     if flags.labels:
-        return tuple(flags.labels.split(","))
+        if flags.kind == "regression":
+            raise InputError("--labels: names classes, but --kind=regression has none")
+        return labels_of(flags.labels)
     return None if flags.do_train else config.labels
-
-
-def _kind_of(config: BertConfig) -> Literal["single", "multi", "regression"] | None:
-    """What a trained model predicts."""
-    kinds: dict[object, Literal["single", "multi", "regression"]] = {
-        "single_label_classification": "single",
-        "multi_label_classification": "multi",
-        "regression": "regression",
-    }
-    return kinds.get(config.extra.get("problem_type"))

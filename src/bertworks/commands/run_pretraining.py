@@ -263,7 +263,7 @@ def _write_model(folder: Path, config: BertConfig, model: PretrainingModel, toke
 
     save_model_folder(folder, config, model.state_dict())
     if tokenizer is not None:
-        tokenizer.save(folder)
+        tokenizer.save(folder, config.longest_sequence)
 
 
 def _write_results(output_dir: Path, step: int, results: Mapping[str, float]) -> None:

@@ -12,7 +12,9 @@ from bertworks.commands.finetuning import (
     FinetuningFlags,
     Job,
     adapted,
+    fingerprint,
     follow_training,
+    needed_splits,
     prepare,
     remembering,
     share,
@@ -20,7 +22,7 @@ from bertworks.commands.finetuning import (
     write_model,
 )
 from bertworks.commands.squad_answers import ARCHITECTURE, Asked, answer_all
-from bertworks.commands.training import show_learning_curves, train
+from bertworks.commands.training import show_learning_curves, steps_in, train
 from bertworks.errors import InputError
 from bertworks.flags import RETIRED, flag
 
@@ -105,8 +107,7 @@ class Flags(FinetuningFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    if not (flags.do_train or flags.do_eval or flags.do_predict):
-        raise InputError("give at least one of --do_train, --do_eval and --do_predict")
+    needed_splits(flags)
     if flags.do_train and not flags.train_file:
         raise InputError("--train_file: must be given with --do_train")
     if (flags.do_eval or flags.do_predict) and not flags.predict_file:
@@ -131,6 +132,8 @@ def _run(flags: Flags, world: World) -> None:
     )
     asked = Asked.of(flags, tokenizer, windows) if flags.do_eval or flags.do_predict else None
     questions, settings = _settings(flags, tokenizer, windows, asked, world)
+    if flags.do_train:
+        steps_in(flags, questions)
     make = partial(_job, flags, questions, settings, config, checkpoint, tokenizer, world)
     job = train(flags, make, world) if flags.do_train else make(flags.random_seed)
     if not world.is_main:
@@ -230,10 +233,16 @@ def _job(
         examples=questions,
         metric="eval_f1" if settings.dev else None,
         identity={
-            "--train_file": flags.train_file,
             "the questions of --train_file": questions,
             **{f"--{name}": getattr(flags, name) for name in same},
             "--vocab_file": tokenizer.sha256[:16],
         },
         write_model=partial(write_model, model, config, ARCHITECTURE, tokenizer),
+        training_data=_hash(settings.train) if settings.train else None,
     )
+
+
+def _hash(windows: examples.Windows) -> str:
+    """Tells one training set from another."""
+    sequences = windows.sequences
+    return fingerprint(sequences.ids, sequences.starts, sequences.first, windows.positions, windows.is_impossible)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from bertworks import files
 from bertworks.commands.common import write_flags
 from bertworks.commands.finetuning import FinetuningFlags, Job
+from bertworks.commands.flag_checks import seeds_of, steps_between
 from bertworks.errors import InputError
 from bertworks.flags import RETIRED, absolute_unless_name
 
@@ -33,10 +34,12 @@ def train(flags: FinetuningFlags, make: Callable[[int], Job], world: World) -> J
     if flags.seeds is None:
         job = make(flags.random_seed)
         _train(flags, job, flags.random_seed, output_dir, world)
+        if world.is_main:
+            # The model is no longer the best of seeds that the folder was trained with before.
+            (output_dir / _SEEDS).unlink(missing_ok=True)
         return job
-    seeds = _seeds(flags.seeds)
     found: dict[int, float] = {}
-    for seed in seeds:
+    for seed in seeds_of(flags):
         world.say(f"Seed {seed}:")
         job = make(seed)
         if job.metric is None:
@@ -48,14 +51,6 @@ def train(flags: FinetuningFlags, make: Callable[[int], Job], world: World) -> J
     job = make(winner)
     _publish(output_dir / f"seed-{winner}", output_dir, job, flags.keep, world)
     return job
-
-
-def _seeds(text: str) -> list[int]:
-    try:
-        seeds = [int(part) for part in text.split(",")]
-    except ValueError:
-        raise InputError(f"--seeds={text}: give whole numbers with commas between, such as 1,2,3") from None
-    return list(dict.fromkeys(seeds))
 
 
 def _compare(found: Mapping[int, float], winner: int, metric: str, output_dir: Path, world: World) -> None:
@@ -71,18 +66,30 @@ def _compare(found: Mapping[int, float], winner: int, metric: str, output_dir: P
         files.write_text(output_dir / _SEEDS, json.dumps(table, indent=2) + "\n")
 
 
+def steps_in(flags: FinetuningFlags, examples: int) -> int:
+    """How many steps a training has.
+
+    Raises:
+        InputError: none.
+    """
+    steps = int(examples / flags.train_batch_size * flags.num_train_epochs)
+    if steps < 1:
+        raise InputError(
+            f"--num_train_epochs={flags.num_train_epochs}: {examples} examples in batches of "
+            f"{flags.train_batch_size} make no step; lower --train_batch_size or raise the epochs"
+        )
+    return steps
+
+
 def _train(flags: FinetuningFlags, job: Job, seed: int, output_dir: Path, world: World) -> float | None:
     """One training; gives the best result of its metric."""
     from bertworks.train import layers, loop
     from bertworks.train.best import Best
 
-    steps = int(job.examples / flags.train_batch_size * flags.num_train_epochs)
-    if steps < 1:
-        raise InputError(
-            f"--num_train_epochs={flags.num_train_epochs}: {job.examples} examples in batches of "
-            f"{flags.train_batch_size} make no step; lower --train_batch_size or raise the epochs"
-        )
-    every = _steps_between(flags.eval_every, job.examples / flags.train_batch_size) if job.metric else 0
+    steps = steps_in(flags, job.examples)
+    if flags.early_stopping is not None and job.metric is None:
+        raise InputError("--early_stopping: needs a dev set to compare on")
+    every = steps_between(flags.eval_every, job.examples / flags.train_batch_size) if job.metric else 0
     best = None
     if job.metric is not None and flags.keep == "best":
         best = Best(output_dir, job.metric, job.write_model, flags.early_stopping)
@@ -119,16 +126,6 @@ def _command(flags: FinetuningFlags) -> str:
     return type(flags).__module__.rpartition(".")[2]
 
 
-def _steps_between(every: str | None, steps_of_epoch: float) -> int:
-    """How many steps lie between evaluations."""
-    try:
-        if every is None or "." in every:
-            return max(1, round(steps_of_epoch * float(every or 1)))
-        return max(1, int(every))
-    except ValueError:
-        raise InputError(f"--eval_every={every}: give steps, such as 100, or epochs, such as 0.5") from None
-
-
 def _publish(trained: Path, output_dir: Path, job: Job, keep: str, world: World) -> None:
     """Make the best model of a training the output folder's and the job's own."""
     from bertworks.checkpoints.load import load_into, open_checkpoint
@@ -147,7 +144,9 @@ def _identity(flags: FinetuningFlags, job: Job) -> dict[str, object]:
     same = ("train_batch_size", "num_train_epochs", "optimizer", "max_seq_length", "freeze_layers", "train_fraction")
     begun = {f"--{name}": absolute_unless_name(getattr(flags, name)) for name in ("init_checkpoint", "model")}
     shape = {f"--bert_config_file ({n})": value for n, value in asdict(job.config).items() if n != "extra"}
-    return {**shape, **{f"--{name}": getattr(flags, name) for name in same}, **begun}
+    # Many a flag changes the data too: they come last, so that the flag is named.
+    data = {"the training data (a hash)": job.training_data}
+    return {**shape, **{f"--{name}": getattr(flags, name) for name in same}, **begun, **data}
 
 
 def _settings(flags: FinetuningFlags) -> dict[str, object]:

@@ -119,7 +119,7 @@ def _example(
     if len(labels) not in (1, width):
         raise InputError(f"{place}: {LABEL_FEATURE} has {len(labels)} numbers, but input_ids has {width}")
     labels = labels[: len(ids)] if len(labels) > 1 else labels
-    _check_range(place, "a label", labels, classes or _LARGEST_ID, "give the labels it was made with (--labels)")
+    _check_range(place, "a label", labels, classes, "give the labels it was made with (--labels)")
     return ids, first, labels
 
 
@@ -154,17 +154,22 @@ def sequence_of(
     there = mask != 0
     count = int(there.sum())
     if not count or not there[:count].all():
-        raise InputError(f"{place}: input_mask is not ones and then zeros")
+        raise InputError(f"{place}: input_mask is not ones and then zeros; write the tokens first, then the filling")
     ids, segments = ids[:count], segments[:count]
     first = int((segments == 0).sum())
     if segments[:first].any() or (segments[first:] != 1).any():
-        raise InputError(f"{place}: segment_ids is not zeros and then ones")
-    _check_range(place, "an id", ids, vocab_size or _LARGEST_ID, "give the vocabulary it was made with (--vocab_file)")
+        raise InputError(
+            f"{place}: segment_ids is not zeros and then ones; write 0 for the first text, 1 for the second"
+        )
+    _check_range(place, "an id", ids, vocab_size, "give the vocabulary it was made with (--vocab_file)")
     return ids, first
 
 
-def _check_range(place: str, what: str, values: NDArray[np.int64], end: int, remedy: str) -> None:
-    wrong = values[(values < 0) | (values >= end)]
+def _check_range(place: str, what: str, values: NDArray[np.int64], end: int | None, remedy: str) -> None:
+    """Refuse numbers below 0, or from `end` on; without one, such as nothing is counted with."""
+    wrong = values[(values < 0) | (values >= (end or _LARGEST_ID))]
+    if wrong.size and end is None:
+        raise InputError(f"{place}: {what} is {wrong[0]}, where a number from 0 on is expected; make the file again")
     if wrong.size:
         raise InputError(f"{place}: {what} is {wrong[0]}, but there are {end}, from 0 on; {remedy}")
 

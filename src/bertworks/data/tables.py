@@ -39,11 +39,13 @@ class BadRows:
     Attributes:
         on_bad_row: "error" ends the reading with the first one, "skip" leaves them out.
         notes: what was wrong with each row that was left out, a line each.
+        remarks: what is odd about rows that are used all the same, a line each.
     """
 
     def __init__(self, on_bad_row: OnBadRow = "error") -> None:
         self.on_bad_row = on_bad_row
         self.notes: list[str] = []
+        self.remarks: list[str] = []
 
     def found(self, message: str) -> None:
         """Raise InputError with this message, which names the row; or remember it."""
@@ -52,12 +54,24 @@ class BadRows:
         self.notes.append(message)
 
     def summary(self) -> list[str]:
-        """Lines for a person: how many rows were left out, and why the first of them were."""
-        if not self.notes:
-            return []
-        more = len(self.notes) - _TOLD
-        rest = [f"  and {more:,} more"] if more > 0 else []
-        return [f"{len(self.notes):,} bad rows left out:", *(f"  {note}" for note in self.notes[:_TOLD]), *rest]
+        """Lines for a person: how many rows were left out, and why the first of them were; then what is odd."""
+        rows = "row" if len(self.notes) == 1 else "rows"
+        return [*_first(f"{len(self.notes):,} bad {rows} left out", self.notes), *_first("To know", self.remarks)]
+
+    def of(self, path: Path) -> list[str]:
+        """What was wrong with rows of one file."""
+        return [note for note in self.notes if note.startswith(str(path))]
+
+    def nothing_left(self, path: Path) -> InputError:
+        """The error of a file with no row that can be used."""
+        return InputError("; the first: ".join([f"{path}: no row can be used", *self.of(path)[:1]]))
+
+
+def _first(heading: str, lines: Sequence[str]) -> list[str]:
+    """Some lines under a heading, of many the first; nothing where there are none."""
+    more = len(lines) - _TOLD
+    rest = [f"  and {more:,} more"] if more > 0 else []
+    return [f"{heading}:", *(f"  {line}" for line in lines[:_TOLD]), *rest] if lines else []
 
 
 class Record(NamedTuple):
@@ -90,7 +104,7 @@ def records(path: Path, bad: BadRows, quoted: bool | None = None) -> Iterator[Re
     if first is not None:
         yield first
         yield from found
-    elif not bad.notes:
+    elif not bad.of(path):
         raise InputError(f"{path}: has no rows{' below its header' if suffix in ('.csv', '.tsv') else ''}")
 
 
@@ -207,10 +221,24 @@ def _header(path: Path, rows: Iterator[tuple[str, list[str]]]) -> tuple[str, ...
     if not header:
         raise InputError(f"{path}: is empty")
     columns = [name.strip() for name in header]
+    if len(columns) == 1:
+        _check_separator(path, columns[0])
     twice = sorted({name for name in columns if columns.count(name) > 1})
     if twice:
         raise InputError(f"{path}: has {columns.count(twice[0])} columns called {twice[0]!r}; rename all but one")
     return tuple(columns)
+
+
+def _check_separator(path: Path, header: str) -> None:
+    """Refuse a header in one piece that another separator divides; its rows would all be taken for texts."""
+    ours = "," if _suffix(path) == ".csv" else "\t"
+    for separator, called, remedy in (
+        ("\t", "tabs", "name it .tsv"),
+        (";", "';'", "save it with commas (.csv) or tabs (.tsv)"),
+        (",", "commas", "name it .csv"),
+    ):
+        if separator != ours and all(part.strip() for part in header.split(separator)) and separator in header:
+            raise InputError(f"{path}, line 1: looks separated by {called}; {remedy}")
 
 
 def _parquet(path: Path) -> Iterator[Record]:

@@ -65,6 +65,13 @@ class Labelled:
         """The largest n."""
         return int(np.diff(self.starts).max(initial=1))
 
+    @property
+    def arrays(self) -> list[NDArray[Any]]:
+        """All that training sees of it."""
+        sequences = self.sequences
+        labels = [] if self.labels is None else [self.labels]
+        return [sequences.ids, sequences.starts, sequences.first, self.starts, *labels]
+
     def of(self, examples: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The numbers of the sequences of some examples, one after the other, and how many each of them has."""
         counts = self.starts[examples + 1] - self.starts[examples]

@@ -96,7 +96,7 @@ def rows(
     bad = BadRows() if bad is None else bad
     if task.kind == "tags":
         read = read_cluener if path.suffix == ".json" else read_columns
-        return read(path, bad.notes, bad.on_bad_row)
+        return read(path, bad)
     return _made(task, path, file, bad, _choice_row) if task.kind == "choice" else _made(task, path, file, bad, _row)
 
 
@@ -152,7 +152,7 @@ def _made(
     task: KnownTask, path: Path, file: File, bad: BadRows, make: Callable[[KnownTask, File, _Line], _Made]
 ) -> Iterator[_Made]:
     """What `make` makes of the lines that are meant."""
-    there = False
+    there, made = False, False
     for line in _lines(path, file, bad):
         try:
             if file.only and line.get(file.only[0]) != file.only[1]:
@@ -167,8 +167,11 @@ def _made(
             else:
                 bad.found(str(problem))
             continue
+        made = True
         yield row
-    if not there and not bad.notes:
+    if not made and (there or bad.of(path)):
+        raise bad.nothing_left(path)
+    if not made:
         which = f" with {file.only[1]} in column {file.only[0]}" if file.only else ""
         raise InputError(f"{path}: has no rows{which}")
 

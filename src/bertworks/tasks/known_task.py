@@ -42,13 +42,26 @@ class File:
 
 @dataclass(frozen=True)
 class Settings:
-    """Hyperparameters that somebody published for a task, and who did."""
+    """Hyperparameters that somebody published for a task, and who did.
+
+    Attributes:
+        applied: whether a training takes them where its flags are not given. Not for the tasks that the original's
+            `run_classifier` or GLUE made its own: there its flags' defaults count, as its users expect.
+    """
 
     train_batch_size: int
     learning_rate: float
     num_train_epochs: float
     max_seq_length: int
     source: str
+    _: KW_ONLY
+    applied: bool = True
+
+    @property
+    def flags(self) -> dict[str, float]:
+        """Each as the flag of its name."""
+        names = ("train_batch_size", "learning_rate", "num_train_epochs", "max_seq_length")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +79,7 @@ class KnownTask:
         left_out: rows with these labels are not used.
         incomplete_rows: whether the release has rows that lack columns, which are left out.
         metrics: the one that decides first.
-        settings: what to train with where nothing is said.
+        settings: what somebody trained it with.
         submissions: split -> the file that GLUE (or CLUENER) takes. GLUE wants "index<TAB>prediction", counted from 0
             and with labels as spelled here, scores with three decimals.
         counts: split -> rows.

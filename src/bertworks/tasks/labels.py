@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -12,15 +12,14 @@ from bertworks.errors import InputError
 from bertworks.model.heads import SequenceClassifier, TokenClassifier
 from bertworks.tasks import classification, tagging
 from bertworks.tasks.alignment import Entity, Unit, entities, words_of
-from bertworks.tasks.classification import Classification, Kind
+from bertworks.tasks.classification import Classification
 from bertworks.tasks.problem import Problem, labelled
-from bertworks.tasks.rows import Row, TaggedRow
+from bertworks.tasks.rows import Row, TaggedRow, is_blank
+from bertworks.tasks.trained_labels import kind_of
 from bertworks.text.tokenizer import Tokenizer
 
 # What a text is: one, or a pair.
 Text = str | tuple[str, str]
-
-_KINDS: dict[object, Kind] = {"multi_label_classification": "multi", "regression": "regression"}
 
 
 class Classified(NamedTuple):
@@ -41,11 +40,32 @@ def names_of(config: BertConfig, count: int) -> tuple[str, ...]:
     return names if len(names) == count else tuple(f"LABEL_{i}" for i in range(count))
 
 
-def _longest(config: BertConfig) -> int:
-    """The tokens of the longest sequence that the model was trained on, or has room for where nothing tells."""
-    trained: object = config.fine_tuning.get("max_seq_length")
+def _checked(texts: Sequence[Any], *, pairs: bool) -> None:
+    """Refuse what is no list of texts (or pairs of them), or a text of which nothing is to be seen.
+
+    The second text of a pair may be empty: then there is one, as in the original.
+    """
+    if isinstance(texts, str):
+        raise InputError("texts: give a list of texts, not one")
+    for number, text in enumerate(texts):
+        is_pair = pairs and isinstance(text, tuple | list) and len(text) == 2
+        if not all(isinstance(one, str) for one in (text if is_pair else [text])):
+            expected = "a text or a pair of texts" if pairs else "a text"
+            raise InputError(f"texts[{number}]: is not {expected} but {text!r:.60}")
+        if pairs and is_blank(text[0] if is_pair else text):
+            raise InputError(f"texts[{number}]: the text is empty")
+
+
+def _longest(config: BertConfig, wished: int | None) -> int:
+    """The tokens of a sequence: as wished for, or as in the training, or what the model has room for.
+
+    Raises:
+        InputError: what is wished for is shorter than a sequence of one token, or longer than the model can read.
+    """
     room = config.max_position_embeddings
-    return min(trained, room) if isinstance(trained, int) else room
+    if wished is not None and not 3 <= wished <= room:
+        raise InputError(f"max_seq_length={wished}: must be from 3 to {room}, the positions of the model")
+    return wished or config.longest_sequence
 
 
 def classify(
@@ -59,17 +79,19 @@ def classify(
 
     Args:
         max_seq_length: None is that of its training, or as long as the model can read.
+
+    Raises:
+        InputError: a text is none, or empty; a length that the model cannot read.
     """
-    if isinstance(texts, str):
-        raise InputError("texts: give a list of texts, not one")
+    _checked(texts, pairs=True)
     config, names = model.config, names_of(model.config, len(model.classifier.weight))
-    kind = _KINDS.get(config.extra.get("problem_type"), "single" if len(names) > 1 else "regression")
+    kind = kind_of(config) or ("single" if len(names) > 1 else "regression")
     problem = Problem(name="", kind=kind, labels=() if kind == "regression" else names, metrics=())
     pairs = [(text, None) if isinstance(text, str) else text for text in texts]
     rows = [Row("", str(i), a, b, None) for i, (a, b) in enumerate(pairs)]
     if not rows:
         return []
-    longest = max_seq_length or _longest(config)
+    longest = _longest(config, max_seq_length)
     long_text = config.fine_tuning.get("long_text", "truncate")
     data = labelled(problem, rows, tokenizer, longest, long_text, config.fine_tuning.get("doc_stride") or longest // 2)
     settings = Classification(kind=kind, classes=len(names), eval_precision=dtype)
@@ -102,9 +124,8 @@ def tag(
         unit: whether the model was trained on words or on characters (CLUENER); None is as the model says, or words.
         max_seq_length: of a window; None is that of its training, or as long as the model can read.
     """
-    if isinstance(texts, str):
-        raise InputError("texts: give a list of texts, not one")
-    longest = max_seq_length or _longest(model.config)
+    _checked(texts, pairs=False)
+    longest = _longest(model.config, max_seq_length)
     unit = unit or ("character" if model.config.fine_tuning.get("unit") == "character" else "word")
     names = names_of(model.config, len(model.classifier.weight))
     places = [words_of(text, unit) for text in texts]

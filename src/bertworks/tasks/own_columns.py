@@ -77,9 +77,13 @@ def _only_label(path: Path, there: Sequence[str], needed: bool) -> str | None:
     """The one column with a usual name of labels; None where there is none and none is needed."""
     found = [name for name in there if name.lower() in _LABELS]
     if len(found) > 1 or (needed and not found):
-        which = f"both {found[0]!r} and {found[1]!r} could be" if found else f"none of {listed(there)} is plainly"
+        which = f"both {found[0]!r} and {found[1]!r} could be" if found else f"none of {_quoted(there)} is plainly"
         raise InputError(f"{path}: {which} the label; give --label_column")
     return found[0] if found else None
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return listed([f"'{name}'" for name in names])
 
 
 def _guess_text(path: Path, rest: Sequence[str], there: Sequence[str]) -> tuple[str, str | None]:
@@ -93,8 +97,5 @@ def _guess_text(path: Path, rest: Sequence[str], there: Sequence[str]) -> tuple[
         return rest[0], None
     if len(found) == 1:
         return found[0]
-    if found:
-        which = f"{found[0][0]!r} and {found[1][0]!r} could both be"
-    else:
-        which = f"none of its columns ({listed(there)}) is plainly"
+    which = f"{found[0][0]!r} and {found[1][0]!r} could both be" if found else f"none of {_quoted(there)} is plainly"
     raise InputError(f"{path}: {which} the text; give --text_column (and --pair_column where texts come in pairs)")

@@ -1,17 +1,20 @@
 """Your own labelled texts, from .csv, .tsv, .jsonl and .parquet: which columns, which kind of task, which labels.
 
-What is not said is found out where it is plain, and then said aloud (`OwnData.said`).
+What is not said is found out where it is plain, and then said aloud (`OwnData.said`). The second text of a pair may be
+empty: then there is one, as in the original.
 
 Kind. Lists, or labels with a separator, are several classes at once ("multi"). If all labels are numbers and one of
 them is not whole, or there are more than 150 different ones, they are a score to be predicted ("regression"). All else
 is one class a row ("single"): the stars 1 to 5 are five classes.
 
-Labels. Those of the training rows in alphabetical order, numbers by size.
+Labels. Those of the training rows in alphabetical order, numbers by size. A whole number has one name however it is
+written: 1.0 is 1.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
@@ -24,12 +27,15 @@ from bertworks.errors import InputError
 from bertworks.tasks.balance import draw
 from bertworks.tasks.datasets import score, unknown
 from bertworks.tasks.own_columns import Columns, guess_columns, id_of
-from bertworks.tasks.rows import Label, Row
+from bertworks.tasks.rows import Label, Row, is_blank
 
 Kind = Literal["single", "multi", "regression"]
 
 # More different numbers than this are not classes.
 MOST_CLASSES = 150
+
+# A whole number that is written as one with decimals.
+_WHOLE = re.compile(r"-?[0-9]+\.0+")
 
 
 @dataclass(frozen=True)
@@ -110,16 +116,20 @@ def read(
     columns = guess_columns(first, wished, needs_label=needs_label, quoted=wishes.quoted)
     raw = [_raw_rows(path, columns, wishes, bad) if path else [] for path in (train_file, dev_file, test_file)]
     kind = wishes.kind or _kind(raw[0] or raw[1], wishes)
-    labels = () if kind == "regression" else wishes.labels or _labels(raw[0], kind, wishes)
+    wished_labels = tuple(map(class_name, wishes.labels or ()))
+    labels = () if kind == "regression" else wished_labels or _labels(raw[0], kind, wishes)
     if kind != "regression" and not labels:
         raise InputError(f"{first}: the classes are not known; give --train_file, or --labels=a,b,c")
     train, dev, test = (
         _labelled(rows, kind, labels, wishes, bad, needs_label)
         for rows, needs_label in zip(raw, (True, True, False), strict=True)
     )
+    for path, rows in ((train_file, train), (dev_file, dev), (test_file, test)):
+        if path and not rows:
+            raise bad.nothing_left(path)
     if train_file:
-        _check_variety(train_file, kind, train, bad)
-    said = [f"{first}: columns: {columns}", _said_of_kind(kind, labels, columns)]
+        _check_variety(train_file, kind, train)
+    said = [f"{first}: columns: {columns}", _said_of_kind(kind, labels, columns), *_said_of_spelling(labels)]
     if train and not dev_file and wishes.dev_fraction:
         drawn = draw([row.label for row in train], wishes.dev_fraction, wishes.seed).tolist()
         train, dev = list(compress(train, map(not_, drawn))), list(compress(train, drawn))
@@ -141,7 +151,7 @@ def _raw_rows(path: Path, columns: Columns, wishes: Wishes, bad: BadRows) -> lis
         label = None if columns.label is None else values.get(columns.label)
         given = None if id_column is None else values.get(id_column)
         identity = str(number if given is None else given)
-        problem = _problem(values, texts, label)
+        problem = _problem(values, columns, label)
         if not problem and identity in seen:
             problem = f"the id {identity!r:.60} ({id_column}) is that of {seen[identity]} too"
         if problem:
@@ -151,14 +161,16 @@ def _raw_rows(path: Path, columns: Columns, wishes: Wishes, bad: BadRows) -> lis
             seen[identity] = place.rpartition(", ")[2]
         pair = None if columns.pair is None else values[columns.pair]
         rows.append(_Raw(place, identity, values[columns.text], pair, label))
+    if not rows:
+        raise bad.nothing_left(path)
     return rows
 
 
-def _problem(values: Mapping[str, Any], texts: Sequence[str], label: object) -> str:
+def _problem(values: Mapping[str, Any], columns: Columns, label: object) -> str:
     """What is wrong with the texts or the label of a row; empty where nothing is."""
-    for name in texts:
+    for name in filter(None, (columns.text, columns.pair)):
         text = values.get(name)
-        if text is None or text == "" or (isinstance(text, str) and text.isspace()):
+        if text is None or (isinstance(text, str) and name == columns.text and is_blank(text)):
             return f"the text is empty ({name})"
         if not isinstance(text, str):
             return f"{name} is not a text but {text!r:.40}"
@@ -172,7 +184,7 @@ def _kind(rows: Iterable[_Raw], wishes: Wishes) -> Kind:
     given = [row.label for row in rows if row.label is not None]
     if wishes.label_separator or any(isinstance(label, list) for label in given):
         return "multi"
-    numbers = [_number(label) for label in given if _name(label)]
+    numbers = [_number(label) for label in given if class_name(label)]
     finite = {number for number in numbers if number is not None and math.isfinite(number)}
     if wishes.labels or None in numbers or not finite:
         return "single"
@@ -203,19 +215,20 @@ def _written(label: object, kind: Kind, wishes: Wishes) -> tuple[str, ...] | Non
     """The classes of a row as they are written; None where nothing is."""
     if kind == "multi" and isinstance(label, str):
         parts = label.split(wishes.label_separator) if wishes.label_separator else [label]
-        return tuple(dict.fromkeys(part.strip() for part in parts if part.strip()))
+        return tuple(dict.fromkeys(class_name(part) for part in parts if part.strip()))
     if isinstance(label, list):
-        return tuple(dict.fromkeys(_name(part) for part in label))
-    return None if label is None or _name(label) == "" else (_name(label),)
+        return tuple(dict.fromkeys(class_name(part) for part in label))
+    return None if label is None or class_name(label) == "" else (class_name(label),)
 
 
-def _name(label: object) -> str:
-    """A class as it is called: 1.0, as a column of whole numbers with gaps is stored, is 1."""
+def class_name(label: object) -> str:
+    """A class as it is called: 1.0, as a column of whole numbers with gaps is stored, is 1, also as a text."""
     if isinstance(label, bool):
         return str(label).lower()
     if isinstance(label, float) and label.is_integer():
         return str(int(label))
-    return str(label).strip()
+    name = str(label).strip()
+    return name.partition(".")[0] if _WHOLE.fullmatch(name) else name
 
 
 def _labelled(
@@ -248,10 +261,8 @@ def _labelled(
     return result
 
 
-def _check_variety(path: Path, kind: Kind, rows: Sequence[Row], bad: BadRows) -> None:
+def _check_variety(path: Path, kind: Kind, rows: Sequence[Row]) -> None:
     """There must be something to learn."""
-    if not rows:
-        raise InputError(f"{path}: no row can be used; the first: {bad.notes[0] if bad.notes else 'there is none'}")
     if len({row.label for row in rows}) == 1:
         what = "score" if kind == "regression" else "label"
         raise InputError(
@@ -266,3 +277,13 @@ def _said_of_kind(kind: Kind, labels: Sequence[str], columns: Columns) -> str:
     if kind == "single":
         return f"one of {len(labels)} classes ({names}); if these are scores, give --kind=regression"
     return f"{columns.label or 'the label'} is a score (regression); if it is a class, give --kind=single"
+
+
+def _said_of_spelling(labels: Sequence[str]) -> list[str]:
+    """A line where classes differ in nothing but capitals or blanks."""
+    alike: dict[str, list[str]] = {}
+    for label in labels:
+        alike.setdefault("".join(label.casefold().split()), []).append(label)
+    pairs = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
+    said = f"{', '.join(pairs[:3])} are taken for different classes; if they are the same, write them alike"
+    return [said] if pairs else []

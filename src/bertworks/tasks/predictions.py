@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,9 @@ from numpy.typing import NDArray
 from bertworks.files import write_text
 from bertworks.tasks.classification import predicted, probabilities
 from bertworks.tasks.problem import Problem
+
+# What begins another field or line, for one program or another.
+_BREAKS = re.compile("[\\t\\n\\v\\f\\r\\x1c-\\x1e\\x85\u2028\u2029]")
 
 
 def write_predictions(
@@ -58,18 +60,13 @@ def _named(problem: Problem, found: NDArray[Any]) -> list[str]:
 
 
 def _table(problem: Problem, ids: Sequence[str], named: Sequence[str], values: NDArray[np.float32]) -> str:
-    """Tab-separated, with a header; names with tabs in them are quoted."""
-    text = io.StringIO()
-    writer = csv.writer(text, delimiter="\t", lineterminator="\n")
+    """Tab-separated, with a header, unquoted as `data.tables` reads it: tabs and line ends in names become blanks."""
+    classes: Sequence[str] = problem.labels or [f"choice {i}" for i in range(values.shape[1])]
     if problem.kind == "regression":
-        writer.writerow(["id", "prediction"])
-        writer.writerows(zip(ids, named, strict=True))
-        return text.getvalue()
-    classes = problem.labels or [f"choice {i}" for i in range(values.shape[1])]
-    writer.writerow(["id", "prediction", *(f"probability of {label}" for label in classes)])
-    for i, name, row in zip(ids, named, values, strict=True):
-        writer.writerow([i, name, *(f"{value:.6f}" for value in row)])
-    return text.getvalue()
+        classes, values = [], values[:, :0]
+    rows = [["id", "prediction", *(f"probability of {label}" for label in classes)]]
+    rows += [[i, name, *(f"{value:.6f}" for value in of)] for i, name, of in zip(ids, named, values, strict=True)]
+    return "".join("\t".join(_BREAKS.sub(" ", field) for field in row) + "\n" for row in rows)
 
 
 def _submission(problem: Problem, ending: str) -> str | None:

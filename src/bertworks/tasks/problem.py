@@ -18,7 +18,7 @@ from bertworks.errors import InputError
 from bertworks.tasks import datasets, own_data
 from bertworks.tasks.classification import Kind, Labelled
 from bertworks.tasks.known_task import KnownTask
-from bertworks.tasks.rows import AnyRow, ChoiceRow, EncodedRow, Row
+from bertworks.tasks.rows import AnyRow, ChoiceRow, EncodedRow, Row, is_blank
 from bertworks.text.tokenizer import Tokenizer
 
 # What decides, and what is shown beside it, where no task says so.
@@ -63,18 +63,24 @@ class Problem:
 def of_known_task(task: KnownTask, data_dir: Path, wanted: Sequence[str], bad: BadRows) -> Problem:
     """A task known by name; `wanted` are train, dev and test, as far as they are needed.
 
+    What is odd about rows that the release has all the same (empty texts, ids that occur twice) is a remark of `bad`.
+
     Raises:
-        InputError: a file is not there or not of this task.
+        InputError: a file is not there or not of this task, or the task has no such set.
     """
     if task.kind == "tags":
         raise InputError(f"--task_name={task.name}: tags words; use bert run_ner")
 
     def read(split: str) -> list[Any]:
-        return list(datasets.rows(task, data_dir, split, bad))
+        rows = list(datasets.rows(task, data_dir, split, bad))
+        bad.remarks += _oddities(rows)  # type: ignore[arg-type]
+        return rows
 
     def all_of(split: str) -> dict[str, list[AnyRow]]:
         # MNLI's dev_matched is what the original calls dev; the other set's results end with _mismatched.
         names = datasets.split_names(task, split) if split in wanted else []
+        if split in wanted and not names:
+            datasets.locate(task, data_dir, split)
         return {"" if i == 0 else name.removeprefix(split): read(name) for i, name in enumerate(names)}
 
     return Problem(
@@ -87,6 +93,23 @@ def of_known_task(task: KnownTask, data_dir: Path, wanted: Sequence[str], bad: B
         test=all_of("test"),
         known=task,
     )
+
+
+def _oddities(rows: Sequence[Row | ChoiceRow]) -> list[str]:
+    """What is odd about the rows of a released file."""
+    found = []
+    if blank := [
+        row for row in rows if any(is_blank(text) for pair in _texts(row) for text in pair if text is not None)
+    ]:
+        found.append(f"{_rows(blank)} an empty text, the first: {blank[0].place}")
+    seen: set[str] = set()
+    if twice := [row for row in rows if row.id in seen or seen.add(row.id)]:  # type: ignore[func-returns-value]
+        found.append(f"{_rows(twice)} the id of an earlier one, the first: {twice[0].place}, {twice[0].id!r:.60}")
+    return found
+
+
+def _rows(rows: Sequence[AnyRow]) -> str:
+    return "1 row has" if len(rows) == 1 else f"{len(rows):,} rows have"
 
 
 def of_own_data(data: own_data.OwnData, name: str) -> Problem:
@@ -118,20 +141,23 @@ def of_records(
         InputError: with the file: damaged, of another vocabulary, with more classes or longer than is said, or of tags.
     """
     found: dict[str, list[AnyRow]] = {}
-    most = 0
-    for split, paths in files.items():
+    for split in sorted(files, key=("train", "dev", "test").index):
+        path = files[split][0]
         # The original writes some class into a test file, which means nothing.
         classes = len(labels) if labels and split != "test" else None
-        records = read_labelled_records(paths, vocab_size=vocab_size, classes=classes)
-        _check_records(paths[0], records, max_seq_length)
-        most = max(most, int(records.labels.max()) + 1 if split != "test" else 0)
-        found[split] = list(_encoded(split, paths[0], records, labels))
-    if not labels and not most:
-        raise InputError(f"{files['test'][0]}: the classes are not known; give --labels=a,b,c")
+        records = read_labelled_records(files[split], vocab_size=vocab_size, classes=classes)
+        _check_records(path, records, max_seq_length)
+        if split == "train" and len(there := np.unique(records.labels)) == 1:
+            raise InputError(f"{path}: all {len(records.labels):,} examples have the label {there[0]}; two are needed")
+        if not labels and split == "test":
+            raise InputError(f"{path}: the classes are not known; give --labels=a,b,c")
+        # The training records say which classes there are; in others, one beyond them is a mistake.
+        labels = labels or tuple(map(str, range(int(records.labels.max()) + 1)))
+        found[split] = list(_encoded(split, path, records, labels))
     return Problem(
         name=name,
         kind="single",
-        labels=tuple(labels or map(str, range(most))),
+        labels=tuple(labels or ()),
         metrics=_METRICS["single"],
         train=found.get("train", ()),
         dev={"": found["dev"]} if "dev" in found else {},

@@ -5,14 +5,28 @@
 
 from __future__ import annotations
 
+import csv
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.data.tables import BadRows, OnBadRow
+from bertworks.errors import InputError
+from bertworks.text.basic import basic_tokenize
 
-__all__ = ["AnyRow", "BadRows", "ChoiceRow", "EncodedRow", "Label", "OnBadRow", "Row", "TaggedRow"]
+__all__ = [
+    "AnyRow",
+    "BadRows",
+    "ChoiceRow",
+    "EncodedRow",
+    "Label",
+    "OnBadRow",
+    "Row",
+    "TaggedRow",
+    "is_blank",
+    "labels_of",
+]
 
 # A class, a number (regression), or several classes at once.
 Label = str | float | tuple[str, ...]
@@ -62,3 +76,33 @@ class TaggedRow(NamedTuple):
     id: str
     words: tuple[str, ...]
     tags: tuple[str, ...] | None
+
+
+def labels_of(text: str, flag: str = "--labels") -> tuple[str, ...]:
+    """The labels that a flag names, in order, as a line of a .csv has them: one with a comma in it is in quotes.
+
+    Args:
+        text: such as `neg, pos` or `"Science, technology",Sports`.
+        flag: what messages call it.
+
+    Raises:
+        InputError: fewer than two labels, one without a name, or one twice.
+    """
+    given = f"{flag}={' '.join(text.split())}"
+    try:
+        found = tuple(label.strip() for label in next(csv.reader([text], skipinitialspace=True, strict=True), []))
+    except csv.Error:
+        raise InputError(f'{given}: give labels with commas between; one with a comma in quotes: "a, b",c') from None
+    if "" in found:
+        raise InputError(f"{given}: label {found.index('') + 1} of {len(found)} has no name; leave a comma out")
+    if twice := next((label for label in found if found.count(label) > 1), None):
+        raise InputError(f"{given}: {twice} is named twice")
+    if len(found) < 2:
+        raise InputError(f"{given}: is one label; give at least two, with commas between")
+    return found
+
+
+def is_blank(text: str) -> bool:
+    """Whether the model sees nothing of a text: no word is left of it, such as of zero-width blanks."""
+    # A letter or a digit is part of a word by any rule; to look for words takes longer.
+    return not text.lstrip()[:1].isalnum() and not basic_tokenize(text)

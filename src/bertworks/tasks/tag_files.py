@@ -5,11 +5,12 @@ each sentence; lines with -DOCSTART- stand between the documents of CoNLL-2003. 
 
     {"text": "...", "label": {type: {mention: [[first character, last character], ...]}}}
 
-with both characters part of the mention. What is odd but can be lived with goes into `notes`, a line each.
+with both characters part of the mention.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import operator
 import re
@@ -18,9 +19,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from bertworks import files
+from bertworks.data.tables import listed
 from bertworks.errors import InputError
-from bertworks.tasks.entities import BIO, Scheme, Span, split_tag, tags, without_overlaps
-from bertworks.tasks.rows import OnBadRow, TaggedRow
+from bertworks.tasks.entities import BIO, Scheme, Span, in_scheme, recognise, split_tag, tags, without_overlaps
+from bertworks.tasks.rows import BadRows, TaggedRow, is_blank
 
 _Record = TypeVar("_Record")
 
@@ -43,7 +45,7 @@ class _Line(NamedTuple):
             raise InputError(f"{self.place}: is not UTF-8; convert the file (iconv -f GB18030 -t UTF-8)") from None
 
 
-def read_columns(path: Path, notes: list[str], on_bad_row: OnBadRow = "error") -> Iterator[TaggedRow]:
+def read_columns(path: Path, bad: BadRows) -> Iterator[TaggedRow]:
     """The sentences of a column file.
 
     Columns are separated by tabs where a line has one, else by blanks. The word is in the first, the tag in the last;
@@ -51,12 +53,11 @@ def read_columns(path: Path, notes: list[str], on_bad_row: OnBadRow = "error") -
 
     Args:
         path: the file.
-        notes: gets a line for each sentence that is skipped.
-        on_bad_row: what to do with a sentence that has a bad line.
+        bad: gets the sentences that have a bad line.
 
     Raises:
         InputError: with the file and the line: not UTF-8, not as many columns as the first line, or no tag of a known
-            scheme; or there is no sentence at all.
+            scheme; or no sentence can be used.
     """
     count = 0
 
@@ -77,42 +78,66 @@ def read_columns(path: Path, notes: list[str], on_bad_row: OnBadRow = "error") -
                     raise InputError(f"{line.place}: {problem}") from None
         return TaggedRow(lines[0].place, str(number), tuple(words), tuple(found) if count > 1 else None)
 
-    return _rows(path, _blocks(path), parse, notes, on_bad_row)
+    return _rows(path, _blocks(path), parse, bad)
 
 
-def read_cluener(
-    path: Path, notes: list[str], on_bad_row: OnBadRow = "error", scheme: Scheme = BIO
-) -> Iterator[TaggedRow]:
+def read_cluener(path: Path, bad: BadRows, scheme: Scheme = BIO) -> Iterator[TaggedRow]:
     """The sentences of a file of CLUENER: the words are the characters of the text, white space among them.
 
     Args:
         path: the file; lines without "label" (a test file's) have no tags, and without "id" their number from 0 on.
-        notes: gets a line for each line that is skipped, and for each mention that is dropped because it overlaps a
-            longer one.
-        on_bad_row: what to do with a bad line.
+        bad: gets the bad lines; and a remark for each mention that is dropped because it overlaps a longer one.
         scheme: of the tags.
 
     Raises:
-        InputError: with the file and the line: not UTF-8, not JSON, no text, or a mention that is not what the text has
-            at its place; or there is no line at all.
+        InputError: with the file and the line: not UTF-8, not JSON, no text, an id that another line has, or a mention
+            that is not what the text has at its place; or no line can be used.
     """
+    places: dict[str, str] = {}
 
     def parse(number: int, line: _Line) -> TaggedRow:
         record = _parsed(line)
         text, labels = record.get("text"), record.get("label")
-        if not isinstance(text, str) or not text:
+        if not isinstance(text, str) or is_blank(text):
             raise InputError(f'{line.place}: has no "text"')
         if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
             raise InputError(f"{line.place}: half of a surrogate pair in the text")
         row = TaggedRow(line.place, str(record.get("id", number)), tuple(text), None)
-        if labels is None:
-            return row
-        kept, dropped = without_overlaps(_spans(line, text, labels))
+        kept, dropped = without_overlaps([] if labels is None else _spans(line, text, labels))
+        if "id" in record and (first := places.setdefault(row.id, line.place)) != line.place:
+            raise InputError(f"{line.place}: the id {row.id!r:.60} is that of {first} too; give each sentence its own")
         for kind, begin, end in dropped:
-            notes.append(f"{line.place}: {kind} {text[begin:end]!r} overlaps another mention and is left out")
-        return row._replace(tags=tags(kept, len(text), scheme))
+            bad.remarks.append(f"{line.place}: {kind} {text[begin:end]!r} overlaps another mention and is not used")
+        return row if labels is None else row._replace(tags=tags(kept, len(text), scheme))
 
-    return _rows(path, _filled(path), parse, notes, on_bad_row)
+    return _rows(path, _filled(path), parse, bad)
+
+
+def in_labels(rows: Iterable[TaggedRow], labels: Sequence[str], bad: BadRows) -> Iterator[TaggedRow]:
+    """Sentences with their tags in the scheme of a model's labels, whatever scheme they were in.
+
+    Args:
+        rows: those without tags stay as they are.
+        labels: the model's.
+        bad: gets the sentences with a tag that is none of the labels.
+
+    Raises:
+        InputError: for such a sentence, if `bad` says so; names the tag and the nearest label.
+    """
+    scheme, known = recognise([labels]), set(labels)
+    for row in rows:
+        if row.tags is None:
+            yield row
+            continue
+        found = in_scheme(row.tags, scheme)
+        strange = next((at for at, tag in enumerate(found) if tag not in known), None)
+        if strange is None:
+            yield row._replace(tags=found)
+            continue
+        tag, word = row.tags[strange], row.words[strange]
+        near = difflib.get_close_matches(found[strange], labels, 1, 0.6)
+        hint = f"did you mean {near[0]}?" if near else f"known are {listed(labels)}"
+        bad.found(f"{row.place}: the tag {tag:.60} of {word!r:.60} is not among those trained on; {hint}")
 
 
 def mentions(text: str, spans: Iterable[Span]) -> dict[str, dict[str, list[list[int]]]]:
@@ -146,22 +171,22 @@ def _rows(
     path: Path,
     records: Iterable[_Record],
     parse: Callable[[int, _Record], TaggedRow],
-    notes: list[str],
-    on_bad_row: OnBadRow,
+    bad: BadRows,
 ) -> Iterator[TaggedRow]:
-    """What `parse` makes of the number and the record of each sentence, and what is to be done where it fails."""
-    number = -1
+    """What `parse` makes of the number and the record of each sentence."""
+    number, used = -1, 0
     for number, record in enumerate(records):
         try:
             row = parse(number, record)
         except InputError as problem:
-            if on_bad_row == "error":
-                raise
-            notes.append(f"{problem}; skipped")
+            bad.found(str(problem))
             continue
+        used += 1
         yield row
     if number < 0:
         raise InputError(f"{path}: has no sentences")
+    if not used:
+        raise bad.nothing_left(path)
 
 
 def _lines(path: Path) -> Iterator[_Line]:

@@ -121,23 +121,15 @@ def tagged(
     """Sentences as the model takes them; see `alignment.align` for `max_seq_length` and `stride`.
 
     Args:
+        rows: their tags are some of the labels (`tag_files.in_labels`).
         are_pieces: whether the words are pieces of the vocabulary already; then nothing is cut.
-
-    Raises:
-        InputError: a tag that is none of the labels, with its place.
     """
     sentences = [row.words for row in rows]
     aligned = _pieces(tokenizer, sentences) if are_pieces else align(tokenizer, sentences, max_seq_length, stride)
     if any(row.tags is None for row in rows):
         return Tagged(rows, aligned, None)
     number = {label: i for i, label in enumerate(labels)}
-    found = []
-    for row in rows:
-        for tag in row.tags or ():
-            if tag not in number:
-                raise InputError(f"{row.place}: the tag {tag} is not in the training file; it has {', '.join(labels)}")
-            found.append(number[tag])
-    return Tagged(rows, aligned, np.array(found, np.int64))
+    return Tagged(rows, aligned, np.array([number[tag] for row in rows for tag in row.tags or ()], np.int64))
 
 
 def _pieces(tokenizer: Tokenizer, sentences: Sequence[Sequence[str]]) -> AlignedWords:

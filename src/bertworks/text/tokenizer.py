@@ -187,8 +187,11 @@ class Tokenizer:
             raise InputError(f"{self.vocab_file}: has {len(self.tokens)} tokens, so none of id {wrong}")
         return [self.tokens[i] for i in ids]
 
-    def save(self, folder: Path | str) -> None:
-        """Write `vocab.txt`, and `tokenizer.json` and `tokenizer_config.json` for Hugging Face's tools."""
+    def save(self, folder: Path | str, longest: int | None = None) -> None:
+        """Write `vocab.txt`, and `tokenizer.json` and `tokenizer_config.json` for Hugging Face's tools.
+
+        `longest`: how many tokens the model beside it can read, where those tools are to cut texts.
+        """
         write_vocab(Path(folder) / "vocab.txt", self.tokens)
         write_hugging_face(
             folder,
@@ -197,6 +200,7 @@ class Tokenizer:
             self.strip_accents,
             self.split_special_tokens,
             self.max_input_chars_per_word,
+            longest,
         )
 
     # Single texts

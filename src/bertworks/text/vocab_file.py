@@ -62,12 +62,15 @@ def write_hugging_face(
     strip_accents: bool | None,
     split_special_tokens: bool,
     max_input_chars_per_word: int,
+    longest: int | None = None,
 ) -> None:
     """Write `tokenizer.json` and `tokenizer_config.json` beside `vocab.txt`.
 
     `transformers` and `tokenizers` then give the same tokens on ordinary text. They differ where their own rules do:
     characters that their Unicode tables class in another way, the final sigma, special tokens within a text, and (what
     `transformers` builds, not `tokenizer.json` itself) words of more than 100 characters.
+
+    `longest` is how many tokens the model can read; without it, those tools give it sequences that it cannot.
     """
     vocab = {token: i for i, token in enumerate(tokens)}
     specials = [token for token in SPECIAL_TOKENS if token in vocab]
@@ -101,6 +104,7 @@ def write_hugging_face(
         "strip_accents": strip_accents,
         "tokenize_chinese_chars": True,
         "split_special_tokens": split_special_tokens,
+        **({} if longest is None else {"model_max_length": longest}),
         **{f"{token[1:-1].lower()}_token": token for token in specials},
     }
     write_text(Path(folder) / "tokenizer.json", json.dumps(tokenizer, ensure_ascii=False, indent=1) + "\n")

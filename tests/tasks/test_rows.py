@@ -1,0 +1,59 @@
+"""What a flag says of labels, and which texts are empty."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bertworks.errors import InputError
+from bertworks.tasks.rows import is_blank, labels_of
+from bertworks.text.basic import basic_tokenize
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("neg,pos", ("neg", "pos")),
+        (" neg, pos ", ("neg", "pos")),
+        ('"Science, technology", Sports', ("Science, technology", "Sports")),
+        ("5 o'clock,no", ("5 o'clock", "no")),
+    ],
+)
+def test_labels_are_a_line_of_a_csv(text: str, labels: tuple[str, ...]) -> None:
+    assert labels_of(text) == labels
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a,b,", "--labels=a,b,: label 3 of 3 has no name; leave a comma out"),
+        ("a,,b", "--labels=a,,b: label 2 of 3 has no name"),
+        ("a,b, a", "--labels=a,b, a: a is named twice"),
+        ("a", "--labels=a: is one label; give at least two"),
+        ('"a,b', '--labels="a,b: give labels with commas between; one with a comma in quotes: "a, b",c'),
+        ("a\nb", "--labels=a b: give labels with commas between"),
+    ],
+)
+def test_labels_that_are_none_are_told_in_a_line(text: str, problem: str) -> None:
+    with pytest.raises(InputError) as error:
+        labels_of(text)
+    assert str(error.value).startswith(problem)
+    assert "\n" not in str(error.value)
+
+
+@given(st.lists(st.text(st.characters(codec="utf-8", categories=["L", "N", "P", "Zs"]), min_size=1), min_size=2))
+def test_any_labels_can_be_said(labels: list[str]) -> None:
+    names = list(dict.fromkeys(name.strip() for name in labels if name.strip()))
+    if len(names) > 1:
+        text = io.StringIO()
+        csv.writer(text).writerow(names)
+        assert labels_of(text.getvalue().strip("\r\n")) == tuple(names)
+
+
+@given(st.text(st.sampled_from("a1é\u4e2d.\u0301\u200b\u00ad\ufeff\ufffd\0\t\n \u3000")) | st.text())
+def test_a_text_is_blank_if_no_word_is_left_of_it(text: str) -> None:
+    assert is_blank(text) == (basic_tokenize(text) == [])
