@@ -19,9 +19,7 @@ def test_to_a_model_folder_and_back(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert run("convert_checkpoint", f"{GOOGLE_TINY / 'bert_model.ckpt'}", f"{folder}", VOCAB) == 0
     out, err = capsys.readouterr()
     assert "62 tensors, read back; the largest difference is 0" in out
-    assert out.endswith(
-        f"\n\nNext:\n  bert extract_features --model='{folder}' --input_file=input.txt --output_file=features.jsonl\n"
-    )
+    assert out.endswith(f"\n\nNext:\n  bert fill_mask 'Some [MASK] text.' --model='{folder}'\n")
     assert err.startswith("Warning: nothing tells whether its text is lower-cased")
     assert run("convert_checkpoint", "--format=tensorflow", f"--src={folder}", f"--dst={back}") == 0
     out, err = capsys.readouterr()
@@ -39,6 +37,7 @@ def test_the_casing_and_the_activation_are_passed_on(tmp_path: Path, capsys: pyt
     assert (opened.do_lower_case, opened.hidden_act) == (False, "gelu")
     assert run("convert_checkpoint", f"{tmp_path / 'x'}", f"{tmp_path / 'y'}", "--format=tensorflow") == 0
     out, err = capsys.readouterr()
+    assert "python run_squad.py" in out
     assert "--do_lower_case=False" in out
     assert err.startswith("Warning: the weights were trained with the erf form of GELU; the original's graph computes")
     assert len(err.splitlines()) == 1

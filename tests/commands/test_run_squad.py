@@ -234,6 +234,8 @@ FILES = {
         (["--do_train"], "--train_file: must be given"),
         (["--do_predict"], "--predict_file: must be given"),
         (["--do_predict", "--predict_file=none.json"], "none.json"),
+        (["--do_predict", "--predict_file=eval.tf_record"], "go to --predict_record_file"),
+        (["--do_predict", "--predict_file=good.json", "--output_dir=good.json"], "--output_dir=good.json: cannot be"),
         (["--do_predict", "--predict_file=bad.json"], "bad.json, line 1, column"),
         (["--do_predict", "--predict_file=twice.json"], "a second question has id '1'"),
         (["--do_predict", "--predict_file=empty.json", f"--init_checkpoint={TINY / 'squad.ckpt'}"], "context is empty"),
@@ -273,3 +275,26 @@ def test_mistakes_of_answer(arguments: list[str], error: str, tmp_path: Path, mo
     monkeypatch.chdir(tmp_path)
     assert cli.main(["answer", *MODEL, f"--init_checkpoint={TINY / 'trained.ckpt'}", *arguments]) == 2
     assert error in capsys.readouterr().err
+
+
+def test_the_best_model_of_version_2_is_best_at_its_threshold(tmp_path: Path) -> None:
+    train = made_up(tmp_path / "train.json", 96, impossible=True)
+    begin = [f"--init_checkpoint={TINY / 'trained.ckpt'}", f"--train_file={train}", f"--predict_file={train}"]
+    rest = ["--do_eval", "--num_train_epochs=2", "--learning_rate=2e-3", "--version_2_with_negative"]
+    assert run(*TRAIN, *begin, *rest, f"--output_dir={tmp_path / 'out'}") == 0
+    lines = [json.loads(line) for line in (tmp_path / "out" / "metrics.jsonl").read_text().splitlines()]
+    found = {
+        line["step"]: line["evaluation"]["eval_best_f1"] for line in lines if "evaluation" in line and line["step"]
+    }
+    assert read(tmp_path / "out" / "best" / "evaluations.json") == pytest.approx(
+        {str(s): f1 for s, f1 in found.items()}
+    )
+
+
+@pytest.mark.parametrize("command", [["answer", "who ?", "--context=a b c"], ["run_squad", "--do_predict"]])
+def test_answers_of_any_length(command: list[str], tmp_path: Path) -> None:
+    more = [f"--predict_file={made_up(tmp_path / 'a.json', 4)}", f"--output_dir={tmp_path}"]
+    more = more if command[0] == "run_squad" else []
+    model = [*MODEL, f"--init_checkpoint={TINY / 'squad.ckpt'}", *WINDOWS[:2]]
+    query = WINDOWS[2:] if command[0] == "run_squad" else []
+    assert run(*command, *model, *query, *more, "--max_answer_length=5000000000") == 0

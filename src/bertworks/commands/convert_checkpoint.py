@@ -85,6 +85,20 @@ def main(flags: Flags) -> None:
     print(f"\nNext:\n  {_next(conversion, tokenizer)}")
 
 
+# Architecture -> the original's script that takes it, and our command that uses it.
+_USES = {
+    "BertModel": ("run_classifier", "extract_features --input_file=input.txt --output_file=features.jsonl"),
+    "BertForPreTraining": ("run_pretraining", "fill_mask 'Some [MASK] text.'"),
+    "BertForMaskedLM": ("run_pretraining", "fill_mask 'Some [MASK] text.'"),
+    "BertForSequenceClassification": (
+        "run_classifier",
+        "run_classifier --test_file=new.csv --do_predict --output_dir=out",
+    ),
+    "BertForTokenClassification": ("run_ner", "run_ner --test_file=new.txt --do_predict --output_dir=out"),
+    "BertForQuestionAnswering": ("run_squad", "answer 'Who wrote it?' --context_file=text.txt"),
+}
+
+
 def _next(conversion: Conversion, tokenizer: Tokenizer | None) -> str:
     """How to use what was written."""
     import shlex
@@ -92,10 +106,11 @@ def _next(conversion: Conversion, tokenizer: Tokenizer | None) -> str:
     from bertworks.checkpoints.convert import PREFIX
 
     folder = shlex.quote(str(conversion.folder))
+    script, use = _USES.get(conversion.source.architecture, _USES["BertModel"])
     if conversion.form == "huggingface":
-        return f"bert extract_features --model={folder} --input_file=input.txt --output_file=features.jsonl"
+        return f"bert {use} --model={folder}"
     vocabulary = f"{folder}/vocab.txt --do_lower_case={tokenizer.do_lower_case}" if tokenizer else "VOCAB"
     return (
-        f"python run_classifier.py --init_checkpoint={folder}/{PREFIX} --bert_config_file={folder}/bert_config.json"
+        f"python {script}.py --init_checkpoint={folder}/{PREFIX} --bert_config_file={folder}/bert_config.json"
         f" --vocab_file={vocabulary} ..."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -207,6 +208,20 @@ def remembering(flags: FinetuningFlags, config: BertConfig, **more: object) -> B
     return replace(config, extra={**config.extra, "fine_tuning": {**names, **more}})
 
 
+def writable(output_dir: Path) -> None:
+    """Find out now, not after hours, whether results can be written.
+
+    Raises:
+        InputError: they cannot.
+    """
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output_dir):
+            pass
+    except OSError as error:
+        raise InputError(f"--output_dir={output_dir}: cannot be written to ({error.strerror})") from None
+
+
 def starting_checkpoint(flags: FinetuningFlags, output_dir: Path) -> Checkpoint:
     """What to begin with, as in the original: without training, what was trained in the output folder before.
 
@@ -216,6 +231,7 @@ def starting_checkpoint(flags: FinetuningFlags, output_dir: Path) -> Checkpoint:
     from bertworks.checkpoints.weights import Checkpoint
     from bertworks.config import BertConfig
 
+    writable(output_dir)
     if flags.do_train and flags.bert_config_file and flags.vocab_file and not (flags.model or flags.init_checkpoint):
         path = Path(flags.bert_config_file)
         return Checkpoint(path, "a configuration", weights={}, config=BertConfig.from_google_file(path))

@@ -21,7 +21,7 @@ from bertworks.commands.finetuning import (
     starting_checkpoint,
     write_model,
 )
-from bertworks.commands.squad_answers import ARCHITECTURE, Asked, answer_all
+from bertworks.commands.squad_answers import ARCHITECTURE, Asked, answer_all, finds_threshold
 from bertworks.commands.training import show_learning_curves, steps_in, train
 from bertworks.errors import InputError
 from bertworks.flags import RETIRED, flag
@@ -112,6 +112,11 @@ def main(flags: Flags) -> None:
         raise InputError("--train_file: must be given with --do_train")
     if (flags.do_eval or flags.do_predict) and not flags.predict_file:
         raise InputError("--predict_file: must be given with --do_predict and --do_eval")
+    if Path(flags.predict_file or "").suffix in (".tf_record", ".tfrecord"):
+        raise InputError(
+            f"--predict_file={flags.predict_file}: give the questions in SQuAD form (.json); their windows go to "
+            "--predict_record_file"
+        )
     in_world(flags, partial(_run, flags))
 
 
@@ -139,9 +144,14 @@ def _run(flags: Flags, world: World) -> None:
     if not world.is_main:
         return
     if flags.do_train:
-        show_learning_curves(flags, ["f1", "exact_match"])
+        show_learning_curves(flags, [_metric(flags), "exact_match"])
     if asked is not None:
         answer_all(flags, asked, job, settings.eval_precision)
+
+
+def _metric(flags: Flags) -> str:
+    """What decides which model is best: F1, at the threshold that the answers will have."""
+    return "best_f1" if finds_threshold(flags) else "f1"
 
 
 def _settings(
@@ -231,7 +241,7 @@ def _job(
         task=spans.task(replace(settings, random_seed=seed)),
         # As in the original, an epoch's steps are counted by questions, not by windows.
         examples=questions,
-        metric="eval_f1" if settings.dev else None,
+        metric=f"eval_{_metric(flags)}" if settings.dev else None,
         identity={
             "the questions of --train_file": questions,
             **{f"--{name}": getattr(flags, name) for name in same},

@@ -20,12 +20,10 @@ if TYPE_CHECKING:
 
     from bertworks.commands.run_squad import Flags
     from bertworks.tasks.squad import answers, examples
-    from bertworks.tasks.squad.reading import Example
     from bertworks.tasks.squad.score import Gold
     from bertworks.tasks.squad.spans import Block
     from bertworks.text.tokenizer import Tokenizer
 
-    Found = list[tuple[Example, answers.Answer]]
 
 ARCHITECTURE = "BertForQuestionAnswering"
 
@@ -67,8 +65,11 @@ class Asked:
         from bertworks.tasks.squad.score_files import read_data_set
 
         path, version_2 = Path(flags.predict_file or ""), flags.version_2_with_negative
-        asked = [qa for paragraph in paragraphs(path) for qa in paragraph.questions.values()]
-        has_answers = all(qa.get("answers") or (version_2 and "answers" in qa) for qa in asked)
+        count, has_answers = 0, True
+        for paragraph in paragraphs(path):
+            for qa in paragraph.questions.values():
+                count += 1
+                has_answers = has_answers and bool(qa.get("answers") or (version_2 and "answers" in qa))
         if flags.do_eval and not has_answers:
             mend = "leave --do_eval out" if version_2 else "set --version_2_with_negative, or leave --do_eval out"
             raise InputError(f"--predict_file: {path} has questions without an answer; {mend}")
@@ -86,7 +87,7 @@ class Asked:
 
         return cls(
             path=path,
-            count=len(asked),
+            count=count,
             gold=read_data_set(path).gold if has_answers else None,
             tokenizer=tokenizer,
             settings=Settings(
@@ -102,6 +103,11 @@ class Asked:
         )
 
 
+def finds_threshold(flags: Flags) -> bool:
+    """Whether the training of a model of version 2 ends with the search for its threshold."""
+    return flags.do_train and flags.version_2_with_negative and not was_given(flags, "null_score_diff_threshold")
+
+
 def answer_all(flags: Flags, asked: Asked, job: Job, dtype: torch.dtype) -> None:
     """Answer the questions; score the answers where the right ones are known; write the files that are asked for."""
     from bertworks.tasks.squad.answer_files import write_answers
@@ -110,22 +116,21 @@ def answer_all(flags: Flags, asked: Asked, job: Job, dtype: torch.dtype) -> None
 
     output_dir, settings = Path(flags.output_dir), asked.settings
     found = _answered(flags, asked, job, dtype)
-    by_id = {example.id: answer for example, answer in found}
     results: Mapping[str, float] = {}
     if asked.gold:
-        results = judge(asked.gold, by_id, settings)
-        if flags.do_train and settings.version_2_with_negative and not was_given(flags, "null_score_diff_threshold"):
-            settings = replace(settings, null_score_diff_threshold=best_threshold(results, by_id))
-            results = judge(asked.gold, by_id, settings)
+        results = judge(asked.gold, found, settings)
+        if finds_threshold(flags):
+            settings = replace(settings, null_score_diff_threshold=best_threshold(results, found))
+            results = judge(asked.gold, found, settings)
             _remember(output_dir, job, settings)
     if flags.do_predict:
-        predictions = {name: answer.prediction for name, answer in by_id.items()}
+        predictions = {name: answer.prediction for name, answer in found.items()}
         if settings.version_2_with_negative:
-            predictions = predictions_at(by_id, settings.null_score_diff_threshold)
+            predictions = predictions_at(found, settings.null_score_diff_threshold)
         written = write_answers(
             output_dir,
-            [Question(example.id, example.document.words) for example, _ in found],
-            [answer._replace(prediction=predictions[example.id]) for example, answer in found],
+            [Question(name, ()) for name in found],
+            [answer._replace(prediction=predictions[name]) for name, answer in found.items()],
             settings.version_2_with_negative,
         )
         print(f"The answers: {', '.join(map(str, written))}")
@@ -136,8 +141,8 @@ def answer_all(flags: Flags, asked: Asked, job: Job, dtype: torch.dtype) -> None
         print(f"{asked.path}: does not have the answers to all questions, so nothing is scored")
 
 
-def _answered(flags: Flags, asked: Asked, job: Job, dtype: torch.dtype) -> Found:
-    """The answer to each question, shown as they come."""
+def _answered(flags: Flags, asked: Asked, job: Job, dtype: torch.dtype) -> dict[str, answers.Answer]:
+    """Question id -> answer, in the file's order; their number is shown as they come."""
     from bertworks.tasks.squad.spans import predict_answers
 
     tokens, cut, start = 0, 0, time.perf_counter()
@@ -149,9 +154,9 @@ def _answered(flags: Flags, asked: Asked, job: Job, dtype: torch.dtype) -> Found
             tokens += len(block[1].sequences.ids)
             cut += block[1].questions_cut
 
-    found = []
+    found = {}
     with progress("answering", asked.count, "questions") as advance:
-        for pair in predict_answers(
+        for example, answer in predict_answers(
             job.model,  # type: ignore[arg-type]
             asked.tokenizer,
             counted(),
@@ -159,7 +164,7 @@ def _answered(flags: Flags, asked: Asked, job: Job, dtype: torch.dtype) -> Found
             padded_to=flags.max_seq_length if flags.predict_padding else None,
             dtype=dtype,
         ):
-            found.append(pair)
+            found[example.id] = answer
             advance(1)
     seconds = time.perf_counter() - start
     for line in asked.notes:

@@ -114,7 +114,7 @@ def test_answers_that_are_elsewhere_are_left_out_or_refused(tmp_path: Path) -> N
         ([question(answers=[3])], "'answers' should hold objects, but has int"),
         ([question(answers="mill")], "'answers' should be a list, but is str"),
         ([question(), question()], "paragraph 1: a second question has id 'q'; make ids unique"),
-        ([question(name=3)], "paragraph 1: 'id' should be a text, but is int"),  # type: ignore[arg-type]
+        ([question(name=3.5)], "paragraph 1: 'id' should be a text, but is float"),  # type: ignore[arg-type]
         ([{"id": "q", "answers": []}], "question 'q': 'question' should be a text, but is missing"),
         (["What?"], "'qas' should hold objects, but has str"),
         ([], "has no question that can be used"),
@@ -160,3 +160,8 @@ def test_other_files_are_refused(tmp_path: Path, content: Any, message: str) -> 
         read(path)
     assert str(caught.value).startswith(str(path))
     assert message in str(caught.value)
+
+
+def test_whole_numbers_are_ids_as_in_predictions_json(tmp_path: Path) -> None:
+    path = squad(tmp_path, question(name=3))  # type: ignore[arg-type]
+    assert [example.id for example in Reading(path, training=False).examples()] == ["3"]

@@ -73,7 +73,7 @@ def best_spans(
         end = np.where(np.take_along_axis(may_end[part], of_end, 1), of_end, -1)
         longer = end.astype(np.int32)[:, None] - start.astype(np.int32)[:, :, None]  # [w, starts, ends]
         # As unsigned numbers, those below 0 are too large.
-        found = np.flatnonzero(longer.view(np.uint32) < max(0, max_answer_length))
+        found = np.flatnonzero(longer.view(np.uint32) < min(max(0, max_answer_length), length))
         row, column = np.divmod(found, end.shape[1])
         window = row // start.shape[1]
         parts.append((window + first, start.ravel()[row], end[window, column]))

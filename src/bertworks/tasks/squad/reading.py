@@ -60,7 +60,9 @@ def paragraphs(path: Path, others: dict[str, Any] | None = None) -> Iterator[Par
         for number, values in enumerate(json_stream.items(article, "paragraphs", place), 1):
             paragraph = Paragraph(f"{place}, paragraph {number}", values, {})
             for qa in json_stream.items(values, "qas", paragraph.place):
-                name = json_stream.text(qa, "id", paragraph.place)
+                # As JSON's keys, which are texts, the original writes numbers too.
+                whole_number = type(qa.get("id")) is int
+                name = str(qa["id"]) if whole_number else json_stream.text(qa, "id", paragraph.place)
                 if name in ids:
                     raise InputError(
                         f"{paragraph.place}: a second question has id {json_stream.short(name)}; make ids unique"
@@ -217,11 +219,15 @@ class Reading:
                 )
             if qa["is_impossible"]:
                 return Example(name, question, document)
+        if "answers" not in qa:
+            raise InputError(f"{place}: has no 'answers'; a file to train on has one answer for each question")
         answers = json_stream.items(qa, "answers", place)
         if not answers and qa.get("is_impossible"):
             raise InputError(f"{place}: has no answer; set --version_2_with_negative for a SQuAD 2.0 file")
         if len(answers) != 1:
-            raise InputError(f"{place}: has {len(answers)} answers; training wants one for each question")
+            raise InputError(
+                f"{place}: has {len(answers)} answers; training wants one for each question (leave others out)"
+            )
         answer = self._answer(document, answers[0], place)
         return Example(name, question, document, answer) if answer else None
 
