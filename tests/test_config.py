@@ -1,6 +1,7 @@
 """Shapes of models, and the two dialects of their files."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,40 @@ def test_other_names_of_the_library_for_the_same_activations(name: str, meant: s
 def test_numbers_that_no_model_has(name: str, value: float) -> None:
     with pytest.raises(InputError, match=rf"config\.json: {name} is {value}"):
         BertConfig.from_huggingface({"vocab_size": 9, name: value}, "config.json")
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad", "expected"),
+    [
+        (int, [0, 384], ["abc", 64.5, None, True, -1, [1]], "a whole number from 0 on"),
+        (float, [0, -1.5], ["abc", None, False, math.inf, math.nan, 10**400], "a number"),
+        (bool, [True, False], [0, "true", None], "true or false"),
+        (str, ["a", "b"], [1, None, ["a"]], "a text"),
+    ],
+)
+def test_what_a_flag_was_in_training_is_checked(kind: type, good: list, bad: list, expected: str) -> None:
+    for value in good:
+        found = BertConfig(vocab_size=9, extra={"fine_tuning": {"flag": value}}).fine_tuned("flag", kind)
+        assert found == value
+        assert type(found) is kind
+    for value in bad:
+        config = BertConfig(vocab_size=9, extra={"fine_tuning": {"flag": value}})
+        with pytest.raises(InputError) as error:
+            config.fine_tuned("flag", kind)
+        message = f"config.json: fine_tuning: flag is {value!r:.60}, not {expected}; mend it or remove it"
+        assert str(error.value) == message
+    assert BertConfig(vocab_size=9).fine_tuned("flag", kind) is None
+    assert BertConfig(vocab_size=9, extra={"fine_tuning": {}}).fine_tuned("flag", kind) is None
+
+
+def test_what_a_flag_was_in_training_is_one_of_its_choices() -> None:
+    config = BertConfig(vocab_size=9, extra={"fine_tuning": {"long_text": "fold"}})
+    assert config.fine_tuned("long_text", str, ["cut", "fold"]) == "fold"
+    with pytest.raises(InputError, match=r"config.json: fine_tuning: long_text is 'fold', none of cut, window; mend"):
+        config.fine_tuned("long_text", str, ["cut", "window"])
+
+
+@pytest.mark.parametrize("odd", [None, [], "text", 3])
+def test_settings_of_the_training_are_an_object(odd: object) -> None:
+    with pytest.raises(InputError, match=r"config.json: fine_tuning is .*, not an object of flags; mend it or remove"):
+        _ = BertConfig(vocab_size=9, extra={"fine_tuning": odd}).longest_sequence

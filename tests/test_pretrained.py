@@ -171,6 +171,22 @@ def test_what_cannot_be_classified_is_told(texts: list[str], length: int | None,
     assert str(error.value).startswith(problem)
 
 
+@pytest.mark.parametrize(
+    ("trained", "problem"),
+    [
+        ({"long_text": "fold"}, "long_text is 'fold', none of truncate, window, head_tail"),
+        ({"long_text": "window", "doc_stride": "abc"}, "doc_stride is 'abc', not a whole number"),
+        ({"max_seq_length": 64.5}, "max_seq_length is 64.5, not a whole number"),
+    ],
+)
+def test_odd_settings_of_the_training_are_told(trained: dict, problem: str) -> None:
+    pretrained = golden(GOOGLE_TINY / "classifier.ckpt")
+    pretrained.model.config = replace(pretrained.config, extra={"fine_tuning": trained})
+    with pytest.raises(InputError) as error:
+        pretrained.classify(["a text"])
+    assert str(error.value).startswith(f"config.json: fine_tuning: {problem}")
+
+
 def test_the_second_text_of_a_pair_may_be_empty() -> None:
     one, other = golden(GOOGLE_TINY / "classifier.ckpt").classify(["a text", ("a text", "")])
     assert one == other

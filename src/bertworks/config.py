@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bertworks.errors import InputError
+
+Value = TypeVar("Value", bool, int, float, str)
 
 ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "linear")
 
@@ -97,14 +100,40 @@ class BertConfig:
     @property
     def fine_tuning(self) -> Mapping[str, Any]:
         """What the flags were that decide how texts become sequences when it was fine-tuned; empty if it was not."""
-        found = self.extra.get("fine_tuning")
-        return found if isinstance(found, dict) else {}
+        found = self.extra.get("fine_tuning", {})
+        if not isinstance(found, dict):
+            raise InputError(f"config.json: fine_tuning is {found!r:.60}, not an object of flags; mend it or remove it")
+        return found
+
+    def fine_tuned(self, name: str, kind: type[Value], choices: Sequence[Value] = ()) -> Value | None:
+        """What a flag of `fine_tuning` was; None where nothing tells.
+
+        Args:
+            name: the flag.
+            kind: bool, int (from 0 on), float (any finite number) or str.
+            choices: the values that there are; empty where there are others.
+
+        Raises:
+            InputError: it is something else.
+        """
+        if name not in self.fine_tuning:
+            return None
+        value = self.fine_tuning[name]
+        fits = type(value) is kind or (kind is float and type(value) is int)
+        if not fits or (kind is float and not abs(value) <= sys.float_info.max) or (kind is int and value < 0):
+            expected = {bool: "true or false", int: "a whole number from 0 on", float: "a number", str: "a text"}[kind]
+            raise InputError(f"config.json: fine_tuning: {name} is {value!r:.60}, not {expected}; mend it or remove it")
+        if choices and value not in choices:
+            known = ", ".join(map(str, choices))
+            raise InputError(
+                f"config.json: fine_tuning: {name} is {value!r:.60}, none of {known}; mend it or remove it"
+            )
+        return kind(value)
 
     @property
     def longest_sequence(self) -> int:
         """The tokens of the longest sequence it was fine-tuned on, or has positions for where nothing tells."""
-        trained = self.fine_tuning.get("max_seq_length")
-        return min(trained, self.max_position_embeddings) if isinstance(trained, int) else self.max_position_embeddings
+        return min(self.fine_tuned("max_seq_length", int) or self.max_position_embeddings, self.max_position_embeddings)
 
     @classmethod
     def from_size(cls, size: str, vocab_size: int, **changes: Any) -> BertConfig:

@@ -31,7 +31,7 @@ from bertworks.tasks import features
 from bertworks.tasks.alignment import Entity, Unit
 from bertworks.tasks.fill_mask import Guess, fill_mask
 from bertworks.tasks.labels import Classified, Text, classify, tag
-from bertworks.tasks.squad.answering import Answered, answer
+from bertworks.tasks.squad.answering import Answered, Texts, answer
 from bertworks.tasks.study import Study, study
 from bertworks.text.tokenizer import Tokenizer
 
@@ -100,13 +100,15 @@ class Pretrained:
     def answer(
         self,
         question: str,
-        context: str | Sequence[str],
+        context: str | Sequence[str] | Texts,
         top_k: int = 3,
         *,
         max_seq_length: int | None = None,
         doc_stride: int | None = None,
+        max_query_length: int | None = None,
+        n_best_size: int = 20,
         max_answer_length: int = 30,
-        allow_none: bool = True,
+        allow_none: bool | None = None,
     ) -> Answered:
         """The best answers to a question in a text, or in several, and where they stand; see `answering.answer`."""
         return answer(
@@ -117,6 +119,8 @@ class Pretrained:
             top_k=top_k,
             max_seq_length=max_seq_length,
             doc_stride=doc_stride,
+            max_query_length=max_query_length,
+            n_best_size=n_best_size,
             max_answer_length=max_answer_length,
             allow_none=allow_none,
             dtype=self.dtype,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bertworks.commands.finetuning import fingerprint, follow_task
+from bertworks.commands import run_squad
+from bertworks.commands.finetuning import fingerprint, follow_task, follow_training, remembering
 from bertworks.commands.run_classifier import Flags
 from bertworks.config import BertConfig
+from bertworks.errors import InputError
 from bertworks.flags import parse
 from bertworks.tasks import datasets
 from bertworks.train.distributed import start
@@ -47,6 +50,47 @@ def test_glue_keeps_the_original_defaults_and_prediction_the_model(
 ) -> None:
     assert numbers(followed(*words)) == (32, 5e-5, 3.0, 128)
     assert "as published" not in capsys.readouterr().err
+
+
+def test_prediction_follows_the_training_unless_told() -> None:
+    trained = {
+        "max_seq_length": 48,
+        "doc_stride": 8,
+        "null_score_diff_threshold": -2,
+        "version_2_with_negative": True,
+        "tighten_by_characters": True,
+        "unknown": [1],
+    }
+    config = replace(BertConfig.from_google_file(TINY), extra={"fine_tuning": trained})
+    flags = parse(run_squad.Flags, ["--output_dir=x", "--do_predict", "--doc_stride=9"], "bert run_squad")
+    follow_training(flags, config)
+    assert (flags.max_seq_length, flags.doc_stride, flags.max_query_length) == (48, 9, 64)
+    assert (flags.null_score_diff_threshold, flags.version_2_with_negative) == (-2.0, True)
+    assert flags.tighten_by_characters is True
+    flags = parse(run_squad.Flags, ["--output_dir=x", "--do_train"], "bert run_squad")
+    follow_training(flags, config)
+    assert flags.tighten_by_characters is False
+    # What a model is made of remembers it.
+    flags = parse(run_squad.Flags, ["--output_dir=x", "--do_train", "--tighten_by_characters"], "bert run_squad")
+    assert remembering(flags, config).fine_tuning["tighten_by_characters"] is True
+
+
+@pytest.mark.parametrize(
+    ("trained", "message"),
+    [
+        ({"max_seq_length": "abc"}, "config.json: fine_tuning: max_seq_length is 'abc', not a whole number"),
+        ({"max_seq_length": "64"}, "config.json: fine_tuning: max_seq_length is '64', not a whole number"),
+        ({"max_seq_length": 2}, "config.json: fine_tuning: max_seq_length: 2 must be at least 3"),
+        ({"long_text": "fold"}, "config.json: fine_tuning: long_text: 'fold' is none of truncate, window, head_tail"),
+        ({"long_text": None}, "config.json: fine_tuning: long_text is None, not a text"),
+        ([], "config.json: fine_tuning is \\[\\], not an object"),
+    ],
+)
+def test_odd_settings_of_the_training_are_told(trained: object, message: str) -> None:
+    config = replace(BertConfig.from_google_file(TINY), extra={"fine_tuning": trained})
+    flags = parse(Flags, ["--task_name=MRPC", "--output_dir=x", "--do_predict"], "bert run_classifier")
+    with pytest.raises(InputError, match=message):
+        follow_training(flags, config)
 
 
 def test_a_fingerprint_tells_data_apart() -> None:

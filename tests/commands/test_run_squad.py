@@ -261,22 +261,6 @@ def test_mistakes(arguments: list[str], error: str, tmp_path: Path, monkeypatch,
     assert len(lines) == 1 or "Weights from" in lines[0]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error"),
-    [
-        (["--context=a b"], "--question or --input_file: give one of them"),
-        (["who ?"], "--context or --context_file: give one of them"),
-        (["who ?", "--context= "], "--context: is empty"),
-        (["who ?", "--context_file=none.txt"], "none.txt"),
-        (["who ?", "--context=a b"], "fine-tune it first (bert run_squad)"),
-    ],
-)
-def test_mistakes_of_answer(arguments: list[str], error: str, tmp_path: Path, monkeypatch, capsys) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert cli.main(["answer", *MODEL, f"--init_checkpoint={TINY / 'trained.ckpt'}", *arguments]) == 2
-    assert error in capsys.readouterr().err
-
-
 def test_the_best_model_of_version_2_is_best_at_its_threshold(tmp_path: Path) -> None:
     train = made_up(tmp_path / "train.json", 96, impossible=True)
     begin = [f"--init_checkpoint={TINY / 'trained.ckpt'}", f"--train_file={train}", f"--predict_file={train}"]
@@ -298,3 +282,21 @@ def test_answers_of_any_length(command: list[str], tmp_path: Path) -> None:
     model = [*MODEL, f"--init_checkpoint={TINY / 'squad.ckpt'}", *WINDOWS[:2]]
     query = WINDOWS[2:] if command[0] == "run_squad" else []
     assert run(*command, *model, *query, *more, "--max_answer_length=5000000000") == 0
+
+
+def test_answers_in_text_without_blanks_by_characters(tmp_path: Path) -> None:
+    """A Chinese paragraph is one word, of which the original gives all where it does not find the tokens."""
+    context = "李白在北京，一九九八年的\u3000河上有桥鑫，桥上有人。"
+    file = tmp_path / "chinese.json"
+    asked = {"id": "1", "question": "who ?", "answers": [{"text": "桥", "answer_start": context.index("桥")}]}
+    file.write_text(json.dumps({"data": [{"paragraphs": [{"context": context, "qas": [asked]}]}]}))
+    nbest = {}
+    for name, more in (("words", []), ("characters", ["--tighten_by_characters"])):
+        output = tmp_path / name
+        command = ["run_squad", *GOLDEN, "--do_predict", f"--predict_file={file}", f"--output_dir={output}", *more]
+        assert run(*command, "--max_answer_length=5", "--nopredict_padding") == 0
+        nbest[name] = [one["text"] for one in read(output / "nbest_predictions.json")["1"]]
+        assert read(output / "predictions.json") == {"1": nbest[name][0]}
+    assert nbest["words"] == [context]
+    assert len(nbest["characters"]) > 3
+    assert all(text in context and len(text) <= 6 for text in nbest["characters"])

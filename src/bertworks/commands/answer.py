@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +11,7 @@ from bertworks.commands.common import MachineFlags, Precision
 from bertworks.commands.model_flags import ModelFlags
 from bertworks.errors import InputError
 from bertworks.flags import flag
+from bertworks.progress import say
 
 if TYPE_CHECKING:
     from bertworks.tasks.squad.answering import Answered, Found
@@ -31,12 +32,19 @@ class Flags(ModelFlags, MachineFlags):
     input_file: str | None = flag(None, "Many questions, one a line; - is standard input.", group="Input", path=True)
     context: str | None = flag(None, "The text that has the answer.", group="Input")
     context_file: str | None = flag(
-        None, "Files, each one text: paths and globs with commas between.", group="Input", path=True
+        None,
+        "Files, each one text: paths and globs with commas between; - is standard input.",
+        group="Input",
+        path=True,
     )
     max_seq_length: int | None = flag(
         None, "Tokens of a window; by default as in training.", group="Input", lowest=5, alias="max_len"
     )
     doc_stride: int | None = flag(None, "Tokens between windows; by default as in training.", group="Input", lowest=1)
+    max_query_length: int | None = flag(
+        None, "Longer questions are cut; by default as in training.", group="Input", lowest=1
+    )
+    n_best_size: int = flag(20, "How many starts and ends of a window are looked at.", group="Output", lowest=1)
     max_answer_length: int = flag(30, "The longest answer, in tokens.", group="Output", lowest=1)
     top_k: int = flag(3, "How many answers to give.", group="Output", lowest=1)
     format: Literal["table", "jsonl"] = flag("table", "A table for people, or JSON lines.", group="Output")
@@ -46,35 +54,38 @@ class Flags(ModelFlags, MachineFlags):
 
 
 def main(flags: Flags) -> None:
-    """Load the model, answer, print or write."""
+    """Look at the input, load the model, answer, print or write."""
     import sys
 
     from bertworks import files
     from bertworks.commands.common import warn_of_retired
     from bertworks.commands.model_flags import load_model
+    from bertworks.tasks.squad.answering import Texts
 
-    if (flags.question is None) == (flags.input_file is None):
-        raise InputError("--question or --input_file: give one of them")
+    questions = _questions(flags)
     names, texts = _contexts(flags)
+    if flags.output_file is not None:
+        _check_output(Path(flags.output_file))
     pretrained = load_model(flags, flags.device, flags.precision)
     warn_of_retired(flags, pretrained.device)
-    shown = (
-        _shown(
+    prepared = Texts(pretrained.tokenizer, texts, names)
+
+    def answered(question: str) -> Answered:
+        found = pretrained.answer(
             question,
-            pretrained.answer(
-                question,
-                texts,
-                top_k=flags.top_k,
-                max_seq_length=flags.max_seq_length,
-                doc_stride=flags.doc_stride,
-                max_answer_length=flags.max_answer_length,
-            ),
-            names,
-            texts,
-            flags.format,
+            prepared,
+            top_k=flags.top_k,
+            max_seq_length=flags.max_seq_length,
+            doc_stride=flags.doc_stride,
+            max_query_length=flags.max_query_length,
+            n_best_size=flags.n_best_size,
+            max_answer_length=flags.max_answer_length,
         )
-        for question in _questions(flags)
-    )
+        if found.question_cut:
+            say(f"only the beginning of a question is read (--max_query_length): {question!r:.80}")
+        return found
+
+    shown = (_shown(question, answered(question), names, texts, flags.format) for question in questions)
     if flags.output_file is None:
         for block in shown:
             sys.stdout.write(block)
@@ -87,45 +98,80 @@ def main(flags: Flags) -> None:
 
 def _contexts(flags: Flags) -> tuple[list[str], list[str]]:
     """What the texts are called, and the texts."""
+    import sys
+
     from bertworks import files
 
     if (flags.context is None) == (flags.context_file is None):
         raise InputError("--context or --context_file: give one of them, the text that has the answer")
     if flags.context_file is None:
         found = {"--context": flags.context or ""}
+    elif _is_standard_input(flags.context_file):
+        if flags.input_file is not None and _is_standard_input(flags.input_file):
+            raise InputError("--input_file and --context_file: only one of them can be standard input")
+        found = {"standard input": _decoded(sys.stdin.buffer.read(), "standard input")}
     else:
-        found = {str(path): _text(path) for path in files.expand(flags.context_file, "--context_file")}
+        found = {
+            str(path): _decoded(path.read_bytes(), str(path))
+            for path in files.expand(flags.context_file, "--context_file")
+        }
     for name, text in found.items():
         if not text.strip():
             raise InputError(f"{name}: is empty")
     return list(found), list(found.values())
 
 
-def _text(path: Path) -> str:
+def _is_standard_input(path: str) -> bool:
+    return Path(path).name == "-"  # of a file of flags, it has a folder before it
+
+
+def _decoded(text: bytes, name: str) -> str:
     try:
-        return path.read_bytes().decode("utf-8-sig")
+        return text.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start + 1} is not valid UTF-8; convert the file to UTF-8") from None
+        raise InputError(f"{name}: byte {error.start + 1} is not valid UTF-8; convert it to UTF-8") from None
 
 
-def _questions(flags: Flags) -> Iterator[str]:
-    """The questions; those of a file, or of standard input, as they come."""
+def _questions(flags: Flags) -> Iterable[str]:
+    """The questions; those of standard input as they come, those of a file all at once, so that mistakes show early."""
     import sys
 
+    if (flags.question is None) == (flags.input_file is None):
+        raise InputError("--question or --input_file: give one of them")
     if flags.input_file is None:
         if not (flags.question or "").strip():
             raise InputError("--question: is empty")
-        yield flags.question or ""
-        return
-    from_terminal = Path(flags.input_file).name == "-"
-    with sys.stdin.buffer if from_terminal else Path(flags.input_file).open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            try:
-                question = line.decode().strip()
-            except UnicodeDecodeError:
-                raise InputError(f"{flags.input_file}, line {number}: is not valid UTF-8; mend --input_file") from None
-            if question:
-                yield question
+        return [flags.question or ""]
+    if _is_standard_input(flags.input_file):
+        return _of_lines(sys.stdin.buffer, "-")
+    path = Path(flags.input_file)
+    if path.is_dir() or not path.exists():
+        raise InputError(f"--input_file={path}: {'is a folder' if path.is_dir() else 'no such file'}")
+    with path.open("rb") as stream:
+        return list(_of_lines(stream, str(path)))
+
+
+def _of_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
+    """The questions of lines, at least one."""
+    none = True
+    for number, line in enumerate(lines, 1):
+        try:
+            question = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
+        except UnicodeDecodeError:
+            raise InputError(f"{name}, line {number}: is not valid UTF-8; mend --input_file") from None
+        if question:
+            none = False
+            yield question
+    if none:
+        raise InputError(f"--input_file={name}: has no question; give one a line")
+
+
+def _check_output(path: Path) -> None:
+    """Find out now whether answers can be written, not when they are there."""
+    if not path.parent.is_dir():
+        raise InputError(f"--output_file={path}: there is no folder {path.parent}")
+    if path.exists() and not path.is_file():
+        raise InputError(f"--output_file={path}: is not a plain file; give a file's name")
 
 
 def _shown(question: str, answered: Answered, names: Sequence[str], texts: Sequence[str], form: str) -> str:
@@ -149,14 +195,19 @@ def _shown(question: str, answered: Answered, names: Sequence[str], texts: Seque
             "question": question,
             "answers": answers,
             "no_answer_probability": round(answered.no_answer_probability, 6),
+            "has_answer": answered.has_answer,
+            "question_cut": answered.question_cut,
         }
         return json.dumps(whole, ensure_ascii=False) + "\n"
     lines = [question]
+    if not answered.has_answer:
+        lines.append(f"  {answered.no_answer_probability:7.2%}  (no answer) is what the model says; its best guesses:")
     for one in answered.answers:
         where = f"{names[one.document]}, " if len(names) > 1 else ""
         lines.append(f"  {one.probability:7.2%}  {_line(one.text)}")
         lines.append(f"           {where}characters {one.begin}-{one.end}: {_around(one, texts[one.document])}")
-    lines.append(f"  {answered.no_answer_probability:7.2%}  (no answer)")
+    if answered.has_answer and answered.no_answer_probability:
+        lines.append(f"  {answered.no_answer_probability:7.2%}  (no answer)")
     return "\n".join(lines) + "\n\n"
 
 

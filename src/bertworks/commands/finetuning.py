@@ -174,7 +174,7 @@ def needed_splits(flags: FinetuningFlags) -> list[str]:
 # How texts become sequences: what a trained model remembers of the flags.
 _REMEMBERED = (
     *("max_seq_length", "long_text", "doc_stride", "max_query_length"),
-    *("version_2_with_negative", "null_score_diff_threshold"),
+    *("version_2_with_negative", "null_score_diff_threshold", "tighten_by_characters"),
 )
 
 
@@ -184,8 +184,10 @@ def follow_training(flags: FinetuningFlags, config: BertConfig) -> None:
         return
     known = describe(type(flags))
     for name in _REMEMBERED:
-        if name in config.fine_tuning and name in known and not was_given(flags, name):
-            setattr(flags, name, known[name].convert(str(config.fine_tuning[name]), f"config.json: {name}"))
+        if name not in known or was_given(flags, name):
+            continue
+        if (value := config.fine_tuned(name, known[name].kind)) is not None:
+            setattr(flags, name, known[name].convert(str(value), f"config.json: fine_tuning: {name}"))
 
 
 def follow_task(flags: FinetuningFlags, task: KnownTask | None, config: BertConfig, world: World) -> None:

@@ -97,6 +97,7 @@ class Asked:
                 strip_accents=tokenizer.strip_accents,
                 version_2_with_negative=version_2,
                 null_score_diff_threshold=flags.null_score_diff_threshold,
+                by_characters=flags.tighten_by_characters,
             ),
             blocks=blocks,
             notes=notes,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast, get_args
 
 import torch
 
 from bertworks.config import BertConfig
+from bertworks.data.sequences import LongText
 from bertworks.errors import InputError
 from bertworks.model.heads import SequenceClassifier, TokenClassifier
 from bertworks.tasks import classification, tagging
@@ -92,8 +93,8 @@ def classify(
     if not rows:
         return []
     longest = _longest(config, max_seq_length)
-    long_text = config.fine_tuning.get("long_text", "truncate")
-    data = labelled(problem, rows, tokenizer, longest, long_text, config.fine_tuning.get("doc_stride") or longest // 2)
+    long_text = cast(LongText, config.fine_tuned("long_text", str, get_args(LongText)) or "truncate")
+    data = labelled(problem, rows, tokenizer, longest, long_text, config.fine_tuned("doc_stride", int) or longest // 2)
     settings = Classification(kind=kind, classes=len(names), eval_precision=dtype)
     logits = classification.logits_of(settings, model, data)
     if kind == "regression":
@@ -126,7 +127,7 @@ def tag(
     """
     _checked(texts, pairs=False)
     longest = _longest(model.config, max_seq_length)
-    unit = unit or ("character" if model.config.fine_tuning.get("unit") == "character" else "word")
+    unit = unit or cast(Unit, model.config.fine_tuned("unit", str, get_args(Unit)) or "word")
     names = names_of(model.config, len(model.classifier.weight))
     places = [words_of(text, unit) for text in texts]
     rows = [

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from bertworks.errors import InputError
 from bertworks.tasks.squad import candidates
 from bertworks.tasks.squad.answer_files import write_answers
-from bertworks.tasks.squad.answers import Answer, Logits, Question, Settings, Window, answers, windows_of
+from bertworks.tasks.squad.answers import Answer, Question, Settings, answers, questions_of, windows_of
+from bertworks.tasks.squad.blocks import Logits, Window
 from bertworks.tasks.squad.examples import Settings as WindowSettings
 from bertworks.tasks.squad.examples import windows as make_real_windows
 from bertworks.tasks.squad.final_text import final_text
@@ -134,11 +135,6 @@ def test_equal_to_the_slow_implementation(
         else:
             assert probabilities == pytest.approx(wanted_probabilities)
             assert got == wanted
-        for entry in answer.nbest:
-            if entry.place:
-                first, begin, last, end = entry.place
-                joined = " ".join(question.words[first : last + 1])
-                assert joined[begin : len(joined) - len(question.words[last]) + end] == entry.text
 
 
 @given(texts, st.data(), st.booleans())
@@ -148,7 +144,7 @@ def test_final_text(words: list[str], data: st.DataObject, lower: bool) -> None:
     begin = data.draw(st.integers(0, len(tokens)))
     predicted = " ".join(tokens[begin : data.draw(st.integers(begin, len(tokens)))])
     predicted = predicted[data.draw(st.integers(0, 2)) :].strip()
-    found, _ = final_text(predicted, words, [" ".join(basic_tokenize(word, lower)) for word in words])
+    found = final_text(predicted, words, [" ".join(basic_tokenize(word, lower)) for word in words])
     assert found == slow_final_text(predicted, text, lower)
 
 
@@ -173,7 +169,7 @@ def test_the_best_texts_without_repeats() -> None:
     (answer,) = answers(questions, windows, [(start, end)], settings)
     # 5-6 scores 6; 3-6 and 5-10 score 5, the start that is better first.
     assert [entry.text for entry in answer.nbest] == ["Mill", "Mill's mill", "the Mill"]
-    assert answer.nbest[1].place == (1, 0, 2, 4)
+    assert answer.nbest[1].tokens == (5, 10)
     assert answer.prediction == "Mill"
     assert answer.best == answer.nbest[0]
 
@@ -241,6 +237,58 @@ def test_windows_of_a_block_of_examples() -> None:
     assert first.words.tolist() == [-1, -1, -1, -1, 0, 1, 1, 2, -1]
     assert second.tokens == ["[CLS]", "who", "who", "[SEP]", "##s", "[UNK]", "mill", "[SEP]"]
     assert second.is_max_context.tolist() == [False] * 4 + [False, True, True, False]
+
+
+def test_by_characters_texts_are_those_of_their_tokens() -> None:
+    """A text without blanks is one word. What the vocabulary lacks makes the original answer with all of it."""
+    tokenizer = Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "who", *"李在河上有桥"])
+    document = Document("\u3000李在河上有\u200b桥鑫河上\n李")
+    asked = [Example(name, "who", document) for name in "ab"]
+    how = WindowSettings(max_seq_length=10, doc_stride=3, max_query_length=1)
+    ((block, made),) = make_real_windows(tokenizer, asked, how, training=False)
+    windows = list(windows_of(tokenizer, made))
+    assert [(window.example, window.shift) for window in windows] == [
+        *((0, -3), (0, 0), (0, 3)),
+        *((1, -3), (1, 0), (1, 3)),
+    ]
+    logits = []
+    for window in windows:
+        start, end = (np.full(len(window.tokens), -9.0, np.float32) for _ in range(2))
+        # Tokens of the document, from 0 on: 河 2, 上 3, 桥 5, 鑫 6, 河 7, 上 8.
+        for token, score in ((7, 4.0), (2, 3.0), (5, 2.0)):
+            if 3 <= (place := token - window.shift) < len(window.tokens) - 2:
+                start[place] = end[place + 1] = score
+        logits.append((start, end))
+    found = {}
+    for by_characters in (False, True):
+        settings = Settings(max_answer_length=2, by_characters=by_characters, n_best_size=3)
+        questions = list(questions_of(tokenizer, block, settings))
+        found[by_characters] = list(answers(questions, windows, logits, settings))
+    whole = "\u3000李在河上有\u200b桥鑫河上"
+    for original, ours in zip(found[False], found[True], strict=True):
+        assert [entry.text for entry in original.nbest] == [whole]
+        assert [entry.text for entry in ours.nbest] == ["河上", "河上", "桥鑫"]
+        assert [entry.tokens for entry in ours.nbest] == [(7, 8), (2, 3), (5, 6)]
+        assert (original.prediction, ours.prediction) == (whole, "河上")
+
+
+def test_tokens_of_one_place_are_one_answer() -> None:
+    """A Korean syllable becomes several pieces: each is of the one character."""
+    pieces = ["\u1112", "##\u1161\u11ab"]
+    tokenizer = Tokenizer(["[UNK]", "[CLS]", "[SEP]", "who", *pieces, "b"])
+    (question,) = questions_of(
+        tokenizer, [Example("a", "who", Document("한 b"))], settings := Settings(by_characters=True)
+    )
+    window = Window(
+        0,
+        ["[CLS]", "who", "[SEP]", *pieces, "b", "[SEP]"],
+        np.array([-1, -1, -1, 0, 0, 1, -1]),
+        np.array([False] * 3 + [True] * 3 + [False]),
+        -3,
+    )
+    logits = (np.arange(7, dtype=np.float32), np.arange(7, dtype=np.float32))
+    (answer,) = answers([question], [window], [logits], settings)
+    assert [entry.text for entry in answer.nbest] == ["b", "한 b", "한"]
 
 
 def test_windows_in_another_order() -> None:

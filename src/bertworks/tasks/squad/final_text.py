@@ -1,18 +1,11 @@
-"""From predicted tokens back to the document: the text as it stands there, and where."""
+"""From predicted tokens back to the document: the text as it stands there."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-
-class Place(NamedTuple):
-    """Where an answer stands: from a character of a word to before a character of a word, both by their numbers."""
-
-    first_word: int
-    first_character: int
-    last_word: int
-    end_character: int
+import numpy as np
+from numpy.typing import NDArray
 
 
 def joined(tokens: Sequence[str]) -> str:
@@ -23,7 +16,14 @@ def joined(tokens: Sequence[str]) -> str:
     return " ".join(text.split())
 
 
-def final_text(predicted: str, words: Sequence[str], tokenized: Sequence[str], number: int = 0) -> tuple[str, Place]:
+def characters(spans: NDArray[np.int64], first: int, last: int) -> tuple[int, int]:
+    """Begin and end, in characters, of what tokens cover, given the `spans` [T, 2] of all of a document's tokens."""
+    of_these = spans[first : last + 1]
+    # Over all of them: canonical ordering may have moved the one that came first.
+    return int(of_these[:, 0].min()), int(of_these[:, 1].max())
+
+
+def final_text(predicted: str, words: Sequence[str], tokenized: Sequence[str]) -> str:
     """A predicted text as it stands in the document: "steve smith" in "Steve Smith's" is "Steve Smith".
 
     The original's `get_final_text`: where the predicted text is not found among the words' tokens, or where these and
@@ -34,10 +34,6 @@ def final_text(predicted: str, words: Sequence[str], tokenized: Sequence[str], n
         predicted: tokens, `joined`.
         words: those that the tokens are of, at least one, without blanks in them.
         tokenized: for each word, its basic tokens joined by blanks.
-        number: that of the first of `words` in the document.
-
-    Returns:
-        the text, and where it stands.
     """
     whole = " ".join(words)
     text = " ".join(filter(None, tokenized))
@@ -48,7 +44,7 @@ def final_text(predicted: str, words: Sequence[str], tokenized: Sequence[str], n
         or len(predicted) in (0, len(text))  # not found; or everything, as most often
         or len(whole) - len(words) + 1 != len(text) - blanks
     ):
-        return whole, Place(number, 0, number + len(words) - 1, len(words[-1]))
+        return whole
     # Characters before and after it. The beginning is near the first word, the end near the last.
     before = begin - text.count(" ", 0, begin)
     after = len(text) - blanks - before - len(predicted) + predicted.count(" ")
@@ -61,5 +57,4 @@ def final_text(predicted: str, words: Sequence[str], tokenized: Sequence[str], n
         after -= len(words[last_word])
         last -= len(words[last_word]) + 1
         last_word -= 1
-    place = Place(number + first_word, before, number + last_word, len(words[last_word]) - after)
-    return whole[first + before : last - after], place
+    return whole[first + before : last - after]

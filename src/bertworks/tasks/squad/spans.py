@@ -175,7 +175,7 @@ def predict_answers(
         InputError: a logit is not a finite number.
     """
     for examples, windows in blocks:
-        questions = [answers.Question(example.id, example.document.words) for example in examples]
+        questions = list(answers.questions_of(tokenizer, examples, settings))
         logits = logits_of(model, windows.sequences, padded_to=padded_to, dtype=dtype)
         of_block = answers.windows_of(tokenizer, windows)
         yield from zip(examples, answers.answers(questions, of_block, logits, settings), strict=True)
