@@ -80,8 +80,8 @@ class Flags(FinetuningFlags):
     )
     tighten_by_characters: bool = flag(
         False,
-        "Find an answer's tokens by its characters, not in the words it touches, and predict characters, not words: for "
-        "text without blanks, as Chinese.",
+        "Find an answer's tokens by its characters, not in the words it touches, and predict characters, not words: "
+        "for text without blanks, as Chinese.",
         group="Input",
     )
     on_bad_row: Literal["error", "skip"] = flag(
