@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from bertworks.commands import run_squad
-from bertworks.commands.finetuning import fingerprint, follow_task, follow_training, remembering
+from bertworks.commands.finetuning import follow_task, follow_training, remembering
 from bertworks.commands.run_classifier import Flags
+from bertworks.commands.starting import fingerprint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.flags import parse

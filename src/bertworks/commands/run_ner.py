@@ -10,20 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from bertworks.commands import ner_data
 from bertworks.commands.common import in_world
-from bertworks.commands.finetuning import (
-    Job,
-    TaskFlags,
-    adapted,
-    fingerprint,
-    follow_task,
-    follow_training,
-    needed_splits,
-    prepare,
-    remembering,
-    share,
-    starting_checkpoint,
-    write_model,
-)
+from bertworks.commands.finetuning import TaskFlags, follow_task, follow_training, needed_splits, remembering
+from bertworks.commands.starting import Job, adapted, fingerprint, prepare, share, starting_checkpoint, write_model
 from bertworks.commands.training import show_learning_curves, steps_in, steps_of, train, write_results
 from bertworks.errors import InputError
 from bertworks.flags import flag

@@ -8,20 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bertworks.commands.common import in_world
-from bertworks.commands.finetuning import (
-    FinetuningFlags,
-    Job,
-    adapted,
-    fingerprint,
-    follow_training,
-    needed_splits,
-    prepare,
-    remembering,
-    share,
-    starting_checkpoint,
-    write_model,
-)
+from bertworks.commands.finetuning import FinetuningFlags, follow_training, needed_splits, remembering
 from bertworks.commands.squad_answers import ARCHITECTURE, Asked, answer_all, finds_threshold
+from bertworks.commands.starting import Job, adapted, fingerprint, prepare, share, starting_checkpoint, write_model
 from bertworks.commands.training import show_learning_curves, steps_in, train
 from bertworks.errors import InputError
 from bertworks.flags import RETIRED, flag

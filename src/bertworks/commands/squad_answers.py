@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bertworks import files
-from bertworks.commands.finetuning import Job
+from bertworks.commands.starting import Job
 from bertworks.commands.training import steps_of, write_results
 from bertworks.errors import InputError
 from bertworks.flags import was_given

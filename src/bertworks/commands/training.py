@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from bertworks import files
 from bertworks.commands.common import write_flags
-from bertworks.commands.finetuning import FinetuningFlags, Job
+from bertworks.commands.finetuning import FinetuningFlags
 from bertworks.commands.flag_checks import seeds_of, steps_between
+from bertworks.commands.starting import Job
 from bertworks.errors import InputError
 from bertworks.flags import RETIRED, absolute_unless_name
 

@@ -26,6 +26,7 @@ from torch.autograd.function import once_differentiable
 
 from bertworks.data.instances import within
 from bertworks.model.dropout import Dropped, Keep, masked
+from bertworks.model.slots import Slots
 
 # Lengths inside a group are rounded up to a multiple of this: the width of the processors' matrix tiles.
 _TILE = 32
@@ -40,50 +41,6 @@ def _padded(length: NDArray[np.int64]) -> NDArray[np.int64]: ...
 def _padded(length: Any) -> Any:
     """The next multiple of the tile."""
     return -(-length // _TILE) * _TILE
-
-
-@dataclass(frozen=True)
-class Slots:
-    """Where the rows of sequences lie when each sequence has room for as many rows as the longest of its group.
-
-    Attributes:
-        row_of_slot: [slots] the row in each slot; padding repeats a row of the same sequence. None: slots are rows.
-        slot_of_row: [rows] the inverse.
-        padding: the slots that hold nothing real.
-    """
-
-    row_of_slot: Tensor | None
-    slot_of_row: Tensor
-    padding: Tensor
-
-    @classmethod
-    def of(cls, lengths: NDArray[np.int64], order: NDArray[np.int64], room: NDArray[np.int64]) -> Slots:
-        """Slots for sequences taken in `order`, the i-th of them having `room[i]` slots."""
-        starts = (np.cumsum(lengths) - lengths)[order]
-        place = within(room)
-        inside = np.minimum(place, np.repeat(np.maximum(lengths[order], 1) - 1, room))
-        row = np.repeat(starts, room) + inside
-        real = place < np.repeat(lengths[order], room)
-        slot = np.empty(int(lengths.sum()), np.int64)
-        slot[row[real]] = np.flatnonzero(real)
-        plain = len(row) == len(slot) and bool((row == np.arange(len(row))).all())
-        return cls(
-            None if plain else torch.from_numpy(np.minimum(row, max(len(slot) - 1, 0))),
-            torch.from_numpy(slot),
-            torch.from_numpy(np.flatnonzero(~real)),
-        )
-
-    def spread(self, x: Tensor) -> Tensor:
-        """[rows, ...] -> [slots, ...]."""
-        return x if self.row_of_slot is None else x.index_select(0, self.row_of_slot)
-
-    def spread_gradient(self, x: Tensor) -> Tensor:
-        """The same with zeros in the padding."""
-        return self.spread(x).index_fill_(0, self.padding, 0) if len(self.padding) else self.spread(x)
-
-    def collect(self, x: Tensor) -> Tensor:
-        """[slots, ...] -> [rows, ...], forgetting the padding."""
-        return x if self.row_of_slot is None else x.index_select(0, self.slot_of_row)
 
 
 @dataclass(frozen=True)
