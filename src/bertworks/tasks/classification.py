@@ -22,13 +22,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
+from bertworks.data.batch import PackedBatch, pack
 from bertworks.data.instances import within
-from bertworks.data.sequences import Sequences, shuffled
-from bertworks.data.stream import rows_of_step
+from bertworks.data.sequences import Sequences
 from bertworks.model.predict import Example, predict
 from bertworks.task import Cut, Task
 from bertworks.tasks import metrics
+from bertworks.tasks.micro_batches import micro_batches
 
 # What a label is: one class; 0 or 1 for every class; a number; the number of the right choice.
 Kind = Literal["single", "multi", "regression", "choice"]
@@ -77,6 +77,12 @@ class Labelled:
         counts = self.starts[examples + 1] - self.starts[examples]
         return np.repeat(self.starts[examples], counts) + within(counts), counts
 
+    def tokens_of(self, examples: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The tokens of some examples, over all their sequences."""
+        sequences, counts = self.of(examples)
+        tokens: NDArray[np.int64] = np.add.reduceat(self.sequences.lengths[sequences], np.cumsum(counts) - counts)
+        return tokens
+
     def apart(self) -> Labelled:
         """Every sequence as an example of its own, with the label of the one it came from."""
         source = np.repeat(np.arange(len(self)), np.diff(self.starts))
@@ -122,19 +128,14 @@ def task(settings: Classification) -> Task:
 
 
 def batches(settings: Classification, step: int, cut: Cut) -> Sequence[PackedBatch]:
-    """This process's share of a step, in micro-batches of at most the cut's tokens; one empty one if it has none."""
+    """This process's share of a step, in micro-batches; see `micro_batches`."""
     train = settings.train
     assert train is not None
-    assert train.labels is not None
-    first, last = rows_of_step(step, cut.rank, cut.world, settings.train_batch_size)
-    examples = shuffled(settings.random_seed, len(train), first, last)
-    sequences, each = train.of(examples)
-    tokens = np.add.reduceat(train.sequences.lengths[sequences], np.cumsum(each) - each)
-    in_step = first - step * settings.train_batch_size
-    return [
-        _packed(train, examples[part], train.labels, in_step + part.start)
-        for part in cut_by_tokens(tokens, cut.token_budget) or [slice(0, 0)]
-    ]
+    labels = train.labels
+    assert labels is not None
+    size, seed = settings.train_batch_size, settings.random_seed
+    parts = micro_batches(len(train), train.tokens_of, batch_size=size, seed=seed, step=step, cut=cut)
+    return [_packed(train, chosen, labels, first_key) for chosen, first_key in parts]
 
 
 def _packed(data: Labelled, examples: NDArray[np.int64], labels: NDArray[Any], first_key: int) -> PackedBatch:

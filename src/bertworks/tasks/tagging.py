@@ -17,11 +17,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
+from bertworks.data.batch import PackedBatch, pack
 from bertworks.data.instances import within
 from bertworks.data.labelled_records import read_labelled_records
-from bertworks.data.sequences import shuffled
-from bertworks.data.stream import rows_of_step
 from bertworks.errors import InputError
 from bertworks.model.heads import TokenClassifier
 from bertworks.model.predict import Example, predict
@@ -29,6 +27,7 @@ from bertworks.task import Cut, Task
 from bertworks.tasks import entities
 from bertworks.tasks.alignment import AlignedWords, align
 from bertworks.tasks.metrics import accuracy
+from bertworks.tasks.micro_batches import micro_batches
 from bertworks.tasks.rows import TaggedRow
 from bertworks.tasks.tag_files import mentions
 from bertworks.text.tokenizer import Tokenizer
@@ -155,17 +154,13 @@ def task(settings: Tagging) -> Task:
 
 
 def batches(settings: Tagging, step: int, cut: Cut) -> Sequence[PackedBatch]:
-    """This process's share of a step, in micro-batches of at most the cut's tokens; one empty one if it has none."""
-    assert settings.train is not None
-    aligned = settings.train.aligned
-    first, last = rows_of_step(step, cut.rank, cut.world, settings.train_batch_size)
-    chosen = shuffled(settings.random_seed, len(aligned), first, last)
-    lengths = np.diff(aligned.starts)[chosen]
-    in_step = first - step * settings.train_batch_size
-    return [
-        _packed(settings.train, chosen[part], in_step + part.start)
-        for part in cut_by_tokens(lengths, cut.token_budget) or [slice(0, 0)]
-    ]
+    """This process's share of a step, in micro-batches; see `micro_batches`."""
+    train = settings.train
+    assert train is not None
+    lengths = np.diff(train.aligned.starts)
+    size, seed = settings.train_batch_size, settings.random_seed
+    parts = micro_batches(len(train.aligned), lengths.__getitem__, batch_size=size, seed=seed, step=step, cut=cut)
+    return [_packed(train, chosen, first_key) for chosen, first_key in parts]
 
 
 def _packed(data: Tagged, chosen: NDArray[np.int64], first_key: int) -> PackedBatch:

@@ -21,13 +21,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
-from bertworks.data.sequences import Sequences, shuffled
-from bertworks.data.stream import rows_of_step
+from bertworks.data.batch import PackedBatch, pack
+from bertworks.data.sequences import Sequences
 from bertworks.model.heads import SpanClassifier
 from bertworks.model.predict import Example as ModelInput
 from bertworks.model.predict import predict
 from bertworks.task import Cut, Task
+from bertworks.tasks.micro_batches import micro_batches
 from bertworks.tasks.squad import answers, score
 from bertworks.tasks.squad.examples import Windows
 from bertworks.tasks.squad.reading import Example
@@ -87,16 +87,13 @@ def task(settings: Spans) -> Task:
 
 
 def batches(settings: Spans, step: int, cut: Cut) -> Sequence[PackedBatch]:
-    """This process's share of a step, in micro-batches of at most the cut's tokens; one empty one if it has none."""
+    """This process's share of a step, in micro-batches; see `micro_batches`."""
     train = settings.train
     assert train is not None
-    first, last = rows_of_step(step, cut.rank, cut.world, settings.train_batch_size)
-    chosen = shuffled(settings.random_seed, len(train), first, last)
-    in_step = first - step * settings.train_batch_size
-    return [
-        _packed(train, chosen[part], in_step + part.start)
-        for part in cut_by_tokens(train.sequences.lengths[chosen], cut.token_budget) or [slice(0, 0)]
-    ]
+    lengths = train.sequences.lengths
+    size, seed = settings.train_batch_size, settings.random_seed
+    parts = micro_batches(len(train), lengths.__getitem__, batch_size=size, seed=seed, step=step, cut=cut)
+    return [_packed(train, chosen, first_key) for chosen, first_key in parts]
 
 
 def _packed(train: Windows, chosen: NDArray[np.int64], first_key: int) -> PackedBatch:
