@@ -92,7 +92,7 @@ def _theirs(task: str, data_dir: str, folder: Path, seed: int, precision: str) -
     import torch
     import transformers
 
-    from bertworks.tasks import datasets
+    from bertworks.tasks import known_tasks as datasets
     from bertworks.train.optimizer import learning_rate
 
     start = time.perf_counter()

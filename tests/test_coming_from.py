@@ -16,14 +16,14 @@ import numpy as np
 import pytest
 
 from bertworks import cli
-from bertworks.checkpoints import zoo
-from bertworks.checkpoints.safetensors import of_tensors
-from bertworks.checkpoints.tensorflow_writer import write_tensorflow
-from bertworks.checkpoints.wire import fields
+from bertworks.checkpoints.formats.protobuf import fields
+from bertworks.checkpoints.formats.safetensors import of_tensors
+from bertworks.checkpoints.formats.tensorflow_writer import write_tensorflow
 from bertworks.commands import evaluate_squad, run_classifier, run_ner, run_squad
 from bertworks.config import BertConfig
 from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
 from bertworks.data.sequences import encode
+from bertworks.datasets import models as zoo
 from bertworks.errors import InputError
 from bertworks.flags import describe, normalise, parse
 from bertworks.model.heads import PretrainingModel

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bertworks import download, model_zoo
-from bertworks.checkpoints import zoo
-from bertworks.checkpoints.zoo_rows import ROWS, Row, Source
+from bertworks import model_zoo
+from bertworks.datasets import download
+from bertworks.datasets import models as zoo
+from bertworks.datasets.model_table import ROWS, Row, Source
 from bertworks.errors import InputError
 from bertworks.model_zoo import BERTModel, BERTVocab, get_model
 

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import bertworks
-from bertworks.checkpoints.huggingface import save_model_folder
+from bertworks.checkpoints.formats.huggingface import save_model_folder
 from bertworks.data.batch import pack
 from bertworks.errors import InputError
 from bertworks.model.heads import TokenClassifier

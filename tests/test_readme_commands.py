@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bertworks import cli
-from bertworks.checkpoints.safetensors import of_tensors
-from bertworks.checkpoints.tensorflow_writer import write_tensorflow
+from bertworks.checkpoints.formats.safetensors import of_tensors
+from bertworks.checkpoints.formats.tensorflow_writer import write_tensorflow
 from bertworks.config import BertConfig
 from bertworks.model.heads import PretrainingModel
 

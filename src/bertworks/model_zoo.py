@@ -19,15 +19,15 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from bertworks.checkpoints import zoo
-from bertworks.checkpoints.gluonnlp import tokens_of_vocab
+from bertworks.checkpoints.formats.gluonnlp import tokens_of_vocab
 from bertworks.checkpoints.load import load_into, open_checkpoint
-from bertworks.checkpoints.zoo_rows import Row
 from bertworks.config import BertConfig
 from bertworks.data.batch import pack
+from bertworks.datasets import models as zoo
+from bertworks.datasets.model_table import Row
 from bertworks.errors import InputError
+from bertworks.model.device import choose_device
 from bertworks.model.heads import PretrainingModel, initialise
-from bertworks.model.machine import choose_device
 from bertworks.text.vocab_file import CLS, MASK, PAD, SEP, UNK
 
 # Names of models -> their numbers, apart from the vocabulary.

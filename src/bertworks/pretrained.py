@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 
 from bertworks.checkpoints import shapes
-from bertworks.checkpoints.huggingface import save_model_folder
+from bertworks.checkpoints.formats.huggingface import save_model_folder
 from bertworks.checkpoints.load import check_fits, config_of, load_into, open_checkpoint
 from bertworks.checkpoints.report import LoadReport
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import ACTIVATIONS, BertConfig
 from bertworks.errors import InputError
+from bertworks.model.device import choose_device, choose_precision
 from bertworks.model.heads import (
     EncoderModel,
     PretrainingModel,
@@ -26,13 +27,12 @@ from bertworks.model.heads import (
     TokenClassifier,
     initialise,
 )
-from bertworks.model.machine import choose_device, choose_precision
-from bertworks.tasks import features
-from bertworks.tasks.alignment import Entity, Unit
+from bertworks.tasks.attentions import Study, study
+from bertworks.tasks.classification.labels import Classified, Text, classify, tag
+from bertworks.tasks.embed import features
 from bertworks.tasks.fill_mask import Guess, fill_mask
-from bertworks.tasks.labels import Classified, Text, classify, tag
+from bertworks.tasks.ner.alignment import Entity, Unit
 from bertworks.tasks.squad.answering import Answered, Texts, answer
-from bertworks.tasks.study import Study, study
 from bertworks.text.tokenizer import Tokenizer
 
 Head = TypeVar("Head", SequenceClassifier, TokenClassifier, SpanClassifier)

@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from bertworks.checkpoints.huggingface import save_model_folder
+from bertworks.checkpoints.formats.huggingface import save_model_folder
 from bertworks.checkpoints.load import config_of, open_checkpoint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError

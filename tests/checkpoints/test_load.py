@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from bertworks.checkpoints import names
-from bertworks.checkpoints.huggingface import save_model_folder
+from bertworks.checkpoints.formats.huggingface import save_model_folder
 from bertworks.checkpoints.load import check_fits, load_into, open_checkpoint
 from bertworks.checkpoints.weights import Checkpoint, Weight
 from bertworks.config import BertConfig

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.checkpoints import names
-from bertworks.checkpoints.places import Folder
-from bertworks.checkpoints.tensorflow import TensorFlowCheckpoint
+from bertworks.checkpoints.formats.tensorflow import TensorFlowCheckpoint
+from bertworks.checkpoints.storage import Folder
 from tests.checkpoints.builders import GOOGLE_TINY
 
 OURS = (

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bertworks import cli, download
-from bertworks.tasks import released_data
-from bertworks.tasks.addresses import DataSet, Source
+from bertworks import cli
+from bertworks.datasets import download, released_data
+from bertworks.datasets.addresses import DataSet, Source
 from tests.http_server import served
 
 

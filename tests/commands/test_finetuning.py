@@ -15,7 +15,7 @@ from bertworks.commands.starting import fingerprint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.flags import parse
-from bertworks.tasks import datasets
+from bertworks.tasks import known_tasks as datasets
 from bertworks.train.distributed import start
 
 TINY = Path(__file__).parents[1] / "fixtures" / "google_tiny" / "bert_config.json"

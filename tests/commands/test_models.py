@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from bertworks import download
-from bertworks.checkpoints import zoo
-from bertworks.checkpoints.zoo_rows import ROWS
 from bertworks.commands import models
+from bertworks.datasets import download
+from bertworks.datasets import models as zoo
+from bertworks.datasets.model_table import ROWS
 from bertworks.errors import InputError
 from bertworks.flags import parse
 

@@ -15,7 +15,8 @@ from bertworks import cli
 from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
 from bertworks.data.sequences import Sequences
 from bertworks.data.tables import BadRows
-from bertworks.tasks import datasets, problem
+from bertworks.tasks import known_tasks as datasets
+from bertworks.tasks.classification import problem
 from bertworks.text.tokenizer import Tokenizer
 from tests.commands.runs import run
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.data.batch import cut_by_tokens, pack, rounded
-from bertworks.data.instances import within
+from bertworks.ragged import within
 
 
 @given(st.lists(st.integers(0, 9), max_size=20))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bertworks.data import draws
+from bertworks import draws
 from bertworks.data.masking import Words, how_many, mask
 from bertworks.errors import InputError
 from tests.data.made_corpus import FIRST_WORD, VOCABULARY, WORDS

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bertworks.data import draws
+from bertworks import draws
 from bertworks.data.plan import (
     A_END,
     A_START,

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertworks.data import draws, plan, stream
+from bertworks import draws
+from bertworks.data import plan, stream
 from bertworks.data.instances import Instances
 from bertworks.data.stream import Drawing, ShardSource, rows_of_step
 from bertworks.errors import InputError

@@ -39,7 +39,7 @@ def test_hidden_states_are_the_originals(model: PretrainingModel) -> None:
 
 def test_attentions_are_those_of_transformers(model: PretrainingModel, tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    from bertworks.checkpoints.huggingface import save_model_folder
+    from bertworks.checkpoints.formats.huggingface import save_model_folder
 
     save_model_folder(tmp_path, model.config, model.state_dict())
     theirs = transformers.BertModel.from_pretrained(tmp_path, attn_implementation="eager").eval()

@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import torch
 
-from bertworks.checkpoints.huggingface import save_model_folder
+from bertworks.checkpoints.formats.huggingface import save_model_folder
 from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.data.sequences import shuffled
 from bertworks.data.tables import BadRows
 from bertworks.model.heads import SequenceClassifier, initialise
 from bertworks.pretrained import tokenizer_of
 from bertworks.task import Cut
-from bertworks.tasks import classification, datasets, problem
+from bertworks.tasks import known_tasks as datasets
+from bertworks.tasks.classification import problem
+from bertworks.tasks.classification import task as classification
 from bertworks.train import optimizer as optimizers
 
 MRPC = Path(__file__).parents[1] / "fixtures" / "mrpc"

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from bertworks.data import draws
+from bertworks import draws
 from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
 from bertworks.task import Cut, Task
 from bertworks.train.loop import Run

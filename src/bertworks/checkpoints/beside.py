@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bertworks.checkpoints.places import Place, read_bytes
+from bertworks.checkpoints.storage import Place, read_bytes
 from bertworks.checkpoints.weights import Vocabulary
 from bertworks.config import BertConfig
 from bertworks.errors import InputError

@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from bertworks.checkpoints.beside import read_json
 from bertworks.checkpoints.examine import Source
-from bertworks.checkpoints.huggingface import STORAGE_KEYS, open_huggingface, save_weights, weights_of
-from bertworks.checkpoints.places import Folder, Place, ZipFolder
+from bertworks.checkpoints.formats.huggingface import STORAGE_KEYS, open_huggingface, save_weights, weights_of
+from bertworks.checkpoints.formats.tensorflow import open_tensorflow
+from bertworks.checkpoints.formats.tensorflow_writer import in_order, write_tensorflow
 from bertworks.checkpoints.report import grouped
-from bertworks.checkpoints.tensorflow import open_tensorflow
-from bertworks.checkpoints.tensorflow_writer import in_order, write_tensorflow
+from bertworks.checkpoints.storage import Folder, Place, ZipFolder
 from bertworks.checkpoints.weights import Checkpoint, Weight
 from bertworks.config import BertConfig
 from bertworks.errors import InputError

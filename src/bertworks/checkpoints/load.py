@@ -13,16 +13,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from bertworks.checkpoints import names, shapes, zoo
+from bertworks.checkpoints import names, shapes
 from bertworks.checkpoints.examine import check_copy
-from bertworks.checkpoints.gluonnlp import open_gluonnlp
-from bertworks.checkpoints.huggingface import open_huggingface, weights_of
-from bertworks.checkpoints.mindspore import open_mindspore
-from bertworks.checkpoints.places import Place, find_place
+from bertworks.checkpoints.formats.gluonnlp import open_gluonnlp
+from bertworks.checkpoints.formats.huggingface import open_huggingface, weights_of
+from bertworks.checkpoints.formats.mindspore import open_mindspore
+from bertworks.checkpoints.formats.tensorflow import open_tensorflow
 from bertworks.checkpoints.report import LoadReport, some
-from bertworks.checkpoints.tensorflow import open_tensorflow
+from bertworks.checkpoints.storage import Place, find_place
 from bertworks.checkpoints.weights import Checkpoint, Weight, padding
 from bertworks.config import BertConfig
+from bertworks.datasets import models as zoo
 from bertworks.errors import InputError
 
 # Heads of a fine-tuning, whose size belongs to the task: another task's is left fresh instead of refused.

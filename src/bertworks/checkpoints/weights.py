@@ -17,7 +17,7 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.checkpoints.places import Place
+from bertworks.checkpoints.storage import Place
 from bertworks.config import BertConfig
 from bertworks.data.tfrecord import masked
 from bertworks.errors import InputError

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from bertworks.checkpoints.weights import Checkpoint
     from bertworks.config import BertConfig
     from bertworks.data.sequences import LongText
-    from bertworks.tasks.classification import Classification, Labelled
-    from bertworks.tasks.problem import Problem
+    from bertworks.tasks.classification.problem import Problem
+    from bertworks.tasks.classification.task import Classification, Labelled
     from bertworks.tasks.rows import AnyRow
     from bertworks.text.tokenizer import Tokenizer
     from bertworks.train.distributed import World
@@ -64,8 +64,8 @@ def run(flags: FinetuningFlags, find_problem: FindProblem) -> None:
 
 def _run(flags: FinetuningFlags, find_problem: FindProblem, world: World) -> None:
     from bertworks.pretrained import config_for, tokenizer_of
-    from bertworks.tasks import classification
-    from bertworks.tasks.balance import balance
+    from bertworks.tasks.classification import task as classification
+    from bertworks.tasks.classification.balance import balance
 
     output_dir = Path(flags.output_dir)
     checkpoint = starting_checkpoint(flags, output_dir)
@@ -123,7 +123,7 @@ def _output_order(
     flags: FinetuningFlags, problem: Problem, checkpoint: Checkpoint, config: BertConfig
 ) -> Sequence[int] | None:
     """Which of a stored classifier's outputs each label is; None where they stand in order, or nothing tells."""
-    from bertworks.tasks.trained_labels import output_order
+    from bertworks.tasks.classification.trained_labels import output_order
 
     if "classifier.weight" not in checkpoint.weights:
         return None
@@ -141,9 +141,9 @@ def _show_confusion(
     output_dir: Path, problem: Problem, settings: Classification, answers: Mapping[str, NDArray[np.float32]]
 ) -> None:
     """Draw what was taken for what in each data set, and say where."""
-    from bertworks.tasks.classification import predicted
+    from bertworks.tasks.classification.pictures import confusion_matrix as draw
+    from bertworks.tasks.classification.task import predicted
     from bertworks.tasks.metrics import confusion_matrix
-    from bertworks.tasks.pictures import confusion_matrix as draw
 
     for ending, data in settings.dev.items():
         assert data.labels is not None
@@ -162,7 +162,7 @@ def _encode(
     rows: Sequence[AnyRow],
 ) -> Labelled:
     """Rows as the model takes them."""
-    from bertworks.tasks.problem import labelled
+    from bertworks.tasks.classification.problem import labelled
 
     return labelled(problem, rows, tokenizer, max_seq_length, long_text, stride)
 
@@ -179,8 +179,8 @@ def _settings(
     flags: FinetuningFlags, problem: Problem, encode: Encode, choices: Choices, world: World
 ) -> Classification:
     """The data, tokenized, and how to train on them."""
-    from bertworks.model.machine import choose_precision
-    from bertworks.tasks.classification import Classification
+    from bertworks.model.device import choose_precision
+    from bertworks.tasks.classification.task import Classification
 
     rows = share(problem.train, flags.train_fraction, flags.random_seed)
     data = encode(rows) if rows else None
@@ -252,8 +252,8 @@ def _job(
 ) -> Job:
     """A model with a fresh or a stored head, and its task."""
     from bertworks.model.heads import SequenceClassifier
-    from bertworks.tasks import classification
-    from bertworks.tasks.trained_labels import reorder
+    from bertworks.tasks.classification import task as classification
+    from bertworks.tasks.classification.trained_labels import reorder
 
     model = SequenceClassifier(config, problem.classes)
     prepare(flags, model, checkpoint, config, seed, world)
@@ -283,8 +283,8 @@ def _predict(flags: FinetuningFlags, problem: Problem, settings: Classification,
     """Write the predictions of every test set."""
     import time
 
-    from bertworks.tasks import classification
-    from bertworks.tasks.predictions import write_predictions
+    from bertworks.tasks.classification import task as classification
+    from bertworks.tasks.classification.predictions import write_predictions
 
     for ending, rows in problem.test.items():
         data = encode(rows)

@@ -27,8 +27,8 @@ def main(flags: Flags) -> None:
     """Fetch what is named, or print the list."""
     from pathlib import Path
 
+    from bertworks.datasets.released_data import fetch, find
     from bertworks.errors import InputError
-    from bertworks.tasks.released_data import fetch, find
 
     if flags.names is None:
         print(_list(Path(flags.data_dir)))
@@ -45,8 +45,8 @@ def main(flags: Flags) -> None:
 
 def _list(data_dir: Path) -> str:
     """A table of the data sets."""
-    from bertworks.tasks.addresses import DATA_SETS
-    from bertworks.tasks.released_data import is_there
+    from bertworks.datasets.addresses import DATA_SETS
+    from bertworks.datasets.released_data import is_there
 
     lines = [("name", "to fetch", "licence", "there")]
     for data in DATA_SETS:

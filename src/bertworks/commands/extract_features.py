@@ -56,10 +56,10 @@ def main(flags: Flags) -> None:
     from bertworks.commands.common import warn_of_retired
     from bertworks.commands.model_flags import load_model
     from bertworks.heap import keep_freed_memory
-    from bertworks.model.machine import precision_name
+    from bertworks.model.device import precision_name
     from bertworks.progress import progress
-    from bertworks.tasks.feature_files import check_output, feature_file
-    from bertworks.tasks.features import extract
+    from bertworks.tasks.embed.feature_files import check_output, feature_file
+    from bertworks.tasks.embed.features import extract
 
     layers = _layers(flags.layers)
     source, output = Path(flags.input_file), Path(flags.output_file)

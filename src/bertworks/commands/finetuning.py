@@ -13,7 +13,7 @@ from bertworks.flags import REQUIRED, RETIRED, describe, flag, was_given
 
 if TYPE_CHECKING:
     from bertworks.config import BertConfig
-    from bertworks.tasks.known_task import KnownTask
+    from bertworks.datasets.known_task import KnownTask
     from bertworks.train.distributed import World
 
 

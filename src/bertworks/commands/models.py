@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from bertworks.checkpoints import zoo
-from bertworks.checkpoints.zoo_rows import ROWS, Row
+from bertworks.datasets import models as zoo
+from bertworks.datasets.model_table import ROWS, Row
 from bertworks.errors import InputError
 from bertworks.flags import flag
 

@@ -12,7 +12,7 @@ from bertworks.errors import InputError
 if TYPE_CHECKING:
     from bertworks.commands.run_ner import Flags
     from bertworks.config import BertConfig
-    from bertworks.tasks.known_task import KnownTask
+    from bertworks.datasets.known_task import KnownTask
     from bertworks.tasks.rows import BadRows, TaggedRow
     from bertworks.text.tokenizer import Tokenizer
     from bertworks.train.distributed import World
@@ -34,7 +34,7 @@ def record_files_of(flags: Flags) -> dict[str, list[Path]]:
 
 def read_known(flags: Flags, task: KnownTask, bad: BadRows, world: World) -> dict[str, list[TaggedRow]]:
     """The sentences of a task known by name, by split, as far as they are needed."""
-    from bertworks.tasks import datasets
+    from bertworks.tasks import known_tasks as datasets
 
     rows: dict[str, list[TaggedRow]] = {}
     folder = Path(flags.data_dir or "")
@@ -51,8 +51,8 @@ def read(
     flags: Flags, records: dict[str, list[Path]], config: BertConfig, tokenizer: Tokenizer, bad: BadRows
 ) -> dict[str, list[TaggedRow]]:
     """The sentences of somebody's own files, by split, as far as they are needed."""
-    from bertworks.tasks.tag_files import read_cluener, read_columns
-    from bertworks.tasks.tagging import rows_of_records
+    from bertworks.tasks.ner.tag_files import read_cluener, read_columns
+    from bertworks.tasks.ner.task import rows_of_records
 
     rows: dict[str, list[TaggedRow]] = {}
     for split in needed_splits(flags):
@@ -82,7 +82,7 @@ def _with_tags(split: str, rows: Iterator[TaggedRow]) -> list[TaggedRow]:
 
 def only_labels(split: str, rows: list[TaggedRow], labels: Sequence[str], bad: BadRows) -> list[TaggedRow]:
     """The rows that have only tags of these, in their scheme."""
-    from bertworks.tasks.tag_files import in_labels
+    from bertworks.tasks.ner.tag_files import in_labels
 
     before = len(bad.notes)
     found = list(in_labels(rows, labels, bad))
@@ -94,7 +94,7 @@ def only_labels(split: str, rows: list[TaggedRow], labels: Sequence[str], bad: B
 def labels_of_model(flags: Flags, rows: dict[str, list[TaggedRow]], config: BertConfig) -> list[str]:
     """The tags, from the training file; without training those of the trained model."""
     from bertworks.data.tables import listed
-    from bertworks.tasks.entities import OUTSIDE, recognise, split_tag
+    from bertworks.tasks.ner.entities import OUTSIDE, recognise, split_tag
 
     if not flags.do_train and config.labels:
         try:

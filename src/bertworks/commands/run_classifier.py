@@ -15,7 +15,7 @@ from bertworks.flags import flag
 
 if TYPE_CHECKING:
     from bertworks.config import BertConfig
-    from bertworks.tasks.problem import Problem
+    from bertworks.tasks.classification.problem import Problem
     from bertworks.train.distributed import World
 
 
@@ -70,8 +70,9 @@ def _problem(flags: Flags, config: BertConfig, world: World) -> Problem:
     """The data, as far as they are needed."""
     from bertworks.data.labelled_records import record_files
     from bertworks.data.tables import BadRows
-    from bertworks.tasks import datasets, own_data, problem
-    from bertworks.tasks.trained_labels import kind_of
+    from bertworks.tasks import known_tasks as datasets
+    from bertworks.tasks.classification import own_data, problem
+    from bertworks.tasks.classification.trained_labels import kind_of
 
     files = {name: getattr(flags, f"{name}_file") for name in ("train", "dev", "test")}
     bad = BadRows(flags.on_bad_row)
@@ -121,7 +122,7 @@ def _has_file(flags: Flags, split: str) -> bool:
 
 def _of_records(flags: Flags, config: BertConfig, needed: Sequence[str], records: Mapping[str, list[Path]]) -> Problem:
     """The data, where they are tokenized already."""
-    from bertworks.tasks import problem
+    from bertworks.tasks.classification import problem
 
     wrong = [name for name in _OF_OWN_FILES if getattr(flags, name)]
     wrong += ["long_text"] if flags.long_text != "truncate" else ["kind"] if flags.kind not in (None, "single") else []

@@ -14,7 +14,7 @@ from bertworks.flags import REQUIRED, flag
 
 if TYPE_CHECKING:
     from bertworks.config import BertConfig
-    from bertworks.tasks.problem import Problem
+    from bertworks.tasks.classification.problem import Problem
     from bertworks.train.distributed import World
 
 
@@ -38,7 +38,8 @@ def main(flags: Flags) -> None:
 def _problem(flags: Flags, config: BertConfig, world: World) -> Problem:
     """The data, as far as they are needed."""
     from bertworks.data.tables import BadRows
-    from bertworks.tasks import datasets, problem
+    from bertworks.tasks import known_tasks as datasets
+    from bertworks.tasks.classification import problem
 
     task = datasets.find(flags.task_name)
     if task.kind != "choice":

@@ -19,9 +19,9 @@ from bertworks.flags import flag
 if TYPE_CHECKING:
     from bertworks.checkpoints.weights import Checkpoint
     from bertworks.config import BertConfig
-    from bertworks.tasks.known_task import KnownTask
+    from bertworks.datasets.known_task import KnownTask
+    from bertworks.tasks.ner.task import Tagged, Tagging
     from bertworks.tasks.rows import TaggedRow
-    from bertworks.tasks.tagging import Tagged, Tagging
     from bertworks.text.tokenizer import Tokenizer
     from bertworks.train.distributed import World
 
@@ -54,7 +54,7 @@ def main(flags: Flags) -> None:
 
 def _known_task(flags: Flags) -> KnownTask | None:
     """The task that --task_name names; with it, other flags must name its files and have an effect."""
-    from bertworks.tasks import datasets
+    from bertworks.tasks import known_tasks as datasets
 
     if not flags.task_name:
         return None
@@ -72,7 +72,7 @@ def _known_task(flags: Flags) -> KnownTask | None:
 
 def _tag(flags: Flags, task: KnownTask | None, world: World) -> None:
     from bertworks.pretrained import config_for, tokenizer_of
-    from bertworks.tasks import tagging
+    from bertworks.tasks.ner import task as tagging
     from bertworks.tasks.rows import BadRows
 
     output_dir = Path(flags.output_dir)
@@ -124,8 +124,8 @@ def _settings(
     are_pieces: bool,
 ) -> tuple[Tagging, Tagged | None]:
     """The data, tokenized, how to train on them, and the test set."""
-    from bertworks.model.machine import choose_precision
-    from bertworks.tasks.tagging import Tagging, tagged
+    from bertworks.model.device import choose_precision
+    from bertworks.tasks.ner.task import Tagging, tagged
 
     if "train" in rows:
         rows = {**rows, "train": list(share(rows["train"], flags.train_fraction, flags.random_seed))}
@@ -164,7 +164,7 @@ def _job(
 ) -> Job:
     """A model with a fresh or a stored head, and its task."""
     from bertworks.model.heads import TokenClassifier
-    from bertworks.tasks import tagging
+    from bertworks.tasks.ner import task as tagging
 
     crf = flags.use_crf or (not flags.do_train and "crf.transitions" in checkpoint.weights)
     model = TokenClassifier(config, len(settings.labels), crf=crf)
@@ -199,9 +199,9 @@ def _predict(flags: Flags, settings: Tagging, test: Tagged, job: Job, *, as_json
     """Write the tags of the test set: a word and its tag a line; JSON too where the file was JSON, as CLUENER's is."""
     import time
 
-    from bertworks.tasks import tagging
-    from bertworks.tasks.entities import spans
-    from bertworks.tasks.tag_files import write_cluener, write_columns
+    from bertworks.tasks.ner import task as tagging
+    from bertworks.tasks.ner.entities import spans
+    from bertworks.tasks.ner.tag_files import write_cluener, write_columns
 
     start = time.perf_counter()
     found = tagging.predicted(settings, job.model, test)  # type: ignore[arg-type]

@@ -177,8 +177,8 @@ def _pretrain(flags: Flags, world: World) -> None:
     """Train and evaluate, as the flags say."""
     from bertworks.checkpoints.load import load_into
     from bertworks.commands.starting_point import find
+    from bertworks.model.device import choose_precision, precision_name
     from bertworks.model.heads import PretrainingModel
-    from bertworks.model.machine import choose_precision, precision_name
     from bertworks.tasks import pretraining
     from bertworks.train import loop, resume
 
@@ -259,7 +259,7 @@ def _summary(config: BertConfig, model: PretrainingModel, opened: PretrainingInp
 
 def _write_model(folder: Path, config: BertConfig, model: PretrainingModel, tokenizer: Tokenizer | None) -> None:
     """Write a model folder that everybody can open."""
-    from bertworks.checkpoints.huggingface import save_model_folder
+    from bertworks.checkpoints.formats.huggingface import save_model_folder
 
     save_model_folder(folder, config, model.state_dict())
     if tokenizer is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bertworks.checkpoints.weights import Checkpoint
     from bertworks.config import BertConfig
     from bertworks.tasks.squad import examples
-    from bertworks.tasks.squad.spans import Spans
+    from bertworks.tasks.squad.task import Spans
     from bertworks.text.tokenizer import Tokenizer
     from bertworks.train.distributed import World
 
@@ -148,8 +148,8 @@ def _settings(
     flags: Flags, tokenizer: Tokenizer, windows: examples.Settings, asked: Asked | None, world: World
 ) -> tuple[int, Spans]:
     """How many questions are trained on, and the settings with their windows."""
-    from bertworks.model.machine import choose_precision
-    from bertworks.tasks.squad.spans import Dev, Spans
+    from bertworks.model.device import choose_precision
+    from bertworks.tasks.squad.task import Dev, Spans
 
     questions, train = _training_windows(flags, tokenizer, windows, world) if flags.do_train else (0, None)
     dev = None
@@ -220,7 +220,7 @@ def _job(
 ) -> Job:
     """A model with a fresh or a stored head, and its task."""
     from bertworks.model.heads import SpanClassifier
-    from bertworks.tasks.squad import spans
+    from bertworks.tasks.squad import task as spans
 
     model = SpanClassifier(config)
     prepare(flags, model, checkpoint, config, seed, world)

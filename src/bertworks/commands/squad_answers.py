@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bertworks.commands.run_squad import Flags
     from bertworks.tasks.squad import answers, examples
     from bertworks.tasks.squad.score import Gold
-    from bertworks.tasks.squad.spans import Block
+    from bertworks.tasks.squad.task import Block
     from bertworks.text.tokenizer import Tokenizer
 
 
@@ -113,7 +113,7 @@ def answer_all(flags: Flags, asked: Asked, job: Job, dtype: torch.dtype) -> None
     """Answer the questions; score the answers where the right ones are known; write the files that are asked for."""
     from bertworks.tasks.squad.answer_files import write_answers
     from bertworks.tasks.squad.answers import Question
-    from bertworks.tasks.squad.spans import best_threshold, judge, predictions_at
+    from bertworks.tasks.squad.task import best_threshold, judge, predictions_at
 
     output_dir, settings = Path(flags.output_dir), asked.settings
     found = _answered(flags, asked, job, dtype)
@@ -144,7 +144,7 @@ def answer_all(flags: Flags, asked: Asked, job: Job, dtype: torch.dtype) -> None
 
 def _answered(flags: Flags, asked: Asked, job: Job, dtype: torch.dtype) -> dict[str, answers.Answer]:
     """Question id -> answer, in the file's order; their number is shown as they come."""
-    from bertworks.tasks.squad.spans import predict_answers
+    from bertworks.tasks.squad.task import predict_answers
 
     tokens, cut, start = 0, 0, time.perf_counter()
 

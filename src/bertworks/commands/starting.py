@@ -159,7 +159,7 @@ def prepare(
 
 def write_model(model: nn.Module, config: BertConfig, architecture: str, tokenizer: Tokenizer, folder: Path) -> None:
     """Write a model folder that everybody can open."""
-    from bertworks.checkpoints.huggingface import save_model_folder
+    from bertworks.checkpoints.formats.huggingface import save_model_folder
 
     save_model_folder(folder, config, model.state_dict(), architecture)
     tokenizer.save(folder, config.longest_sequence)

@@ -23,7 +23,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from bertworks.data import draws
+from bertworks import draws
 from bertworks.data.instances import Instances
 from bertworks.data.tfrecord import RecordFile
 from bertworks.errors import InputError

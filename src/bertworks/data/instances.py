@@ -59,9 +59,3 @@ class Source(Protocol):
 
     def identity(self) -> dict[str, object]:
         """What makes the sequence what it is (corpus, seed, lengths ...): flag name -> value, for resuming."""
-
-
-def within(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """0, 1, ... inside each run: [3, 2] -> [0, 1, 2, 0, 1]."""
-    starts = np.cumsum(lengths) - lengths
-    return np.arange(int(lengths.sum())) - np.repeat(starts, lengths)

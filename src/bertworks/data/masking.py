@@ -20,9 +20,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.data import draws
-from bertworks.data.instances import within
+from bertworks import draws
 from bertworks.errors import InputError
+from bertworks.ragged import within
 
 # A place in a sequence takes the lower 16 bits of a random number that orders the places.
 MAX_LENGTH = 1 << 16

@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bertworks.data import draws
+from bertworks import draws
 
 Integers = NDArray[np.int64]
 

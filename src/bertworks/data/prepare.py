@@ -27,8 +27,7 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.data import draws
-from bertworks.data.instances import within
+from bertworks import draws
 from bertworks.data.masking import Words
 from bertworks.data.shards import (
     VOCABULARY,
@@ -43,6 +42,7 @@ from bertworks.data.shards import (
 )
 from bertworks.errors import InputError
 from bertworks.progress import progress, say
+from bertworks.ragged import within
 from bertworks.text.corpus import Block, blocks
 from bertworks.text.tokenizer import Tokenizer
 from bertworks.text.vocab_file import write_vocab

@@ -14,9 +14,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.data import draws
-from bertworks.data.instances import within
+from bertworks import draws
 from bertworks.errors import InputError
+from bertworks.ragged import within
 from bertworks.text.pairs import truncated_lengths
 from bertworks.text.tokenizer import Tokenizer
 

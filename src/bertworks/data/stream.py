@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.data import draws, plan
+from bertworks import draws
+from bertworks.data import plan
 from bertworks.data.instances import Instances
 from bertworks.data.masking import MAX_LENGTH, Words, mask
 from bertworks.data.shards import Corpus, ShardData

@@ -24,9 +24,9 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from bertworks.data.instances import within
 from bertworks.model.dropout import Dropped, Keep, masked
 from bertworks.model.slots import Slots
+from bertworks.ragged import within
 
 # Lengths inside a group are rounded up to a multiple of this: the width of the processors' matrix tiles.
 _TILE = 32

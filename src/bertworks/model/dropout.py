@@ -22,9 +22,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bertworks.data import draws
+from bertworks import draws
 from bertworks.data.batch import PackedBatch
-from bertworks.data.instances import within
+from bertworks.ragged import within
 
 _LEVELS = 1 << 16
 _TOKENS, _COLUMNS = 1, 2

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bertworks.data.batch import PackedBatch, pack, rounded
-from bertworks.data.instances import within
+from bertworks.ragged import within
 
 # On CPU larger batches are no faster, and slower where freed buffers go back to the system (heap.py); on CUDA this
 # takes about 2 GB for BERT-Base in float32.

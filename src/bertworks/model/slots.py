@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bertworks.data.instances import within
+from bertworks.ragged import within
 
 
 @dataclass(frozen=True)

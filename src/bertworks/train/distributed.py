@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bertworks.errors import InputError
 from bertworks.heap import keep_freed_memory
-from bertworks.model.machine import choose_device
+from bertworks.model.device import choose_device
 from bertworks.progress import say
 
 # Gradients are summed in flat buckets of about this many numbers: few enough calls, little extra memory.

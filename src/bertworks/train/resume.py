@@ -27,7 +27,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from bertworks import files
-from bertworks.checkpoints import safetensors
+from bertworks.checkpoints.formats import safetensors
 from bertworks.errors import InputError
 from bertworks.train import optimizer as optimizers
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bertworks.data import draws
+from bertworks import draws
 from bertworks.data.batch import PackedBatch
 from bertworks.errors import InputError
 from bertworks.progress import say

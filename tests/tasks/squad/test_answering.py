@@ -15,7 +15,8 @@ import bertworks
 from bertworks.errors import InputError
 from bertworks.model.heads import SpanClassifier
 from bertworks.pretrained import Pretrained
-from bertworks.tasks.squad import answers, spans
+from bertworks.tasks.squad import answers
+from bertworks.tasks.squad import task as spans
 from bertworks.tasks.squad.answering import Answered, Texts, answer
 from bertworks.tasks.squad.examples import Settings, windows
 from bertworks.tasks.squad.reading import Document, Example

@@ -14,7 +14,7 @@ from bertworks.errors import InputError
 from bertworks.tasks.squad.examples import Settings, Windows, windows
 from bertworks.tasks.squad.reading import Reading
 from bertworks.tasks.squad.record_files import checked, read_train_records, write_records
-from bertworks.tasks.squad.spans import Block
+from bertworks.tasks.squad.task import Block
 from bertworks.text.tokenizer import Tokenizer
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"

@@ -16,7 +16,7 @@ from bertworks.tasks.squad import answers, examples
 from bertworks.tasks.squad.examples import Windows
 from bertworks.tasks.squad.final_text import characters
 from bertworks.tasks.squad.reading import Document, Example
-from bertworks.tasks.squad.spans import logits_of
+from bertworks.tasks.squad.task import logits_of
 from bertworks.text.tokenizer import Tokenizer
 
 # The original's, where neither the caller nor the model's folder says.

@@ -12,8 +12,8 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.data.instances import within
 from bertworks.errors import InputError
+from bertworks.ragged import within
 from bertworks.tasks.squad.reading import Document, Example
 from bertworks.text.tokenizer import Tokenizer
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.data.instances import within
 from bertworks.data.sequences import Sequences
 from bertworks.errors import InputError
+from bertworks.ragged import within
 from bertworks.tasks.squad.documents import Documents, Ints, offsets
 from bertworks.tasks.squad.reading import Document, Example
 from bertworks.text.tokenizer import Tokenizer

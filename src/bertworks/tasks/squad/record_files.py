@@ -27,7 +27,7 @@ from bertworks.data.sequences import Sequences
 from bertworks.data.tfrecord import RecordFile
 from bertworks.errors import InputError
 from bertworks.tasks.squad.examples import Windows
-from bertworks.tasks.squad.spans import Block
+from bertworks.tasks.squad.task import Block
 from bertworks.text.tokenizer import Tokenizer
 
 TRAIN, EVAL = "train.tf_record", "eval.tf_record"

@@ -1,0 +1,250 @@
+"""The model folder: `config.json` and `model.safetensors`, as Hugging Face lays it out; and `pytorch_model.bin`.
+
+What is written has Hugging Face's names, so that `transformers` opens the folder as it is. What is read may be older:
+LayerNorm's gamma and beta, names without `bert.`, weights in several files, buffers and tied copies.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bertworks.checkpoints import names
+from bertworks.checkpoints.beside import casing_of_name, read_json, vocabulary
+from bertworks.checkpoints.formats import safetensors
+from bertworks.checkpoints.storage import Place, read_bytes
+from bertworks.checkpoints.weights import Checkpoint, Vocabulary, Weight, padding
+from bertworks.config import BertConfig
+from bertworks.errors import InputError
+from bertworks.files import write_text, written_whole
+
+# In the order of preference, each alone or as the list of the files that hold the weights.
+_WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+
+_TORCH_FLOATS = {torch.float32, torch.float16, torch.bfloat16, torch.float64}
+
+# Keys of a read config.json that say how that file's weights were stored, which is not how ours are.
+STORAGE_KEYS = {
+    "architectures", "model_type", "dtype", "torch_dtype", "transformers_version", "_name_or_path",
+    "tie_word_embeddings", "quantization_config",
+}  # fmt: skip
+
+
+def save_model_folder(
+    folder: Path | str,
+    config: BertConfig,
+    state_dict: Mapping[str, Tensor],
+    architecture: str = "BertForPreTraining",
+) -> None:
+    """Write `config.json` and `model.safetensors` (fp32) into `folder`, each whole or not at all, on the disk.
+
+    Other files of the folder stay. Tied second names (`cls.predictions.decoder.*`) are not stored.
+
+    Args:
+        folder: made when it is not there.
+        config: the model's configuration.
+        state_dict: tensors by our names, on any device, of any floating-point type.
+        architecture: Hugging Face's class for this head, as `config.json` names it.
+    """
+    save_weights(folder, config, safetensors.of_tensors(state_dict), architecture)
+
+
+def save_weights(
+    folder: Path | str, config: BertConfig, weights: Mapping[str, Weight], architecture: str, *, half: bool = False
+) -> None:
+    """The same from weights that may still be on the disk, holding one at a time.
+
+    Args:
+        half: store float16.
+
+    Raises:
+        InputError: a weight cannot be read, or does not fit into float16.
+    """
+    folder = Path(folder)
+    kept = {name: weight for name, weight in weights.items() if name not in names.TIED}
+    with written_whole(folder / "model.safetensors") as stream:
+        safetensors.write(stream, kept, {"format": "pt"}, half=half)
+    extra = {key: value for key, value in config.extra.items() if key not in STORAGE_KEYS}
+    if half:
+        extra["dtype"] = "float16"
+    write_text(folder / "config.json", replace(config, extra=extra).to_json(architecture) + "\n")
+
+
+def weights_of(place: Place) -> str | None:
+    """The file with the weights of a model folder, or the one that lists the files with them; None without either."""
+    files = set(place.files())
+    choices = (f"{name}{suffix}" for name in _WEIGHT_FILES for suffix in ("", ".index.json"))
+    return next((file for file in choices if file in files), None)
+
+
+def open_huggingface(place: Place, name: str | None = None) -> Checkpoint:
+    """A model folder, or the file `name` in it (`.safetensors`, `.bin`, or an index of several).
+
+    Raises:
+        InputError: no weights, no BERT, damaged, or a pickle that holds code.
+    """
+    file = name or weights_of(place)
+    if file is None:
+        raise InputError(f"{place.path}: holds no weights ({' or '.join(_WEIGHT_FILES)})")
+    path = place.path / name if name else place.path
+    weights: dict[str, Weight] = {}
+    notes: list[str] = []
+    in_file = _in_several(place, file, notes) if file.endswith(".json") else _in_one(place, file, notes)
+    for stored_as, weight in in_file.items():
+        ours = names.from_huggingface(stored_as)
+        if names.is_buffer(ours):
+            notes.append(f"set aside: {stored_as}, a constant")
+            continue
+        if ours in weights:
+            raise InputError(f"{path}: {weights[ours].stored_as} and {stored_as} are the same weight")
+        weights[ours] = weight
+    architecture, config = _config(place)
+    words = vocabulary(place)
+    if config and words:
+        config = _without_padding(config, words, notes)
+    do_lower_case, strip_accents = _text_rules(place)
+    return Checkpoint(
+        path=path,
+        format="Hugging Face",
+        weights=weights,
+        config=config,
+        hidden_act=config.hidden_act if config else None,
+        vocabulary=words,
+        do_lower_case=do_lower_case,
+        strip_accents=strip_accents,
+        architecture=architecture,
+        notes=tuple(notes),
+        place=place,
+    )
+
+
+def _without_padding(config: BertConfig, words: Vocabulary, notes: list[str]) -> BertConfig:
+    count = len(words.read())
+    if not padding(config.vocab_size, count):
+        return config
+    notes.append(f"the vocabulary is padded from {count:,} to {config.vocab_size:,} words; the padding is cut off")
+    return replace(config, vocab_size=count)
+
+
+def _config(place: Place) -> tuple[str | None, BertConfig | None]:
+    """The class that a BERT was saved from and its configuration; None where there is no file, or it does not say."""
+    # Before 2019 the library called its own file as Google does.
+    name = next((name for name in ("config.json", "bert_config.json") if name in place.files()), None)
+    if name is None:
+        return None, None
+    path = place.path / name
+    config = BertConfig.from_huggingface(read_json(place, name), path)
+    for key, wanted in (("model_type", "bert"), ("position_embedding_type", "absolute"), ("is_decoder", False)):
+        if config.extra.get(key, wanted) != wanted:
+            raise InputError(
+                f"{path}: {key} is {config.extra[key]!r}, not {wanted!r}: not a BERT as the original made it"
+            )
+    architectures = config.extra.get("architectures")
+    named = architectures[0] if isinstance(architectures, list) and architectures else None
+    return named if isinstance(named, str) else None, config
+
+
+def _text_rules(place: Place) -> tuple[bool | None, bool | None]:
+    """Whether text is lower-cased, and whether its accents are dropped; None where nothing tells."""
+    files = place.files()
+    given = read_json(place, "tokenizer_config.json") if "tokenizer_config.json" in files else {}
+    if "do_lower_case" not in given and "tokenizer.json" in files:
+        normalizer = read_json(place, "tokenizer.json").get("normalizer")
+        if isinstance(normalizer, dict) and normalizer.get("type") == "BertNormalizer":
+            given = {**normalizer, "do_lower_case": normalizer.get("lowercase")}
+    lower, strip = given.get("do_lower_case"), given.get("strip_accents")
+    if not isinstance(lower, bool):
+        lower = casing_of_name(place.path)
+    return lower, strip if isinstance(strip, bool) else None
+
+
+def _in_one(place: Place, file: str, notes: list[str]) -> dict[str, Weight]:
+    """The tensors of one file by the names in it; what else it holds goes to `notes`."""
+    if file.endswith(".safetensors"):
+        return safetensors.read(place, file)
+    return _in_pickle(place, file, notes)
+
+
+def _in_several(place: Place, index: str, notes: list[str]) -> dict[str, Weight]:
+    """The tensors of the files that an index lists."""
+    weight_map = read_json(place, index).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise InputError(f"{place.path / index}: not a list of weight files (no weight_map)")
+    stored: dict[str, Weight] = {}
+    there = set(place.files())
+    for file in sorted({str(file) for file in weight_map.values()}):
+        if file not in there or file == index:
+            raise InputError(f"{place.path / index}: names {file!r}, which is not a file of this folder")
+        for name, weight in _in_one(place, file, notes).items():
+            if weight_map.get(name) != file:
+                raise InputError(f"{place.path / file}: holds {name}, which {index} does not say")
+            stored[name] = weight
+    if absent := weight_map.keys() - stored.keys():
+        raise InputError(f"{place.path / index}: {min(absent)} is not in {weight_map[min(absent)]}")
+    return stored
+
+
+def _in_pickle(place: Place, file: str, notes: list[str]) -> dict[str, Weight]:
+    """The tensors of a file that `torch.save` wrote. Only tensors and plain containers are ever unpickled."""
+    path = place.path / file
+    try:
+        # In a zip, going back and forth is dear.
+        local = place.local(file) or io.BytesIO(read_bytes(place, file, place.size(file)))
+        zipped = zipfile.is_zipfile(local)
+        if zipped:
+            _check_crcs(local)
+        # Only the zip form (torch 1.6 and later) can be mapped into memory instead of being read.
+        mapped = zipped and isinstance(local, Path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about pickles of another protocol
+            values = torch.load(local, map_location="cpu", weights_only=True, mmap=mapped)
+    except InputError:
+        raise
+    except pickle.UnpicklingError:
+        raise InputError(
+            f"{path}: not a file of tensors that torch can read safely: damaged, or a pickle with code in it, which is "
+            "never run"
+        ) from None
+    except Exception as error:  # damaged bytes make torch raise almost anything
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"{path}: not a file of tensors that torch can read safely ({reason})") from None
+    for inner in ("state_dict", "model"):
+        if isinstance(values, dict) and isinstance(values.get(inner), dict):
+            notes.extend(f"set aside: {key}" for key in values if key != inner)
+            values = values[inner]
+    if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+        raise InputError(f"{path}: holds no weights by name")
+    notes.extend(f"set aside: {name}" for name, value in values.items() if not isinstance(value, Tensor))
+    return {name: _of_torch(path, name, tensor) for name, tensor in values.items() if isinstance(tensor, Tensor)}
+
+
+def _check_crcs(file: Path | io.BytesIO) -> None:
+    """Verify the checksums of all parts, which torch does not look at."""
+    with zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            with archive.open(name) as stream:
+                while stream.read(1 << 20):
+                    pass
+
+
+def _of_torch(path: Path, name: str, tensor: Tensor) -> Weight:
+    """A tensor of a pickle."""
+
+    def read_into(out: NDArray[np.float32]) -> None:
+        if tensor.dtype not in _TORCH_FLOATS or tensor.layout != torch.strided or tensor.device.type != "cpu":
+            raise InputError(f"{path}: {name} is of type {tensor.dtype}, not a plain floating-point type")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise InputError(f"{path}: {name} claims {tensor.numel():,} numbers, more than are stored")
+        torch.from_numpy(out).copy_(tensor.detach())
+
+    return Weight(name, tuple(tensor.shape), read_into)

@@ -1,0 +1,258 @@
+"""TensorFlow's checkpoints (`bert_model.ckpt.index`, `.data-00000-of-00001`), read without TensorFlow.
+
+The index is a table (table.py) from a tensor's name to a BundleEntryProto: type, shape, and where in which data file
+its bytes lie, with their checksum; the empty name holds a BundleHeaderProto
+(tensorflow/core/protobuf/tensor_bundle.proto). A tensor is read when it is asked for and its checksum is always
+verified, so damage is an error, never a wrong weight.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertworks.checkpoints import names
+from bertworks.checkpoints.beside import casing_of_name, google_config, vocabulary
+from bertworks.checkpoints.formats.leveldb import LARGEST, read_table
+from bertworks.checkpoints.formats.protobuf import WireError, fields, signed
+from bertworks.checkpoints.storage import Place, read_bytes
+from bertworks.checkpoints.weights import Checkpoint, Span, Weight, stored
+from bertworks.errors import InputError
+
+# tensorflow/core/framework/types.proto: number -> its name, and the bytes of one.
+_TYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64", 14: "bfloat16", 19: "float16"}
+_BYTES = {1: 4, 2: 8, 3: 4, 9: 8, 14: 2, 19: 2}
+
+# Variables of the training loop and of loss scaling, which are no weights.
+_BOOKKEEPING = re.compile(
+    r"global_step|beta[12]_power|(current_)?loss_scale|good_steps|save_counter.*|_CHECKPOINTABLE_.*"
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a tensor lies: `size` bytes at `offset` of data file `shard`, `crc32c` of them as stored (masked).
+
+    `sliced` tensors are kept in pieces under other keys.
+    """
+
+    dtype: int
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    size: int
+    crc32c: int
+    sliced: bool
+
+    @property
+    def dtype_name(self) -> str:
+        """The type in numpy's words, or TensorFlow's number for one that BERT has no use for."""
+        return _TYPES.get(self.dtype, f"DataType {self.dtype}")
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """Its place in the order of the data files."""
+        return self.shard, self.offset
+
+
+class TensorFlowCheckpoint:
+    """The tensors of one checkpoint by TensorFlow's names. Opening reads the index only.
+
+    Attributes:
+        prefix: what the files' names begin with (`.../bert_model.ckpt`).
+        entries: every tensor in the order of names, optimizer slots included.
+    """
+
+    def __init__(self, place: Place, prefix: str) -> None:
+        """Open a checkpoint by its prefix, a name in `place`.
+
+        Raises:
+            InputError: its index is damaged, or a data file that is there is shorter than the index says. A data file
+                that is not there is an error only when a tensor of it is read.
+        """
+        self.place, self._prefix = place, prefix
+        self.prefix = place.path / prefix
+        self.index = place.path / f"{prefix}.index"
+        self.entries: dict[str, Entry] = {}
+        table = read_table(self.index, read_bytes(place, self.index.name, LARGEST))
+        key = b""
+        try:
+            self._shards = _shards(table.pop(key, b""))
+            for key, message in table.items():
+                if not key.startswith(b"\0"):  # the pieces of a partitioned variable
+                    self.entries[key.decode()] = _entry(message)
+        except (WireError, UnicodeDecodeError) as error:
+            raise InputError(f"{self.index}: the entry {key!r} is not a tensor's ({error})") from None
+        there = set(place.files())
+        files = {shard: self._data_file(shard) for shard in range(self._shards)}
+        bytes_of = {shard: place.size(file) for shard, file in files.items() if file in there}
+        for name, entry in self.entries.items():
+            self._check(name, entry, bytes_of)
+
+    def weight(self, name: str, *, transposed: bool = False) -> Weight:
+        """The tensor `name`, in our layout where it is `transposed`.
+
+        Raises:
+            KeyError: no such tensor.
+        """
+        entry = self.entries[name]
+        if entry.sliced:
+            return _unreadable(
+                name, entry, f"{self.index}: {name} is a partitioned variable; save it in one piece to read it here"
+            )
+        span = Span(self.place, self._data_file(entry.shard), entry.offset, entry.size)
+        return stored(name, entry.shape, entry.dtype_name, [span], transposed=transposed, crc32c=entry.crc32c)
+
+    def _data_file(self, shard: int) -> str:
+        return f"{self._prefix}.data-{shard:05d}-of-{self._shards:05d}"
+
+    def _check(self, name: str, entry: Entry, bytes_of: dict[int, int]) -> None:
+        """Refuse an entry that does not fit itself or its data file, so that reading allocates what is there."""
+        if entry.shard >= self._shards:
+            raise InputError(f"{self.index}: {name} lies in data file {entry.shard} of {self._shards}")
+        if entry.dtype in _BYTES and not entry.sliced:
+            wanted = math.prod(entry.shape) * _BYTES[entry.dtype]
+            if entry.size != wanted:
+                raise InputError(
+                    f"{self.index}: {name} of shape {entry.shape} has {entry.size:,} bytes, not {wanted:,}"
+                )
+        end = entry.offset + entry.size
+        if end > bytes_of.get(entry.shard, end):
+            raise InputError(
+                f"{self.place.path / self._data_file(entry.shard)}: cut off: {bytes_of[entry.shard]:,} bytes, {name} "
+                f"ends at {end:,}; copy or download the file again"
+            )
+
+
+def _unreadable(name: str, entry: Entry, message: str) -> Weight:
+    def read_into(_: NDArray[np.float32]) -> None:
+        raise InputError(message)
+
+    return Weight(name, entry.shape, read_into)
+
+
+def open_tensorflow(place: Place, name: str | None) -> Checkpoint:
+    """A checkpoint's weights by our names; its optimizer's slots and counters are set aside with a note.
+
+    A variable below another one (`.../kernel/adam_m`) is a slot: weights are never nested. The activation is the tanh
+    form of GELU unless a `bert_config.json` beside the checkpoint names another.
+
+    Args:
+        place: where it lies.
+        name: its prefix, or one of its files; None takes the newest.
+    """
+    checkpoint = TensorFlowCheckpoint(place, find_prefix(place, name))
+    weights: dict[str, Weight] = {}
+    slots: Counter[str] = Counter()
+    counters = []
+    for stored_as in sorted(checkpoint.entries, key=lambda name: checkpoint.entries[name].position):
+        above, _, last = stored_as.rpartition("/")
+        if above in checkpoint.entries:
+            slots[last] += 1
+        elif _BOOKKEEPING.fullmatch(stored_as):
+            counters.append(stored_as)
+        else:
+            ours = names.to_ours(stored_as, "tensorflow") or names.Counterpart(stored_as, transposed=False)
+            if ours.name in weights:
+                twice = f"{weights[ours.name].stored_as} and {stored_as}"
+                raise InputError(f"{checkpoint.index}: {twice} are the same weight")
+            weights[ours.name] = checkpoint.weight(stored_as, transposed=ours.transposed)
+    notes = [f"{count} optimizer slots set aside: */{slot}" for slot, count in slots.items()]
+    if counters:
+        notes.append(f"set aside: {', '.join(counters)}")
+    config = google_config(place)
+    return Checkpoint(
+        path=checkpoint.prefix,
+        format="TensorFlow",
+        weights=weights,
+        config=config,
+        hidden_act=config.hidden_act if config else "gelu_new",
+        vocabulary=vocabulary(place),
+        do_lower_case=casing_of_name(place.path),
+        notes=tuple(notes),
+        place=place,
+    )
+
+
+def find_prefix(place: Place, name: str | None) -> str:
+    """The prefix of the checkpoint that a prefix, one of its files, or a folder (None) means.
+
+    In a folder the newest is taken, as its file `checkpoint` says; without that file there must be one only.
+
+    Raises:
+        InputError: there is no checkpoint, or several.
+    """
+    if name is None:
+        return _newest(place)
+    prefix = re.sub(r"\.(index|meta|data-[0-9]{5}-of-[0-9]{5})$", "", name)
+    if f"{prefix}.index" not in place.files():
+        raise InputError(f"{place.path / name}: no TensorFlow checkpoint is there ({prefix}.index is missing)")
+    return prefix
+
+
+def _newest(place: Place) -> str:
+    files = place.files()
+    if "checkpoint" in files:
+        text = read_bytes(place, "checkpoint").decode(errors="replace")
+        match = re.search(r'^model_checkpoint_path: "([^"\0]+)"', text, re.MULTILINE)
+        if match is None:
+            raise InputError(f"{place.path / 'checkpoint'}: names no checkpoint (no model_checkpoint_path)")
+        # The name may be an absolute one from the machine that trained the model.
+        prefix = Path(match[1]).name
+        if f"{prefix}.index" in files:
+            return prefix
+        raise InputError(
+            f"{place.path / 'checkpoint'}: the newest checkpoint {match[1]} is not there; give a checkpoint's own path"
+        )
+    found = [file.removesuffix(".index") for file in files if file.endswith(".index")]
+    if len(found) != 1:
+        choices = f" ({', '.join(found)}): give the path of one" if found else ""
+        raise InputError(f"{place.path}: holds {len(found) or 'no'} TensorFlow checkpoints{choices}")
+    return found[0]
+
+
+def _shards(header: bytes) -> int:
+    """BundleHeaderProto: the number of data files."""
+    values = dict(fields(header))
+    shards, endianness = values.get(1, 0), values.get(2, 0)
+    if not isinstance(shards, int) or not 1 <= shards < 100_000:
+        raise WireError("no number of data files")
+    if endianness != 0:
+        raise WireError("big-endian")
+    return shards
+
+
+def _entry(message: bytes) -> Entry:
+    """BundleEntryProto."""
+    numbers = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}
+    shape: tuple[int, ...] = ()
+    sliced = False
+    for number, value in fields(message):
+        if number == 2 and isinstance(value, bytes):
+            shape = _shape(value)
+        elif number == 7:
+            sliced = True
+        elif number in numbers and isinstance(value, int):
+            numbers[number] = value
+    dtype, shard, offset, size, crc32c = numbers.values()
+    return Entry(dtype, shape, shard, offset, size, crc32c, sliced)
+
+
+def _shape(message: bytes) -> tuple[int, ...]:
+    """TensorShapeProto, of known rank and size."""
+    shape = []
+    for number, value in fields(message):
+        if number == 2 and isinstance(value, bytes):
+            size = dict(fields(value)).get(1, 0)
+            if not isinstance(size, int) or signed(size) < 0:
+                raise WireError("a shape of unknown size")
+            shape.append(size)
+    if len(shape) > 32 or math.prod(max(1, size) for size in shape) >= 1 << 48:
+        raise WireError("a shape that no tensor has")
+    return tuple(shape)

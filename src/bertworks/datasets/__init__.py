@@ -1,0 +1,1 @@
+"""Floor 2: the data sets and models that are known by name, and fetching them."""

@@ -1,0 +1,117 @@
+"""The table of known tasks as a page for people, docs/tasks.md; `python -m bertworks.tasks.task_page` prints it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from bertworks.datasets.known_task import File, KnownTask
+from bertworks.datasets.task_table import TASKS, XNLI_LANGUAGES
+
+_HEAD = """\
+# Tasks known by name
+
+Made from `src/bertworks/tasks/task_table.py`, where the sources of columns and labels are named: do not edit this
+page, run `python -m bertworks.datasets.task_page > docs/tasks.md`. A test compares the two.
+
+`bert run_classifier --task_name=NAME --data_dir=FOLDER` (`run_multiple_choice` for choices, `run_ner` for tags) reads
+the files as released, from the folder or from the task's folder below it; of several files of one set, the first that
+is there. Case, dashes and underscores of a name do not matter. `bert download_data NAME` fetches what may be fetched.
+"""
+
+_DATA = """
+## Files
+
+Columns are those of the text, the second text and the label; numbers count from 0, -1 is the last. Labels stand in the
+order of the model's outputs. `A -> B`: A in a file means B.
+"""
+
+_TRAINING = """
+## Training
+
+The first metric decides which model is best. Settings are `--train_batch_size`, `--learning_rate`,
+`--num_train_epochs` and `--max_seq_length` as somebody published them. Where "by default" says yes, a training takes
+them for the flags that are not given, and says so; the others keep the flags' own defaults (32, 5e-05, 3, 128), those
+of the original's `run_classifier.py`.
+
+"read whole" means that the real files were read with this and had the rows that their authors count; "not run on the
+real file" that they were not at hand, and only files of our own in their form were read.
+"""
+
+_KINDS = {
+    "single": "one class",
+    "multi": "several classes",
+    "regression": "a number",
+    "choice": "which of four endings",
+    "tags": "a tag for each word",
+}
+_SEVERAL_XNLI = "XNLI-" + ", ".join(XNLI_LANGUAGES)
+
+
+def page() -> str:
+    """The page as text."""
+    tasks = [task for task in TASKS if task.name == "XNLI-zh" or not task.name.startswith("XNLI-")]
+    files = ["task", "also called", "what is predicted", "language", "files", "columns", "labels", "rows"]
+    training = ["task", "metrics", "settings", "source", "by default", "real files"]
+    return (
+        _HEAD
+        + _DATA
+        + _table(files, (_of_files(task) for task in tasks))
+        + _TRAINING
+        + _table(training, (_of_training(task) for task in tasks))
+    )
+
+
+def _of_files(task: KnownTask) -> list[str]:
+    by_split = {split: [file.name for file in task.files if file.split == split] for split in task.splits}
+    names = (f"{split}: {' or '.join(dict.fromkeys(several))}" for split, several in by_split.items())
+    columns = [(_columns(task, file), file.split) for file in task.files]
+    alike = {there: dict.fromkeys(split for other, split in columns if other == there) for there, _ in columns}
+    several = task.name == "XNLI-zh"
+    return [
+        f"[{_SEVERAL_XNLI if several else task.name}]({task.home})",
+        ", ".join(f"{alias} (zh)" if several else alias for alias in task.aliases),
+        _KINDS[task.kind],
+        "its own" if several else task.languages,
+        "; ".join(names),
+        "; ".join(f"{', '.join(splits)}: {there}" for there, splits in alike.items()),
+        _labels(task),
+        ", ".join(f"{split} {count:,}" for split, count in task.counts.items()),
+    ]
+
+
+def _labels(task: KnownTask) -> str:
+    parts = [", ".join(task.labels)] if task.labels else []
+    parts += [f"{written} -> {meant}" for written, meant in task.spellings.items()]
+    parts += [f"rows with {label} are left out" for label in task.left_out]
+    return "; ".join([*parts, *["rows that lack columns are left out"] * task.incomplete_rows])
+
+
+def _columns(task: KnownTask, file: File) -> str:
+    if task.kind == "tags":
+        return "JSON of texts and mentions" if file.name.endswith(".json") else "the word first, the tag last"
+    if file.choices:
+        there = [file.text, f"{file.pair} + {', '.join(map(str, file.choices))}", file.label]
+    else:
+        there = [file.text, file.pair, file.label]
+    return ", ".join(str(one) for one in there if one is not None)
+
+
+def _of_training(task: KnownTask) -> list[str]:
+    settings = task.settings
+    return [
+        "XNLI" if task.name == "XNLI-zh" else task.name,
+        ", ".join(task.metrics),
+        ", ".join(f"{value:g}" for value in settings.flags.values()),
+        settings.source,
+        "yes" if settings.applied else "no",
+        "read whole" if task.verified else "not run on the real file",
+    ]
+
+
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n" + "".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |\n" for line in lines)
+
+
+if __name__ == "__main__":
+    print(page(), end="")

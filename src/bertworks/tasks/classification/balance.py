@@ -1,0 +1,75 @@
+"""How labels are spread over rows, and drawing a dev set in which they are spread alike."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertworks import draws
+from bertworks.errors import InputError
+from bertworks.tasks.rows import AnyRow, Label
+
+_DEV_SET = 0xD5F1  # what the random numbers of this file are for
+
+# Classes of a table.
+_SHOWN = 60
+
+
+def draw(labels: Sequence[Label | None], fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Which rows make a dev set: nearly the same share of every class (or of every tenth of the scores).
+
+    Whether a row is drawn depends on the seed, its number and the labels.
+
+    Args:
+        labels: of the N rows.
+        fraction: the share of all rows that is drawn.
+        seed: another one draws others.
+
+    Returns:
+        [N], true for about `fraction * N` rows.
+
+    Raises:
+        InputError: that would be no row, or all.
+    """
+    count = len(labels)
+    if all(isinstance(label, float) for label in labels):
+        places = np.argsort(np.argsort(np.array(labels, np.float64), kind="stable"), kind="stable")
+        classes = places * 10 // max(1, count)
+    else:
+        _, classes = np.unique(np.array([repr(label) for label in labels]), return_inverse=True)
+    order = np.lexsort((draws.bits(draws.key(seed, _DEV_SET), np.arange(count)), classes))
+    # Every so many of the rows in the order of their classes, and in no order within a class.
+    drawn = np.zeros(count, np.bool_)
+    drawn[order] = np.diff(np.floor(np.arange(count + 1) * fraction + 0.5)) > 0
+    if not 0 < drawn.sum() < count:
+        raise InputError(f"--dev_fraction={fraction:g}: of {count} training rows that is {drawn.sum()}; change it")
+    return drawn
+
+
+def balance(labels: Sequence[str], train: Sequence[AnyRow], dev: Sequence[AnyRow]) -> str:
+    """How often each class occurs in the training and the dev rows, for a person to read; of scores, their spread."""
+    if not labels:
+        return "\n".join(_spread(name, rows) for name, rows in (("train", train), ("dev", dev)) if rows)
+    counts = [Counter(name for row in rows for name in _classes(row)) for rows in (train, dev)]
+    width = max(map(len, ("label", *labels)))
+    lines = [f"{'label':{width}}     train   share       dev   share"]
+    for label in labels[:_SHOWN]:
+        cells = [
+            f"{count[label]:9,} {count[label] / max(1, len(rows)):7.2%}"
+            for count, rows in zip(counts, (train, dev), strict=True)
+        ]
+        lines.append(f"{label:{width}} {' '.join(cells)}")
+    more = len(labels) - _SHOWN
+    return "\n".join([*lines, *([f"and {more:,} more"] if more > 0 else [])])
+
+
+def _classes(row: AnyRow) -> tuple[str, ...]:
+    return row.label if isinstance(row.label, tuple) else (str(row.label),)
+
+
+def _spread(name: str, rows: Sequence[AnyRow]) -> str:
+    scores = np.array([row.label for row in rows], np.float64)
+    return f"{name}: {len(rows):,} scores from {scores.min():g} to {scores.max():g}, mean {scores.mean():.3g}"

@@ -1,0 +1,234 @@
+"""Reading the tasks that are known by name, from their files as released.
+
+What the originals do is kept: a row's id is "train-17" as in `run_classifier.py`, columns beyond those of the table
+are not looked at, an empty text is a text, and labels may be spelled in more than one way ("contradictory").
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from bertworks.data.tables import BadRows, fields, json_lines, listed, starts_with
+from bertworks.datasets.known_task import Column, File, KnownTask
+from bertworks.datasets.task_table import TASKS
+from bertworks.errors import InputError
+from bertworks.tasks.ner.tag_files import read_cluener, read_columns
+from bertworks.tasks.rows import ChoiceRow, Label, Row, TaggedRow
+
+# What a column's value is taken from: the fields of a line, or an object.
+_Values = Sequence[str] | Mapping[str, Any]
+
+_Made = TypeVar("_Made", Row, ChoiceRow)
+
+
+def find(name: str, flag: str = "--task_name") -> KnownTask:
+    """The task of a name or an alias; case, dashes, underscores and blanks do not matter.
+
+    Raises:
+        InputError: there is none; says which is nearest. `flag` is the flag to mend.
+    """
+    by_name = {_plain(known): task for task in TASKS for known in (task.name, *task.aliases)}
+    if task := by_name.get(_plain(name)):
+        return task
+    near = difflib.get_close_matches(_plain(name), by_name, 1, 0.6)
+    hint = f"did you mean {by_name[near[0]].name}?" if near else f"known are {', '.join(names())}"
+    raise InputError(f"{flag}={name}: no task of this name; {hint}")
+
+
+def names() -> list[str]:
+    """What the tasks are called; of XNLI's languages, the first alone."""
+    return [task.name for task in TASKS if not task.name.startswith("XNLI-")] + ["XNLI-ar, ..., XNLI-zh"]
+
+
+def split_names(task: KnownTask, split: str) -> list[str]:
+    """The splits that one word means, none or more: of MNLI, `dev` means dev_matched and dev_mismatched."""
+    return [name for name in task.splits if name == split or name.startswith(f"{split}_")]
+
+
+def locate(task: KnownTask, data_dir: Path, split: str) -> tuple[Path, File]:
+    """The file of a split and where in it things stand: in the data folder, or in the task's folder below it.
+
+    Args:
+        task: which task.
+        data_dir: where its files are.
+        split: one of its splits, or the first part of several names, which means the first of them.
+
+    Raises:
+        InputError: the task has no such split, or its file is not there; says which file was looked for.
+    """
+    found = split_names(task, split)
+    if not found:
+        raise InputError(f"{task.name}: has no {split} set, only {', '.join(task.splits)}")
+    candidates = [file for file in task.files if file.split == found[0]]
+    for folder in (data_dir, data_dir / task.folder):
+        for file in candidates:
+            path = folder / file.name
+            if path.is_file() and (not file.begins or starts_with(path, file.begins)):
+                return path, file
+    # What is looked for second may be a layout of the same file.
+    wanted = " or ".join(dict.fromkeys(file.name for file in candidates))
+    raise InputError(
+        f"{data_dir}: has no {wanted}, the {split} set of {task.name}; give its folder (--data_dir), "
+        f"or fetch it with bert download_data {task.name.lower()}"
+    )
+
+
+def rows(
+    task: KnownTask, data_dir: Path, split: str, bad: BadRows | None = None
+) -> Iterator[Row] | Iterator[ChoiceRow] | Iterator[TaggedRow]:
+    """The rows of a split: `ChoiceRow` for kind choice, `TaggedRow` for tags, else `Row`.
+
+    Args:
+        task: which task.
+        data_dir: where its files are.
+        split: see `locate`.
+        bad: gets the rows that cannot be used; None ends with the first one.
+
+    Raises:
+        InputError: see `locate`; and for a bad row, with the file and the line: a column that is not there, a label
+            that is none of the task's, a score that is no number.
+    """
+    path, file = locate(task, data_dir, split)
+    bad = BadRows() if bad is None else bad
+    if task.kind == "tags":
+        read = read_cluener if path.suffix == ".json" else read_columns
+        return read(path, bad)
+    return _made(task, path, file, bad, _choice_row) if task.kind == "choice" else _made(task, path, file, bad, _row)
+
+
+class _Line(NamedTuple):
+    """A row of a file: where it stands, its number, and its values."""
+
+    place: str
+    number: int
+    values: _Values
+
+    def get(self, column: Column) -> Any:
+        """What stands in a column.
+
+        Raises:
+            _MissingError: there is none.
+        """
+        try:
+            return self.values[column]  # type: ignore[index]
+        except (IndexError, KeyError):
+            raise _MissingError(f"{self.place}: {self._lacks(column)}") from None
+
+    def text(self, column: Column) -> str:
+        """The same, where a text is expected."""
+        value = self.get(column)
+        if not isinstance(value, str):
+            raise InputError(f"{self.place}: {column} is not a text but {value!r:.40}")
+        return value
+
+    def _lacks(self, column: Column) -> str:
+        if isinstance(column, str):
+            return f"has no {column}"
+        return f"has {len(self.values)} columns, and number {column + 1} is needed; is this the task's file?"
+
+
+class _MissingError(InputError):
+    """A row lacks a column."""
+
+
+def _lines(path: Path, file: File, bad: BadRows) -> Iterator[_Line]:
+    if path.suffix == ".json":
+        for number, (place, values) in enumerate(json_lines(path, bad)):
+            yield _Line(place, number, values)
+        return
+    table = fields(path, bad)
+    header = next(table, ("", []))[1] if file.header else []
+    by_name = isinstance(file.text, str)
+    for number, (place, row) in enumerate(table, int(file.header)):
+        # What a row has too little of, it has not got.
+        yield _Line(place, number, dict(zip(header, row, strict=False)) if by_name else row)
+
+
+def _made(
+    task: KnownTask, path: Path, file: File, bad: BadRows, make: Callable[[KnownTask, File, _Line], _Made]
+) -> Iterator[_Made]:
+    """What `make` makes of the lines that are meant."""
+    there, made = False, False
+    for line in _lines(path, file, bad):
+        try:
+            if file.only and line.get(file.only[0]) != file.only[1]:
+                continue
+            there = True
+            if file.label is not None and line.get(file.label) in task.left_out:
+                continue
+            row = make(task, file, line)
+        except InputError as problem:
+            if task.incomplete_rows and isinstance(problem, _MissingError):
+                bad.notes.append(str(problem))
+            else:
+                bad.found(str(problem))
+            continue
+        made = True
+        yield row
+    if not made and (there or bad.of(path)):
+        raise bad.nothing_left(path)
+    if not made:
+        which = f" with {file.only[1]} in column {file.only[0]}" if file.only else ""
+        raise InputError(f"{path}: has no rows{which}")
+
+
+def _row(task: KnownTask, file: File, line: _Line) -> Row:
+    pair = None if file.pair is None else line.text(file.pair)
+    label = None if file.label is None else _label(task, line, str(line.get(file.label)))
+    return Row(line.place, _id(file, line), line.text(file.text), pair, label)
+
+
+def _choice_row(task: KnownTask, file: File, line: _Line) -> ChoiceRow:
+    beginning = "" if file.pair is None else line.text(file.pair)
+    choices = tuple(f"{beginning} {line.text(column)}".strip() for column in file.choices)
+    label = None
+    if file.label is not None:
+        written = str(line.get(file.label))
+        if written not in map(str, range(len(choices))):
+            raise InputError(f"{line.place}: {written!r:.40} is no choice; they are 0 to {len(choices) - 1}")
+        label = int(written)
+    return ChoiceRow(line.place, _id(file, line), line.text(file.text), choices, label)
+
+
+def _id(file: File, line: _Line) -> str:
+    return f"{file.split}-{line.number if file.id is None else line.get(file.id)}"
+
+
+def _label(task: KnownTask, line: _Line, written: str) -> Label:
+    if task.kind == "regression":
+        return score(line.place, written)
+    label = task.spellings.get(written, written)
+    if label not in task.labels:
+        raise InputError(f"{line.place}: {unknown(label, task.labels)}")
+    return label
+
+
+def score(place: str, written: str) -> float:
+    """A label that is a number.
+
+    Raises:
+        InputError: it is none, or not a finite one.
+    """
+    try:
+        value = float(written)
+    except ValueError:
+        raise InputError(f"{place}: the score {written!r:.40} is not a number") from None
+    if not math.isfinite(value):
+        raise InputError(f"{place}: the score is {value}; give a number")
+    return value
+
+
+def unknown(label: str, labels: Sequence[str]) -> str:
+    """What to say of a label that is not known."""
+    near = difflib.get_close_matches(label, labels, 1, 0.6)
+    hint = f"did you mean {listed(near)}?" if near else f"known are {listed(labels)}"
+    return f"{label!r:.60} is no label; {hint}"
+
+
+def _plain(name: str) -> str:
+    """A name without what does not tell it from others."""
+    return "".join(character for character in name.lower() if character.isalnum())

@@ -1,0 +1,1 @@
+"""Tag words or characters: names of people, places and the like."""

@@ -1,0 +1,32 @@
+"""The page of the known tasks says what their table says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bertworks.commands.finetuning import TASK_NAMES
+from bertworks.datasets.task_page import page
+from bertworks.datasets.task_table import TASKS
+from bertworks.tasks import known_tasks as datasets
+
+PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"
+
+
+def test_the_page_is_current() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m bertworks.datasets.task_page > docs/tasks.md"
+
+
+def test_the_page_has_every_task_in_both_tables() -> None:
+    text = page()
+    for task in TASKS:
+        if not task.name.startswith("XNLI-"):
+            assert text.count(f"| [{task.name}](") == text.count(f"| {task.name} | ") == 1
+        assert task.settings.source in text
+    assert "| not run on the real file |" in text
+    # Every line of a table has as many cells as its head.
+    for table in text.split("\n\n"):
+        assert len({line.count("|") for line in table.splitlines() if line.startswith("|")}) <= 1
+
+
+def test_the_help_names_every_task() -> None:
+    assert ", ".join(datasets.names()) == TASK_NAMES

@@ -1,0 +1,28 @@
+"""Devices and precisions by name."""
+
+import pytest
+import torch
+
+from bertworks.errors import InputError
+from bertworks.model.device import choose_device, choose_precision, precision_name
+
+
+def test_devices_are_checked() -> None:
+    assert choose_device("cpu").type == "cpu"
+    with pytest.raises(InputError, match="--device=warp"):
+        choose_device("warp")
+    if not torch.cuda.is_available():
+        assert choose_device("auto").type == "cpu"
+        with pytest.raises(InputError, match="try --device=cpu"):
+            choose_device("cuda")
+
+
+def test_precision() -> None:
+    cpu = torch.device("cpu")
+    assert choose_precision("fp32", cpu) is torch.float32
+    assert choose_precision("bf16", cpu) is torch.bfloat16
+    assert choose_precision("auto", cpu) in (torch.float32, torch.bfloat16)
+    for wrong in ("fp16", "float32", ""):
+        with pytest.raises(InputError, match=f"^--precision={wrong}: give fp32, bf16 or auto$"):
+            choose_precision(wrong, cpu)
+    assert (precision_name(torch.bfloat16), precision_name(torch.float32)) == ("bf16", "fp32")
