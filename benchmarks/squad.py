@@ -80,10 +80,10 @@ def _write_share(path: Path, share: float, target: Path) -> int:
 
 
 def _score(dev: Path, predictions: dict[str, str]) -> tuple[float, float]:
+    from bertworks.tasks.squad.reader import read_gold_answers
     from bertworks.tasks.squad.score import evaluate_v1
-    from bertworks.tasks.squad.score_files import read_data_set
 
-    found = evaluate_v1(read_data_set(dev).gold, predictions)
+    found = evaluate_v1(read_gold_answers(dev).gold, predictions)
     return found["exact_match"], found["f1"]
 
 

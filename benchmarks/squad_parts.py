@@ -23,9 +23,10 @@ from tests.tasks.squad import slow_answers, slow_squad
 from tests.text import slow_tokenizer
 
 from benchmarks.finetuning import cpu
-from bertworks.tasks.squad import answers, examples
-from bertworks.tasks.squad.examples import Windows
-from bertworks.tasks.squad.reading import Example, Reading
+from bertworks.tasks.squad import nbest
+from bertworks.tasks.squad.documents import SquadExample
+from bertworks.tasks.squad.reader import SquadReader
+from bertworks.tasks.squad.windows import Windows, WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 
 LENGTH, STRIDE, QUERY = 384, 128, 64
@@ -79,8 +80,8 @@ def _in_turns(rounds: int, ours: Callable[[], object], theirs: Callable[[], obje
 
 
 def _windows(vocab: Path, path: Path, training: bool) -> int:
-    tokenizer, settings = Tokenizer.from_vocab(vocab), examples.Settings(LENGTH, STRIDE, QUERY)
-    made = examples.windows(tokenizer, Reading(path, training).examples(), settings, training)
+    tokenizer, settings = Tokenizer.from_vocab(vocab), WindowSettings(LENGTH, STRIDE, QUERY)
+    made = make_windows(tokenizer, SquadReader(path, training).examples(), settings, training)
     return sum(len(windows) for _, windows in made)
 
 
@@ -95,8 +96,8 @@ def _slow_windows(vocab: Path, path: Path, training: bool) -> int:
 
 
 def _answers(vocab: Path, path: Path, peak: float, rounds: int) -> tuple[float, float]:
-    tokenizer, settings = Tokenizer.from_vocab(vocab), examples.Settings(LENGTH, STRIDE, QUERY)
-    blocks = list(examples.windows(tokenizer, Reading(path, False).examples(), settings, training=False))
+    tokenizer, settings = Tokenizer.from_vocab(vocab), WindowSettings(LENGTH, STRIDE, QUERY)
+    blocks = list(make_windows(tokenizer, SquadReader(path, False).examples(), settings, training=False))
     draw = np.random.default_rng(0)
     logits = []
     for _, windows in blocks:
@@ -111,9 +112,9 @@ def _answers(vocab: Path, path: Path, peak: float, rounds: int) -> tuple[float, 
 
     def ours() -> None:
         for (block, windows), of_block in zip(blocks, logits, strict=True):
-            questions = [answers.Question(example.id, example.document.words) for example in block]
-            made = answers.windows_of(tokenizer, windows)
-            for _ in answers.answers(questions, made, ((a, b) for a, b in of_block), answers.Settings()):
+            questions = [nbest.Question(example.id, example.document.words) for example in block]
+            made = nbest.window_tokens(tokenizer, windows)
+            for _ in nbest.find_answers(questions, made, ((a, b) for a, b in of_block), nbest.AnswerSettings()):
                 pass
 
     def theirs() -> None:
@@ -123,10 +124,10 @@ def _answers(vocab: Path, path: Path, peak: float, rounds: int) -> tuple[float, 
     return _in_turns(rounds, ours, theirs)
 
 
-def _plain(tokenizer: Tokenizer, blocks: list[tuple[list[Example], Windows]], logits: list[Any]) -> Iterator[Any]:
+def _plain(tokenizer: Tokenizer, blocks: list[tuple[list[SquadExample], Windows]], logits: list[Any]) -> Iterator[Any]:
     """What the slow implementation takes, question by question."""
     for (block, windows), of_block in zip(blocks, logits, strict=True):
-        made = list(answers.windows_of(tokenizer, windows))
+        made = list(nbest.window_tokens(tokenizer, windows))
         of_question: dict[int, list[int]] = {}
         for i, window in enumerate(made):
             of_question.setdefault(window.example, []).append(i)

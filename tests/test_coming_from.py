@@ -27,9 +27,9 @@ from bertworks.datasets import models as zoo
 from bertworks.errors import InputError
 from bertworks.flags import describe, normalise, parse
 from bertworks.model.heads import PretrainingModel
-from bertworks.tasks.squad.examples import Settings, windows
-from bertworks.tasks.squad.reading import Reading
+from bertworks.tasks.squad.reader import SquadReader
 from bertworks.tasks.squad.record_files import write_records
+from bertworks.tasks.squad.windows import WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 from tests.checkpoints.builders import message
 
@@ -113,8 +113,8 @@ def squad_files(root: Path, model: Path) -> None:
         for file in files:
             for split in ("train", "dev"):
                 (released / f"{split}-{file}.json" if file else root / f"{split}.json").write_text(few)
-    tokenizer, reading = Tokenizer.from_vocab(FIXTURES / "vocab.txt"), Reading(released / "train-v1.1.json", True)
-    made = windows(tokenizer, reading.examples(), Settings(512, 128, 64), True)
+    tokenizer, reading = Tokenizer.from_vocab(FIXTURES / "vocab.txt"), SquadReader(released / "train-v1.1.json", True)
+    made = make_windows(tokenizer, reading.examples(), WindowSettings(512, 128, 64), True)
     write_records(prepared / "train.tf_record", (one for _, one in made), 512)
     for path in (released / "dev-v1.1.json", model / "vocab.txt", model / "bert_config.json"):
         shutil.copy(path, prepared)

@@ -10,6 +10,7 @@ from bertworks.errors import InputError
 from bertworks.flags import (
     REQUIRED,
     RETIRED,
+    CommandFlags,
     absolute_unless_name,
     describe,
     flag,
@@ -20,8 +21,8 @@ from bertworks.flags import (
 )
 
 
-@dataclass(kw_only=True)
-class Flags:
+@dataclass(frozen=True, kw_only=True)
+class Flags(CommandFlags):
     """Does something."""
 
     input_file: str = flag(REQUIRED, "What to read.", group="Input", path=True)
@@ -180,8 +181,8 @@ def test_normalise_gives_pairs() -> None:
     assert normalise(["--steps=1", "--do-train"], describe(Flags)) == [("steps", "1"), ("do_train", "true")]
 
 
-@dataclass(kw_only=True)
-class Positional:
+@dataclass(frozen=True, kw_only=True)
+class Positional(CommandFlags):
     """Copies something."""
 
     verbose: bool = flag(False, "Whether to tell.")

@@ -105,6 +105,10 @@ class BertConfig:
             raise InputError(f"config.json: fine_tuning is {found!r:.60}, not an object of flags; mend it or remove it")
         return found
 
+    def with_fine_tuning(self, values: Mapping[str, object]) -> BertConfig:
+        """The same model with these flags of its fine-tuning, and no others."""
+        return replace(self, extra={**self.extra, "fine_tuning": dict(values)})
+
     def fine_tuned(self, name: str, kind: type[Value], choices: Sequence[Value] = ()) -> Value | None:
         """What a flag of `fine_tuning` was; None where nothing tells.
 

@@ -127,3 +127,15 @@ def sha256(path: Path | str) -> str:
     """The file's SHA-256 in hexadecimal, read in constant memory."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def absolute(path: str | None) -> str | None:
+    """Return a path that means the same from any folder; an address, and nothing, stay as they are."""
+    return path if not path or "://" in path else str(Path(path.strip()).absolute())
+
+
+def absolute_unless_name(path: str | None) -> str | None:
+    """Make a path absolute if it, or the first part of it, exists; otherwise return it as it is: a name."""
+    parts = Path(path or "").parts
+    there = len(parts) > 1 and Path(parts[0]).exists()
+    return absolute(path) if there or Path(path or "").exists() or Path(f"{path}.index").exists() else path

@@ -1,7 +1,7 @@
-"""A dataclass of flags -> a command line. Every command's flags are the fields of one flat dataclass.
+"""A dataclass of flags -> a command line. Every command's flags are the fields of one flat, frozen dataclass.
 
-    @dataclass(kw_only=True)
-    class Flags:
+    @dataclass(frozen=True, kw_only=True)
+    class Flags(CommandFlags):
         '''What the command does.'''
         input_file: str = flag(REQUIRED, "Text files.", group="Input", path=True)
 
@@ -20,12 +20,13 @@ import json
 import tomllib
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from bertworks.errors import InputError
+from bertworks.files import absolute, absolute_unless_name
 
 REQUIRED: Any = object()
 RETIRED = "Accepted from the original's command lines, without effect"
@@ -33,13 +34,26 @@ RETIRED = "Accepted from the original's command lines, without effect"
 # No number of a command line is larger; it also keeps infinity and what is not a number out.
 _LARGEST = 1e18
 
-# Where a value of flags keeps the names of those that were not left at their defaults.
-_GIVEN = "_given"
-
 _TRUE = {"true", "1", "yes", "t", "y"}
 _FALSE = {"false", "0", "no", "f", "n"}
 
-FlagsType = TypeVar("FlagsType")
+FlagsType = TypeVar("FlagsType", bound="CommandFlags")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommandFlags:
+    """The base of every command's flags.
+
+    Attributes:
+        given: the flags that have their value from the command line or a file; None of flags made in Python, where
+            every flag counts as given.
+    """
+
+    given: frozenset[str] | None = dataclasses.field(default=None, repr=False, compare=False)
+
+    def was_given(self, name: str) -> bool:
+        """Tell whether a person gave this flag."""
+        return self.given is None or name in self.given
 
 
 def flag(
@@ -54,6 +68,7 @@ def flag(
     above: float | None = None,
     positional: bool = False,
     other_names: Mapping[str, str] | None = None,
+    remembered: bool = False,
 ) -> Any:
     """A dataclass field that is a flag.
 
@@ -68,6 +83,7 @@ def flag(
         above: what a number must be greater than, where it may be as near as one likes.
         positional: whether a word without a flag may give it; such words go to these flags in their order.
         other_names: what a value is called elsewhere -> what it is called here.
+        remembered: whether a trained model keeps the value in its config.json, for evaluation and prediction.
     """
     metadata = {
         "help": help,
@@ -79,10 +95,9 @@ def flag(
         "above": above,
         "positional": positional,
         "other_names": dict(other_names or {}),
+        "remembered": remembered,
     }
-    if default is REQUIRED:
-        return dataclasses.field(metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
+    return dataclasses.field(default=dataclasses.MISSING if default is REQUIRED else default, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -97,12 +112,13 @@ class _Flag:
     help: str
     group: str
     path: bool | Literal["or name"]
-    aliases: tuple[str, ...] = ()
-    lowest: float | None = None
-    highest: float | None = None
-    above: float | None = None
-    positional: bool = False
-    other_names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    aliases: tuple[str, ...]
+    lowest: float | None
+    highest: float | None
+    above: float | None
+    positional: bool
+    other_names: Mapping[str, str]
+    remembered: bool
 
     @property
     def required(self) -> bool:
@@ -142,19 +158,23 @@ class _Flag:
 
 def describe(flags_class: type) -> dict[str, _Flag]:
     """The flags of a dataclass by name, in order."""
-    hints = typing.get_type_hints(flags_class)
-    return {field.name: _describe(field, hints[field.name]) for field in dataclasses.fields(flags_class)}
+    hints, flags = typing.get_type_hints(flags_class), {}
+    for field in (field for field in dataclasses.fields(flags_class) if field.metadata):
+        hint = hints[field.name]
+        optional = typing.get_origin(hint) in (typing.Union, types.UnionType)
+        if optional:
+            (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
+        choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
+        kind = str if choices else hint
+        flags[field.name] = _Flag(field.name, kind, choices, optional, field.default, **field.metadata)
+    return flags
 
 
-def _describe(field: dataclasses.Field[Any], hint: Any) -> _Flag:
-    optional = typing.get_origin(hint) in (typing.Union, types.UnionType)
-    if optional:
-        (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
-    choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
-    kind = str if choices else hint
-    return _Flag(
-        name=field.name, kind=kind, choices=choices, optional=optional, default=field.default, **field.metadata
-    )
+@dataclass(frozen=True, kw_only=True)
+class _ConfigFlag(CommandFlags):
+    """The flag that every command has beside its own."""
+
+    config: str = flag("", "A file of flags.", path=True)
 
 
 def normalise(words: Sequence[str], flags: dict[str, _Flag]) -> list[tuple[str, str]]:
@@ -208,25 +228,16 @@ def parse(flags_class: type[FlagsType], words: Sequence[str], program: str) -> F
     if any(word in ("-h", "--help", "-help") for word in words):
         print(help_text(flags_class, program), end="")
         raise SystemExit(0)
-    config = _Flag("config", str, (), False, "", "", "General", True)
     values: dict[str, Any] = {}
-    pairs = normalise(words, {**flags, "config": config})
+    pairs = normalise(words, {**flags, **describe(_ConfigFlag)})
     for path in (value for name, value in pairs if name == "config"):
         values.update(_from_toml(path, flags))
     for name, text in pairs:
         if name != "config":
             values[name] = flags[name].convert(text, f"--{name}")
-    missing = [f"--{f.name}" for f in flags.values() if f.required and f.name not in values]
-    if missing:
+    if missing := [f"--{f.name}" for f in flags.values() if f.required and f.name not in values]:
         raise InputError(f"{', '.join(missing)}: must be given; see {program} --help")
-    result = flags_class(**values)
-    vars(result)[_GIVEN] = frozenset(values)
-    return result
-
-
-def was_given(flags: object, name: str) -> bool:
-    """Whether a flag has its value from the command line or a file; of flags made in Python, all have."""
-    return name in vars(flags).get(_GIVEN, vars(flags))
+    return flags_class(**values, given=frozenset(values))
 
 
 def _from_toml(path: str, flags: dict[str, _Flag]) -> dict[str, Any]:
@@ -237,14 +248,19 @@ def _from_toml(path: str, flags: dict[str, _Flag]) -> dict[str, Any]:
         raise InputError(f"--config={path}: no such file") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a TOML file ({error})") from None
-    unknown = [name for name in given if name not in flags]
-    if unknown:
-        near = difflib.get_close_matches(unknown[0], flags, 1, 0.6)
-        raise InputError(f"{path}: {unknown[0]} is no flag" + (f"; did you mean {near[0]}?" if near else ""))
+    if unknown := next((name for name in given if name not in flags), None):
+        near = difflib.get_close_matches(unknown, flags, 1, 0.6)
+        raise InputError(f"{path}: {unknown} is no flag" + (f"; did you mean {near[0]}?" if near else ""))
     return {name: flags[name].convert(str(value), f"{path}: {name}") for name, value in given.items()}
 
 
-def to_toml(flags: Any, command: str) -> str:
+def recorded(flags: CommandFlags, without: Collection[str] = ()) -> dict[str, Any]:
+    """The value of every flag that has an effect, by name, but for those `without`."""
+    names = (f.name for f in describe(type(flags)).values() if f.group != RETIRED and f.name not in without)
+    return {name: getattr(flags, name) for name in names}
+
+
+def to_toml(flags: CommandFlags, command: str) -> str:
     """The resolved flags as a file that `--config` reads back; paths absolute, retired and unset flags left out."""
     lines = [f"# bert {command} --config=THIS_FILE repeats this run."]
     for f in describe(type(flags)).values():
@@ -257,18 +273,6 @@ def to_toml(flags: Any, command: str) -> str:
         # JSON's strings, numbers and booleans are TOML's.
         lines.append(f"{f.name} = {json.dumps(value, ensure_ascii=False)}")
     return "\n".join(lines) + "\n"
-
-
-def absolute(path: str | None) -> str | None:
-    """A path that means the same from anywhere; an address, and nothing, stay as they are."""
-    return path if not path or "://" in path else str(Path(path.strip()).absolute())
-
-
-def absolute_unless_name(path: str | None) -> str | None:
-    """The same where the path, or the first part of it, is there; otherwise it is a name that no folder changes."""
-    parts = Path(path or "").parts
-    there = len(parts) > 1 and Path(parts[0]).exists()
-    return absolute(path) if there or Path(path or "").exists() or Path(f"{path}.index").exists() else path
 
 
 def help_text(flags_class: type, program: str) -> str:

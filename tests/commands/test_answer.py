@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import bertworks
-from bertworks.commands import model_flags
+from bertworks import pretrained as model_flags
 from bertworks.tasks.squad.answering import Texts
 from bertworks.text.tokenizer import Tokenizer
 from tests.commands.runs import run

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bertworks import cli
-from bertworks.tasks.squad.reading import Reading
+from bertworks.tasks.squad.reader import SquadReader
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_release_is_converted(release: Path, capsys: pytest.CaptureFixture[str
         f"1 pages are not there: {release}/evidence/web/2.txt",
         "1 pages were named before for the same question: left out",
     ]
-    (example,) = Reading(release / "squad.json", training=True).examples()
+    (example,) = SquadReader(release / "squad.json", training=True).examples()
     assert (example.id, example.answer and example.answer.text) == ("q1--1.txt", "Mill")
 
 
@@ -49,7 +49,7 @@ def test_the_folders_may_be_anywhere(release: Path) -> None:
     (release / "evidence").rename(release / "pages")
     folders = [f"--wikipedia_dir={release}/pages/wikipedia", f"--web_dir={release}/pages/web"]
     assert run(release, *folders, "--max_num_tokens=2") == 0
-    (example,) = Reading(release / "squad.json", training=True).examples()
+    (example,) = SquadReader(release / "squad.json", training=True).examples()
     assert example.document.text == "The Mill"
 
 

@@ -12,11 +12,11 @@ import pytest
 
 import bertworks
 from bertworks import cli
-from bertworks.tasks.squad.examples import Settings, windows
-from bertworks.tasks.squad.reading import Reading
+from bertworks.tasks.squad.reader import SquadReader
 from bertworks.tasks.squad.record_files import EVAL as EVAL_RECORDS
 from bertworks.tasks.squad.record_files import TRAIN as TRAIN_RECORDS
 from bertworks.tasks.squad.record_files import write_records
+from bertworks.tasks.squad.windows import WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 from tests.commands.runs import run
 
@@ -140,7 +140,7 @@ def test_the_originals_record_files(tmp_path: Path, capsys: pytest.CaptureFixtur
     tokenizer = Tokenizer.from_vocab(FIXTURES / "vocab.txt")
     files = made_up(tmp_path / "train.json", 64), made_up(tmp_path / "dev.json", 20)
     for path, name, training in zip(files, (TRAIN_RECORDS, EVAL_RECORDS), (True, False), strict=True):
-        made = windows(tokenizer, Reading(path, training).examples(), Settings(64, 16, 16), training)
+        made = make_windows(tokenizer, SquadReader(path, training).examples(), WindowSettings(64, 16, 16), training)
         write_records(tmp_path / name, (one for _, one in made), 64)
     begin = [f"--init_checkpoint={TINY / 'trained.ckpt'}", "--num_train_epochs=1", "--do_predict"]
     predict, output = f"--predict_file={files[1]}", tmp_path / "records"

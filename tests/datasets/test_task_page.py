@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bertworks.commands.finetuning import TASK_NAMES
 from bertworks.datasets.task_page import page
 from bertworks.datasets.task_table import TASKS
+from bertworks.finetune.flags import TASK_NAMES
 from bertworks.tasks import known_tasks as datasets
 
 PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"

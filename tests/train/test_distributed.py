@@ -19,11 +19,10 @@ def _train(rank: int, size: int, store: Path, folder: Path) -> None:
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank))
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
-    world = distributed.start("cpu")
     model = ToyModel()
-    loop.train(model, task(), run(folder, model, token_budget=5), world)
-    torch.save(model.weight.detach(), folder / f"weight-{rank}.pt")
-    world.close()
+    with distributed.world("cpu") as world:
+        loop.train(model, task(), run(folder, model, token_budget=5), world)
+        torch.save(model.weight.detach(), folder / f"weight-{rank}.pt")
 
 
 @pytest.mark.parametrize("size", [2, 3])
@@ -56,10 +55,11 @@ def _meet_damage(rank: int, size: int, store: Path, folder: Path) -> None:
         return batches(step, cut)
 
     model = ToyModel()
-    try:
-        loop.train(model, task(batches=damaged), run(folder, model), distributed.start("cpu"))
-    except InputError as error:
-        (folder / f"error-{rank}").write_text(str(error))
+    with distributed.world("cpu") as world:
+        try:
+            loop.train(model, task(batches=damaged), run(folder, model), world)
+        except InputError as error:
+            (folder / f"error-{rank}").write_text(str(error))
 
 
 def test_an_error_that_one_process_meets_ends_all_with_its_message(tmp_path: Path) -> None:

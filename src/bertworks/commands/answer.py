@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bertworks.commands.common import MachineFlags, Precision
-from bertworks.commands.model_flags import ModelFlags
 from bertworks.errors import InputError
+from bertworks.flag_groups import MachineFlags, ModelFlags, Precision
 from bertworks.flags import flag
 from bertworks.progress import say
 
 if TYPE_CHECKING:
-    from bertworks.tasks.squad.answering import Answered, Found
+    from bertworks.tasks.squad.answering import Answered, FoundAnswer
 
 # Characters that are shown on each side of an answer.
 _AROUND = 30
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Flags(ModelFlags, MachineFlags):
     """Answer questions from texts with a model that `bert run_squad` has trained.
 
@@ -58,8 +57,8 @@ def main(flags: Flags) -> None:
     import sys
 
     from bertworks import files
-    from bertworks.commands.common import warn_of_retired
-    from bertworks.commands.model_flags import load_model
+    from bertworks.flag_groups import warn_of_retired
+    from bertworks.pretrained import load_model
     from bertworks.tasks.squad.answering import Texts
 
     questions = _questions(flags)
@@ -211,7 +210,7 @@ def _shown(question: str, answered: Answered, names: Sequence[str], texts: Seque
     return "\n".join(lines) + "\n\n"
 
 
-def _around(one: Found, text: str) -> str:
+def _around(one: FoundAnswer, text: str) -> str:
     """An answer with what stands around it, in one line."""
     first, last = max(0, one.begin - _AROUND), one.end + _AROUND
     before = ("…" if first else "") + text[first : one.begin]

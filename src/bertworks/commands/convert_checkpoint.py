@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from bertworks.flags import REQUIRED, flag
+from bertworks.flags import REQUIRED, CommandFlags, flag
 
 if TYPE_CHECKING:
     from bertworks.checkpoints.convert import Conversion
     from bertworks.text.tokenizer import Tokenizer
 
 
-@dataclass(kw_only=True)
-class Flags:
+@dataclass(frozen=True, kw_only=True)
+class Flags(CommandFlags):
     """Write a BERT of any format as a model folder (Hugging Face's layout) or as a TensorFlow checkpoint.
 
     What was written is read back and compared. Optimizer slots are left out.
@@ -65,7 +65,7 @@ def main(flags: Flags) -> None:
     from bertworks.checkpoints.convert import convert
     from bertworks.checkpoints.examine import examine
     from bertworks.checkpoints.load import open_checkpoint
-    from bertworks.pretrained import config_for, tokenizer_of
+    from bertworks.checkpoints.resolve import config_for, tokenizer_of
     from bertworks.progress import say
 
     checkpoint = open_checkpoint(flags.src, "--src")

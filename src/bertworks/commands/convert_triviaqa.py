@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bertworks.flags import REQUIRED, RETIRED, flag
+from bertworks.flags import REQUIRED, RETIRED, CommandFlags, flag
 
 
-@dataclass(kw_only=True)
-class Flags:
+@dataclass(frozen=True, kw_only=True)
+class Flags(CommandFlags):
     """Make a file in SQuAD form of one of TriviaQA's, as its authors' convert_to_squad_format.py does.
 
     Every page that is evidence for a question becomes a document with this question; questions whose answer is not
@@ -53,7 +53,7 @@ def main(flags: Flags) -> None:
 
     from bertworks.errors import InputError
     from bertworks.progress import progress, say
-    from bertworks.tasks.squad.triviaqa import Conversion, Settings, contents, write
+    from bertworks.tasks.squad.triviaqa import TriviaConversion, TriviaSettings, contents, write
 
     path = Path(flags.triviaqa_file)
     if Path(flags.squad_file).is_dir():
@@ -66,7 +66,7 @@ def main(flags: Flags) -> None:
         if given is not None and not Path(given).is_dir():
             raise InputError(f"--{name}={given}: no such folder")
         folders[name] = path.absolute().parent.parent / "evidence" / default if given is None else Path(given)
-    settings = Settings(
+    settings = TriviaSettings(
         **folders,
         seed=flags.seed,
         max_num_tokens=flags.max_num_tokens,
@@ -75,7 +75,7 @@ def main(flags: Flags) -> None:
         keep_unanswered=flags.keep_unanswered,
     )
     known = contents(path)
-    conversion = Conversion(path, settings)
+    conversion = TriviaConversion(path, settings)
     with progress("Converting", known.pages, "pages") as advance:
         write(Path(flags.squad_file), conversion.articles(known, advance))
     say(f"{flags.squad_file}: {conversion.written:,} questions, of {known.pages:,} pages")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from bertworks.flags import REQUIRED, flag
+from bertworks.flags import REQUIRED, CommandFlags, flag
 
 _RECORDS = "Instances (--output_file and --show; with shards they are chosen at training time)"
 
 
-@dataclass(kw_only=True)
-class Flags:
+@dataclass(frozen=True, kw_only=True)
+class Flags(CommandFlags):
     """Turn text, one sentence a line and a blank line between documents, into data for run_pretraining.
 
     --output_dir writes token shards: small, tokenized once, from which run_pretraining draws instances of any length,
@@ -73,7 +73,14 @@ def main(flags: Flags) -> None:
         raise InputError("give --output_dir=FOLDER for token shards, --output_file=FILE for TFRecords, or both")
     if len(set(outputs)) < len(outputs):
         raise InputError(f"--output_file={flags.output_file}: names a file twice")
-    drawing = Drawing(**{field.name: getattr(flags, field.name) for field in fields(Drawing)})
+    drawing = Drawing(
+        max_seq_length=flags.max_seq_length,
+        max_predictions_per_seq=flags.max_predictions_per_seq,
+        masked_lm_prob=flags.masked_lm_prob,
+        short_seq_prob=flags.short_seq_prob,
+        do_whole_word_mask=flags.do_whole_word_mask,
+        random_seed=flags.random_seed,
+    )
     tokenizer = Tokenizer.from_vocab(flags.vocab_file, flags.do_lower_case, strip_accents=flags.strip_accents)
     with _shard_folder(flags.output_dir, outputs) as folder:
         write = partial(
@@ -101,9 +108,14 @@ def main(flags: Flags) -> None:
             )
         source = ShardSource(corpus, Words.of(tokenizer.tokens, flags.vocab_file), drawing)
         if outputs:
-            limits = {name: getattr(flags, name) for name in ("max_seq_length", "max_predictions_per_seq")}
             count = source.before(flags.dupe_factor)
-            write_examples(source, count, outputs, **limits)
+            write_examples(
+                source,
+                count,
+                outputs,
+                max_seq_length=flags.max_seq_length,
+                max_predictions_per_seq=flags.max_predictions_per_seq,
+            )
             print(f"Wrote {count:,} total instances to {', '.join(map(str, outputs))}")
         if flags.show:
             print(show_instances(source.instances(0, flags.show), tokenizer.tokens), end="")

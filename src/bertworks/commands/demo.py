@@ -10,7 +10,7 @@ from types import ModuleType
 
 from bertworks import files
 from bertworks.errors import InputError
-from bertworks.flags import flag, parse
+from bertworks.flags import CommandFlags, flag, parse
 
 # One document in so many is held out: never trained on, only evaluated on.
 HELD_OUT = 10
@@ -30,8 +30,8 @@ SENTENCES = (
 )
 
 
-@dataclass(kw_only=True)
-class Flags:
+@dataclass(frozen=True, kw_only=True)
+class Flags(CommandFlags):
     """From plain text to a small pre-trained BERT: learn a vocabulary, make shards, pre-train, evaluate, fill masks.
 
     The text is what every Python carries: its reference documentation and the docstrings of its standard library.

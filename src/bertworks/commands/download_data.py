@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bertworks.flags import flag
+from bertworks.flags import CommandFlags, flag
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(kw_only=True)
-class Flags:
+@dataclass(frozen=True, kw_only=True)
+class Flags(CommandFlags):
     """Fetch data sets: bert download_data mrpc, or several, mrpc,cola; without a name, list them.
 
     Each goes into a folder of its own below --data_dir, with the files as they were released; what is there already is

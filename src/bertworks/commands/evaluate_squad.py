@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bertworks.flags import REQUIRED, flag
+from bertworks.flags import REQUIRED, CommandFlags, flag
 
 if TYPE_CHECKING:
-    from bertworks.tasks.squad.score_files import DataSet
+    from bertworks.tasks.squad.reader import GoldAnswers
 
 
-@dataclass(kw_only=True)
-class Flags:
+@dataclass(frozen=True, kw_only=True)
+class Flags(CommandFlags):
     """Score predictions by exact match and F1, digit for digit as the official scripts of SQuAD 1.1 and 2.0.
 
     Standard output has their JSON and nothing else; what is missing or odd goes to standard error.
@@ -51,9 +51,10 @@ def main(flags: Flags) -> None:
 
     from bertworks.errors import InputError
     from bertworks.progress import say
-    from bertworks.tasks.squad.score_files import read_data_set, read_predictions
+    from bertworks.tasks.squad.answer_files import read_predictions
+    from bertworks.tasks.squad.reader import read_gold_answers
 
-    data = read_data_set(Path(flags.data_file))
+    data = read_gold_answers(Path(flags.data_file))
     predictions = read_predictions(Path(flags.predictions_file))
     if not any(question in predictions for question in data.gold):
         raise InputError(f"{flags.predictions_file}: has no prediction for any question of {flags.data_file}")
@@ -67,7 +68,7 @@ def main(flags: Flags) -> None:
     print(json.dumps(scores, indent=2 if version_2 else None))
 
 
-def _version_1(flags: Flags, data: DataSet, predictions: Mapping[str, str]) -> dict[str, float]:
+def _version_1(flags: Flags, data: GoldAnswers, predictions: Mapping[str, str]) -> dict[str, float]:
     """Score as evaluate-v1.1.py."""
     from bertworks.errors import InputError
     from bertworks.progress import say
@@ -92,12 +93,12 @@ def _version_1(flags: Flags, data: DataSet, predictions: Mapping[str, str]) -> d
     return evaluate_v1(data.gold, predictions)
 
 
-def _version_2(flags: Flags, data: DataSet, predictions: Mapping[str, str]) -> dict[str, float]:
+def _version_2(flags: Flags, data: GoldAnswers, predictions: Mapping[str, str]) -> dict[str, float]:
     """Score as evaluate-v2.0.py, and draw its pictures."""
     from bertworks.errors import InputError
     from bertworks.progress import say
+    from bertworks.tasks.squad.answer_files import read_na_probs
     from bertworks.tasks.squad.score import evaluate_v2
-    from bertworks.tasks.squad.score_files import read_na_probs
 
     na_probs = read_na_probs(Path(flags.na_prob_file)) if flags.na_prob_file else None
     for question in data.gold:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bertworks.commands.common import MachineFlags, Precision
-from bertworks.commands.model_flags import ModelFlags
 from bertworks.errors import InputError
+from bertworks.flag_groups import MachineFlags, ModelFlags, Precision
 from bertworks.flags import REQUIRED, RETIRED, flag
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Flags(ModelFlags, MachineFlags):
     """Write the outputs of a model's layers for every token of every line of a text, or one vector a line.
 
@@ -53,10 +52,10 @@ def main(flags: Flags) -> None:
     """Load the model, compute, write, and say what came of it."""
     import time
 
-    from bertworks.commands.common import warn_of_retired
-    from bertworks.commands.model_flags import load_model
+    from bertworks.flag_groups import warn_of_retired
     from bertworks.heap import keep_freed_memory
     from bertworks.model.device import precision_name
+    from bertworks.pretrained import load_model
     from bertworks.progress import progress
     from bertworks.tasks.embed.feature_files import check_output, feature_file
     from bertworks.tasks.embed.features import extract

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bertworks.commands.common import MachineFlags, Precision
-from bertworks.commands.model_flags import ModelFlags
 from bertworks.errors import InputError
+from bertworks.flag_groups import MachineFlags, ModelFlags, Precision
 from bertworks.flags import flag
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Flags(ModelFlags, MachineFlags):
     """Fill every [MASK] of a text with the words that the model finds most probable.
 
@@ -35,8 +34,8 @@ def main(flags: Flags) -> None:
     import sys
 
     from bertworks import files
-    from bertworks.commands.common import warn_of_retired
-    from bertworks.commands.model_flags import load_model
+    from bertworks.flag_groups import warn_of_retired
+    from bertworks.pretrained import load_model
     from bertworks.tasks.fill_mask import fill_mask
 
     if (flags.text is None) == (flags.input_file is None):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bertworks.flags import REQUIRED, flag
+from bertworks.flags import REQUIRED, CommandFlags, flag
 
 
-@dataclass(kw_only=True)
-class Flags:
+@dataclass(frozen=True, kw_only=True)
+class Flags(CommandFlags):
     """Learn a WordPiece vocabulary from text: the original's basic tokenization, then merges by how often pairs occur.
 
     The file has the layout of the released ones: [PAD], [unused0] ..., [UNK], [CLS], [SEP], [MASK], then characters

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from bertworks.datasets import models as zoo
 from bertworks.datasets.model_table import ROWS, Row
 from bertworks.errors import InputError
-from bertworks.flags import flag
+from bertworks.flags import CommandFlags, flag
 
 _FAMILIES = {
     "google": "Google's, TensorFlow checkpoints (tanh form of GELU)",
@@ -18,8 +18,8 @@ _FAMILIES = {
 }
 
 
-@dataclass(kw_only=True)
-class Flags:
+@dataclass(frozen=True, kw_only=True)
+class Flags(CommandFlags):
     """List the models that are known by name.
 
     Nothing is downloaded for the list: a command does that when --model=NAME first asks for it. The cache is the folder

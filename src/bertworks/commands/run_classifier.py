@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bertworks.commands.classifying import run
-from bertworks.commands.finetuning import TaskFlags, needed_splits
 from bertworks.errors import InputError
+from bertworks.finetune.flags import TaskFlags
 from bertworks.flags import flag
 
 if TYPE_CHECKING:
-    from bertworks.config import BertConfig
-    from bertworks.tasks.classification.problem import Problem
-    from bertworks.train.distributed import World
+    from bertworks.job import Job, Setup
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Flags(TaskFlags):
     """Train, evaluate and use a classifier of sentences or pairs.
 
@@ -45,100 +40,56 @@ class Flags(TaskFlags):
         "What to do with texts longer than --max_seq_length: keep the beginning; read all through windows, whose mean "
         "decides; keep the beginning and the end.",
         group="Input",
+        remembered=True,
     )
     doc_stride: int | None = flag(
         None,
         "With windows: how many tokens further on the next one begins; by default half of --max_seq_length.",
         group="Input",
         lowest=1,
+        remembered=True,
     )
     class_weights: str | None = flag(
         None, "What each class counts in the loss, with commas; `balanced` is by how rare it is.", group="Training"
     )
 
 
-# What says how texts are read from somebody's own files.
-_OF_OWN_FILES = ("text_column", "pair_column", "label_column", "id_column", "label_separator", "dev_fraction")
-
-
 def main(flags: Flags) -> None:
     """Run the command."""
-    run(flags, partial(_problem, flags))
-
-
-def _problem(flags: Flags, config: BertConfig, world: World) -> Problem:
-    """The data, as far as they are needed."""
-    from bertworks.data.labelled_records import record_files
     from bertworks.data.tables import BadRows
-    from bertworks.tasks import known_tasks as datasets
-    from bertworks.tasks.classification import own_data, problem
-    from bertworks.tasks.classification.trained_labels import kind_of
-
-    files = {name: getattr(flags, f"{name}_file") for name in ("train", "dev", "test")}
-    bad = BadRows(flags.on_bad_row)
-    needed = needed_splits(flags)
-    if flags.dev_fraction and flags.dev_file:
-        raise InputError("--dev_fraction: give it or --dev_file; each says what to evaluate on")
-    if flags.task_name:
-        if given := [name for name, file in files.items() if file]:
-            raise InputError(f"--task_name and --{given[0]}_file: give one of them; each says where the data are")
-        task = datasets.find(flags.task_name)
-        if given := [name for name in (*_OF_OWN_FILES, "labels", "kind") if getattr(flags, name)]:
-            raise InputError(f"--{given[0]}: is for your own files; {task.name} says it itself")
-        if not flags.data_dir:
-            raise InputError(f"--data_dir: must be given, the folder with the files of {task.name}")
-        found = problem.of_known_task(task, Path(flags.data_dir), needed, bad)
-    elif missing := next((split for split in needed if not _has_file(flags, split)), None):
-        or_fraction = ", or --dev_fraction=0.1 with --train_file" if missing == "dev" else ""
-        wanted = {"train": "do_train", "dev": "do_eval", "test": "do_predict"}[missing]
-        raise InputError(f"--{wanted}: give --{missing}_file{or_fraction} (or --task_name and --data_dir)")
-    elif records := record_files({name: file for name, file in files.items() if name in needed}):
-        return _of_records(flags, config, needed, records)
-    else:
-        wishes = own_data.Wishes(
-            text_column=flags.text_column,
-            pair_column=flags.pair_column,
-            label_column=flags.label_column,
-            id_column=flags.id_column,
-            labels=_labels(flags, config),
-            label_separator=flags.label_separator,
-            kind=flags.kind or (None if flags.do_train else kind_of(config)),  # type: ignore[arg-type]
-            dev_fraction=flags.dev_fraction,
-            seed=flags.random_seed,
-        )
-        # A share of the training file may be what is evaluated on.
-        needed += ["train"] if flags.do_eval and flags.dev_fraction else []
-        train_file, dev_file, test_file = (Path(f) if f and name in needed else None for name, f in files.items())
-        data = own_data.read(train_file, dev_file, test_file, wishes, bad)
-        found = problem.of_own_data(data, Path(next(filter(None, files.values()), "")).stem)
-    for line in bad.summary():
-        world.say(line)
-    return found
-
-
-def _has_file(flags: Flags, split: str) -> bool:
-    return bool(getattr(flags, f"{split}_file") or (split == "dev" and flags.dev_fraction and flags.train_file))
-
-
-def _of_records(flags: Flags, config: BertConfig, needed: Sequence[str], records: Mapping[str, list[Path]]) -> Problem:
-    """The data, where they are tokenized already."""
-    from bertworks.tasks.classification import problem
-
-    wrong = [name for name in _OF_OWN_FILES if getattr(flags, name)]
-    wrong += ["long_text"] if flags.long_text != "truncate" else ["kind"] if flags.kind not in (None, "single") else []
-    if wrong:
-        first = next(iter(records.values()))[0]
-        raise InputError(f"--{wrong[0]}: {first} has token ids, cut already, with one class each; leave the flag out")
-    name = next(iter(records.values()))[0].stem
-    return problem.of_records(records, name, _labels(flags, config), config.vocab_size, flags.max_seq_length)
-
-
-def _labels(flags: Flags, config: BertConfig) -> tuple[str, ...] | None:
-    """The classes, as far as they are known before the data are read."""
+    from bertworks.finetune.run import run
+    from bertworks.tasks.classification.job import LongTexts, classification_job, read_files
+    from bertworks.tasks.classification.own_data import Wishes
+    from bertworks.tasks.classification.problem import of_known_task
     from bertworks.tasks.rows import labels_of
 
-    if flags.labels:
-        if flags.kind == "regression":
-            raise InputError("--labels: names classes, but --kind=regression has none")
-        return labels_of(flags.labels)
-    return None if flags.do_train else config.labels
+    if flags.dev_fraction and flags.dev_file:
+        raise InputError("--dev_fraction: give it or --dev_file; each says what to evaluate on")
+    if flags.labels and flags.kind == "regression":
+        raise InputError("--labels: names classes, but --kind=regression has none")
+    wishes = Wishes(
+        text_column=flags.text_column,
+        pair_column=flags.pair_column,
+        label_column=flags.label_column,
+        id_column=flags.id_column,
+        labels=labels_of(flags.labels) if flags.labels else None,
+        label_separator=flags.label_separator,
+        kind=flags.kind,
+        dev_fraction=flags.dev_fraction,
+        seed=flags.random_seed,
+    )
+    task = flags.known_task()
+    if task and (said := wishes.said()):
+        raise InputError(f"--{said[0]}: is for your own files; {task.name} says it itself")
+
+    def read(settings: Flags, setup: Setup) -> Job:
+        bad, long_texts = BadRows(settings.on_bad_row), LongTexts(settings.long_text, settings.doc_stride)
+        if task:
+            problem = of_known_task(task, Path(settings.data_dir or ""), setup.splits, bad)
+        else:
+            problem = read_files(settings.files, wishes, setup, long_texts, bad)
+        for line in bad.summary():
+            setup.say(line)
+        return classification_job(problem, setup, long_texts, settings.class_weights)
+
+    run(flags, read, task)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bertworks.commands.classifying import run
-from bertworks.commands.finetuning import FinetuningFlags, needed_splits
 from bertworks.errors import InputError
+from bertworks.finetune.flags import FinetuningFlags
 from bertworks.flags import REQUIRED, flag
 
 if TYPE_CHECKING:
-    from bertworks.config import BertConfig
-    from bertworks.tasks.classification.problem import Problem
-    from bertworks.train.distributed import World
+    from bertworks.job import Job, Setup
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Flags(FinetuningFlags):
     """Train, evaluate and use a model that chooses between ways to go on.
 
@@ -32,20 +28,21 @@ class Flags(FinetuningFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    run(flags, partial(_problem, flags))
-
-
-def _problem(flags: Flags, config: BertConfig, world: World) -> Problem:
-    """The data, as far as they are needed."""
     from bertworks.data.tables import BadRows
-    from bertworks.tasks import known_tasks as datasets
-    from bertworks.tasks.classification import problem
+    from bertworks.finetune.run import run
+    from bertworks.tasks.classification.job import classification_job
+    from bertworks.tasks.classification.problem import of_known_task
+    from bertworks.tasks.known_tasks import find
 
-    task = datasets.find(flags.task_name)
+    task = find(flags.task_name)
     if task.kind != "choice":
         raise InputError(f"--task_name={task.name}: has no choices; use bert run_classifier")
-    bad = BadRows(flags.on_bad_row)
-    found = problem.of_known_task(task, Path(flags.data_dir), needed_splits(flags), bad)
-    for line in bad.summary():
-        world.say(line)
-    return found
+
+    def read(settings: Flags, setup: Setup) -> Job:
+        bad = BadRows(settings.on_bad_row)
+        problem = of_known_task(task, Path(settings.data_dir), setup.splits, bad)
+        for line in bad.summary():
+            setup.say(line)
+        return classification_job(problem, setup)
+
+    run(flags, read, task)

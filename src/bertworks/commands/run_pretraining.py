@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bertworks import files
-from bertworks.commands.common import MachineFlags, Precision, in_world, write_flags
 from bertworks.errors import InputError
-from bertworks.flags import REQUIRED, RETIRED, absolute_unless_name, flag
+from bertworks.flag_groups import MachineFlags, Precision, warn_of_retired
+from bertworks.flags import REQUIRED, flag, recorded, to_toml
 from bertworks.progress import say
 
 if TYPE_CHECKING:
-    from bertworks.commands.starting_point import StartingPoint
+    from bertworks.checkpoints.resolve import StartingPoint
     from bertworks.config import BertConfig
     from bertworks.data.input import PretrainingInput
     from bertworks.model.heads import PretrainingModel
-    from bertworks.text.tokenizer import Tokenizer
     from bertworks.train.distributed import World
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Flags(MachineFlags):
     """Pre-train BERT on masked words and next sentence.
 
@@ -126,21 +125,21 @@ class Flags(MachineFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
+    from bertworks.train.distributed import world
+
     if flags.show_step is not None:
         _show(flags, flags.show_step)
         return
-    _check(flags)
-    in_world(flags, partial(_pretrain, flags))
-
-
-def _check(flags: Flags) -> None:
-    """Refuse what cannot be meant."""
     if not (flags.do_train or flags.do_eval):
         raise InputError("give at least one of --do_train, --do_eval and --show_step")
     if not flags.output_dir:
         raise InputError("--output_dir: must be given")
     if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
         say(f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps.")
+    with world(flags.device) as processes:
+        if processes.is_main:
+            warn_of_retired(flags, processes.device)
+        _pretrain(flags, Path(flags.output_dir), processes)
 
 
 def _show(flags: Flags, step: int) -> None:
@@ -156,43 +155,57 @@ def _show(flags: Flags, step: int) -> None:
 
 
 def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *, training: bool) -> PretrainingInput:
-    """Open instances to train or to evaluate on; what the flags leave open, the starting point tells."""
+    """Open instances to train on or to evaluate on; what the flags leave open, the starting point tells."""
+    from bertworks.checkpoints.resolve import casing_of, stored_tokenizer
     from bertworks.data.input import open_input
     from bertworks.data.stream import Drawing
 
+    checkpoint = start.checkpoint if start else None
     return open_input(
         patterns,
         flag,
-        Drawing(**{field.name: getattr(flags, field.name) for field in fields(Drawing)}),
+        Drawing(
+            max_seq_length=flags.max_seq_length,
+            max_predictions_per_seq=flags.max_predictions_per_seq,
+            masked_lm_prob=flags.masked_lm_prob,
+            short_seq_prob=flags.short_seq_prob,
+            do_whole_word_mask=flags.do_whole_word_mask,
+            random_seed=flags.random_seed,
+        ),
         vocab_file=flags.vocab_file,
-        records_tokenizer=start.tokenizer(flags.do_lower_case) if start and not flags.vocab_file else None,
-        do_lower_case=start.casing(flags.do_lower_case) if start else flags.do_lower_case is not False,
+        records_tokenizer=None if flags.vocab_file else stored_tokenizer(checkpoint, flags.do_lower_case),
+        do_lower_case=casing_of(checkpoint, flags.do_lower_case),
         vocab_size=start.config.vocab_size if start and start.config else None,
         shuffled=training,
         counts_file=Path(flags.output_dir) / "instance_counts.json" if training and flags.output_dir else None,
     )
 
 
-def _pretrain(flags: Flags, world: World) -> None:
+def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     """Train and evaluate, as the flags say."""
     from bertworks.checkpoints.load import load_into
-    from bertworks.commands.starting_point import find
+    from bertworks.checkpoints.resolve import starting_point
     from bertworks.model.device import choose_precision, precision_name
     from bertworks.model.heads import PretrainingModel
     from bertworks.tasks import pretraining
     from bertworks.train import loop, resume
+    from bertworks.train.results import steps_done, write_model, write_results
 
-    output_dir = Path(flags.output_dir or "")
     trained = resume.newest(output_dir) if not flags.do_train else None
-    resumes = flags.do_train and bool(resume.steps(output_dir))
-    start = find(flags, trained.folder if trained else None)
+    start = starting_point(
+        model=flags.model,
+        size=flags.size,
+        bert_config_file=flags.bert_config_file,
+        init_checkpoint=flags.init_checkpoint,
+        trained=trained.folder if trained else None,
+    )
     if start.checkpoint is None and not flags.do_train:
         raise InputError(f"--do_eval: {output_dir} holds no checkpoint; train first, or give --model")
     opened = _open(flags, flags.input_file, "--input_file", start, training=True)
     config = start.config_for(opened.tokenizer, flags.max_seq_length)
     model = PretrainingModel(config)
     model.gradient_checkpointing = flags.gradient_checkpointing
-    if not resumes:
+    if not (flags.do_train and steps_done(output_dir)):
         model.initialise(flags.random_seed)
         if start.checkpoint is not None:
             world.say(str(load_into(model, start.checkpoint, config)))
@@ -216,58 +229,55 @@ def _pretrain(flags: Flags, world: World) -> None:
     if flags.do_train:
         world.say(f"Pre-training on {world.device} in {precision_name(precision)}: {_summary(config, model, opened)}")
         identity = _identity(flags, opened, config)
-        same = {field.name: getattr(flags, field.name) for field in fields(loop.Run) if hasattr(flags, field.name)}
         run = loop.Run(
-            **{**same, "output_dir": output_dir},
+            output_dir=output_dir,
+            num_train_steps=flags.num_train_steps,
+            num_warmup_steps=flags.num_warmup_steps,
+            learning_rate=flags.learning_rate,
+            optimizer=flags.optimizer,
+            weight_decay=flags.weight_decay,
+            random_seed=flags.random_seed,
+            token_budget=flags.token_budget,
+            log_every_steps=flags.log_every_steps,
+            eval_every_steps=flags.eval_every_steps,
+            save_checkpoints_steps=flags.save_checkpoints_steps,
+            keep_checkpoint_max=flags.keep_checkpoint_max,
             identity=identity,
             settings=_settings(flags, identity) | {"precision": precision_name(precision)},
-            write_model=partial(_write_model, config=config, model=model, tokenizer=opened.tokenizer),
-            write_notes=partial(write_flags, output_dir, flags, "run_pretraining"),
+            write_model=partial(write_model, model, config, opened.tokenizer, "BertForPreTraining"),
+            write_notes=lambda: files.write_text(output_dir / "flags.toml", to_toml(flags, "run_pretraining")),
         )
         results = loop.train(model, task, run, world)
         world.say(f"The model: {output_dir} (opens in transformers too)")
     if flags.do_eval and world.is_main:
-        done = resume.steps(output_dir)
-        results = results or task.evaluate(model)
+        found = {"global_step": steps_done(output_dir), **(results or task.evaluate(model))}
         print(f"***** Eval results ({flags.eval_precision}) *****")
-        _write_results(output_dir, done[-1][0] if done else 0, results)
+        write_results(output_dir, found, originals=found, as_json=False)
 
 
 def _identity(flags: Flags, opened: PretrainingInput, config: BertConfig) -> dict[str, object]:
-    """What makes the run what it is, by the flag to mend."""
-    drawn = {f"--{name}": value for name, value in opened.source.identity().items()}
-    same = {f"--{name}": getattr(flags, name) for name in ("random_seed", "train_batch_size", "optimizer")}
-    begun = {f"--{name}": absolute_unless_name(getattr(flags, name)) for name in ("init_checkpoint", "model")}
-    shape = {f"--size or --bert_config_file ({n})": value for n, value in asdict(config).items() if n != "extra"}
-    words = {"--vocab_file": opened.tokenizer.sha256[:16]} if opened.tokenizer else {}
-    return {**drawn, **same, **begun, **shape, **words}
+    """What makes the run what it is, by the flag to change."""
+    from bertworks.train.results import begun_with, shape_of
+
+    return {
+        **{f"--{name}": value for name, value in opened.source.identity().items()},
+        "--random_seed": flags.random_seed,
+        "--train_batch_size": flags.train_batch_size,
+        "--optimizer": flags.optimizer,
+        **begun_with(flags.model, flags.init_checkpoint),
+        **shape_of(config, "--size or --bert_config_file"),
+        **({"--vocab_file": opened.tokenizer.sha256[:16]} if opened.tokenizer else {}),
+    }
 
 
 def _settings(flags: Flags, identity: Mapping[str, object]) -> dict[str, object]:
     """Every other flag that says how the run is done."""
     apart = {"output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file"}
-    names = (f.name for f in fields(flags) if f.metadata["group"] != RETIRED and f.name not in apart)
-    return {name: getattr(flags, name) for name in names if f"--{name}" not in identity}
+    return {name: value for name, value in recorded(flags, apart).items() if f"--{name}" not in identity}
 
 
 def _summary(config: BertConfig, model: PretrainingModel, opened: PretrainingInput) -> str:
-    """One line about model and data."""
+    """Describe model and data in one line."""
     parameters = sum(p.numel() for p in model.parameters()) / 1e6
     words = "" if opened.tokenizer is None else f", {opened.tokenizer.vocab_size:,} words"
     return f"{config.num_hidden_layers} layers of {config.hidden_size}, {parameters:.1f} M parameters{words}"
-
-
-def _write_model(folder: Path, config: BertConfig, model: PretrainingModel, tokenizer: Tokenizer | None) -> None:
-    """Write a model folder that everybody can open."""
-    from bertworks.checkpoints.formats.huggingface import save_model_folder
-
-    save_model_folder(folder, config, model.state_dict())
-    if tokenizer is not None:
-        tokenizer.save(folder, config.longest_sequence)
-
-
-def _write_results(output_dir: Path, step: int, results: Mapping[str, float]) -> None:
-    """Write eval_results.txt and print it: `key = value` lines, keys sorted, as the original."""
-    lines = [f"{name} = {value}" for name, value in sorted({"global_step": step, **results}.items())]
-    files.write_text(output_dir / "eval_results.txt", "\n".join(lines) + "\n")
-    print(*(f"  {line}" for line in lines), sep="\n")

@@ -8,7 +8,8 @@ counts of the whole step.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -103,20 +104,16 @@ class World:
         if self.size > 1:
             dist.barrier()
 
-    def close(self) -> None:
-        """Leave the process group."""
-        if self.size > 1:
-            dist.destroy_process_group()
 
-
-def start(device: str) -> World:
-    """Join the processes that torchrun started, or be alone.
+@contextmanager
+def world(device: str) -> Iterator[World]:
+    """Join the processes that torchrun started, or be the only one, and leave the group at the end.
 
     Args:
         device: `auto` (CUDA if there is one), `cpu`, `cuda` or `cuda:N`.
 
     Raises:
-        InputError: the device is not here.
+        InputError: this machine has no such device, or torchrun's variables are incomplete.
     """
     if "WORLD_SIZE" in os.environ and "MASTER_ADDR" not in os.environ and not dist.is_initialized():
         raise InputError("WORLD_SIZE is set but MASTER_ADDR is not; start several processes with torchrun")
@@ -128,4 +125,8 @@ def start(device: str) -> World:
         keep_freed_memory()
     if size > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=size)
-    return World(rank, size, chosen)
+    try:
+        yield World(rank, size, chosen)
+    finally:
+        if size > 1:
+            dist.destroy_process_group()

@@ -15,11 +15,11 @@ import bertworks
 from bertworks.errors import InputError
 from bertworks.model.heads import SpanClassifier
 from bertworks.pretrained import Pretrained
-from bertworks.tasks.squad import answers
+from bertworks.tasks.squad import nbest
 from bertworks.tasks.squad import task as spans
 from bertworks.tasks.squad.answering import Answered, Texts, answer
-from bertworks.tasks.squad.examples import Settings, windows
-from bertworks.tasks.squad.reading import Document, Example
+from bertworks.tasks.squad.documents import Document, SquadExample
+from bertworks.tasks.squad.windows import WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -88,9 +88,9 @@ def test_several_texts_give_what_each_gives_alone(pretrained: Pretrained) -> Non
 def test_the_best_answer_is_the_one_that_run_squad_predicts(pretrained: Pretrained) -> None:
     model, tokenizer = pretrained.model, pretrained.tokenizer
     assert isinstance(model, SpanClassifier)
-    asked = Example("1", "Who wrote?", Document(LONG))
-    blocks = windows(tokenizer, [asked], Settings(64, 16, 16), training=False)
-    ((_, expected),) = spans.predict_answers(model, tokenizer, blocks, answers.Settings())
+    asked = SquadExample("1", "Who wrote?", Document(LONG))
+    blocks = make_windows(tokenizer, [asked], WindowSettings(64, 16, 16), training=False)
+    ((_, expected),) = spans.predict_answers(model, tokenizer, blocks, nbest.AnswerSettings())
     (found,) = ask(pretrained, LONG, top_k=1).answers
     assert " ".join(found.text.split()) == expected.prediction
     assert expected.best is not None

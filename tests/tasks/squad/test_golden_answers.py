@@ -18,16 +18,15 @@ from bertworks.config import BertConfig
 from bertworks.model.heads import SpanClassifier
 from bertworks.model.predict import Example, predict
 from bertworks.tasks.squad.answer_files import write_answers
-from bertworks.tasks.squad.answers import Question, Settings, answers, windows_of
-from bertworks.tasks.squad.examples import Settings as WindowSettings
-from bertworks.tasks.squad.examples import windows
-from bertworks.tasks.squad.reading import Reading
+from bertworks.tasks.squad.nbest import AnswerSettings, Question, find_answers, window_tokens
+from bertworks.tasks.squad.reader import SquadReader
+from bertworks.tasks.squad.windows import WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 GOLDEN = FIXTURES / "google_tiny"
 LENGTH = 64
-SETTINGS = Settings(n_best_size=10, max_answer_length=20)
+SETTINGS = AnswerSettings(n_best_size=10, max_answer_length=20)
 
 
 @pytest.fixture(scope="module")
@@ -44,17 +43,17 @@ def model() -> SpanClassifier:
         ("squad-v1", SETTINGS),
         (
             "squad-v2",
-            Settings(
+            AnswerSettings(
                 n_best_size=10, max_answer_length=20, version_2_with_negative=True, null_score_diff_threshold=-8.2
             ),
         ),
     ],
 )
-def test_golden_files(tmp_path: Path, model: SpanClassifier, name: str, settings: Settings) -> None:
+def test_golden_files(tmp_path: Path, model: SpanClassifier, name: str, settings: AnswerSettings) -> None:
     tokenizer = Tokenizer.from_vocab(FIXTURES / "vocab.txt")
-    examples = list(Reading(FIXTURES / f"{name}.json", training=False).examples())
+    examples = list(SquadReader(FIXTURES / f"{name}.json", training=False).examples())
     how = WindowSettings(max_seq_length=LENGTH, doc_stride=16, max_query_length=16)
-    ((block, made),) = windows(tokenizer, examples, how, training=False)
+    ((block, made),) = make_windows(tokenizer, examples, how, training=False)
     assert len(made) > len(block) == len(examples)
     padded = [
         Example(ids, np.arange(len(ids)) >= first, padding=LENGTH - len(ids))
@@ -68,7 +67,7 @@ def test_golden_files(tmp_path: Path, model: SpanClassifier, name: str, settings
     for path in write_answers(
         tmp_path,
         questions,
-        answers(questions, windows_of(tokenizer, made), logits, settings),
+        find_answers(questions, window_tokens(tokenizer, made), logits, settings),
         settings.version_2_with_negative,
     ):
         found = json.loads(path.read_text())

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from bertworks.errors import InputError
-from bertworks.tasks.squad.examples import Settings, Windows, windows
-from bertworks.tasks.squad.reading import Example, Reading
+from bertworks.tasks.squad.documents import SquadExample
+from bertworks.tasks.squad.reader import SquadReader, read_gold_answers
 from bertworks.tasks.squad.score import evaluate_v1, evaluate_v2
-from bertworks.tasks.squad.score_files import read_data_set
+from bertworks.tasks.squad.windows import Windows, WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 
 # Of each language: a text, a question, its answer, and which of its places in the text is meant.
@@ -105,13 +105,13 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
     return Tokenizer.from_vocab(path, do_lower_case=False)
 
 
-def made_of(tokenizer: Tokenizer, read: list[Example], **more: Any) -> Windows:
-    settings = Settings(max_seq_length=100, max_query_length=40, **more)
-    ((_, made),) = windows(tokenizer, read, settings, training=True)
+def made_of(tokenizer: Tokenizer, read: list[SquadExample], **more: Any) -> Windows:
+    settings = WindowSettings(max_seq_length=100, max_query_length=40, **more)
+    ((_, made),) = make_windows(tokenizer, read, settings, training=True)
     return made
 
 
-def characters_of(tokenizer: Tokenizer, example: Example, made: Windows) -> tuple[int, int]:
+def characters_of(tokenizer: Tokenizer, example: SquadExample, made: Windows) -> tuple[int, int]:
     """The characters of the document that the marked tokens are."""
     first, last = (made.positions[0] - made.sequences.first[0]).tolist()
     spans = tokenizer.encode_with_offsets(example.document.text).spans
@@ -123,7 +123,7 @@ def test_an_answer_for_training_is_found_where_it_is(
     tmp_path: Path, tokenizer: Tokenizer, language: str, layout: Any
 ) -> None:
     text, _, answer, number = SENTENCES[language]
-    reading = Reading(write(tmp_path, layout(1)), training=True)
+    reading = SquadReader(write(tmp_path, layout(1)), training=True)
     (example,) = reading.examples()
     assert reading.notes == reading.bad.notes == []
     begin = place(text, answer, number)
@@ -141,9 +141,9 @@ def test_an_answer_for_training_is_found_where_it_is(
 def test_several_answers_are_for_scoring(tmp_path: Path, language: str, layout: Any) -> None:
     path = write(tmp_path, layout(3))
     with pytest.raises(InputError, match="has 3 answers; training wants one for each question"):
-        list(Reading(path, training=True).examples())
-    (example,) = Reading(path, training=False).examples()
-    data = read_data_set(path)
+        list(SquadReader(path, training=True).examples())
+    (example,) = SquadReader(path, training=False).examples()
+    data = read_gold_answers(path)
     assert not data.is_version_2
     assert data.gold == {example.id: [SENTENCES[language][2]] * 3}
     assert evaluate_v1(data.gold, {example.id: SENTENCES[language][2]}) == {"exact_match": 100.0, "f1": 100.0}
@@ -155,12 +155,12 @@ def test_plausible_answers_are_none(tmp_path: Path, tokenizer: Tokenizer) -> Non
     question |= {"plausible_answers": question.pop("answers"), "answers": [], "is_impossible": True}
     content = {"version": "v2.0", "data": [{"title": "Mills", "paragraphs": [paragraph("en", question)]}]}
     path = write(tmp_path, content)
-    (example,) = Reading(path, training=True, version_2_with_negative=True).examples()
+    (example,) = SquadReader(path, training=True, version_2_with_negative=True).examples()
     assert example.answer is None
     made = made_of(tokenizer, [example])
     assert made.positions.tolist() == [[0, 0]]
     assert made.is_impossible.tolist() == [True]
-    data = read_data_set(path)
+    data = read_gold_answers(path)
     assert data.is_version_2
     assert evaluate_v2(data.gold, {"q": "the old mill"})["exact"] == 0.0
     assert evaluate_v2(data.gold, {"q": ""})["exact"] == 100.0
@@ -172,13 +172,13 @@ def test_answers_that_are_not_in_the_text_are_left_out(tmp_path: Path) -> None:
     lost = {"id": "TRAIN_1_QUERY_1", "question": "什么？", "answers": [{"text": "水磨", "answer_start": -1}]}
     content["data"][0]["paragraphs"][0]["qas"].append(lost)
     path = write(tmp_path, content)
-    reading = Reading(path, training=True)
+    reading = SquadReader(path, training=True)
     assert [example.id for example in reading.examples()] == ["TRAIN_1_QUERY_0"]
     (note,) = reading.bad.notes
     assert note.endswith(
         "question 'TRAIN_1_QUERY_1': answer_start is -1, which says that the answer is not in the context"
     )
-    assert len(read_data_set(path).gold) == 2
+    assert len(read_gold_answers(path).gold) == 2
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -188,6 +188,9 @@ def test_the_flat_form_of_cmrc_is_refused_with_what_to_take_instead(tmp_path: Pa
     flat = [{"context_id": "TRIAL_1", "context_text": text, "qas": [query], "title": "磨坊"}]
     for content in (flat, {"version": "1.0", "data": flat}):
         path = write(tmp_path, content)
-        for read in (lambda path=path: list(Reading(path, training).examples()), lambda path=path: read_data_set(path)):
+        for read in (
+            lambda path=path: list(SquadReader(path, training).examples()),
+            lambda path=path: read_gold_answers(path),
+        ):
             with pytest.raises(InputError, match="article 1: is in CMRC 2018's own form; give the file of the same"):
                 read()

@@ -11,15 +11,14 @@ import pytest
 from bertworks.data.examples import example_class
 from bertworks.data.tfrecord import RecordFile, frame
 from bertworks.errors import InputError
-from bertworks.tasks.squad.examples import Settings, Windows, windows
-from bertworks.tasks.squad.reading import Reading
-from bertworks.tasks.squad.record_files import checked, read_train_records, write_records
-from bertworks.tasks.squad.task import Block
+from bertworks.tasks.squad.reader import SquadReader
+from bertworks.tasks.squad.record_files import check_records, read_train_records, write_records
+from bertworks.tasks.squad.windows import ExampleWindows, Windows, WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 TOKENIZER = Tokenizer.from_vocab(FIXTURES / "vocab.txt")
-SETTINGS = Settings(max_seq_length=64, doc_stride=16, max_query_length=16)
+SETTINGS = WindowSettings(max_seq_length=64, doc_stride=16, max_query_length=16)
 CLS, SEP, PAD = TOKENIZER.cls_id, TOKENIZER.sep_id, 0
 
 # What the original makes of a question of two tokens and a document of three, whose second is the answer.
@@ -34,9 +33,9 @@ ORIGINAL = {
 }
 
 
-def blocks(training: bool, name: str = "squad-v1", settings: Settings = SETTINGS) -> list[Block]:
-    reading = Reading(FIXTURES / f"{name}.json", training, version_2_with_negative=name == "squad-v2")
-    return list(windows(TOKENIZER, reading.examples(), settings, training))
+def blocks(training: bool, name: str = "squad-v1", settings: WindowSettings = SETTINGS) -> list[ExampleWindows]:
+    reading = SquadReader(FIXTURES / f"{name}.json", training, version_2_with_negative=name == "squad-v2")
+    return list(make_windows(TOKENIZER, reading.examples(), settings, training))
 
 
 def written(path: Path, *changes: dict[str, Sequence[int] | None]) -> Path:
@@ -96,24 +95,27 @@ def test_records_for_prediction_are_compared_with_the_questions(tmp_path: Path) 
     path = tmp_path / "eval.tf_record"
     made = blocks(False)
     write_records(path, (windows for _, windows in made), 64)
-    assert list(checked(iter(made), [path], TOKENIZER)) == made
+    assert list(check_records(iter(made), [path], TOKENIZER)) == made
 
 
 @pytest.mark.parametrize(
     ("other", "message"),
     [
         (blocks(False, "squad-v2"), r"record \d+: has other tokens than question \S+ has"),
-        (blocks(False, settings=Settings(max_seq_length=64, doc_stride=8, max_query_length=16)), "has other tokens"),
+        (
+            blocks(False, settings=WindowSettings(max_seq_length=64, doc_stride=8, max_query_length=16)),
+            "has other tokens",
+        ),
         ([(blocks(False)[0][0], blocks(False)[0][1]), *blocks(False)], "ends before question q0001"),
         ([], "record 0: is behind the last question's"),
     ],
     ids=["another file", "another stride", "more", "none"],
 )
-def test_records_of_other_questions_are_told(tmp_path: Path, other: list[Block], message: str) -> None:
+def test_records_of_other_questions_are_told(tmp_path: Path, other: list[ExampleWindows], message: str) -> None:
     path = tmp_path / "eval.tf_record"
     write_records(path, (windows for _, windows in blocks(False)), 64)
     with pytest.raises(InputError, match=message) as told:
-        list(checked(other, [path], TOKENIZER))
+        list(check_records(other, [path], TOKENIZER))
     assert str(path) in str(told.value)
     assert "--predict_file" in str(told.value)
 

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.errors import InputError
+from bertworks.tasks.squad.answer_files import read_na_probs, read_predictions
+from bertworks.tasks.squad.reader import read_gold_answers
 from bertworks.tasks.squad.score import (
     Gold,
     Threshold,
@@ -20,7 +22,6 @@ from bertworks.tasks.squad.score import (
     normalize_answer,
     token_f1,
 )
-from bertworks.tasks.squad.score_files import read_data_set, read_na_probs, read_predictions
 from tests.tasks.squad.made_predictions import made_predictions
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -97,7 +98,7 @@ def test_curves_step_only_between_different_numbers() -> None:
 
 def test_what_the_official_script_prints_for_version_1() -> None:
     """evaluate-v1.1.py on the golden predictions, and on predictions that are better."""
-    gold = read_data_set(FIXTURES / "squad-v1.json").gold
+    gold = read_gold_answers(FIXTURES / "squad-v1.json").gold
     golden = read_predictions(FIXTURES / "squad-v1.predictions.json")
     assert json.dumps(evaluate_v1(gold, golden)) == '{"exact_match": 0.0, "f1": 4.723633951188131}'
     made, _ = made_predictions(FIXTURES / "squad-v1.json")
@@ -106,7 +107,7 @@ def test_what_the_official_script_prints_for_version_1() -> None:
 
 def test_what_the_official_script_prints_for_version_2() -> None:
     """evaluate-v2.0.py with --na-prob-file and --out-image-dir."""
-    gold = read_data_set(FIXTURES / "squad-v2.json").gold
+    gold = read_gold_answers(FIXTURES / "squad-v2.json").gold
     golden = read_predictions(FIXTURES / "squad-v2.predictions.json")
     odds = read_na_probs(FIXTURES / "squad-v2.null_odds.json")
     found = evaluate_v2(gold, golden, odds, -8.2, average_precisions=True)

@@ -22,25 +22,24 @@ from bertworks.data.sequences import shuffled
 from bertworks.errors import InputError
 from bertworks.model.heads import SpanClassifier, initialise
 from bertworks.task import Cut, Task
-from bertworks.tasks.squad import answers
+from bertworks.tasks.squad import nbest
 from bertworks.tasks.squad import task as spans
 from bertworks.tasks.squad.answer_files import write_answers
-from bertworks.tasks.squad.examples import Settings, Windows, windows
-from bertworks.tasks.squad.reading import Reading
-from bertworks.tasks.squad.score_files import read_data_set
-from bertworks.tasks.squad.task import Dev, Spans
+from bertworks.tasks.squad.reader import SquadReader, read_gold_answers
+from bertworks.tasks.squad.task import DevQuestions, QuestionAnswering
+from bertworks.tasks.squad.windows import Windows, WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 from bertworks.train import optimizer as optimizers
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 GOLDEN = FIXTURES / "google_tiny"
 TOKENIZER = Tokenizer.from_vocab(FIXTURES / "vocab.txt")
-WINDOWS = Settings(max_seq_length=64, doc_stride=16, max_query_length=16)
-CHOICE = answers.Settings(n_best_size=10, max_answer_length=20)
+WINDOWS = WindowSettings(max_seq_length=64, doc_stride=16, max_query_length=16)
+CHOICE = nbest.AnswerSettings(n_best_size=10, max_answer_length=20)
 
 
 def blocks(path: Path, training: bool = False, **flags: bool) -> Iterator[spans.Block]:
-    return windows(TOKENIZER, Reading(path, training, **flags).examples(), WINDOWS, training)
+    return make_windows(TOKENIZER, SquadReader(path, training, **flags).examples(), WINDOWS, training)
 
 
 def train_windows(path: Path, **flags: bool) -> Windows:
@@ -92,7 +91,7 @@ def test_sums_are_those_of_a_plain_loop_and_so_are_gradients(lengths: list[int])
     logits = torch.from_numpy(random_numbers.normal(0, 5, (len(batch.input_ids), 2))).requires_grad_()
     slow = slow_sums(logits, batch)
     expected = torch.autograd.grad(slow["loss"], logits)[0] if lengths else torch.zeros_like(logits)
-    fast = spans.sums(Spans(), lambda *_, **__: logits, batch, None)  # type: ignore[arg-type]
+    fast = spans.sums(QuestionAnswering(), lambda *_, **__: logits, batch, None)  # type: ignore[arg-type]
     assert list(fast) == list(spans.counts(batch)) == list(slow)
     for name, value in slow.items():
         torch.testing.assert_close(fast[name].double(), value)
@@ -102,7 +101,7 @@ def test_sums_are_those_of_a_plain_loop_and_so_are_gradients(lengths: list[int])
 
 @pytest.mark.parametrize("cut", [Cut(token_budget=100), Cut(token_budget=1)])
 def test_any_cut_gives_the_same_sums_and_gradients(cut: Cut) -> None:
-    task = spans.task(Spans(train=train_windows(FIXTURES / "squad-v1.json"), train_batch_size=6))
+    task = spans.task(QuestionAnswering(train=train_windows(FIXTURES / "squad-v1.json"), train_batch_size=6))
     model = small_model(dropout=0.1)
 
     def of(parts: list[PackedBatch]) -> tuple[dict[str, float], list[torch.Tensor]]:
@@ -135,7 +134,7 @@ def test_the_first_losses_are_those_of_transformers(tmp_path: Path) -> None:
     save_model_folder(tmp_path, ours.config, ours.state_dict(), "BertForQuestionAnswering")
     theirs = transformers.BertForQuestionAnswering.from_pretrained(tmp_path).eval()  # eval: no dropout
     train = train_windows(FIXTURES / "squad-v1.json")
-    task = spans.task(Spans(train=train, train_batch_size=4, random_seed=5))
+    task = spans.task(QuestionAnswering(train=train, train_batch_size=4, random_seed=5))
     optimizer, their_optimizer = (torch.optim.SGD(one.parameters(), lr=0.05) for one in (ours, theirs))
     losses = []
     for step in range(10):
@@ -172,11 +171,11 @@ def test_the_first_losses_are_those_of_transformers(tmp_path: Path) -> None:
         ("squad-v2", replace(CHOICE, version_2_with_negative=True, null_score_diff_threshold=-8.2)),
     ],
 )
-def test_golden_files(tmp_path: Path, name: str, choice: answers.Settings) -> None:
+def test_golden_files(tmp_path: Path, name: str, choice: nbest.AnswerSettings) -> None:
     """With padding, everything the original wrote; its logits take places among the n best."""
     path = FIXTURES / f"{name}.json"
     found = list(spans.predict_answers(golden_model(), TOKENIZER, blocks(path), choice, padded_to=64))
-    questions = [answers.Question(one.id, one.document.words) for one, _ in found]
+    questions = [nbest.Question(one.id, one.document.words) for one, _ in found]
     written = write_answers(tmp_path, questions, [one for _, one in found], choice.version_2_with_negative)
     for file in written:
         ours, golden = json.loads(file.read_text()), json.loads((FIXTURES / f"{name}.{file.name}").read_text())
@@ -203,7 +202,7 @@ def test_without_padding_the_answers_are_nearly_those() -> None:
 def test_a_file_of_many_blocks_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     path, model = FIXTURES / "squad-v1.json", golden_model()
     whole = list(spans.predict_answers(model, TOKENIZER, blocks(path), CHOICE))
-    monkeypatch.setattr("bertworks.tasks.squad.examples._BLOCK", 300)
+    monkeypatch.setattr("bertworks.tasks.squad.windows.BLOCK_TOKENS", 300)
     assert len(list(blocks(path))) > 5
     parts = list(spans.predict_answers(model, TOKENIZER, blocks(path), CHOICE))
     assert [(one.id, answer.prediction) for one, answer in whole] == [
@@ -221,9 +220,9 @@ def test_logits_that_are_no_numbers_are_told_with_the_question() -> None:
 
 def test_evaluation_of_version_1_is_the_official_score() -> None:
     path = FIXTURES / "squad-v1.json"
-    gold = read_data_set(path).gold
-    dev = Dev(blocks=partial(blocks, path), gold=gold, answers=CHOICE, tokenizer=TOKENIZER, padded_to=64)
-    settings = Spans(dev=dev)
+    gold = read_gold_answers(path).gold
+    dev = DevQuestions(blocks=partial(blocks, path), gold=gold, answers=CHOICE, tokenizer=TOKENIZER, padded_to=64)
+    settings = QuestionAnswering(dev=dev)
     first, second = spans.evaluate(settings, golden_model()), spans.evaluate(settings, golden_model())
     golden = json.loads((FIXTURES / "squad-v1.predictions.json").read_text())
     expected = spans.score.evaluate_v1(gold, golden)
@@ -309,9 +308,11 @@ def trained(task: Task, model: SpanClassifier, steps: int, batch_size: int) -> l
 def test_a_tiny_model_learns_to_answer(tmp_path: Path) -> None:
     train = train_windows(made_file(tmp_path / "train.json", 1, 200))
     dev = made_file(tmp_path / "dev.json", 2, 50)
-    settings = Spans(
+    settings = QuestionAnswering(
         train=train,
-        dev=Dev(blocks=partial(blocks, dev), gold=read_data_set(dev).gold, answers=CHOICE, tokenizer=TOKENIZER),
+        dev=DevQuestions(
+            blocks=partial(blocks, dev), gold=read_gold_answers(dev).gold, answers=CHOICE, tokenizer=TOKENIZER
+        ),
         train_batch_size=16,
     )
     model = small_model(deviation=0.02)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.errors import InputError
-from bertworks.tasks.squad.reading import Reading
-from bertworks.tasks.squad.triviaqa import Conversion, Settings, beginning, contents, find_answer, write
+from bertworks.tasks.squad.reader import SquadReader
+from bertworks.tasks.squad.triviaqa import TriviaConversion, TriviaSettings, beginning, contents, find_answer, write
 
 BRIDGE = {"NormalizedAliases": ["stone bridge", "old bridge"], "Aliases": ["The Stone Bridge", "Old-Bridge"]}
 
@@ -44,19 +44,19 @@ def page(folder: Path, name: str, text: str | bytes, kind: str = "wikipedia") ->
     path.write_bytes(text.encode() if isinstance(text, str) else text)
 
 
-def settings(folder: Path, **more: Any) -> Settings:
-    return Settings(wikipedia_dir=folder / "evidence/wikipedia", web_dir=folder / "evidence/web", **more)
+def settings(folder: Path, **more: Any) -> TriviaSettings:
+    return TriviaSettings(wikipedia_dir=folder / "evidence/wikipedia", web_dir=folder / "evidence/web", **more)
 
 
-def convert(path: Path, **more: Any) -> tuple[list[dict[str, Any]], Conversion]:
+def convert(path: Path, **more: Any) -> tuple[list[dict[str, Any]], TriviaConversion]:
     """The questions that a file becomes, as a file in SQuAD form has them, with their contexts."""
-    conversion = Conversion(path, settings(path.parent.parent, **more))
+    conversion = TriviaConversion(path, settings(path.parent.parent, **more))
     to = path.parent.parent / "squad.json"
     write(to, conversion.articles(contents(path)))
     content = json.loads(to.read_text())
     assert content["version"] == "1.1"
     if not conversion.settings.keep_unanswered:
-        assert len(list(Reading(to, training=True).examples())) == conversion.written
+        assert len(list(SquadReader(to, training=True).examples())) == conversion.written
     found = []
     for article in content["data"]:
         (paragraph,) = article["paragraphs"]
@@ -108,7 +108,7 @@ def test_questions_without_answer_are_kept_where_that_is_asked_for(tmp_path: Pat
     found, conversion = convert(path, keep_unanswered=True)
     assert [(qa["id"], qa["answers"]) for qa in found] == [("p--a.txt", []), ("q--a.txt", []), ("r--a.txt", [])]
     assert conversion.summary() == ["3 pages do not have the answer in their first tokens: written without an answer"]
-    assert len(list(Reading(tmp_path / "squad.json", training=False).examples())) == 3
+    assert len(list(SquadReader(tmp_path / "squad.json", training=False).examples())) == 3
     with pytest.raises(InputError, match=r"no question is left \(3 pages do not have .*: --keep_unanswered"):
         convert(path)
 

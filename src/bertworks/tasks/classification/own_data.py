@@ -31,6 +31,10 @@ from bertworks.tasks.rows import Label, Row, is_blank
 
 Kind = Literal["single", "multi", "regression"]
 
+# What a person may say of the texts in their files, and of the labels.
+OF_TEXTS = ("text_column", "pair_column", "label_column", "id_column", "label_separator", "dev_fraction")
+OF_LABELS = ("labels", "kind")
+
 # More different numbers than this are not classes.
 MOST_CLASSES = 150
 
@@ -83,6 +87,10 @@ class Wishes:
     dev_fraction: float = 0.0
     seed: int = 0
     quoted: bool | None = None
+
+    def said(self, names: Sequence[str] = OF_TEXTS + OF_LABELS) -> list[str]:
+        """Which of these a person has said."""
+        return [name for name in names if getattr(self, name)]
 
 
 class _Raw(NamedTuple):

@@ -7,12 +7,19 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bertworks import files
-from bertworks.tasks.squad.answers import Answer, Question
+from bertworks.errors import InputError
+from bertworks.tasks.squad import json_stream
+from bertworks.tasks.squad.nbest import NbestAnswers, Question
 
 PREDICTIONS, NBEST, NULL_ODDS = "predictions.json", "nbest_predictions.json", "null_odds.json"
 
+# No score is larger; it also keeps infinity and what is not a number out.
+_LARGEST = 1e18
 
-def write_answers(folder: Path, questions: Iterable[Question], found: Iterable[Answer], with_null: bool) -> list[Path]:
+
+def write_answers(
+    folder: Path, questions: Iterable[Question], found: Iterable[NbestAnswers], with_null: bool
+) -> list[Path]:
     """Write predictions.json, nbest_predictions.json and, of version 2, null_odds.json, as the original writes them.
 
     Returns:
@@ -36,3 +43,31 @@ def write_answers(folder: Path, questions: Iterable[Question], found: Iterable[A
         inside = ",\n".join(members)
         files.write_text(folder / file, f"{{\n{inside}\n}}\n" if members else "{}\n")
     return [folder / file for file in written]
+
+
+def read_predictions(path: Path) -> dict[str, str]:
+    """predictions.json: question id -> answer.
+
+    Raises:
+        InputError: the file is not of this form; says which question.
+    """
+    content = json_stream.whole(path)
+    for question, answer in content.items():
+        if not isinstance(answer, str):
+            name = json_stream.short(question)
+            raise InputError(f"{path}: the prediction of question {name} is not a text; give predictions.json")
+    return content
+
+
+def read_na_probs(path: Path) -> dict[str, float]:
+    """null_odds.json or a file of no-answer probabilities: question id -> number; whole numbers stay so.
+
+    Raises:
+        InputError: the file is not of this form; says which question.
+    """
+    content = json_stream.whole(path)
+    for question, odds in content.items():
+        if isinstance(odds, bool) or not isinstance(odds, int | float) or not -_LARGEST <= odds <= _LARGEST:
+            name = json_stream.short(question)
+            raise InputError(f"{path}: the no-answer score of question {name} is not a number; give null_odds.json")
+    return content

@@ -12,18 +12,18 @@ import torch
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.model.heads import SpanClassifier
-from bertworks.tasks.squad import answers, examples
-from bertworks.tasks.squad.examples import Windows
+from bertworks.tasks.squad import nbest
+from bertworks.tasks.squad.documents import Document, SquadExample
 from bertworks.tasks.squad.final_text import characters
-from bertworks.tasks.squad.reading import Document, Example
 from bertworks.tasks.squad.task import logits_of
+from bertworks.tasks.squad.windows import Windows, WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 
 # The original's, where neither the caller nor the model's folder says.
 _MAX_SEQ_LENGTH, _DOC_STRIDE, _MAX_QUERY_LENGTH = 384, 128, 64
 
 
-class Found(NamedTuple):
+class FoundAnswer(NamedTuple):
     """A possible answer.
 
     Attributes:
@@ -55,7 +55,7 @@ class Answered(NamedTuple):
         question_cut: whether the model saw only the beginning of the question.
     """
 
-    answers: list[Found]
+    answers: list[FoundAnswer]
     no_answer_probability: float
     has_answer: bool
     question_cut: bool
@@ -143,7 +143,7 @@ def answer(
     trained = model.config.fine_tuned
     if allow_none is None:
         allow_none = trained("version_2_with_negative", bool) is not False
-    chosen = answers.Settings(
+    chosen = nbest.AnswerSettings(
         n_best_size=max(n_best_size, top_k),
         max_answer_length=max_answer_length,
         do_lower_case=tokenizer.do_lower_case,
@@ -151,15 +151,15 @@ def answer(
         version_2_with_negative=True,
         by_characters=True,
     )
-    found: list[Found] = []
+    found: list[FoundAnswer] = []
     null, question_cut = math.inf, False
-    asked = (Example(str(number), question, document) for number, document in enumerate(texts.documents))
+    asked = (SquadExample(str(number), question, document) for number, document in enumerate(texts.documents))
     of_windows = _settings(model.config, max_seq_length, doc_stride, max_query_length)
-    for block, windows in examples.windows(tokenizer, asked, of_windows, training=False):
+    for block, windows in make_windows(tokenizer, asked, of_windows, training=False):
         numbers = [int(example.id) for example in block]
-        questions = [answers.Question(one.id, (), one.document.text, texts.spans[int(one.id)]) for one in block]
+        questions = [nbest.Question(one.id, (), one.document.text, texts.spans[int(one.id)]) for one in block]
         logits = logits_of(model, windows.sequences, dtype=dtype)
-        of_block = answers.answers(questions, answers.windows_of(tokenizer, windows), logits, chosen)
+        of_block = nbest.find_answers(questions, nbest.window_tokens(tokenizer, windows), logits, chosen)
         for number, one in zip(numbers, of_block, strict=True):
             found += _found(number, texts, one, windows)
             null = min([null, *(entry.start_logit + entry.end_logit for entry in one.nbest if entry.tokens is None)])
@@ -179,7 +179,7 @@ def answer(
 
 def _settings(
     config: BertConfig, max_seq_length: int | None, doc_stride: int | None, max_query_length: int | None
-) -> examples.Settings:
+) -> WindowSettings:
     """What windows are: as told, as in training, or as the original has it and the model can read."""
     room, trained = config.max_position_embeddings, config.fine_tuned
     if max_seq_length is None:
@@ -191,14 +191,14 @@ def _settings(
     if max_query_length is None:
         wanted = trained("max_query_length", int)
         max_query_length = max(0, min(_MAX_QUERY_LENGTH if wanted is None else wanted, (max_seq_length - 3) // 2))
-    return examples.Settings(
+    return WindowSettings(
         max_seq_length=max_seq_length,
         doc_stride=min(doc_stride, max_seq_length),  # more is no more, windows leave nothing out
         max_query_length=max_query_length,
     )
 
 
-def _found(number: int, texts: Texts, answer: answers.Answer, windows: Windows) -> Iterator[Found]:
+def _found(number: int, texts: Texts, answer: nbest.NbestAnswers, windows: Windows) -> Iterator[FoundAnswer]:
     """The possible answers in one document; their probabilities are not known yet."""
     text, spans = texts.documents[number].text, texts.spans[number]
     first_window = int(windows.examples.searchsorted(number))
@@ -212,4 +212,4 @@ def _found(number: int, texts: Texts, answer: answers.Answer, windows: Windows) 
         first = int(windows.doc_starts[at])
         last = first + int(sequences.lengths[at]) - int(sequences.first[at]) - 2
         score = entry.start_logit + entry.end_logit
-        yield Found(text[begin:end], begin, end, number, score, 0.0, characters(spans, first, last))
+        yield FoundAnswer(text[begin:end], begin, end, number, score, 0.0, characters(spans, first, last))

@@ -5,8 +5,11 @@ Shapes: E examples, D documents.
 
 from __future__ import annotations
 
+import re
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property
 from itertools import chain
 
 import numpy as np
@@ -14,14 +17,86 @@ from numpy.typing import NDArray
 
 from bertworks.errors import InputError
 from bertworks.ragged import within
-from bertworks.tasks.squad.reading import Document, Example
+from bertworks.text import basic
 from bertworks.text.tokenizer import Tokenizer
 
 Ints = NDArray[np.int64]
 
+# What parts words here is not all that parts words for the tokenizer.
+_BLANKS = " \t\r\n\u202f"
+_WORD = re.compile(f"[^{_BLANKS}]+")
+
 
 @dataclass(frozen=True)
-class Documents:
+class Document:
+    """A text that questions are asked about.
+
+    Attributes:
+        text: as the file has it.
+        place: where it stands, for messages.
+    """
+
+    text: str
+    place: str = "the document"
+
+    @cached_property
+    def words(self) -> list[str]:
+        """Its words: what blanks, tabs, line ends and U+202F part."""
+        return _WORD.findall(self.text)
+
+    @cached_property
+    def word_spans(self) -> NDArray[np.int64]:
+        """Begin and end of each word, in characters. Shape [words, 2]."""
+        codes = basic.code_points(self.text)
+        inside = np.zeros(len(codes) + 2, np.bool_)
+        inside[1:-1] = _inside().take(codes, mode="clip")
+        return np.flatnonzero(inside[1:] != inside[:-1]).reshape(-1, 2)
+
+    @cached_property
+    def _word_begins(self) -> list[int]:
+        begins: list[int] = self.word_spans[:, 0].tolist()
+        return begins
+
+    def word_at(self, character: int) -> int:
+        """The number of the word that a character is in; a blank's is that of the word before it, or -1."""
+        return bisect_right(self._word_begins, character) - 1
+
+
+@dataclass(frozen=True)
+class GoldAnswer:
+    """An answer in a document's words, for training.
+
+    Attributes:
+        text: as the file has it.
+        begin: where the file says that it begins, in characters.
+        first_word, last_word: the words it touches.
+    """
+
+    text: str
+    begin: int
+    first_word: int
+    last_word: int
+
+
+@dataclass(frozen=True)
+class SquadExample:
+    """A question about a document. Questions about the same document share it.
+
+    Attributes:
+        id: unique in its file.
+        question: its text.
+        document: what is asked about.
+        answer: in training what is right; None where that is that there is no answer, and in prediction.
+    """
+
+    id: str
+    question: str
+    document: Document
+    answer: GoldAnswer | None = None
+
+
+@dataclass(frozen=True)
+class TokenizedDocuments:
     """Tokenized documents.
 
     Attributes:
@@ -37,7 +112,7 @@ class Documents:
     word_tokens: list[Ints]
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, documents: Sequence[Document]) -> Documents:
+    def of(cls, tokenizer: Tokenizer, documents: Sequence[Document]) -> TokenizedDocuments:
         """Tokenize documents, every word by itself: what parts words for the tokenizer may stand inside of one.
 
         Raises:
@@ -56,7 +131,9 @@ class Documents:
         bounds = zip(firsts[:-1].tolist(), firsts[1:].tolist(), strict=True)
         return cls(ids, words, starts, [edges[first : last + 1] - edges[first] for first, last in bounds])
 
-    def answer_spans(self, tokenizer: Tokenizer, examples: Sequence[Example], which: Ints, by_characters: bool) -> Ints:
+    def answer_spans(
+        self, tokenizer: Tokenizer, examples: Sequence[SquadExample], which: Ints, by_characters: bool
+    ) -> Ints:
         """First and last token of each answer in its document, [E, 2]; both -1 where there is none.
 
         Args:
@@ -104,3 +181,12 @@ def _tightened(stretch: list[int], answer: list[int]) -> tuple[int, int] | None:
         if stretch[begin : begin + len(answer)] == answer:
             return begin, begin + len(answer) - 1
     return None
+
+
+@cache
+def _inside() -> NDArray[np.bool_]:
+    """Whether a code point is inside of words; the last entry is for all that follow, too."""
+    codes = [ord(blank) for blank in _BLANKS]
+    inside = np.ones(max(codes) + 2, np.bool_)
+    inside[codes] = False
+    return inside

@@ -26,8 +26,7 @@ from bertworks.data.labelled_records import features_of, padded_features, record
 from bertworks.data.sequences import Sequences
 from bertworks.data.tfrecord import RecordFile
 from bertworks.errors import InputError
-from bertworks.tasks.squad.examples import Windows
-from bertworks.tasks.squad.task import Block
+from bertworks.tasks.squad.windows import ExampleWindows, Windows
 from bertworks.text.tokenizer import Tokenizer
 
 TRAIN, EVAL = "train.tf_record", "eval.tf_record"
@@ -119,7 +118,9 @@ def _answer(window: _Window) -> tuple[int, int, int, int]:
     return unique_id, start, end, impossible
 
 
-def checked(blocks: Iterable[Block], paths: Sequence[Path], tokenizer: Tokenizer) -> Iterator[Block]:
+def check_records(
+    blocks: Iterable[ExampleWindows], paths: Sequence[Path], tokenizer: Tokenizer
+) -> Iterator[ExampleWindows]:
     """The blocks as they are, once their windows are known to be those of record files, in the same order.
 
     Args:

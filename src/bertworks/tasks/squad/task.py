@@ -28,36 +28,34 @@ from bertworks.model.predict import Example as ModelInput
 from bertworks.model.predict import predict
 from bertworks.task import Cut, Task
 from bertworks.tasks.micro_batches import micro_batches
-from bertworks.tasks.squad import answers, score
-from bertworks.tasks.squad.examples import Windows
-from bertworks.tasks.squad.reading import Example
+from bertworks.tasks.squad import nbest, score
+from bertworks.tasks.squad.candidates import WindowLogits
+from bertworks.tasks.squad.documents import SquadExample
+from bertworks.tasks.squad.windows import ExampleWindows, Windows
 from bertworks.text.tokenizer import Tokenizer
-
-# Consecutive examples of a file with all of their windows, as `examples.windows` gives them.
-Block = tuple[list[Example], Windows]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dev:
+class DevQuestions:
     """What a model is evaluated on.
 
     Attributes:
-        blocks: reads the questions anew, each time it is called; `examples.windows` for prediction.
+        blocks: reads the questions anew, each time it is called; `make_windows` for prediction.
         gold: the right answers of each question.
         answers: how answers are chosen from logits; also says whether the rules of 2.0 score them.
         tokenizer: what the windows were made with.
         padded_to: see `logits_of`.
     """
 
-    blocks: Callable[[], Iterable[Block]]
+    blocks: Callable[[], Iterable[ExampleWindows]]
     gold: score.Gold
-    answers: answers.Settings
+    answers: nbest.AnswerSettings
     tokenizer: Tokenizer
     padded_to: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spans:
+class QuestionAnswering:
     """The settings of a run.
 
     Attributes:
@@ -68,14 +66,14 @@ class Spans:
     """
 
     train: Windows | None = None
-    dev: Dev | None = None
+    dev: DevQuestions | None = None
     train_batch_size: int = 32
     random_seed: int = 12345
     precision: torch.dtype = torch.float32
     eval_precision: torch.dtype = torch.float32
 
 
-def task(settings: Spans) -> Task:
+def task(settings: QuestionAnswering) -> Task:
     """Finding answers as the loop takes it."""
     return Task(
         batches=partial(batches, settings),
@@ -86,7 +84,7 @@ def task(settings: Spans) -> Task:
     )
 
 
-def batches(settings: Spans, step: int, cut: Cut) -> Sequence[PackedBatch]:
+def batches(settings: QuestionAnswering, step: int, cut: Cut) -> Sequence[PackedBatch]:
     """This process's share of a step, in micro-batches; see `micro_batches`."""
     train = settings.train
     assert train is not None
@@ -108,7 +106,9 @@ def counts(batch: PackedBatch) -> Mapping[str, float]:
     return dict.fromkeys(("loss", "start_accuracy", "end_accuracy"), len(batch))
 
 
-def sums(settings: Spans, model: nn.Module, batch: PackedBatch, dropout: int | None) -> Mapping[str, Tensor]:
+def sums(
+    settings: QuestionAnswering, model: nn.Module, batch: PackedBatch, dropout: int | None
+) -> Mapping[str, Tensor]:
     """Each term's sum over a batch. A window's loss is the mean of the cross entropies of start and end."""
     logits = by_window(model(batch, dropout=dropout, dtype=settings.precision), batch)
     loss = F.cross_entropy(logits, batch.sequence_labels, reduction="sum") / 2
@@ -128,7 +128,7 @@ def by_window(logits: Tensor, batch: PackedBatch) -> Tensor:
 
 def logits_of(
     model: SpanClassifier, sequences: Sequences, *, padded_to: int | None = None, dtype: torch.dtype = torch.float32
-) -> Iterator[answers.Logits]:
+) -> Iterator[WindowLogits]:
     """Of each window, in order, the logits of its tokens as starts and as ends.
 
     Args:
@@ -154,12 +154,12 @@ def _examples(sequences: Sequences, padded_to: int | None) -> Iterator[ModelInpu
 def predict_answers(
     model: SpanClassifier,
     tokenizer: Tokenizer,
-    blocks: Iterable[Block],
-    settings: answers.Settings,
+    blocks: Iterable[ExampleWindows],
+    settings: nbest.AnswerSettings,
     *,
     padded_to: int | None = None,
     dtype: torch.dtype = torch.float32,
-) -> Iterator[tuple[Example, answers.Answer]]:
+) -> Iterator[tuple[SquadExample, nbest.NbestAnswers]]:
     """The answer to every question of a file, in order; a block is in memory at a time.
 
     Args:
@@ -172,13 +172,13 @@ def predict_answers(
         InputError: a logit is not a finite number.
     """
     for examples, windows in blocks:
-        questions = list(answers.questions_of(tokenizer, examples, settings))
+        questions = list(nbest.questions_of(tokenizer, examples, settings))
         logits = logits_of(model, windows.sequences, padded_to=padded_to, dtype=dtype)
-        of_block = answers.windows_of(tokenizer, windows)
-        yield from zip(examples, answers.answers(questions, of_block, logits, settings), strict=True)
+        of_block = nbest.window_tokens(tokenizer, windows)
+        yield from zip(examples, nbest.find_answers(questions, of_block, logits, settings), strict=True)
 
 
-def evaluate(settings: Spans, model: nn.Module) -> Mapping[str, float]:
+def evaluate(settings: QuestionAnswering, model: nn.Module) -> Mapping[str, float]:
     """How well the questions of the dev set are answered, in per cent: see `judge`."""
     dev = settings.dev
     assert dev is not None
@@ -189,7 +189,9 @@ def evaluate(settings: Spans, model: nn.Module) -> Mapping[str, float]:
     return judge(dev.gold, {example.id: answer for example, answer in found}, dev.answers)
 
 
-def judge(gold: score.Gold, found: Mapping[str, answers.Answer], settings: answers.Settings) -> Mapping[str, float]:
+def judge(
+    gold: score.Gold, found: Mapping[str, nbest.NbestAnswers], settings: nbest.AnswerSettings
+) -> Mapping[str, float]:
     """The official scores of answers.
 
     Of version 2 the search for the best thresholds looks at the best answer of every question, also of those that
@@ -209,7 +211,7 @@ def judge(gold: score.Gold, found: Mapping[str, answers.Answer], settings: answe
     return {f"eval_{names.get(name, name)}": value for name, value in results.items() if not name.endswith("total")}
 
 
-def best_threshold(results: Mapping[str, float], found: Mapping[str, answers.Answer]) -> float:
+def best_threshold(results: Mapping[str, float], found: Mapping[str, nbest.NbestAnswers]) -> float:
     """The `null_score_diff_threshold` at which the answers of version 2 have their best F1, from what `judge` gives.
 
     Where it is best to answer nothing, the official script says 0, which leaves nothing unanswered if all scores of no
@@ -220,7 +222,7 @@ def best_threshold(results: Mapping[str, float], found: Mapping[str, answers.Ans
     return min([threshold, *(one - 1 for one in odds)]) if threshold == 0 and threshold not in odds else threshold
 
 
-def predictions_at(found: Mapping[str, answers.Answer], threshold: float) -> dict[str, str]:
+def predictions_at(found: Mapping[str, nbest.NbestAnswers], threshold: float) -> dict[str, str]:
     """What the predictions of version 2 are at another threshold on no answer's lead, such as the best one found."""
     return {
         name: answer.best.text if answer.best and answer.null_odds <= threshold else ""

@@ -51,7 +51,7 @@ _NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class TriviaSettings:
     """How a file is converted; see above.
 
     Attributes:
@@ -72,7 +72,7 @@ class Settings:
     keep_unanswered: bool = False
 
 
-class Contents(NamedTuple):
+class TriviaContents(NamedTuple):
     """What there is to know of a file before it can be converted, most of which stands at its end.
 
     Attributes:
@@ -96,13 +96,13 @@ class _Page(NamedTuple):
 
     @property
     def verified(self) -> int:
-        """See `Contents`."""
+        """See `TriviaContents`."""
         if self.question.get("QuestionPartOfVerifiedEval") is not True:
             return 0
         return 2 if self.values.get("DocPartOfVerifiedEval") is True else 1
 
 
-def contents(path: Path) -> Contents:
+def contents(path: Path) -> TriviaContents:
     """Read a file, such as qa/wikipedia-train.json, for what it is and how much there is.
 
     Raises:
@@ -122,11 +122,11 @@ def contents(path: Path) -> Contents:
         raise InputError(f'{path}: has no questions: a file of TriviaQA is {{"Data": [...], "Domain": ...}}')
     is_web = others.get("Domain") == "Web"
     verified = (2 if is_web else 1) if others.get("VerifiedEval") is True else 0
-    return Contents(is_web and others.get("Split") == "train", verified, sum(pages[verified:]))
+    return TriviaContents(is_web and others.get("Split") == "train", verified, sum(pages[verified:]))
 
 
 @dataclass
-class Conversion:
+class TriviaConversion:
     """The conversion of a file.
 
     Attributes:
@@ -139,7 +139,7 @@ class Conversion:
     """
 
     path: Path
-    settings: Settings
+    settings: TriviaSettings
     written: int = 0
     not_found: int = 0
     missing: int = 0
@@ -148,7 +148,9 @@ class Conversion:
     repeated: int = 0
     first_missing: list[str] = field(default_factory=list)
 
-    def articles(self, known: Contents, advance: Callable[[int], object] = lambda _: None) -> Iterator[dict[str, Any]]:
+    def articles(
+        self, known: TriviaContents, advance: Callable[[int], object] = lambda _: None
+    ) -> Iterator[dict[str, Any]]:
         """The articles of the converted file, one for each page.
 
         Args:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from bertworks.errors import InputError
-from bertworks.tasks.squad.score_files import DataSet, read_data_set, read_na_probs, read_predictions
+from bertworks.tasks.squad.answer_files import read_na_probs, read_predictions
+from bertworks.tasks.squad.reader import GoldAnswers, read_gold_answers
 
 
 def data_set(*questions: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -33,13 +34,13 @@ ONE = {"id": "q", "answers": [{"text": "x", "answer_start": 0}]}
     [({"version": "1.1"}, False), ({}, False), ({"version": "v2.0"}, True), ({"version": 2.0}, True)],
 )
 def test_the_version(tmp_path: Path, more: dict[str, Any], is_version_2: bool) -> None:
-    found = read_data_set(write(tmp_path, data_set(ONE, **more)))
-    assert found == DataSet(str(more.get("version", "")), {"q": ["x"]}, is_version_2)
+    found = read_gold_answers(write(tmp_path, data_set(ONE, **more)))
+    assert found == GoldAnswers(str(more.get("version", "")), {"q": ["x"]}, is_version_2)
 
 
 def test_a_question_without_answer_tells_the_version(tmp_path: Path) -> None:
-    assert read_data_set(write(tmp_path, data_set(ONE, {"id": "p", "answers": []}, version="1.1"))).is_version_2
-    assert read_data_set(write(tmp_path, data_set({**ONE, "is_impossible": True}))).is_version_2
+    assert read_gold_answers(write(tmp_path, data_set(ONE, {"id": "p", "answers": []}, version="1.1"))).is_version_2
+    assert read_gold_answers(write(tmp_path, data_set({**ONE, "is_impossible": True}))).is_version_2
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_a_question_without_answer_tells_the_version(tmp_path: Path) -> None:
 )
 def test_what_is_no_data_set(tmp_path: Path, content: Any, message: str) -> None:
     with pytest.raises(InputError) as caught:
-        read_data_set(write(tmp_path, content))
+        read_gold_answers(write(tmp_path, content))
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from bertworks.data.tables import BadRows
 from bertworks.errors import InputError
-from bertworks.tasks.squad.reading import Answer, Document, Example, Reading
+from bertworks.tasks.squad.documents import Document, GoldAnswer, SquadExample
+from bertworks.tasks.squad.reader import SquadReader
 from tests.tasks.squad import slow_squad
 
 
@@ -30,8 +31,8 @@ def squad(folder: Path, *qas: Any, context: Any = "The old mill.") -> Path:
     return path
 
 
-def read(path: Path, training: bool = True, version_2: bool = False) -> list[Example]:
-    return list(Reading(path, training, version_2).examples())
+def read(path: Path, training: bool = True, version_2: bool = False) -> list[SquadExample]:
+    return list(SquadReader(path, training, version_2).examples())
 
 
 @given(st.text("ab \t\r\n\u202f\xa0\u3000\x0b\x00", max_size=30))
@@ -47,15 +48,15 @@ def test_questions_share_their_document_and_have_their_answers(tmp_path: Path) -
     first, second = read(squad(tmp_path, question("1"), question("2", "mill", 8)))
     assert first.document is second.document
     assert [first.id, second.id] == ["1", "2"]
-    assert first.answer == Answer("old mill", 4, 1, 2)
-    assert second.answer == Answer("mill", 8, 2, 2)
+    assert first.answer == GoldAnswer("old mill", 4, 1, 2)
+    assert second.answer == GoldAnswer("mill", 8, 2, 2)
 
 
 def test_a_blank_before_all_words_is_of_the_last_one(tmp_path: Path) -> None:
     """As in the original, where its word is number -1."""
     path = squad(tmp_path, question("1", "   b", 0), question("2", " a", 0), context=" a b")
-    reading = Reading(path, training=True)
-    assert [example.answer for example in reading.examples()] == [Answer("   b", 0, 1, 1)]
+    reading = SquadReader(path, training=True)
+    assert [example.answer for example in reading.examples()] == [GoldAnswer("   b", 0, 1, 1)]
     assert [example.id for example in slow_squad.read(path, True, False)] == ["1"]
     assert len(reading.bad.notes) == 1
 
@@ -67,10 +68,10 @@ def test_in_prediction_answers_are_not_looked_at(tmp_path: Path) -> None:
 
 def test_questions_without_answer_are_for_version_2(tmp_path: Path) -> None:
     path = squad(tmp_path, without_answer("1"), question("2", is_impossible=False))
-    assert [example.answer for example in read(path, version_2=True)] == [None, Answer("old mill", 4, 1, 2)]
+    assert [example.answer for example in read(path, version_2=True)] == [None, GoldAnswer("old mill", 4, 1, 2)]
     with pytest.raises(InputError, match=r"question '1': has no answer; set --version_2_with_negative for a SQuAD 2.0"):
         read(path)
-    reading = Reading(path, training=False)
+    reading = SquadReader(path, training=False)
     assert len(list(reading.examples())) == 2
     assert "1 questions are without answer, as in SQuAD 2.0" in reading.notes[0]
 
@@ -81,14 +82,14 @@ def test_files_of_version_1_are_told_apart(tmp_path: Path) -> None:
         InputError, match="question 'q': does not say is_impossible; leave out --version_2_with_negative"
     ):
         read(path, version_2=True)
-    reading = Reading(path, training=False, version_2_with_negative=True)
+    reading = SquadReader(path, training=False, version_2_with_negative=True)
     assert len(list(reading.examples())) == 1
     assert "no question says is_impossible, as in SQuAD 1.1" in reading.notes[0]
 
 
 def test_answers_that_are_elsewhere_are_left_out_or_refused(tmp_path: Path) -> None:
     path = squad(tmp_path, question("1"), question("2", "mill", 0), question("3", "ol", 5))
-    reading = Reading(path, training=True)
+    reading = SquadReader(path, training=True)
     # An answer need only be somewhere in the words that its offset and length touch, as in the original.
     assert [example.id for example in reading.examples()] == ["1", "3"]
     assert len(reading.bad.notes) == 1
@@ -96,7 +97,7 @@ def test_answers_that_are_elsewhere_are_left_out_or_refused(tmp_path: Path) -> N
     with pytest.raises(
         InputError, match=r"question '2': could not find .* \(to leave out such rows: --on_bad_row=skip\)"
     ):
-        list(Reading(path, training=True, bad=BadRows("error")).examples())
+        list(SquadReader(path, training=True, bad=BadRows("error")).examples())
     with pytest.raises(InputError, match=r"has no question that can be used; the first: .*could not find the answer"):
         read(squad(tmp_path, question("2", "mill", 0)))
 
@@ -164,4 +165,4 @@ def test_other_files_are_refused(tmp_path: Path, content: Any, message: str) -> 
 
 def test_whole_numbers_are_ids_as_in_predictions_json(tmp_path: Path) -> None:
     path = squad(tmp_path, question(name=3))  # type: ignore[arg-type]
-    assert [example.id for example in Reading(path, training=False).examples()] == ["3"]
+    assert [example.id for example in SquadReader(path, training=False).examples()] == ["3"]

@@ -28,18 +28,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.errors import InputError
-from bertworks.tasks.squad import blocks
-from bertworks.tasks.squad.blocks import Block, Candidate, Window
-from bertworks.tasks.squad.examples import Windows
+from bertworks.tasks.squad.candidates import (
+    Candidate,
+    WindowBatch,
+    WindowLogits,
+    WindowTokens,
+    candidates,
+    window_batches,
+)
+from bertworks.tasks.squad.documents import SquadExample
 from bertworks.tasks.squad.final_text import characters, final_text, joined
-from bertworks.tasks.squad.reading import Example
+from bertworks.tasks.squad.windows import Windows
 from bertworks.text.basic import basic_tokenize
 from bertworks.text.tokenizer import Tokenizer
 
 # Words whose tokens are remembered: more than the distinct ones of a usual data set, and a few MB.
 _WORDS = 1 << 16
-
-Logits = blocks.Logits
 
 
 class Question(NamedTuple):
@@ -59,7 +63,7 @@ class Question(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class AnswerSettings:
     """The original's flags, with its defaults; `strip_accents` is the tokenizer's.
 
     Attributes:
@@ -76,7 +80,7 @@ class Settings:
     by_characters: bool = False
 
 
-class Entry(NamedTuple):
+class NbestEntry(NamedTuple):
     """One of the n best.
 
     Attributes:
@@ -95,7 +99,7 @@ class Entry(NamedTuple):
     tokens: tuple[int, int] | None
 
 
-class Answer(NamedTuple):
+class NbestAnswers(NamedTuple):
     """What is known of a question.
 
     Attributes:
@@ -106,26 +110,30 @@ class Answer(NamedTuple):
     """
 
     prediction: str
-    nbest: list[Entry]
+    nbest: list[NbestEntry]
     null_odds: float
-    best: Entry | None
+    best: NbestEntry | None
 
 
-# An entry whose probability is not known yet: text, logits, window and tokens as in `Entry`.
+# An entry whose probability is not known yet: text, logits, window and tokens as in `NbestEntry`.
 _Found = tuple[str, float, float, int, tuple[int, int] | None]
 
 
-def windows_of(tokenizer: Tokenizer, windows: Windows) -> Iterator[Window]:
+def window_tokens(tokenizer: Tokenizer, windows: Windows) -> Iterator[WindowTokens]:
     """The windows of a block of examples, made for prediction; examples are counted from the block's first."""
     texts = np.array(tokenizer.tokens, object)[windows.sequences.ids].tolist()
     examples = (windows.examples - windows.examples[:1]).tolist()
     shifts = (windows.doc_starts - windows.sequences.first).tolist()
     bounds = pairwise(windows.sequences.starts.tolist())
     for example, shift, (begin, end) in zip(examples, shifts, bounds, strict=True):
-        yield Window(example, texts[begin:end], windows.words[begin:end], windows.is_max_context[begin:end], shift)
+        yield WindowTokens(
+            example, texts[begin:end], windows.words[begin:end], windows.is_max_context[begin:end], shift
+        )
 
 
-def questions_of(tokenizer: Tokenizer, examples: Iterable[Example], settings: Settings) -> Iterator[Question]:
+def questions_of(
+    tokenizer: Tokenizer, examples: Iterable[SquadExample], settings: AnswerSettings
+) -> Iterator[Question]:
     """The questions of a block of examples."""
     known, spans = None, None
     for example in examples:
@@ -135,9 +143,12 @@ def questions_of(tokenizer: Tokenizer, examples: Iterable[Example], settings: Se
         yield Question(example.id, document.words, document.text, spans)
 
 
-def answers(
-    questions: Sequence[Question], windows: Iterable[Window], logits: Iterable[Logits], settings: Settings
-) -> Iterator[Answer]:
+def find_answers(
+    questions: Sequence[Question],
+    windows: Iterable[WindowTokens],
+    logits: Iterable[WindowLogits],
+    settings: AnswerSettings,
+) -> Iterator[NbestAnswers]:
     """The answer of each question, in order, as its windows come in, some hundred windows at a time.
 
     Args:
@@ -154,7 +165,7 @@ def answers(
         lambda word: " ".join(basic_tokenize(word, settings.do_lower_case, settings.strip_accents))
     )
     done = 0
-    for block in blocks.blocks(windows, logits, settings.n_best_size):
+    for block in window_batches(windows, logits, settings.n_best_size):
         first, last = block.examples[[0, -1]].tolist()
         if first < done or last >= len(questions) or (np.diff(block.examples) < 0).any():
             raise ValueError("the windows are not in the order of the questions")
@@ -167,14 +178,14 @@ def answers(
 
 
 def _answers(
-    questions: Sequence[Question], block: Block, settings: Settings, tokenized: Callable[[str], str]
-) -> Iterator[Answer]:
+    questions: Sequence[Question], block: WindowBatch, settings: AnswerSettings, tokenized: Callable[[str], str]
+) -> Iterator[NbestAnswers]:
     """The answers of the block's questions, from its first to its last."""
     broken = ~(np.isfinite(block.starts) & np.isfinite(block.ends)).all(1)
     if broken.any():
         name = questions[block.examples[broken.argmax()]].id
         raise InputError(f"question {name}: the model's logits are not finite numbers; was its training stable?")
-    columns, of_candidate = blocks.candidates(
+    columns, of_candidate = candidates(
         block,
         settings.n_best_size,
         settings.max_answer_length,
@@ -190,18 +201,18 @@ def _answers(
         strict=True,
     ):
         mine = slice(begin_window, end_window)
-        candidates = zip(*(column[begin:end] for column in columns), strict=True)
-        yield _answer(question, block.windows[mine], candidates, nulls[mine], settings, tokenized)
+        of_question = zip(*(column[begin:end] for column in columns), strict=True)
+        yield _answer(question, block.windows[mine], of_question, nulls[mine], settings, tokenized)
 
 
 def _answer(
     question: Question,
-    windows: Sequence[Window],
+    windows: Sequence[WindowTokens],
     candidates: Iterable[Candidate],
     nulls: Sequence[tuple[float, float]],
-    settings: Settings,
+    settings: AnswerSettings,
     tokenized: Callable[[str], str],
-) -> Answer:
+) -> NbestAnswers:
     """The answer to one question: from its candidates, the best first, and the logits of [CLS] in its windows."""
     limit, null_score = settings.n_best_size, -math.inf
     null: _Found | None = None
@@ -243,21 +254,21 @@ def _answer(
         nbest.append(waiting)
     entries = _entries(nbest or [("empty", 0.0, 0.0, 0, None)])
     if null is None:
-        return Answer(entries[0].text, entries, 0.0, best and entries[0])
+        return NbestAnswers(entries[0].text, entries, 0.0, best and entries[0])
     if best is None:
-        return Answer("", entries, null_score, None)
+        return NbestAnswers("", entries, null_score, None)
     odds = null_score - best[1] - best[2]
-    entry = next((one for one in entries if one.tokens), None) or Entry(best[0], 0.0, *best[1:])
-    return Answer("" if odds > settings.null_score_diff_threshold else entry.text, entries, odds, entry)
+    entry = next((one for one in entries if one.tokens), None) or NbestEntry(best[0], 0.0, *best[1:])
+    return NbestAnswers("" if odds > settings.null_score_diff_threshold else entry.text, entries, odds, entry)
 
 
-def _entries(nbest: Sequence[_Found]) -> list[Entry]:
+def _entries(nbest: Sequence[_Found]) -> list[NbestEntry]:
     """With their probabilities: the softmax of their scores."""
     totals = [start_logit + end_logit for _, start_logit, end_logit, _, _ in nbest]
     highest = max(totals)
     powers = [math.exp(total - highest) for total in totals]
     whole = sum(powers)
     return [
-        Entry(text, power / whole, start_logit, end_logit, window, tokens)
+        NbestEntry(text, power / whole, start_logit, end_logit, window, tokens)
         for (text, start_logit, end_logit, window, tokens), power in zip(nbest, powers, strict=True)
     ]

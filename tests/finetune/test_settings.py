@@ -9,48 +9,43 @@ import numpy as np
 import pytest
 
 from bertworks.commands import run_squad
-from bertworks.commands.finetuning import follow_task, follow_training, remembering
 from bertworks.commands.run_classifier import Flags
-from bertworks.commands.starting import fingerprint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
+from bertworks.finetune.settings import Settings, adapted, resolve
 from bertworks.flags import parse
+from bertworks.job import fingerprint
 from bertworks.tasks import known_tasks as datasets
-from bertworks.train.distributed import start
 
 TINY = Path(__file__).parents[1] / "fixtures" / "google_tiny" / "bert_config.json"
 
 
-def followed(task: str, *words: str) -> Flags:
+def resolved(task: str, *words: str) -> Settings[Flags]:
     flags = parse(Flags, [f"--task_name={task}", "--output_dir=x", *words], "bert run_classifier")
-    world = start("cpu")
-    try:
-        follow_task(flags, datasets.find(task), BertConfig.from_google_file(TINY), world)
-    finally:
-        world.close()
-    return flags
+    return resolve(flags, BertConfig.from_google_file(TINY), datasets.find(task))
 
 
 def numbers(flags: Flags) -> tuple[int, float, float, int]:
     return flags.train_batch_size, flags.learning_rate, flags.num_train_epochs, flags.max_seq_length
 
 
-def test_a_task_is_trained_as_published(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_task_is_trained_as_published() -> None:
     room = BertConfig.from_google_file(TINY).max_position_embeddings
-    assert numbers(followed("ChnSentiCorp", "--do_train")) == (24, 5e-5, 10.0, min(256, room))
-    assert "ChnSentiCorp: trained as published (script/run_ChnSentiCorp.sh of ERNIE 1.0): --train_batch_size=24 " in (
-        capsys.readouterr().err
-    )
+    settings = resolved("ChnSentiCorp", "--do_train")
+    assert numbers(settings.flags) == (24, 5e-5, 10.0, min(256, room))
+    expected = "ChnSentiCorp: trained as published (script/run_ChnSentiCorp.sh of ERNIE 1.0): --train_batch_size=24 "
+    assert expected in str(settings)
     given = ["--lr=1e-3", "--max_seq_length=64"]
-    assert numbers(followed("ChnSentiCorp", "--do_train", *given)) == (24, 1e-3, 10.0, 64)
+    assert numbers(resolved("ChnSentiCorp", "--do_train", *given).flags) == (24, 1e-3, 10.0, 64)
 
 
 @pytest.mark.parametrize("words", [["MRPC", "--do_train"], ["WNLI", "--do_train"], ["ChnSentiCorp", "--do_predict"]])
 def test_glue_keeps_the_original_defaults_and_prediction_the_model(
-    words: list[str], capsys: pytest.CaptureFixture[str]
+    words: list[str],
 ) -> None:
-    assert numbers(followed(*words)) == (32, 5e-5, 3.0, 128)
-    assert "as published" not in capsys.readouterr().err
+    settings = resolved(*words)
+    assert numbers(settings.flags) == (32, 5e-5, 3.0, 128)
+    assert str(settings) == ""
 
 
 def test_prediction_follows_the_training_unless_told() -> None:
@@ -64,16 +59,23 @@ def test_prediction_follows_the_training_unless_told() -> None:
     }
     config = replace(BertConfig.from_google_file(TINY), extra={"fine_tuning": trained})
     flags = parse(run_squad.Flags, ["--output_dir=x", "--do_predict", "--doc_stride=9"], "bert run_squad")
-    follow_training(flags, config)
+    settings = resolve(flags, config)
+    assert str(settings) == (
+        "From the model's config.json: --max_seq_length=48 --version_2_with_negative=True "
+        "--tighten_by_characters=True --null_score_diff_threshold=-2"
+    )
+    assert flags.max_seq_length == 384, "flags are immutable"
+    flags = settings.flags
     assert (flags.max_seq_length, flags.doc_stride, flags.max_query_length) == (48, 9, 64)
     assert (flags.null_score_diff_threshold, flags.version_2_with_negative) == (-2.0, True)
     assert flags.tighten_by_characters is True
     flags = parse(run_squad.Flags, ["--output_dir=x", "--do_train"], "bert run_squad")
-    follow_training(flags, config)
+    flags = resolve(flags, config).flags
     assert flags.tighten_by_characters is False
     # What a model is made of remembers it.
-    flags = parse(run_squad.Flags, ["--output_dir=x", "--do_train", "--tighten_by_characters"], "bert run_squad")
-    assert remembering(flags, config).fine_tuning["tighten_by_characters"] is True
+    words = ["--output_dir=x", "--do_train", "--tighten_by_characters", "--max_seq_length=64"]
+    flags = parse(run_squad.Flags, words, "bert run_squad")
+    assert adapted(flags, config).fine_tuning["tighten_by_characters"] is True
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ def test_odd_settings_of_the_training_are_told(trained: object, message: str) ->
     config = replace(BertConfig.from_google_file(TINY), extra={"fine_tuning": trained})
     flags = parse(Flags, ["--task_name=MRPC", "--output_dir=x", "--do_predict"], "bert run_classifier")
     with pytest.raises(InputError, match=message):
-        follow_training(flags, config)
+        resolve(flags, config)
 
 
 def test_a_fingerprint_tells_data_apart() -> None:

@@ -2,7 +2,7 @@
 
 import torch
 
-from bertworks.commands.common import MachineFlags, warn_of_retired
+from bertworks.flag_groups import MachineFlags, warn_of_retired
 
 
 def test_a_tpu_is_asked_for_in_vain(capsys) -> None:

@@ -5,25 +5,16 @@ The original: `read_squad_examples` in https://github.com/google-research/bert/b
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, NamedTuple
 
 from bertworks.data.tables import BadRows
 from bertworks.errors import InputError
 from bertworks.tasks.squad import json_stream
-from bertworks.text import basic
-
-# What parts words here is not all that parts words for the tokenizer.
-_BLANKS = " \t\r\n\u202f"
-_WORD = re.compile(f"[^{_BLANKS}]+")
+from bertworks.tasks.squad.documents import Document, GoldAnswer, SquadExample
+from bertworks.tasks.squad.score import Gold
 
 # Where CMRC 2018 says that an answer begins which is not in its text.
 NOWHERE = -1
@@ -95,76 +86,8 @@ def _articles(path: Path, others: dict[str, Any] | None) -> Iterator[tuple[str, 
         raise InputError(f'{path}: has no articles: a file in SQuAD form is {{"data": [...]}}')
 
 
-@dataclass(frozen=True)
-class Document:
-    """A text that questions are asked about.
-
-    Attributes:
-        text: as the file has it.
-        place: where it stands, for messages.
-    """
-
-    text: str
-    place: str = "the document"
-
-    @cached_property
-    def words(self) -> list[str]:
-        """Its words: what blanks, tabs, line ends and U+202F part."""
-        return _WORD.findall(self.text)
-
-    @cached_property
-    def word_spans(self) -> NDArray[np.int64]:
-        """Begin and end of each word, in characters. Shape [words, 2]."""
-        codes = basic.code_points(self.text)
-        inside = np.zeros(len(codes) + 2, np.bool_)
-        inside[1:-1] = _inside().take(codes, mode="clip")
-        return np.flatnonzero(inside[1:] != inside[:-1]).reshape(-1, 2)
-
-    @cached_property
-    def _word_begins(self) -> list[int]:
-        begins: list[int] = self.word_spans[:, 0].tolist()
-        return begins
-
-    def word_at(self, character: int) -> int:
-        """The number of the word that a character is in; a blank's is that of the word before it, or -1."""
-        return bisect_right(self._word_begins, character) - 1
-
-
-@dataclass(frozen=True)
-class Answer:
-    """An answer in a document's words, for training.
-
-    Attributes:
-        text: as the file has it.
-        begin: where the file says that it begins, in characters.
-        first_word, last_word: the words it touches.
-    """
-
-    text: str
-    begin: int
-    first_word: int
-    last_word: int
-
-
-@dataclass(frozen=True)
-class Example:
-    """A question about a document. Questions about the same document share it.
-
-    Attributes:
-        id: unique in its file.
-        question: its text.
-        document: what is asked about.
-        answer: in training what is right; None where that is that there is no answer, and in prediction.
-    """
-
-    id: str
-    question: str
-    document: Document
-    answer: Answer | None = None
-
-
 @dataclass
-class Reading:
+class SquadReader:
     """How a file is read, and what there is to say about it afterwards.
 
     Attributes:
@@ -181,7 +104,7 @@ class Reading:
     bad: BadRows = field(default_factory=lambda: BadRows("skip"))
     notes: list[str] = field(default_factory=list)
 
-    def examples(self) -> Iterator[Example]:
+    def examples(self) -> Iterator[SquadExample]:
         """The questions of the file, in order; those that cannot be used in training are left out.
 
         Raises:
@@ -207,18 +130,18 @@ class Reading:
             raise InputError(f"{self.path}: has no question that can be used{why}")
         self._note_version(without_word == total, impossible)
 
-    def _example(self, name: str, document: Document, qa: dict[str, Any]) -> Example | None:
+    def _example(self, name: str, document: Document, qa: dict[str, Any]) -> SquadExample | None:
         place = place_of(document.place, name)
         question = json_stream.text(qa, "question", place)
         if not self.training:
-            return Example(name, question, document)
+            return SquadExample(name, question, document)
         if self.version_2_with_negative:
             if "is_impossible" not in qa:
                 raise InputError(
                     f"{place}: does not say is_impossible; leave out --version_2_with_negative for a SQuAD 1.1 file"
                 )
             if qa["is_impossible"]:
-                return Example(name, question, document)
+                return SquadExample(name, question, document)
         if "answers" not in qa:
             raise InputError(f"{place}: has no 'answers'; a file to train on has one answer for each question")
         answers = json_stream.items(qa, "answers", place)
@@ -229,9 +152,9 @@ class Reading:
                 f"{place}: has {len(answers)} answers; training wants one for each question (leave others out)"
             )
         answer = self._answer(document, answers[0], place)
-        return Example(name, question, document, answer) if answer else None
+        return SquadExample(name, question, document, answer) if answer else None
 
-    def _answer(self, document: Document, values: dict[str, Any], place: str) -> Answer | None:
+    def _answer(self, document: Document, values: dict[str, Any], place: str) -> GoldAnswer | None:
         text, begin = json_stream.text(values, "text", place), values.get("answer_start")
         cleaned = " ".join(text.split())
         if not cleaned:
@@ -249,7 +172,7 @@ class Reading:
         # where blanks begin the text, is the last word, which is how its index falls.
         found = " ".join(document.words[first : last + 1])
         if cleaned in found:
-            return Answer(text, begin, first % len(document.words), last)
+            return GoldAnswer(text, begin, first % len(document.words), last)
         self.bad.found(
             f"{place}: could not find the answer {json_stream.short(cleaned)} at {begin}, where it says "
             f"{json_stream.short(found)}"
@@ -270,10 +193,36 @@ class Reading:
             )
 
 
-@cache
-def _inside() -> NDArray[np.bool_]:
-    """Whether a code point is inside of words; the last entry is for all that follow, too."""
-    codes = [ord(blank) for blank in _BLANKS]
-    inside = np.ones(max(codes) + 2, np.bool_)
-    inside[codes] = False
-    return inside
+class GoldAnswers(NamedTuple):
+    """What a file of questions says of their answers.
+
+    Attributes:
+        version: as the file states it; "" where it does not.
+        gold: the answers of each question.
+        is_version_2: some question may be without an answer: the version says so, or a question does.
+    """
+
+    version: str
+    gold: Gold
+    is_version_2: bool
+
+
+def read_gold_answers(path: Path) -> GoldAnswers:
+    """The answers of a file in SQuAD's form, 1.1 or 2.0.
+
+    Raises:
+        InputError: the file is not of this form, has no question, or has an id twice; says where.
+    """
+    others: dict[str, Any] = {}
+    gold: dict[str, list[str]] = {}
+    impossible = False
+    for paragraph in paragraphs(path, others):
+        for name, qa in paragraph.questions.items():
+            place = place_of(paragraph.place, name)
+            gold[name] = [json_stream.text(answer, "text", place) for answer in json_stream.items(qa, "answers", place)]
+            impossible = impossible or not gold[name] or bool(qa.get("is_impossible"))
+    if not gold:
+        raise InputError(f"{path}: has no question")
+    version = others.get("version", "")
+    version = version if isinstance(version, str) else str(version)
+    return GoldAnswers(version, gold, impossible or version.lower().removeprefix("v").startswith("2"))

@@ -18,19 +18,18 @@ from numpy.typing import NDArray
 from bertworks.data.sequences import Sequences
 from bertworks.errors import InputError
 from bertworks.ragged import within
-from bertworks.tasks.squad.documents import Documents, Ints, offsets
-from bertworks.tasks.squad.reading import Document, Example
+from bertworks.tasks.squad.documents import Document, Ints, SquadExample, TokenizedDocuments, offsets
 from bertworks.text.tokenizer import Tokenizer
 
 # The number of the first window of a file.
 FIRST_UNIQUE_ID = 1_000_000_000
 
 # Tokens of the windows that are made at a time, at most and roughly: a character is never more than some tokens.
-_BLOCK = 1 << 21
+BLOCK_TOKENS = 1 << 21
 
 
 @dataclass(frozen=True)
-class Settings:
+class WindowSettings:
     """The flags that say what windows are.
 
     Attributes:
@@ -108,9 +107,13 @@ class Windows:
         )
 
 
-def windows(
-    tokenizer: Tokenizer, examples: Iterable[Example], settings: Settings, training: bool
-) -> Iterator[tuple[list[Example], Windows]]:
+# Consecutive examples of a file with all of their windows.
+ExampleWindows = tuple[list[SquadExample], Windows]
+
+
+def make_windows(
+    tokenizer: Tokenizer, examples: Iterable[SquadExample], settings: WindowSettings, training: bool
+) -> Iterator[ExampleWindows]:
     """The windows of a file's examples, some thousand at a time: the examples of a block, and all of their windows.
 
     Raises:
@@ -124,15 +127,15 @@ def windows(
         first_id += len(made)
 
 
-def _blocks(examples: Iterable[Example], settings: Settings) -> Iterator[list[Example]]:
-    """Examples in lists, each of about `_BLOCK` tokens in its windows, more only where one alone has more."""
+def _blocks(examples: Iterable[SquadExample], settings: WindowSettings) -> Iterator[list[SquadExample]]:
+    """Examples in lists, each of about `BLOCK_TOKENS` tokens in its windows, more only where one alone has more."""
     repeats = -(-settings.max_seq_length // settings.doc_stride)
-    block: list[Example] = []
+    block: list[SquadExample] = []
     tokens = 0
     for example in examples:
         length = len(example.document.text)
         more = settings.max_query_length + length * (repeats if length > settings.max_seq_length else 1)
-        if block and tokens + more > _BLOCK:
+        if block and tokens + more > BLOCK_TOKENS:
             yield block
             block, tokens = [], 0
         block.append(example)
@@ -143,8 +146,8 @@ def _blocks(examples: Iterable[Example], settings: Settings) -> Iterator[list[Ex
 
 def _windows(
     tokenizer: Tokenizer,
-    examples: Sequence[Example],
-    settings: Settings,
+    examples: Sequence[SquadExample],
+    settings: WindowSettings,
     training: bool,
     first_example: int,
     first_id: int,
@@ -153,7 +156,7 @@ def _windows(
     distinct: dict[int, Document] = {id(example.document): example.document for example in examples}
     numbers = {key: number for number, key in enumerate(distinct)}
     which = np.array([numbers[id(example.document)] for example in examples], np.int64)  # [E]
-    documents = Documents.of(tokenizer, list(distinct.values()))
+    documents = TokenizedDocuments.of(tokenizer, list(distinct.values()))
     query_ids, query_starts = tokenizer.encode_batch([example.question for example in examples])
 
     # Of each example, [E].

@@ -14,9 +14,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from bertworks.errors import InputError
-from bertworks.tasks.squad import examples as module
-from bertworks.tasks.squad.examples import FIRST_UNIQUE_ID, Settings, Windows, windows
-from bertworks.tasks.squad.reading import Answer, Document, Example, Reading
+from bertworks.tasks.squad import windows as module
+from bertworks.tasks.squad.documents import Document, GoldAnswer, SquadExample
+from bertworks.tasks.squad.reader import SquadReader
+from bertworks.tasks.squad.windows import FIRST_UNIQUE_ID, Windows, WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 from tests.tasks.squad import slow_squad
 
@@ -28,8 +29,8 @@ TOKENIZER = Tokenizer.from_vocab(FIXTURES / "vocab.txt")
 TEXT = st.text("the ma(1-9).é大ﬁİ \t\n\u202f\xa0\xad\x00", min_size=1, max_size=60)
 
 
-def all_windows(read: list[Example], settings: Settings, training: bool) -> Windows:
-    return Windows.joined([made for _, made in windows(TOKENIZER, read, settings, training)])
+def all_windows(read: list[SquadExample], settings: WindowSettings, training: bool) -> Windows:
+    return Windows.joined([made for _, made in make_windows(TOKENIZER, read, settings, training)])
 
 
 def assert_equal(fast: Windows, slow: Sequence[slow_squad.SlowWindow], training: bool) -> None:
@@ -54,9 +55,9 @@ def assert_equal(fast: Windows, slow: Sequence[slow_squad.SlowWindow], training:
     assert fast.positions.shape == (0, 2)
 
 
-def compare(path: Path, settings: Settings, training: bool, version_2: bool) -> Windows:
+def compare(path: Path, settings: WindowSettings, training: bool, version_2: bool) -> Windows:
     """The fast windows of a file, which are those of the slow implementation."""
-    read = list(Reading(path, training, version_2).examples())
+    read = list(SquadReader(path, training, version_2).examples())
     slow = list(slow_squad.read(path, training, version_2))
     assert [example.id for example in read] == [example.id for example in slow]
     assert [example.document.words for example in read] == [example.words for example in slow]
@@ -75,8 +76,8 @@ def compare(path: Path, settings: Settings, training: bool, version_2: bool) -> 
 
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("version", [1, 2])
-@pytest.mark.parametrize("settings", [Settings(64, 16, 16), Settings(), Settings(20, 3, 6)])
-def test_windows_of_the_golden_files(settings: Settings, version: int, training: bool) -> None:
+@pytest.mark.parametrize("settings", [WindowSettings(64, 16, 16), WindowSettings(), WindowSettings(20, 3, 6)])
+def test_windows_of_the_golden_files(settings: WindowSettings, version: int, training: bool) -> None:
     found = compare(FIXTURES / f"squad-v{version}.json", settings, training, version == 2)
     assert len(found) > 90
     if training:
@@ -110,17 +111,17 @@ def test_windows_of_random_files(content: dict[str, Any], query: int, room: int,
         path.write_text(json.dumps(content))
         slow = list(slow_squad.read(path, training, True))
         if slow:
-            compare(path, Settings(query + 3 + room, stride, query), training, True)
+            compare(path, WindowSettings(query + 3 + room, stride, query), training, True)
         else:
             with pytest.raises(InputError, match="could not find the answer"):
-                list(Reading(path, training, True).examples())
+                list(SquadReader(path, training, True).examples())
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 40))
 @example(400, 300, 290)  # where the last window is so much shorter that its length tells
 def test_every_token_counts_in_one_window(length: int, room: int, stride: int) -> None:
-    read = [Example("1", "the", Document("the " * length))]
-    found = all_windows(read, Settings(room + 4, stride, 1), training=False)
+    read = [SquadExample("1", "the", Document("the " * length))]
+    found = all_windows(read, WindowSettings(room + 4, stride, 1), training=False)
     assert np.bincount(found.words[found.is_max_context]).tolist() == [1] * length
     slow = slow_squad.SlowExample("1", "the", ["the"] * length)
     expected = slow_squad.windows(
@@ -135,13 +136,13 @@ def test_every_token_counts_in_one_window(length: int, room: int, stride: int) -
 
 
 def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    read = list(Reading(FIXTURES / "squad-v2.json", True, True).examples())
-    settings = Settings(32, 8, 8)
+    read = list(SquadReader(FIXTURES / "squad-v2.json", True, True).examples())
+    settings = WindowSettings(32, 8, 8)
     for training in (False, True):
-        whole = list(windows(TOKENIZER, read, settings, training))
+        whole = list(make_windows(TOKENIZER, read, settings, training))
         with monkeypatch.context() as patch:
-            patch.setattr(module, "_BLOCK", 1)
-            single = list(windows(TOKENIZER, read, settings, training))
+            patch.setattr(module, "BLOCK_TOKENS", 1)
+            single = list(make_windows(TOKENIZER, read, settings, training))
         assert [len(block) for block, _ in single] == [1] * len(read)
         assert [len(block) for block, _ in whole] == [len(read)]
         for name, value in vars(Windows.joined([made for _, made in single])).items():
@@ -154,13 +155,13 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def answered(
-    text: str, answer: str, settings: Settings | None = None, last: bool = False
+    text: str, answer: str, settings: WindowSettings | None = None, last: bool = False
 ) -> tuple[Windows, list[list[str]]]:
     """Windows for one question whose answer is the first or last such text, and the tokens of the answer in each."""
     document = Document(text)
     begin = text.rindex(answer) if last else text.index(answer)
-    words = Answer(answer, begin, document.word_at(begin), document.word_at(begin + len(answer) - 1))
-    found = all_windows([Example("1", "the", document, words)], settings or Settings(), training=True)
+    words = GoldAnswer(answer, begin, document.word_at(begin), document.word_at(begin + len(answer) - 1))
+    found = all_windows([SquadExample("1", "the", document, words)], settings or WindowSettings(), training=True)
     tokens = TOKENIZER.convert_ids_to_tokens(found.sequences.ids.tolist())
     spans = zip(found.sequences.starts.tolist(), found.positions.tolist(), strict=False)
     return found, [tokens[start + first : start + last + 1] for start, (first, last) in spans]
@@ -175,13 +176,13 @@ def test_an_answer_may_be_tightened_by_its_characters() -> None:
     text = "大约在1753年，大约在1791年，(大约)"
     before = len(TOKENIZER.tokenize("大约在1753年，")) + 3
     for by_characters, first in ((False, 3), (True, before)):
-        found, tokens = answered(text[:-4], "大约在", Settings(tighten_by_characters=by_characters), last=True)
+        found, tokens = answered(text[:-4], "大约在", WindowSettings(tighten_by_characters=by_characters), last=True)
         assert found.positions.tolist() == [[first, first + 2]]
         assert tokens == [TOKENIZER.tokenize("大约在")]
     # What is not where the file says is looked for in the words.
     document = Document(text)
-    read = [Example("1", "the", document, Answer("大约在", 5, 0, 0))]
-    found = all_windows(read, Settings(tighten_by_characters=True), training=True)
+    read = [SquadExample("1", "the", document, GoldAnswer("大约在", 5, 0, 0))]
+    found = all_windows(read, WindowSettings(tighten_by_characters=True), training=True)
     assert found.positions.tolist() == [[3, 5]]
 
 
@@ -192,9 +193,9 @@ def test_tightening_by_characters_covers_the_answer(text: str, draw: st.DataObje
     document = Document(text)
     if not TOKENIZER.tokenize(text) or not TOKENIZER.tokenize(answer):
         return
-    words = Answer(answer, begin, max(0, document.word_at(begin)), document.word_at(begin + len(answer) - 1))
-    read = [Example("1", "", document, words)]
-    found = all_windows(read, Settings(tighten_by_characters=True), training=True)
+    words = GoldAnswer(answer, begin, max(0, document.word_at(begin)), document.word_at(begin + len(answer) - 1))
+    read = [SquadExample("1", "", document, words)]
+    found = all_windows(read, WindowSettings(tighten_by_characters=True), training=True)
     aligned = TOKENIZER.encode_with_offsets(text)
     assert found.sequences.ids[2:-1].tolist() == aligned.ids.tolist()
     first, last = (found.positions[0] - 2).tolist()
@@ -205,7 +206,7 @@ def test_tightening_by_characters_covers_the_answer(text: str, draw: st.DataObje
 
 
 def test_an_answer_outside_of_a_window_is_the_first_token() -> None:
-    found, tokens = answered("the mill . . . . . . . . . . . .", "mill", Settings(10, 3, 3))
+    found, tokens = answered("the mill . . . . . . . . . . . .", "mill", WindowSettings(10, 3, 3))
     assert len(found) > 2
     assert found.positions[0].all()
     assert not found.positions[-1].any()
@@ -214,8 +215,8 @@ def test_an_answer_outside_of_a_window_is_the_first_token() -> None:
 
 
 def test_long_questions_are_cut_and_counted() -> None:
-    read = [Example(str(n), "the " * n, Document("man")) for n in range(1, 5)]
-    found = all_windows(read, Settings(10, 4, 2), training=False)
+    read = [SquadExample(str(n), "the " * n, Document("man")) for n in range(1, 5)]
+    found = all_windows(read, WindowSettings(10, 4, 2), training=False)
     assert found.questions_cut == 2
     assert found.sequences.first.tolist() == [3, 4, 4, 4]
     assert found.sequences.cut == 0
@@ -232,10 +233,10 @@ def test_long_questions_are_cut_and_counted() -> None:
 )
 def test_settings_without_room_are_refused(settings: tuple[int, int, int], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Settings(*settings)
+        WindowSettings(*settings)
 
 
 def test_a_document_that_the_tokenizer_leaves_nothing_of_is_named() -> None:
-    read = [Example("1", "the", Document("man", "first")), Example("2", "the", Document("\x00", "second"))]
+    read = [SquadExample("1", "the", Document("man", "first")), SquadExample("2", "the", Document("\x00", "second"))]
     with pytest.raises(InputError, match=r"^second: nothing is left"):
-        all_windows(read, Settings(), training=False)
+        all_windows(read, WindowSettings(), training=False)

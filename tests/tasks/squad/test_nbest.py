@@ -14,12 +14,18 @@ from hypothesis import strategies as st
 from bertworks.errors import InputError
 from bertworks.tasks.squad import candidates
 from bertworks.tasks.squad.answer_files import write_answers
-from bertworks.tasks.squad.answers import Answer, Question, Settings, answers, questions_of, windows_of
-from bertworks.tasks.squad.blocks import Logits, Window
-from bertworks.tasks.squad.examples import Settings as WindowSettings
-from bertworks.tasks.squad.examples import windows as make_real_windows
+from bertworks.tasks.squad.candidates import WindowLogits, WindowTokens
+from bertworks.tasks.squad.documents import Document, SquadExample
 from bertworks.tasks.squad.final_text import final_text
-from bertworks.tasks.squad.reading import Document, Example
+from bertworks.tasks.squad.nbest import (
+    AnswerSettings,
+    NbestAnswers,
+    Question,
+    find_answers,
+    questions_of,
+    window_tokens,
+)
+from bertworks.tasks.squad.windows import WindowSettings, make_windows
 from bertworks.text.basic import basic_tokenize
 from bertworks.text.tokenizer import Tokenizer
 from tests.tasks.squad.slow_answers import slow_answer, slow_final_text
@@ -41,7 +47,7 @@ def pieces(word: str, lower: bool) -> list[str]:
     return found
 
 
-def make_windows(example: int, words: list[str], lower: bool, room: int, stride: int) -> list[Window]:
+def token_windows(example: int, words: list[str], lower: bool, room: int, stride: int) -> list[WindowTokens]:
     """Windows of a document; every token's window of the most context is the last that has it."""
     tokens = [(piece, i) for i, word in enumerate(words) for piece in pieces(word, lower)]
     begins = [*range(0, max(1, len(tokens) - room), stride), max(0, len(tokens) - room)] if len(tokens) > room else [0]
@@ -50,7 +56,7 @@ def make_windows(example: int, words: list[str], lower: bool, room: int, stride:
         part = tokens[begin : begin + room]
         after = begins[number + 1] if number + 1 < len(begins) else len(tokens)
         windows.append(
-            Window(
+            WindowTokens(
                 example=example,
                 tokens=["[CLS]", "who", "[SEP]", *(token for token, _ in part), "[SEP]"],
                 words=np.array([-1, -1, -1, *(word for _, word in part), -1]),
@@ -60,7 +66,9 @@ def make_windows(example: int, words: list[str], lower: bool, room: int, stride:
     return windows
 
 
-def expected(question: Question, windows: list[Window], logits: list[Logits], settings: Settings) -> dict:
+def expected(
+    question: Question, windows: list[WindowTokens], logits: list[WindowLogits], settings: AnswerSettings
+) -> dict:
     plain = [
         (
             window.tokens,
@@ -81,7 +89,7 @@ def expected(question: Question, windows: list[Window], logits: list[Logits], se
     )
 
 
-def as_plain(answer: Answer) -> dict:
+def as_plain(answer: NbestAnswers) -> dict:
     fields = ("text", "probability", "start_logit", "end_logit")
     return {
         "prediction": answer.prediction,
@@ -95,7 +103,7 @@ def as_plain(answer: Answer) -> dict:
     st.integers(0, 2**32),
     st.booleans(),
     st.builds(
-        Settings,
+        AnswerSettings,
         n_best_size=st.sampled_from([1, 2, 3, 20, 100]),
         max_answer_length=st.integers(1, 8),
         do_lower_case=st.booleans(),
@@ -105,12 +113,12 @@ def as_plain(answer: Answer) -> dict:
     st.sampled_from([1, 1 << 17]),
 )
 def test_equal_to_the_slow_implementation(
-    documents: list[list[str]], seed: int, many_ties: bool, settings: Settings, together: int
+    documents: list[list[str]], seed: int, many_ties: bool, settings: AnswerSettings, together: int
 ) -> None:
     draw = np.random.default_rng(seed)
     questions = [Question(f"q{i}", words) for i, words in enumerate(documents)]
     of_each = [
-        make_windows(i, words, settings.do_lower_case, int(draw.integers(2, 9)), int(draw.integers(1, 3)))
+        token_windows(i, words, settings.do_lower_case, int(draw.integers(2, 9)), int(draw.integers(1, 3)))
         for i, words in enumerate(documents)
     ]
     windows = [window for one in of_each for window in one]
@@ -120,8 +128,8 @@ def test_equal_to_the_slow_implementation(
         start, end = (np.round(scores) if many_ties else scores).astype(np.float32)
         logits.append((start, end))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(candidates, "_TOGETHER", together)
-        found = list(answers(questions, windows, logits, settings))
+        patch.setattr(candidates, "PAIRS_TOGETHER", together)
+        found = list(find_answers(questions, windows, logits, settings))
     assert len(found) == len(questions)
     done = 0
     for question, mine, answer in zip(questions, of_each, found, strict=True):
@@ -148,8 +156,8 @@ def test_final_text(words: list[str], data: st.DataObject, lower: bool) -> None:
     assert found == slow_final_text(predicted, text, lower)
 
 
-def one_window(words: list[str], **settings: object) -> tuple[list[Question], list[Window], Settings]:
-    return [Question("q", words)], make_windows(0, words, True, 99, 99), Settings(**settings)  # type: ignore[arg-type]
+def one_window(words: list[str], **settings: object) -> tuple[list[Question], list[WindowTokens], AnswerSettings]:
+    return [Question("q", words)], token_windows(0, words, True, 99, 99), AnswerSettings(**settings)  # type: ignore[arg-type]
 
 
 def scores(**at: float) -> np.ndarray:
@@ -166,7 +174,7 @@ def test_the_best_texts_without_repeats() -> None:
     start, end = (np.full(12, -9.0, np.float32) for _ in range(2))
     start[[5, 3, 9]] = 3, 2, 1
     end[[6, 10, 7]] = 3, 2, 1
-    (answer,) = answers(questions, windows, [(start, end)], settings)
+    (answer,) = find_answers(questions, windows, [(start, end)], settings)
     # 5-6 scores 6; 3-6 and 5-10 score 5, the start that is better first.
     assert [entry.text for entry in answer.nbest] == ["Mill", "Mill's mill", "the Mill"]
     assert answer.nbest[1].tokens == (5, 10)
@@ -180,7 +188,7 @@ def test_no_answer_where_its_odds_are_above_the_threshold() -> None:
             ["é", "b"], version_2_with_negative=True, null_score_diff_threshold=threshold
         )
         start, end = scores(t0=3, t3=2)[:6], scores(t0=2, t3=2)[:6]
-        (answer,) = answers(questions, windows, [(start, end)], settings)
+        (answer,) = find_answers(questions, windows, [(start, end)], settings)
         assert (answer.prediction, answer.null_odds) == (prediction, 1.0)
         assert [entry.text for entry in answer.nbest[:2]] == ["", "é"]
 
@@ -189,11 +197,11 @@ def test_an_answer_is_found_where_the_original_fails() -> None:
     """Version 2, and none of the n best starts and ends make a span."""
     questions, windows, settings = one_window(["a", "b", "c"], version_2_with_negative=True, n_best_size=2)
     start, end = scores(t0=5, t1=4, t3=1)[:7], scores(t0=5, t1=4, t4=2, t3=1)[:7]
-    (answer,) = answers(questions, windows, [(start, end)], settings)
+    (answer,) = find_answers(questions, windows, [(start, end)], settings)
     assert (answer.prediction, answer.null_odds) == ("", 7.0)
     assert [entry.text for entry in answer.nbest] == ["", "a b"]
     settings = replace(settings, null_score_diff_threshold=8)
-    (willing,) = answers(questions, windows, [(start, end)], settings)
+    (willing,) = find_answers(questions, windows, [(start, end)], settings)
     assert willing.prediction == "a b"
 
 
@@ -202,17 +210,17 @@ def test_an_answer_is_found_beside_a_single_best() -> None:
     windows[0] = windows[0]._replace(words=np.array([0, -1, -1, 0, -1]))
     start, end = scores(t3=2)[:5], scores(t3=2)[:5]
     start[0], end[0] = 1, 1
-    (answer,) = answers(questions, windows, [(start, end)], settings)
+    (answer,) = find_answers(questions, windows, [(start, end)], settings)
     assert [entry.text for entry in answer.nbest] == ["a", ""]
 
 
 def test_no_span_at_all() -> None:
     questions = [Question("a", ["x"]), Question("b", ["x"]), Question("c", ["x"])]
-    window = Window(1, ["[CLS]", "[SEP]"], np.array([-1, -1]), np.array([False, False]))
+    window = WindowTokens(1, ["[CLS]", "[SEP]"], np.array([-1, -1]), np.array([False, False]))
     logits = (np.array([1.0, 0.0], np.float32), np.array([0.5, 0.0], np.float32))
-    found = list(answers(questions, [window], [logits], Settings()))
+    found = list(find_answers(questions, [window], [logits], AnswerSettings()))
     assert [(answer.prediction, answer.best) for answer in found] == [("empty", None)] * 3
-    found = list(answers(questions, [window], [logits], Settings(version_2_with_negative=True)))
+    found = list(find_answers(questions, [window], [logits], AnswerSettings(version_2_with_negative=True)))
     assert [(answer.prediction, answer.null_odds) for answer in found] == [("", 0.0), ("", 1.5), ("", 0.0)]
 
 
@@ -220,17 +228,17 @@ def test_logits_that_are_no_numbers() -> None:
     questions, windows, settings = one_window(["a"])
     bad = np.full(5, np.nan, np.float32)
     with pytest.raises(InputError, match="question q: the model's logits are not finite"):
-        list(answers(questions, windows, [(bad, bad)], settings))
+        list(find_answers(questions, windows, [(bad, bad)], settings))
 
 
 def test_windows_of_a_block_of_examples() -> None:
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "who", "mill", "##s", "the"]
     tokenizer = Tokenizer(tokens)
-    examples = [Example(name, "Who who", Document("the mills of mill")) for name in "abc"]
+    examples = [SquadExample(name, "Who who", Document("the mills of mill")) for name in "abc"]
     how = WindowSettings(max_seq_length=9, doc_stride=2, max_query_length=2)
-    ((_, block),) = make_real_windows(tokenizer, examples, how, training=False)
+    ((_, block),) = make_windows(tokenizer, examples, how, training=False)
     later = replace(block, examples=block.examples + 1000)
-    found = list(windows_of(tokenizer, later))
+    found = list(window_tokens(tokenizer, later))
     assert [window.example for window in found] == [0, 0, 1, 1, 2, 2]
     first, second = found[:2]
     assert first.tokens == ["[CLS]", "who", "who", "[SEP]", "the", "mill", "##s", "[UNK]", "[SEP]"]
@@ -243,10 +251,10 @@ def test_by_characters_texts_are_those_of_their_tokens() -> None:
     """A text without blanks is one word. What the vocabulary lacks makes the original answer with all of it."""
     tokenizer = Tokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "who", *"李在河上有桥"])
     document = Document("\u3000李在河上有\u200b桥鑫河上\n李")
-    asked = [Example(name, "who", document) for name in "ab"]
+    asked = [SquadExample(name, "who", document) for name in "ab"]
     how = WindowSettings(max_seq_length=10, doc_stride=3, max_query_length=1)
-    ((block, made),) = make_real_windows(tokenizer, asked, how, training=False)
-    windows = list(windows_of(tokenizer, made))
+    ((block, made),) = make_windows(tokenizer, asked, how, training=False)
+    windows = list(window_tokens(tokenizer, made))
     assert [(window.example, window.shift) for window in windows] == [
         *((0, -3), (0, 0), (0, 3)),
         *((1, -3), (1, 0), (1, 3)),
@@ -261,9 +269,9 @@ def test_by_characters_texts_are_those_of_their_tokens() -> None:
         logits.append((start, end))
     found = {}
     for by_characters in (False, True):
-        settings = Settings(max_answer_length=2, by_characters=by_characters, n_best_size=3)
+        settings = AnswerSettings(max_answer_length=2, by_characters=by_characters, n_best_size=3)
         questions = list(questions_of(tokenizer, block, settings))
-        found[by_characters] = list(answers(questions, windows, logits, settings))
+        found[by_characters] = list(find_answers(questions, windows, logits, settings))
     whole = "\u3000李在河上有\u200b桥鑫河上"
     for original, ours in zip(found[False], found[True], strict=True):
         assert [entry.text for entry in original.nbest] == [whole]
@@ -277,9 +285,9 @@ def test_tokens_of_one_place_are_one_answer() -> None:
     pieces = ["\u1112", "##\u1161\u11ab"]
     tokenizer = Tokenizer(["[UNK]", "[CLS]", "[SEP]", "who", *pieces, "b"])
     (question,) = questions_of(
-        tokenizer, [Example("a", "who", Document("한 b"))], settings := Settings(by_characters=True)
+        tokenizer, [SquadExample("a", "who", Document("한 b"))], settings := AnswerSettings(by_characters=True)
     )
-    window = Window(
+    window = WindowTokens(
         0,
         ["[CLS]", "who", "[SEP]", *pieces, "b", "[SEP]"],
         np.array([-1, -1, -1, 0, 0, 1, -1]),
@@ -287,17 +295,20 @@ def test_tokens_of_one_place_are_one_answer() -> None:
         -3,
     )
     logits = (np.arange(7, dtype=np.float32), np.arange(7, dtype=np.float32))
-    (answer,) = answers([question], [window], [logits], settings)
+    (answer,) = find_answers([question], [window], [logits], settings)
     assert [entry.text for entry in answer.nbest] == ["b", "한 b", "한"]
 
 
 def test_windows_in_another_order() -> None:
-    window = Window(1, ["[CLS]"], np.array([-1]), np.array([False]))
+    window = WindowTokens(1, ["[CLS]"], np.array([-1]), np.array([False]))
     logits = (np.zeros(1, np.float32), np.zeros(1, np.float32))
     with pytest.raises(ValueError, match="order"):
         list(
-            answers(
-                [Question("a", []), Question("b", [])], [window, window._replace(example=0)], [logits] * 2, Settings()
+            find_answers(
+                [Question("a", []), Question("b", [])],
+                [window, window._replace(example=0)],
+                [logits] * 2,
+                AnswerSettings(),
             )
         )
 
@@ -306,10 +317,10 @@ def test_windows_in_another_order() -> None:
 def test_files_are_those_of_the_standard_library(tmp_path: Path, with_null: bool) -> None:
     words = ['"é"', "\\b", "\ud800", "李白"]
     questions = [Question(f'q"{i}', words) for i in range(3)]
-    windows = [window for i in range(3) for window in make_windows(i, words, True, 99, 99)]
+    windows = [window for i in range(3) for window in token_windows(i, words, True, 99, 99)]
     draw = np.random.default_rng(0)
     logits = [tuple(draw.normal(size=(2, len(window.tokens))).astype(np.float32)) for window in windows]
-    found = list(answers(questions, windows, logits, Settings(version_2_with_negative=with_null)))
+    found = list(find_answers(questions, windows, logits, AnswerSettings(version_2_with_negative=with_null)))
     paths = write_answers(tmp_path, questions, found, with_null)
     plain = {question.id: as_plain(answer) for question, answer in zip(questions, found, strict=True)}
     for path, name in zip(paths, ("prediction", "nbest", "odds"), strict=False):

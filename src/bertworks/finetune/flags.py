@@ -1,21 +1,16 @@
-"""What every fine-tuning command shares: its flags, and what they follow where they are not given."""
+"""The flags that all fine-tunings share, and what is wrong with them by themselves."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from bertworks.commands.common import MachineFlags, Precision
-from bertworks.commands.flag_checks import check_training
-from bertworks.commands.model_flags import ModelFlags
 from bertworks.errors import InputError
-from bertworks.flags import REQUIRED, RETIRED, describe, flag, was_given
+from bertworks.flag_groups import MachineFlags, ModelFlags, Precision
+from bertworks.flags import REQUIRED, RETIRED, describe, flag
 
 if TYPE_CHECKING:
-    from bertworks.config import BertConfig
     from bertworks.datasets.known_task import KnownTask
-    from bertworks.train.distributed import World
-
 
 # `tasks.datasets.names()`, written out because --help imports nothing.
 TASK_NAMES = (
@@ -24,7 +19,7 @@ TASK_NAMES = (
 )
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class FinetuningFlags(ModelFlags, MachineFlags):
     """The flags of every fine-tuning; names and defaults are the original's where it has them."""
 
@@ -36,7 +31,7 @@ class FinetuningFlags(ModelFlags, MachineFlags):
         alias="save_finetune_checkpoint_path",
     )
     max_seq_length: int = flag(
-        128, "Longer texts are cut.", group="Input", lowest=3, alias="max_length max_len seq_length"
+        128, "Longer texts are cut.", group="Input", lowest=3, alias="max_length max_len seq_length", remembered=True
     )
 
     do_train: bool = flag(False, "Train on the training set.", group="What to do")
@@ -103,7 +98,7 @@ class FinetuningFlags(ModelFlags, MachineFlags):
     predict_batch_size: int = flag(8, "", group=RETIRED, alias="test_batch_size")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskFlags(FinetuningFlags):
     """The flags that say where the data are, of a task known by name or your own."""
 
@@ -118,54 +113,93 @@ class TaskFlags(FinetuningFlags):
     test_file: str | None = flag(None, "To predict.", group="Input", path=True)
     on_bad_row: Literal["error", "skip"] = flag("error", "What to do with a row that cannot be used.", group="Input")
 
+    @property
+    def files(self) -> dict[str, str]:
+        """The files that are given, by split; of record files, paths and globs with commas between."""
+        given = {"train": self.train_file, "dev": self.dev_file, "test": self.test_file}
+        return {split: file for split, file in given.items() if file}
 
-def needed_splits(flags: FinetuningFlags) -> list[str]:
+    def known_task(self) -> KnownTask | None:
+        """The task that --task_name names, if it is given.
+
+        Raises:
+            InputError: there is no such task, or other flags say where its data are, or none does.
+        """
+        from bertworks.tasks.known_tasks import find  # noqa: PLC0415  (--help imports nothing)
+
+        if not self.task_name:
+            return None
+        if self.files:
+            raise InputError(f"--task_name and --{next(iter(self.files))}_file: give one; each says where the data are")
+        task = find(self.task_name)
+        if not self.data_dir:
+            raise InputError(f"--data_dir: must be given, the folder with the files of {task.name}")
+        return task
+
+
+def wanted_splits(flags: FinetuningFlags) -> list[str]:
     """Which of train, dev and test the flags ask for.
 
     Raises:
         InputError: none; or the flags of training contradict each other.
     """
     check_training(flags)
-    needed = {"train": flags.do_train, "dev": flags.do_eval, "test": flags.do_predict}
-    if not any(needed.values()):
+    wanted = {"train": flags.do_train, "dev": flags.do_eval, "test": flags.do_predict}
+    if not any(wanted.values()):
         raise InputError("give at least one of --do_train, --do_eval and --do_predict")
-    return [split for split, needs in needed.items() if needs]
+    return [split for split, asked in wanted.items() if asked]
 
 
-# How texts become sequences: what a trained model remembers of the flags.
-_REMEMBERED = (
-    *("max_seq_length", "long_text", "doc_stride", "max_query_length"),
-    *("version_2_with_negative", "null_score_diff_threshold", "tighten_by_characters"),
-)
+# More steps lie between no evaluations.
+_MOST_STEPS = 1e18
 
 
-def follow_training(flags: FinetuningFlags, config: BertConfig) -> None:
-    """Where nothing is trained, read texts as the model was trained to, but for the flags that were given."""
-    if flags.do_train:
+def check_training(flags: FinetuningFlags) -> None:
+    """Refuse flags of training that mean nothing, or have no effect beside each other.
+
+    Raises:
+        InputError: names the flag.
+    """
+    if not flags.do_train:
         return
-    known = describe(type(flags))
-    for name in _REMEMBERED:
-        if name not in known or was_given(flags, name):
-            continue
-        if (value := config.fine_tuned(name, known[name].kind)) is not None:
-            setattr(flags, name, known[name].convert(str(value), f"config.json: fine_tuning: {name}"))
+    steps_between(flags.eval_every, 1.0)
+    if flags.seeds is not None:
+        seeds_of(flags)
+    for name in ("seeds", "early_stopping"):
+        if getattr(flags, name) is not None and not flags.do_eval:
+            raise InputError(f"--{name}: needs a dev set to compare on; give --do_eval")
+    if flags.early_stopping is not None and flags.keep == "last":
+        raise InputError("--early_stopping: stops where the best model is long past; leave --keep=last out")
 
 
-def follow_task(flags: FinetuningFlags, task: KnownTask | None, config: BertConfig, world: World) -> None:
-    """Where a task known by name is trained, train as its table says, but for the flags that were given; say so."""
-    if task is None or not flags.do_train or not task.settings.applied:
-        return
-    published = task.settings.flags
-    published["max_seq_length"] = min(published["max_seq_length"], config.max_position_embeddings)
-    new = {name: value for name, value in published.items() if not was_given(flags, name)}
-    for name, value in new.items():
-        setattr(flags, name, value)
-    if new:
-        said = " ".join(f"--{name}={value:g}" for name, value in new.items())
-        world.say(f"{task.name}: trained as published ({task.settings.source}): {said}")
+def seeds_of(flags: FinetuningFlags) -> list[int]:
+    """What `--seeds` means, each seed once.
+
+    Raises:
+        InputError: they are not whole numbers as `--random_seed` takes them.
+    """
+    assert flags.seeds is not None
+    seed = describe(type(flags))["random_seed"]
+    try:
+        seeds = [seed.convert(part, "") for part in flags.seeds.split(",")]
+    except InputError as problem:
+        reason = str(problem).removeprefix(": ")
+        raise InputError(f"--seeds={flags.seeds}: {reason}; give numbers with commas between, such as 1,2,3") from None
+    return list(dict.fromkeys(seeds))
 
 
-def remembering(flags: FinetuningFlags, config: BertConfig, **more: object) -> BertConfig:
-    """The configuration with what `follow_training`, and prediction in Python, read from it."""
-    names = {name: getattr(flags, name) for name in _REMEMBERED if getattr(flags, name, None) is not None}
-    return replace(config, extra={**config.extra, "fine_tuning": {**names, **more}})
+def steps_between(every: str | None, steps_of_epoch: float) -> int:
+    """How many steps lie between evaluations, from what `--eval_every` says: steps, or epochs where it has a point.
+
+    Raises:
+        InputError: it is no such number, or not above 0.
+    """
+    if every is None:
+        return max(1, round(steps_of_epoch))
+    try:
+        number = float(every) if "." in every else int(every)
+    except ValueError:
+        number = 0
+    if not 0 < number < _MOST_STEPS:
+        raise InputError(f"--eval_every={every}: give steps, such as 100, or epochs, such as 0.5")
+    return max(1, round(steps_of_epoch * number)) if isinstance(number, float) else number

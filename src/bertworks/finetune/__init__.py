@@ -1,0 +1,1 @@
+"""Floor 5: the one driver of every fine-tuning."""

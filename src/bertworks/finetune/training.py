@@ -1,0 +1,150 @@
+"""Training a job with one seed or several; the output folder ends as the best of them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from bertworks import files
+from bertworks.checkpoints.load import load_into, open_checkpoint
+from bertworks.errors import InputError
+from bertworks.finetune.flags import FinetuningFlags, seeds_of, steps_between
+from bertworks.finetune.results import SEEDS
+from bertworks.flags import recorded, to_toml
+from bertworks.job import Job, Network, Setup
+from bertworks.train import layers, loop, resume
+from bertworks.train.best import Best
+from bertworks.train.distributed import World
+from bertworks.train.results import begun_with, shape_of, write_model
+
+BuildNetwork = Callable[[int], Network]
+
+
+def train(flags: FinetuningFlags, setup: Setup, job: Job, build: BuildNetwork, world: World) -> Network:
+    """Train with one seed or several. The output folder, and the network returned, end as the best.
+
+    Args:
+        build: from a seed to the network that is trained with it, from the beginning.
+    """
+    output_dir = setup.output_dir
+    if flags.seeds is None:
+        network = build(flags.random_seed)
+        _train(flags, setup, job, network, flags.random_seed, output_dir, world)
+        if world.is_main:
+            # The model is no longer the best of seeds that the folder was trained with before.
+            (output_dir / SEEDS).unlink(missing_ok=True)
+        return network
+    found: dict[int, float] = {}
+    for seed in seeds_of(flags):
+        world.say(f"Seed {seed}:")
+        network = build(seed)
+        if not job.has_dev:
+            raise InputError("--seeds: needs a dev set to compare on")
+        best = _train(flags, setup, job, network, seed, output_dir / f"seed-{seed}", world)
+        found[seed] = best if best is not None else float("nan")
+    winner = max(found, key=lambda seed: found[seed])
+    _compare(found, winner, f"eval_{job.metrics[0]}", output_dir, world)
+    network = build(winner)
+    _publish(output_dir / f"seed-{winner}", output_dir, network, flags.keep, world)
+    return network
+
+
+def _compare(found: Mapping[int, float], winner: int, metric: str, output_dir: Path, world: World) -> None:
+    """Show mean and spread over the seeds, and write them to seeds.json."""
+    values = list(found.values())
+    mean = sum(values) / len(values)
+    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / max(1, len(values) - 1))
+    world.say("\n".join(f"  seed {seed:<8} {metric} {value:.4f}" for seed, value in found.items()))
+    world.say(f"  mean          {metric} {mean:.4f}, standard deviation {spread:.4f}")
+    if world.is_main:
+        seeds = {str(seed): value for seed, value in found.items()}
+        table = {"metric": metric, "seeds": seeds, "mean": mean, "deviation": spread, "best": winner}
+        files.write_text(output_dir / SEEDS, json.dumps(table, indent=2) + "\n")
+
+
+def steps_in(flags: FinetuningFlags, examples: int) -> int:
+    """Count the steps of a training.
+
+    Raises:
+        InputError: it has none.
+    """
+    steps = int(examples / flags.train_batch_size * flags.num_train_epochs)
+    if steps < 1:
+        raise InputError(
+            f"--num_train_epochs={flags.num_train_epochs}: {examples} examples in batches of "
+            f"{flags.train_batch_size} make no step; lower --train_batch_size or raise the epochs"
+        )
+    return steps
+
+
+def _train(
+    flags: FinetuningFlags, setup: Setup, job: Job, network: Network, seed: int, output_dir: Path, world: World
+) -> float | None:
+    """Train once; return the best result of the metric that decides, or None without a dev set."""
+    steps = steps_in(flags, job.examples)
+    if flags.early_stopping is not None and not job.has_dev:
+        raise InputError("--early_stopping: needs a dev set to compare on")
+    metric = f"eval_{job.metrics[0]}"
+    every = steps_between(flags.eval_every, job.examples / flags.train_batch_size) if job.has_dev else 0
+    write = partial(write_model, network, job.config, setup.tokenizer, job.architecture)
+    best = None
+    if job.has_dev and flags.keep == "best":
+        best = Best(output_dir, metric, write, flags.early_stopping)
+    task = job.task(seed)
+    command = type(flags).__module__.rpartition(".")[2]
+    run = loop.Run(
+        output_dir=output_dir,
+        num_train_steps=steps,
+        num_warmup_steps=int(steps * flags.warmup_proportion),
+        learning_rate=flags.learning_rate,
+        optimizer=flags.optimizer,
+        weight_decay=flags.weight_decay,
+        random_seed=seed,
+        token_budget=flags.token_budget,
+        log_every_steps=flags.log_every_steps,
+        eval_every_steps=min(every, steps),
+        save_checkpoints_steps=flags.save_checkpoints_steps,
+        keep_checkpoint_max=flags.keep_checkpoint_max,
+        identity={**job.identity, "--random_seed": seed, **_identity(flags, job)},
+        settings=recorded(flags, without=("output_dir", "do_train", "do_eval", "do_predict")),
+        rate_scale=layers.rate_scale(network, flags.layerwise_lr_decay),
+        best=best,
+        write_model=write,
+        write_notes=lambda: files.write_text(output_dir / "flags.toml", to_toml(flags, command)),
+    )
+    results = loop.train(network, task, run, world)
+    if best is not None:
+        world.say(f"The best: {metric} {best.value:.4f} after step {best.step} of {steps}")
+    _publish(output_dir, output_dir, network, flags.keep, world)
+    if best is not None:
+        return best.value
+    return (results or task.evaluate(network))[metric] if job.has_dev else None
+
+
+def _identity(flags: FinetuningFlags, job: Job) -> dict[str, object]:
+    """What makes a run what it is, by the flag to change."""
+    return {
+        **shape_of(job.config, "--bert_config_file"),
+        "--train_batch_size": flags.train_batch_size,
+        "--num_train_epochs": flags.num_train_epochs,
+        "--optimizer": flags.optimizer,
+        "--max_seq_length": flags.max_seq_length,
+        "--freeze_layers": flags.freeze_layers,
+        "--train_fraction": flags.train_fraction,
+        **begun_with(flags.model, flags.init_checkpoint),
+        # Many a flag changes the data too: the data come last, so that a message names the flag.
+        "the training data (a hash)": job.training_data,
+    }
+
+
+def _publish(trained: Path, output_dir: Path, network: Network, keep: str, world: World) -> None:
+    """Make the best model of a training the output folder's and the network's own."""
+    best = trained / "best"
+    source = best if keep == "best" and (best / "model.safetensors").exists() else resume.steps(trained)[-1][1]
+    if world.is_main:
+        resume.publish(source, output_dir)
+    world.wait()
+    load_into(network, open_checkpoint(source, "--output_dir"))

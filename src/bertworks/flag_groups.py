@@ -1,0 +1,70 @@
+"""The flags that several commands share: of the model and of the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from bertworks.flags import RETIRED, CommandFlags, flag
+from bertworks.progress import say
+
+if TYPE_CHECKING:
+    import torch
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineFlags(CommandFlags):
+    """The device, and the TPU flags of the original, which are accepted and have no effect."""
+
+    device: str = flag("auto", "auto (CUDA if there is one), cpu, cuda or cuda:N.", group="Machine")
+    use_tpu: bool = flag(False, "", group=RETIRED)
+    tpu_name: str | None = flag(None, "", group=RETIRED)
+    tpu_zone: str | None = flag(None, "", group=RETIRED)
+    gcp_project: str | None = flag(None, "", group=RETIRED)
+    master: str | None = flag(None, "", group=RETIRED)
+    num_tpu_cores: int = flag(8, "", group=RETIRED)
+    iterations_per_loop: int = flag(1000, "", group=RETIRED)
+
+
+def warn_of_retired(flags: MachineFlags, device: torch.device) -> None:
+    """Say which device is used if the command line asks for a TPU."""
+    if flags.use_tpu or flags.tpu_name or flags.master:
+        say(f"There is no TPU support: the TPU flags are ignored and {device} is used.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFlags(CommandFlags):
+    """One flag for everyone, or the original's three."""
+
+    model: str | None = flag(
+        None,
+        "The model: a name (`bert models` lists them), a folder, a zip, or a file, of TensorFlow, Hugging Face, "
+        "GluonNLP or MindSpore.",
+        group="Model",
+        path="or name",
+        alias="model_name_or_path",
+    )
+    vocab_file: str | None = flag(
+        None, "The vocabulary, where none lies beside the weights.", group="Model", path=True, alias="vocab_file_path"
+    )
+    bert_config_file: str | None = flag(
+        None, "The model's numbers in the original's JSON, where none lie beside the weights.", group="Model", path=True
+    )
+    init_checkpoint: str | None = flag(
+        None,
+        "The original's way to name the weights: --model, but no hub name.",
+        group="Model",
+        path="or name",
+        alias="load_pretrain_checkpoint_path pretrained_bert_parameters",
+    )
+    do_lower_case: bool | None = flag(
+        None,
+        "Lower-case the text; by default what the model tells of itself, or else True.",
+        group="Model",
+        alias="do_lower",
+    )
+    hidden_act: Literal["gelu", "gelu_new", "relu", "tanh", "linear"] | None = flag(
+        None, "Another activation than the model's: gelu is the erf form, gelu_new the tanh form.", group="Model"
+    )

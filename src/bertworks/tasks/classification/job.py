@@ -1,0 +1,265 @@
+"""Classifying as the driver of fine-tuning takes it: the data, the network, and what is written at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertworks.checkpoints.weights import Checkpoint
+from bertworks.config import BertConfig
+from bertworks.data.labelled_records import record_files
+from bertworks.data.sequences import LongText
+from bertworks.data.tables import BadRows
+from bertworks.errors import InputError
+from bertworks.job import Evaluation, Job, Network, Setup, fingerprint
+from bertworks.model.heads import SequenceClassifier
+from bertworks.tasks.classification import own_data, task
+from bertworks.tasks.classification.balance import balance
+from bertworks.tasks.classification.own_data import Wishes
+from bertworks.tasks.classification.pictures import confusion_matrix as draw
+from bertworks.tasks.classification.predictions import write_predictions
+from bertworks.tasks.classification.problem import Problem, labelled, of_own_data, of_records
+from bertworks.tasks.classification.task import Classification, Labelled
+from bertworks.tasks.classification.trained_labels import kind_of, output_order, reorder
+from bertworks.tasks.metrics import confusion_matrix
+from bertworks.tasks.rows import AnyRow
+
+Encode = Callable[[Sequence[AnyRow]], Labelled]
+
+
+@dataclass(frozen=True)
+class LongTexts:
+    """What becomes of texts that are longer than a sequence.
+
+    Attributes:
+        long_text: keep the beginning, read through windows, or keep the beginning and the end.
+        doc_stride: with windows, how many tokens further on the next one begins; None is half of a sequence.
+    """
+
+    long_text: LongText = "truncate"
+    doc_stride: int | None = None
+
+
+def classification_job(
+    problem: Problem, setup: Setup, long_texts: LongTexts = LongTexts(), class_weights: str | None = None
+) -> Job:
+    """Make the job of a problem.
+
+    Args:
+        problem: the rows, and what is predicted.
+        setup: the model and the common settings.
+        long_texts: what becomes of them.
+        class_weights: what each class counts in the loss, with commas; or `balanced`.
+
+    Raises:
+        InputError: a split that is asked for has no rows; the trained model predicts something else.
+    """
+    for line in problem.said:
+        setup.say(line)
+    _check_rows(problem, setup.splits)
+    order = _output_order(problem, setup.checkpoint, setup.config, trains=setup.trains)
+    if setup.trains and problem.kind in ("single", "multi"):
+        setup.say(balance(problem.labels, problem.train, problem.dev.get("", ())))
+    length, long_text = setup.max_seq_length, long_texts.long_text
+    stride = long_texts.doc_stride or length // 2
+    encode = partial(_encode, problem, setup, long_text, stride)
+    settings = _settings(problem, setup, encode, long_text, class_weights)
+    train, choices = settings.train, problem.kind == "choice"
+    return Job(
+        config=_with_labels(setup.config, problem),
+        architecture="BertForMultipleChoice" if choices else "BertForSequenceClassification",
+        network=lambda: SequenceClassifier(_with_labels(setup.config, problem), problem.classes),
+        head=f"for these {problem.classes} classes",
+        adapt=partial(_reorder, order),
+        task=lambda seed: task.task(replace(settings, random_seed=seed)),
+        examples=len(train) if train else 0,
+        metrics=settings.metrics,
+        has_dev=bool(settings.dev),
+        identity={
+            "--task_name or --train_file": problem.name,
+            "--long_text": long_text,
+            "--doc_stride": stride if long_text == "window" else None,
+            "--vocab_file": setup.tokenizer.sha256[:16],
+            "--labels": list(problem.labels),
+            "the training rows": len(train) if train else 0,
+        },
+        training_data=fingerprint(*train.arrays) if train else None,
+        results=partial(_results, problem, setup, settings, encode),
+    )
+
+
+def read_files(files: Mapping[str, str], wishes: Wishes, setup: Setup, long_texts: LongTexts, bad: BadRows) -> Problem:
+    """Read somebody's own files, or record files that the original wrote.
+
+    Args:
+        files: by split.
+        wishes: what a person says of them; without training, the model tells labels and kind where they do not.
+
+    Raises:
+        InputError: a split that is asked for has no file; or see `own_data.read` and `problem.of_records`.
+    """
+    for split in setup.splits:
+        if split not in files and not (split == "dev" and wishes.dev_fraction and "train" in files):
+            or_fraction = ", or --dev_fraction=0.1 with --train_file" if split == "dev" else ""
+            wanted = {"train": "do_train", "dev": "do_eval", "test": "do_predict"}[split]
+            raise InputError(f"--{wanted}: give --{split}_file{or_fraction} (or --task_name and --data_dir)")
+    if not setup.trains:
+        kind = wishes.kind or kind_of(setup.config)
+        wishes = replace(wishes, labels=wishes.labels or setup.config.labels, kind=kind)  # type: ignore[arg-type]
+    used = {split: file for split, file in files.items() if split in setup.splits}
+    if records := record_files(used):
+        first = next(iter(records.values()))[0]
+        wrong = wishes.said(own_data.OF_TEXTS)
+        wrong += ["long_text"] if long_texts.long_text != "truncate" else []
+        wrong += ["kind"] if wishes.kind not in (None, "single") else []
+        if wrong:
+            raise InputError(
+                f"--{wrong[0]}: {first} has token ids, cut already, with one class each; leave the flag out"
+            )
+        return of_records(records, first.stem, wishes.labels, setup.config.vocab_size, setup.max_seq_length)
+    # A share of the training file may be what is evaluated on.
+    if "dev" in setup.splits and wishes.dev_fraction:
+        used["train"] = files["train"]
+    train, dev, test = (Path(used[split]) if split in used else None for split in ("train", "dev", "test"))
+    return of_own_data(own_data.read(train, dev, test, wishes, bad), Path(next(iter(files.values()))).stem)
+
+
+def _check_rows(problem: Problem, splits: Sequence[str]) -> None:
+    """Refuse a split without rows before any work is done."""
+    rows = {"train": ("train", problem.train), "dev": ("eval", problem.dev), "test": ("predict", problem.test)}
+    for split in splits:
+        what, found = rows[split]
+        if not found:
+            raise InputError(f"--do_{what}: {problem.name} has no rows for it")
+
+
+def _output_order(
+    problem: Problem, checkpoint: Checkpoint, config: BertConfig, *, trains: bool
+) -> Sequence[int] | None:
+    """Which of a stored classifier's outputs each label is; None where they stand in order, or nothing tells."""
+    if "classifier.weight" not in checkpoint.weights:
+        return None
+    try:
+        order = output_order(problem, config)
+    except InputError as error:
+        # What is trained may become another classifier.
+        if trains:
+            return None
+        raise InputError(f"{checkpoint.path}: {error}") from None
+    return order if order != sorted(order or ()) else None
+
+
+def _reorder(order: Sequence[int] | None, network: Network) -> None:
+    if order:
+        assert isinstance(network, SequenceClassifier)
+        reorder(network.classifier, order)
+
+
+def _encode(problem: Problem, setup: Setup, long_text: LongText, stride: int, rows: Sequence[AnyRow]) -> Labelled:
+    """Tokenize rows."""
+    return labelled(problem, rows, setup.tokenizer, setup.max_seq_length, long_text, stride)
+
+
+def _with_labels(config: BertConfig, problem: Problem) -> BertConfig:
+    """The configuration of the classifier, as Hugging Face's classes want it."""
+    if problem.kind == "choice":
+        return config
+    kinds = {"single": "single_label_classification", "multi": "multi_label_classification"}
+    return config.with_labels(problem.labels or ("score",), problem_type=kinds.get(problem.kind, "regression"))
+
+
+def _settings(
+    problem: Problem, setup: Setup, encode: Encode, long_text: LongText, class_weights: str | None
+) -> Classification:
+    """Tokenize the data, and say how many texts are too long."""
+    rows = setup.share(problem.train)
+    train = encode(rows) if rows else None
+    dev = {ending: encode(rows) for ending, rows in problem.dev.items()}
+    for name, data in {"training": train, **{f"dev{ending}": data for ending, data in dev.items()}}.items():
+        if data and data.sequences.cut:
+            setup.say(f"{name}: {_cut_texts(data, setup.max_seq_length, long_text)}")
+    if train and long_text == "window":
+        train = train.apart()
+    return Classification(
+        kind=problem.kind,
+        classes=problem.classes,
+        train=train,
+        dev=dev,
+        metrics=problem.metrics,
+        train_batch_size=setup.train_batch_size,
+        random_seed=setup.random_seed,
+        class_weights=_class_weights(class_weights, problem, train),
+        precision=setup.precision,
+        eval_precision=setup.eval_precision,
+    )
+
+
+def _cut_texts(data: Labelled, max_seq_length: int, long_text: LongText) -> str:
+    """How many texts are longer than a sequence, and what becomes of them."""
+    cut = data.sequences.cut
+    texts = len(data) if long_text == "window" else len(data.sequences)
+    does = {
+        "truncate": "lose their end",
+        "head_tail": "lose their middle",
+        "window": f"are read through {len(data.sequences) - texts + cut:,} windows",
+    }
+    return f"{cut:,} of {texts:,} texts are longer than --max_seq_length={max_seq_length} and {does[long_text]}"
+
+
+def _class_weights(text: str | None, problem: Problem, data: Labelled | None) -> NDArray[np.float32] | None:
+    """What `--class_weights` means. Shape [C]."""
+    if text is None or data is None or data.labels is None:
+        return None
+    if problem.kind != "single":
+        raise InputError(f"--class_weights={text}: are for tasks with one class a row")
+    if text == "balanced":
+        counts = np.bincount(data.labels, minlength=problem.classes)
+        return (len(data) / (problem.classes * np.maximum(counts, 1))).astype(np.float32)
+    try:
+        weights = np.array([float(part) for part in text.split(",")], np.float32)
+    except ValueError:
+        raise InputError(f"--class_weights={text}: give numbers with commas between, or balanced") from None
+    if len(weights) != problem.classes:
+        raise InputError(f"--class_weights={text}: {len(weights)} weights for {problem.classes} classes")
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights[np.unique(data.labels)].sum() > 0):
+        raise InputError(f"--class_weights={text}: give numbers from 0 on, above 0 for some class that occurs")
+    return weights
+
+
+def _results(
+    problem: Problem, setup: Setup, settings: Classification, encode: Encode, network: Network
+) -> Iterator[str | Evaluation]:
+    """Evaluate the dev sets, and write the predictions of the test sets."""
+    if "dev" in setup.splits:
+        logits = {ending: task.logits_of(settings, network, data) for ending, data in settings.dev.items()}
+        results = dict(task.judge(settings, logits))
+        results["loss"] = results["eval_loss"]
+        yield Evaluation(results, originals=("eval_accuracy", "eval_loss", "global_step", "loss"))
+        if problem.kind == "single":
+            yield from _confusion(problem, setup, settings, logits)
+    if "test" in setup.splits:
+        for ending, rows in problem.test.items():
+            data = encode(rows)
+            start = time.perf_counter()
+            predicted = task.logits_of(settings, network, data)
+            rate = len(data.sequences.ids) / (time.perf_counter() - start)
+            written = write_predictions(setup.output_dir, problem, ending, data.ids, predicted)
+            yield f"Predicted {len(data):,} examples, {rate:,.0f} tokens/s: {', '.join(map(str, written))}"
+
+
+def _confusion(
+    problem: Problem, setup: Setup, settings: Classification, logits: Mapping[str, NDArray[np.float32]]
+) -> Iterator[str]:
+    """Draw the confusion matrix of each dev set."""
+    for ending, data in settings.dev.items():
+        assert data.labels is not None
+        counts = confusion_matrix(data.labels, task.predicted("single", logits[ending]), problem.classes)
+        title = f"{problem.name}{ending.replace('_', ' ')}: {counts.trace() / counts.sum():.1%} right"
+        path = setup.output_dir / f"confusion_matrix{ending}.png"
+        yield f"What was taken for what: {draw(path, counts, problem.labels, title)}"

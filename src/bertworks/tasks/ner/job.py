@@ -1,0 +1,172 @@
+"""Tagging as the driver of fine-tuning takes it: the data, the network, and what is written at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+from bertworks.config import BertConfig
+from bertworks.data.tables import BadRows, listed
+from bertworks.errors import InputError
+from bertworks.job import Evaluation, Job, Setup, fingerprint
+from bertworks.model.heads import TokenClassifier
+from bertworks.tasks.ner import task
+from bertworks.tasks.ner.entities import OUTSIDE, recognise, spans, split_tag
+from bertworks.tasks.ner.tag_files import in_labels, write_cluener, write_columns
+from bertworks.tasks.ner.task import Tagged, Tagging, tagged
+from bertworks.tasks.rows import TaggedRow
+
+Rows = Mapping[str, list[TaggedRow]]
+
+
+def tagging_job(
+    rows: Rows,
+    setup: Setup,
+    bad: BadRows,
+    *,
+    metric: str = "entity_f1",
+    stride: int | None = None,
+    use_crf: bool = False,
+    are_pieces: bool = False,
+    as_json: bool = False,
+) -> Job:
+    """Make the job of tagged sentences.
+
+    Args:
+        rows: the sentences of each split that is asked for.
+        setup: the model and the common settings.
+        bad: gets the sentences with a tag that is none of the labels.
+        metric: the result that decides.
+        stride: in windows, how many pieces further on the next one begins; None cuts long sentences.
+        use_crf: learn which tags follow each other.
+        are_pieces: whether the words are pieces of the vocabulary already.
+        as_json: whether predictions are written as CLUENER takes them, too.
+
+    Raises:
+        InputError: nothing tells the tags, or no sentence of a split can be used.
+    """
+    labels = _labels(setup, rows)
+    rows = {split: _usable(split, found, labels, bad) for split, found in rows.items()}
+    for line in bad.summary():
+        setup.say(line)
+    setup.say(f"{len(labels)} tags: {', '.join(labels[:12])}{', ...' if len(labels) > 12 else ''}")
+    config = _with_labels(setup, rows, labels)
+    settings, test = _settings(rows, labels, setup, metric, stride, are_pieces=are_pieces)
+    train = settings.train
+    crf = use_crf or (not setup.trains and "crf.transitions" in setup.checkpoint.weights)
+    sequences = len(train.aligned) if train else 0
+    return Job(
+        config=config,
+        architecture="BertForTokenClassification",
+        network=lambda: TokenClassifier(config, len(labels), crf=crf),
+        head=f"for these {len(labels)} classes",
+        task=lambda seed: task.task(replace(settings, random_seed=seed)),
+        examples=sequences,
+        metrics=(metric, "accuracy"),
+        has_dev=settings.dev is not None,
+        identity={
+            "the tags": list(labels),
+            "the training sequences": sequences,
+            "--use_crf": use_crf,
+            "--vocab_file": setup.tokenizer.sha256[:16],
+        },
+        training_data=_fingerprint(train) if train else None,
+        results=partial(_results, setup, settings, test, as_json),
+    )
+
+
+def _labels(setup: Setup, rows: Rows) -> list[str]:
+    """The tags, from the training file; without training those of the trained model."""
+    trained = setup.config.labels
+    if not setup.trains and trained:
+        try:
+            recognise([trained])
+        except InputError:
+            raise InputError(
+                f"--model: its labels are {listed(trained)}, which are no tags; use bert run_classifier"
+            ) from None
+        return list(trained)
+    if not setup.trains:
+        raise InputError("--model: says no tags (id2label in config.json); train one first (--do_train)")
+    tags = [row.tags or () for row in rows["train"]]
+    types = sorted({split_tag(tag)[1] for tag in {tag for several in tags for tag in several} if tag != OUTSIDE})
+    if not types:
+        raise InputError(f"{rows['train'][0].place}: no word of the training file has a tag but {OUTSIDE}")
+    return recognise(tags).labels(types)
+
+
+def _usable(split: str, rows: list[TaggedRow], labels: Sequence[str], bad: BadRows) -> list[TaggedRow]:
+    """The rows that have only tags of these, in their scheme."""
+    before = len(bad.notes)
+    found = list(in_labels(rows, labels, bad))
+    if not found:
+        raise InputError(f"no sentence of the {split} set can be used; the first: {bad.notes[before]}")
+    return found
+
+
+def _with_labels(setup: Setup, rows: Rows, labels: Sequence[str]) -> BertConfig:
+    """The configuration of the tagger; it remembers whether words were tagged or, as in CLUENER, characters."""
+    unit = None
+    if setup.trains:
+        unit = "character" if all(len(word) == 1 for row in rows["train"] for word in row.words) else "word"
+    remembered = {**setup.config.fine_tuning, "unit": unit}
+    return setup.config.with_fine_tuning(remembered).with_labels(labels)
+
+
+def _settings(
+    rows: Rows, labels: Sequence[str], setup: Setup, metric: str, stride: int | None, *, are_pieces: bool
+) -> tuple[Tagging, Tagged | None]:
+    """Tokenize the data; the test set stands apart."""
+    data = {}
+    for split, found in rows.items():
+        used = setup.share(found) if split == "train" else found
+        data[split] = tagged(used, labels, setup.tokenizer, setup.max_seq_length, stride, are_pieces=are_pieces)
+    for split, made in data.items():
+        if made.aligned.cut:
+            setup.say(
+                f"{made.aligned.cut:,} words of {split} are beyond --max_seq_length={setup.max_seq_length} and are not "
+                "read; --long_text=window reads them"
+            )
+    settings = Tagging(
+        labels=labels,
+        train=data.get("train"),
+        dev=data.get("dev"),
+        metric=metric,
+        train_batch_size=setup.train_batch_size,
+        random_seed=setup.random_seed,
+        precision=setup.precision,
+        eval_precision=setup.eval_precision,
+    )
+    return settings, data.get("test")
+
+
+def _fingerprint(data: Tagged) -> str:
+    aligned, tags = data.aligned, data.tags
+    assert tags is not None
+    return fingerprint(aligned.ids, aligned.starts, aligned.rows, aligned.row_starts, tags[aligned.words])
+
+
+def _results(
+    setup: Setup, settings: Tagging, test: Tagged | None, as_json: bool, network: TokenClassifier
+) -> Iterator[str | Evaluation]:
+    """Evaluate the dev set, and write the tags of the test set: a word and its tag a line, and JSON if asked for."""
+    if "dev" in setup.splits:
+        judged = task.judge(settings, network)
+        yield Evaluation(judged.results, table=judged.table)
+    if test is None:
+        return
+    start = time.perf_counter()
+    found = task.predicted(settings, network, test)
+    rate = len(test.aligned.ids) / (time.perf_counter() - start)
+    sentences = list(zip(test.rows, found, strict=True))
+    written = [setup.output_dir / "predictions.txt"]
+    write_columns(
+        written[0],
+        ([(word, tag) for word, tag in zip(row.words, tags, strict=True) if word.strip()] for row, tags in sentences),
+    )
+    if as_json:
+        written.append(setup.output_dir / "cluener_predict.json")
+        write_cluener(written[1], ((row.id, "".join(row.words), spans(tags)) for row, tags in sentences))
+    yield f"Tagged {len(found):,} sentences, {rate:,.0f} tokens/s: {', '.join(map(str, written))}"

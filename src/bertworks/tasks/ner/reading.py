@@ -1,0 +1,79 @@
+"""The tagged sentences of a task known by name, of somebody's own files, or of the original's record files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from bertworks.data.labelled_records import record_files
+from bertworks.data.tables import BadRows
+from bertworks.datasets.known_task import KnownTask
+from bertworks.errors import InputError
+from bertworks.job import Setup
+from bertworks.tasks import known_tasks
+from bertworks.tasks.ner.tag_files import read_cluener, read_columns
+from bertworks.tasks.ner.task import rows_of_records
+from bertworks.tasks.rows import TaggedRow
+
+Rows = dict[str, list[TaggedRow]]
+
+
+def read_known(task: KnownTask, data_dir: Path, setup: Setup, bad: BadRows, *, keeps_best: bool) -> Rows:
+    """Read the splits of a task known by name that are asked for.
+
+    Args:
+        keeps_best: whether the dev set decides which model is best, for a message where it is the test set.
+    """
+    rows: Rows = {}
+    for split in setup.splits:
+        path, file = known_tasks.locate(task, data_dir, split)
+        if split == "dev" and any(other.split == "test" and other.name == file.name for other in task.files):
+            chosen = "; the best model is chosen by it too (not with --keep=last)" if keeps_best else ""
+            setup.say(f"{task.name}: has no dev set; its test set is evaluated on ({path}){chosen}")
+        rows[split] = _with_tags(split, known_tasks.rows(task, data_dir, split, bad))  # type: ignore[arg-type]
+    return rows
+
+
+def records_of(files: Mapping[str, str], splits: Sequence[str]) -> dict[str, list[Path]]:
+    """The record files among somebody's own files, by split; empty where the data are others.
+
+    Raises:
+        InputError: a split that is asked for has no file.
+    """
+    if missing := next((split for split in splits if split not in files), None):
+        raise InputError(f"--{missing}_file: must be given (or --task_name and --data_dir)")
+    return record_files({split: files[split] for split in splits})
+
+
+def read_records(records: Mapping[str, Sequence[Path]], labels: Sequence[str], setup: Setup) -> Rows:
+    """Read record files; `labels` are the tags by number, if a person names them."""
+    names = list(labels or setup.config.labels or ())
+    if not names:
+        raise InputError("--labels: must be given, the tags of the record files by number, such as O,B-PER,I-PER")
+    size = setup.max_seq_length
+    return {
+        split: rows_of_records(paths, names, setup.tokenizer, size, with_tags=split != "test")
+        for split, paths in records.items()
+    }
+
+
+def read_files(files: Mapping[str, str], splits: Sequence[str], bad: BadRows) -> Rows:
+    """Read somebody's own files: columns, or JSON lines as CLUENER has them."""
+    rows: Rows = {}
+    for split in splits:
+        path = Path(files[split])
+        rows[split] = _with_tags(split, (read_cluener if is_json(path) else read_columns)(path, bad))
+    return rows
+
+
+def is_json(path: Path) -> bool:
+    """Tell by its name whether a file has sentences as CLUENER has them."""
+    return path.suffix in (".json", ".jsonl")
+
+
+def _with_tags(split: str, rows: Iterable[TaggedRow]) -> list[TaggedRow]:
+    """The rows, which must have tags unless they are to be predicted."""
+    found = list(rows)
+    if split != "test" and (bare := next((row for row in found if row.tags is None), None)):
+        raise InputError(f"{bare.place}: has no tags; a {split} file has one for each word")
+    return found
