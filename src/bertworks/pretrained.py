@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from bertworks.checkpoints import shapes
 from bertworks.checkpoints.formats.huggingface import save_model_folder
-from bertworks.checkpoints.load import check_fits, config_of, load_into, open_checkpoint
+from bertworks.checkpoints.load import check_fits, load_into, open_checkpoint
 from bertworks.checkpoints.report import LoadReport
+from bertworks.checkpoints.resolve import config_for, guesses, tokenizer_of
 from bertworks.checkpoints.weights import Checkpoint
-from bertworks.config import ACTIVATIONS, BertConfig
+from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.model.device import choose_device, choose_precision
 from bertworks.model.heads import (
@@ -199,7 +200,7 @@ def load(
     network = _model_for(checkpoint, config)
     report = load_into(network, checkpoint, config)
     initialise(network, config.initializer_range, 0, report.missing)
-    notes = _guesses(checkpoint, config, tokenizer, guessed=not bert_config_file, told=do_lower_case is not None)
+    notes = guesses(checkpoint, config, tokenizer, bert_config_file, do_lower_case)
     report = replace(report, do_lower_case=tokenizer.do_lower_case, notes=(*report.notes, *notes))
     return Pretrained(
         config=config,
@@ -223,66 +224,6 @@ def _model_for(checkpoint: Checkpoint, config: BertConfig) -> Model:
         return SequenceClassifier(config, head.shape[0])
     has_words = any(name.startswith("cls.predictions.") for name in weights)
     return PretrainingModel(config) if has_words else EncoderModel(config)
-
-
-def config_for(checkpoint: Checkpoint, bert_config_file: Path | str | None, hidden_act: str | None) -> BertConfig:
-    """The numbers of a checkpoint's model: as given, or as they lie beside it, or as its tensors tell.
-
-    Raises:
-        InputError: nothing tells, or there is no such activation.
-    """
-    config = BertConfig.from_google_file(bert_config_file) if bert_config_file else config_of(checkpoint)
-    if hidden_act is None:
-        return config
-    if hidden_act not in ACTIVATIONS:
-        raise InputError(f"--hidden_act={hidden_act}: is none of {', '.join(ACTIVATIONS)}")
-    return replace(config, hidden_act=hidden_act)
-
-
-def _guesses(
-    checkpoint: Checkpoint, config: BertConfig, tokenizer: Tokenizer, *, guessed: bool, told: bool
-) -> Iterator[str]:
-    """What nothing told, and what a person had better look at."""
-    if guessed and checkpoint.config is None:
-        yield f"no configuration lies beside it; {config.num_attention_heads} attention heads are taken for granted"
-    if not told and checkpoint.do_lower_case is None:
-        yield "nothing tells the casing, so text is lower-cased; give --do_lower_case=False for a cased model"
-    if tokenizer.vocab_size < config.vocab_size:
-        yield (
-            f"the vocabulary has {tokenizer.vocab_size:,} words, the model {config.vocab_size:,}: is it the one that "
-            "it came with?"
-        )
-
-
-def casing_of(checkpoint: Checkpoint, do_lower_case: bool | None) -> bool:
-    """Whether to lower-case: as told, or as the model tells of itself, or True.
-
-    Raises:
-        InputError: the two contradict each other (the original's `validate_case_matches_checkpoint`).
-    """
-    casing = checkpoint.do_lower_case
-    if do_lower_case is not None and casing is not None and do_lower_case != casing:
-        kind = "uncased" if casing else "cased"
-        raise InputError(
-            f"--do_lower_case={do_lower_case}: {checkpoint.path} is of a model that was trained on {kind} text; leave "
-            f"the flag out or give --do_lower_case={casing} (if that is wrong, mend tokenizer_config.json or the "
-            "folder's name)"
-        )
-    return next((answer for answer in (do_lower_case, casing) if answer is not None), True)
-
-
-def tokenizer_of(checkpoint: Checkpoint, vocab_file: Path | str | None, do_lower_case: bool | None) -> Tokenizer:
-    """The tokenizer that a checkpoint wants.
-
-    Raises:
-        InputError: there is no vocabulary, or `do_lower_case` contradicts what the model tells of itself.
-    """
-    lower = casing_of(checkpoint, do_lower_case)
-    if vocab_file:
-        return Tokenizer.from_vocab(vocab_file, lower, strip_accents=checkpoint.strip_accents)
-    if checkpoint.vocabulary is None:
-        raise InputError(f"{checkpoint.path}: no vocabulary lies beside it; give --vocab_file")
-    return checkpoint.vocabulary.tokenizer(lower, checkpoint.strip_accents)
 
 
 def _lacks(report: LoadReport, beginning: str) -> bool:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from bertworks.checkpoints import convert as module
 from bertworks.checkpoints.convert import Conversion, Format, convert
 from bertworks.checkpoints.examine import Source, examine
-from bertworks.checkpoints.load import config_of, open_checkpoint
+from bertworks.checkpoints.load import open_checkpoint
+from bertworks.checkpoints.resolve import config_of
 from bertworks.checkpoints.weights import Checkpoint, Weight
 from bertworks.config import BertConfig
 from bertworks.errors import InputError

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from bertworks.checkpoints.formats.huggingface import save_model_folder
-from bertworks.checkpoints.load import config_of, open_checkpoint
+from bertworks.checkpoints.load import open_checkpoint
+from bertworks.checkpoints.resolve import config_of
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from tests.checkpoints.builders import GOOGLE_TINY, message, varint

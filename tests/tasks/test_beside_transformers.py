@@ -11,10 +11,10 @@ import torch
 
 from bertworks.checkpoints.formats.huggingface import save_model_folder
 from bertworks.checkpoints.load import load_into, open_checkpoint
+from bertworks.checkpoints.resolve import tokenizer_of
 from bertworks.data.sequences import shuffled
 from bertworks.data.tables import BadRows
 from bertworks.model.heads import SequenceClassifier, initialise
-from bertworks.pretrained import tokenizer_of
 from bertworks.task import Cut
 from bertworks.tasks import known_tasks as datasets
 from bertworks.tasks.classification import problem

@@ -6,7 +6,7 @@ not go one to one is in the report; nothing is ignored silently.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,41 +78,6 @@ def _open_folder(place: Place, flag: str) -> Checkpoint:
     raise InputError(f"{flag}={place.path}: holds no model's weights, in any format that we read{listed}")
 
 
-def config_of(checkpoint: Checkpoint) -> BertConfig:
-    """The configuration beside a checkpoint, or what its tensors tell of it.
-
-    Tensors tell all but the heads, which all released models have one of for every 64 of the hidden size.
-
-    Raises:
-        InputError: tensors are missing that would tell, or the heads cannot be guessed.
-    """
-    if checkpoint.config:
-        return checkpoint.config
-
-    def shape(name: str) -> tuple[int, int]:
-        weight = checkpoint.weights.get(name)
-        if weight is None or len(weight.shape) != 2:
-            raise InputError(f"{checkpoint.path}: no weights of a BERT (no {name}); it has {some(checkpoint.weights)}")
-        return weight.shape[0], weight.shape[1]
-
-    words, hidden = shape("bert.embeddings.word_embeddings.weight")
-    if hidden % 64:
-        raise InputError(
-            f"{checkpoint.path}: no configuration lies beside it, and a hidden size of {hidden} does not tell the "
-            "number of attention heads; give --bert_config_file"
-        )
-    return BertConfig(
-        vocab_size=words,
-        hidden_size=hidden,
-        num_hidden_layers=max(1, _layers(checkpoint.weights)),
-        num_attention_heads=hidden // 64,
-        intermediate_size=shape("bert.encoder.layer.0.intermediate.dense.weight")[0],
-        max_position_embeddings=shape("bert.embeddings.position_embeddings.weight")[0],
-        type_vocab_size=shape("bert.embeddings.token_type_embeddings.weight")[0],
-        hidden_act=checkpoint.hidden_act or "gelu",
-    )
-
-
 def check_fits(checkpoint: Checkpoint, config: BertConfig) -> None:
     """Refuse a configuration that is not the checkpoint's, before a model of its size is built.
 
@@ -135,7 +100,7 @@ def check_fits(checkpoint: Checkpoint, config: BertConfig) -> None:
 
 
 def _check_count(checkpoint: Checkpoint, wanted: int) -> None:
-    if wanted > (stored := _layers(checkpoint.weights)):
+    if wanted > (stored := names.count_layers(checkpoint.weights)):
         raise InputError(
             f"{checkpoint.path}: has {stored} layers, the model {wanted} (num_hidden_layers); "
             "give the configuration that came with the checkpoint (--bert_config_file)"
@@ -215,14 +180,10 @@ def _fill(parameter: Tensor, weight: Weight) -> None:
 
 def _check_layers(checkpoint: Checkpoint, parameters: Mapping[str, Tensor]) -> None:
     """Refuse a checkpoint with fewer layers than the model, or with holes in one."""
-    _check_count(checkpoint, _layers(parameters))
+    _check_count(checkpoint, names.count_layers(parameters))
     for name in parameters:
         if name.startswith(("bert.embeddings.", "bert.encoder.")) and name not in checkpoint.weights:
             raise InputError(f"{checkpoint.path}: has no {name}, only {some(checkpoint.weights)}")
-
-
-def _layers(tensors: Iterable[str]) -> int:
-    return max((layer + 1 for name in tensors if (layer := names.layer_of(name)) is not None), default=0)
 
 
 def _differences(checkpoint: Checkpoint, config: BertConfig) -> list[str]:

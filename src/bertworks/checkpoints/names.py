@@ -10,7 +10,7 @@ Sources of the names: google-research/bert `modeling.py` and `run_*.py`, MindSpo
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -148,6 +148,11 @@ def layer_of(name: str) -> int | None:
     """The number of the encoder layer that a tensor of ours belongs to; None outside the layers."""
     match = _LAYER_NUMBER.search(name)
     return int(match[0]) if match else None
+
+
+def count_layers(tensors: Iterable[str]) -> int:
+    """The number of encoder layers that tensors of ours belong to; 0 where none belongs to one."""
+    return max((layer + 1 for name in tensors if (layer := layer_of(name)) is not None), default=0)
 
 
 def any_layer(name: str) -> str:

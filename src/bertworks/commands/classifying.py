@@ -63,7 +63,7 @@ def run(flags: FinetuningFlags, find_problem: FindProblem) -> None:
 
 
 def _run(flags: FinetuningFlags, find_problem: FindProblem, world: World) -> None:
-    from bertworks.pretrained import config_for, tokenizer_of
+    from bertworks.checkpoints.resolve import config_for, tokenizer_of
     from bertworks.tasks.classification import task as classification
     from bertworks.tasks.classification.balance import balance
 

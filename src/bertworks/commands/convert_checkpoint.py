@@ -65,7 +65,7 @@ def main(flags: Flags) -> None:
     from bertworks.checkpoints.convert import convert
     from bertworks.checkpoints.examine import examine
     from bertworks.checkpoints.load import open_checkpoint
-    from bertworks.pretrained import config_for, tokenizer_of
+    from bertworks.checkpoints.resolve import config_for, tokenizer_of
     from bertworks.progress import say
 
     checkpoint = open_checkpoint(flags.src, "--src")

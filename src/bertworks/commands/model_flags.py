@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bertworks.commands.common import Precision
-from bertworks.errors import InputError
 from bertworks.flags import flag
 from bertworks.progress import say
 
 if TYPE_CHECKING:
-    from bertworks.checkpoints.weights import Checkpoint
     from bertworks.pretrained import Pretrained
 
 
@@ -51,31 +49,17 @@ class ModelFlags:
     )
 
 
-def named_checkpoint(flags: ModelFlags) -> Checkpoint:
-    """Open the weights that the flags name.
-
-    Raises:
-        InputError: both flags name some, or none does, or there is nothing to open.
-    """
-    from bertworks.checkpoints.load import open_checkpoint
-
-    if flags.model and flags.init_checkpoint:
-        raise InputError("--model and --init_checkpoint: give one of them; each says which weights to use")
-    if not (named := flags.model or flags.init_checkpoint):
-        raise InputError("--model: must be given (or --init_checkpoint with --bert_config_file and --vocab_file)")
-    return open_checkpoint(named, "--model" if flags.model else "--init_checkpoint")
-
-
 def load_model(flags: ModelFlags, device: str, precision: Precision = "fp32") -> Pretrained:
     """Load what the flags say, and say what was loaded.
 
     Raises:
         InputError: flags that contradict each other, or a model that cannot be loaded.
     """
+    from bertworks.checkpoints.resolve import named_checkpoint
     from bertworks.pretrained import load
 
     pretrained = load(
-        named_checkpoint(flags),
+        named_checkpoint(flags.model, flags.init_checkpoint),
         device=device,
         precision=precision,
         do_lower_case=flags.do_lower_case,

@@ -71,7 +71,7 @@ def _known_task(flags: Flags) -> KnownTask | None:
 
 
 def _tag(flags: Flags, task: KnownTask | None, world: World) -> None:
-    from bertworks.pretrained import config_for, tokenizer_of
+    from bertworks.checkpoints.resolve import config_for, tokenizer_of
     from bertworks.tasks.ner import task as tagging
     from bertworks.tasks.rows import BadRows
 

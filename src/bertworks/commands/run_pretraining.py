@@ -157,16 +157,18 @@ def _show(flags: Flags, step: int) -> None:
 
 def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *, training: bool) -> PretrainingInput:
     """Open instances to train or to evaluate on; what the flags leave open, the starting point tells."""
+    from bertworks.checkpoints.resolve import casing_of, stored_tokenizer
     from bertworks.data.input import open_input
     from bertworks.data.stream import Drawing
 
+    checkpoint = start.checkpoint if start else None
     return open_input(
         patterns,
         flag,
         Drawing(**{field.name: getattr(flags, field.name) for field in fields(Drawing)}),
         vocab_file=flags.vocab_file,
-        records_tokenizer=start.tokenizer(flags.do_lower_case) if start and not flags.vocab_file else None,
-        do_lower_case=start.casing(flags.do_lower_case) if start else flags.do_lower_case is not False,
+        records_tokenizer=None if flags.vocab_file else stored_tokenizer(checkpoint, flags.do_lower_case),
+        do_lower_case=casing_of(checkpoint, flags.do_lower_case),
         vocab_size=start.config.vocab_size if start and start.config else None,
         shuffled=training,
         counts_file=Path(flags.output_dir) / "instance_counts.json" if training and flags.output_dir else None,

@@ -111,7 +111,7 @@ def main(flags: Flags) -> None:
 
 
 def _run(flags: Flags, world: World) -> None:
-    from bertworks.pretrained import config_for, tokenizer_of
+    from bertworks.checkpoints.resolve import config_for, tokenizer_of
     from bertworks.tasks.squad import examples
 
     checkpoint = starting_checkpoint(flags, Path(flags.output_dir))

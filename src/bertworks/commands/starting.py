@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from bertworks.commands.finetuning import FinetuningFlags
-from bertworks.commands.model_flags import named_checkpoint
 from bertworks.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,6 +72,7 @@ def starting_checkpoint(flags: FinetuningFlags, output_dir: Path) -> Checkpoint:
     Where only a configuration and a vocabulary are given, it has no weights: a model from scratch.
     """
     from bertworks.checkpoints.load import open_checkpoint
+    from bertworks.checkpoints.resolve import named_checkpoint
     from bertworks.checkpoints.weights import Checkpoint
     from bertworks.config import BertConfig
 
@@ -83,7 +83,7 @@ def starting_checkpoint(flags: FinetuningFlags, output_dir: Path) -> Checkpoint:
     both = flags.model and flags.init_checkpoint
     if not both and not flags.do_train and (output_dir / "model.safetensors").exists():
         return open_checkpoint(output_dir, "--output_dir")
-    return named_checkpoint(flags)
+    return named_checkpoint(flags.model, flags.init_checkpoint)
 
 
 def share(rows: Sequence[RowType], fraction: float, seed: int) -> Sequence[RowType]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from bertworks.checkpoints.load import check_fits, config_of, open_checkpoint
+from bertworks.checkpoints.load import check_fits, open_checkpoint
+from bertworks.checkpoints.resolve import config_of, stored_tokenizer
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
-from bertworks.pretrained import casing_of, tokenizer_of
 from bertworks.text.tokenizer import Tokenizer
 
 
@@ -35,24 +35,6 @@ class StartingPoint:
     checkpoint: Checkpoint | None
     config: BertConfig | None
     size: str | None = None
-
-    def tokenizer(self, do_lower_case: bool | None) -> Tokenizer | None:
-        """Over the vocabulary that lies beside the weights; None where none does.
-
-        Raises:
-            InputError: the model tells another casing of itself.
-        """
-        if self.checkpoint is None or self.checkpoint.vocabulary is None:
-            return None
-        return tokenizer_of(self.checkpoint, None, do_lower_case)
-
-    def casing(self, do_lower_case: bool | None) -> bool:
-        """Whether text is lower-cased: as told, as the weights tell, or True.
-
-        Raises:
-            InputError: the model tells another casing of itself.
-        """
-        return casing_of(self.checkpoint, do_lower_case) if self.checkpoint else do_lower_case is not False
 
     def config_for(self, tokenizer: Tokenizer | None, max_seq_length: int) -> BertConfig:
         """The model's shape, checked against what it is to be trained on.
@@ -84,7 +66,9 @@ class StartingPoint:
             )
         if self.checkpoint is None:
             return
-        theirs = self.tokenizer(tokenizer.do_lower_case if self.checkpoint.do_lower_case is None else None)
+        theirs = stored_tokenizer(
+            self.checkpoint, tokenizer.do_lower_case if self.checkpoint.do_lower_case is None else None
+        )
         if theirs is None:
             return
         if theirs.sha256 != tokenizer.sha256:

@@ -1,0 +1,140 @@
+"""Which model, configuration, vocabulary and casing are used: what a person gave, or else what the checkpoint tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from bertworks.checkpoints import names
+from bertworks.checkpoints.load import open_checkpoint
+from bertworks.checkpoints.report import some
+from bertworks.checkpoints.weights import Checkpoint
+from bertworks.config import ACTIVATIONS, BertConfig
+from bertworks.errors import InputError
+from bertworks.text.tokenizer import Tokenizer
+
+
+def named_checkpoint(model: str | None, init_checkpoint: str | None) -> Checkpoint:
+    """Open the weights that `--model` or `--init_checkpoint` names.
+
+    Raises:
+        InputError: both are given, neither is, or there is nothing to open.
+    """
+    if model and init_checkpoint:
+        raise InputError("--model and --init_checkpoint: give one of them; each says which weights to use")
+    if not (named := model or init_checkpoint):
+        raise InputError("--model: must be given (or --init_checkpoint with --bert_config_file and --vocab_file)")
+    return open_checkpoint(named, "--model" if model else "--init_checkpoint")
+
+
+def config_for(checkpoint: Checkpoint, bert_config_file: Path | str | None, hidden_act: str | None) -> BertConfig:
+    """The configuration in `bert_config_file`, or that of the checkpoint; with `hidden_act`, where it is given.
+
+    Raises:
+        InputError: nothing tells the configuration, or there is no such activation.
+    """
+    config = BertConfig.from_google_file(bert_config_file) if bert_config_file else config_of(checkpoint)
+    if hidden_act is None:
+        return config
+    if hidden_act not in ACTIVATIONS:
+        raise InputError(f"--hidden_act={hidden_act}: is none of {', '.join(ACTIVATIONS)}")
+    return replace(config, hidden_act=hidden_act)
+
+
+def config_of(checkpoint: Checkpoint) -> BertConfig:
+    """The configuration stored with a checkpoint, or what the shapes of its tensors tell.
+
+    Shapes tell all but the number of attention heads. Every released model has one head for 64 of its hidden size.
+
+    Raises:
+        InputError: a tensor that would tell is missing, or 64 does not divide the hidden size.
+    """
+    if checkpoint.config:
+        return checkpoint.config
+
+    def shape(name: str) -> tuple[int, int]:
+        weight = checkpoint.weights.get(name)
+        if weight is None or len(weight.shape) != 2:
+            raise InputError(f"{checkpoint.path}: no weights of a BERT (no {name}); it has {some(checkpoint.weights)}")
+        return weight.shape[0], weight.shape[1]
+
+    words, hidden = shape("bert.embeddings.word_embeddings.weight")
+    if hidden % 64:
+        raise InputError(
+            f"{checkpoint.path}: no configuration lies beside it, and a hidden size of {hidden} does not tell the "
+            "number of attention heads; give --bert_config_file"
+        )
+    return BertConfig(
+        vocab_size=words,
+        hidden_size=hidden,
+        num_hidden_layers=max(1, names.count_layers(checkpoint.weights)),
+        num_attention_heads=hidden // 64,
+        intermediate_size=shape("bert.encoder.layer.0.intermediate.dense.weight")[0],
+        max_position_embeddings=shape("bert.embeddings.position_embeddings.weight")[0],
+        type_vocab_size=shape("bert.embeddings.token_type_embeddings.weight")[0],
+        hidden_act=checkpoint.hidden_act or "gelu",
+    )
+
+
+def tokenizer_of(checkpoint: Checkpoint, vocab_file: Path | str | None, do_lower_case: bool | None) -> Tokenizer:
+    """A tokenizer with the vocabulary in `vocab_file`, or with that of the checkpoint.
+
+    Raises:
+        InputError: there is no vocabulary, or `do_lower_case` contradicts the checkpoint.
+    """
+    lower = casing_of(checkpoint, do_lower_case)
+    if vocab_file:
+        return Tokenizer.from_vocab(vocab_file, lower, strip_accents=checkpoint.strip_accents)
+    if checkpoint.vocabulary is None:
+        raise InputError(f"{checkpoint.path}: no vocabulary lies beside it; give --vocab_file")
+    return checkpoint.vocabulary.tokenizer(lower, checkpoint.strip_accents)
+
+
+def stored_tokenizer(checkpoint: Checkpoint | None, do_lower_case: bool | None) -> Tokenizer | None:
+    """A tokenizer with the vocabulary of the checkpoint; None without a checkpoint or without its vocabulary.
+
+    Raises:
+        InputError: `do_lower_case` contradicts the checkpoint.
+    """
+    if checkpoint is None or checkpoint.vocabulary is None:
+        return None
+    return tokenizer_of(checkpoint, None, do_lower_case)
+
+
+def casing_of(checkpoint: Checkpoint | None, do_lower_case: bool | None) -> bool:
+    """Whether to lower-case text: as `do_lower_case` says, or the checkpoint, or else True.
+
+    Raises:
+        InputError: the two contradict each other (the original's `validate_case_matches_checkpoint`).
+    """
+    stored = checkpoint.do_lower_case if checkpoint else None
+    if do_lower_case is None:
+        return stored is not False
+    if checkpoint and stored is not None and stored != do_lower_case:
+        kind = "uncased" if stored else "cased"
+        raise InputError(
+            f"--do_lower_case={do_lower_case}: {checkpoint.path} is of a model that was trained on {kind} text; leave "
+            f"the flag out or give --do_lower_case={stored} (if that is wrong, fix tokenizer_config.json or the "
+            "folder's name)"
+        )
+    return do_lower_case
+
+
+def guesses(
+    checkpoint: Checkpoint,
+    config: BertConfig,
+    tokenizer: Tokenizer,
+    bert_config_file: Path | str | None,
+    do_lower_case: bool | None,
+) -> Iterator[str]:
+    """Notes on what was guessed because neither the two flags nor the checkpoint told it."""
+    if not bert_config_file and checkpoint.config is None:
+        yield f"no configuration lies beside it; {config.num_attention_heads} attention heads are taken for granted"
+    if do_lower_case is None and checkpoint.do_lower_case is None:
+        yield "nothing tells the casing, so text is lower-cased; give --do_lower_case=False for a cased model"
+    if tokenizer.vocab_size < config.vocab_size:
+        yield (
+            f"the vocabulary has {tokenizer.vocab_size:,} words, the model {config.vocab_size:,}: is it the one that "
+            "it came with?"
+        )
