@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.data import tables
-from bertworks.data.tables import BadRows, column, columns_of, fields, records
+from bertworks.data.bad_rows import BadRows
+from bertworks.data.tables import column, columns_of, fields, records
 from bertworks.errors import InputError
 
 # No NUL and no carriage return: the first is refused, the second is what ends lines elsewhere.
@@ -161,7 +162,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 def test_a_line_without_an_end_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "_LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr(tables, "LONGEST_LINE", 1 << 20)
     path = write(tmp_path / "a.csv", "a,b\n" + "x" * (1 << 20) + "y")
     with pytest.raises(InputError, match=r"a\.csv, line 2: is longer than 1 MB"):
         read(path, BadRows("skip"))

@@ -12,8 +12,9 @@ from bertworks.errors import InputError
 if TYPE_CHECKING:
     from bertworks.commands.run_ner import Flags
     from bertworks.config import BertConfig
+    from bertworks.data.bad_rows import BadRows
     from bertworks.datasets.known_task import KnownTask
-    from bertworks.tasks.rows import BadRows, TaggedRow
+    from bertworks.tasks.rows import TaggedRow
     from bertworks.text.tokenizer import Tokenizer
     from bertworks.train.distributed import World
 
@@ -93,7 +94,7 @@ def only_labels(split: str, rows: list[TaggedRow], labels: Sequence[str], bad: B
 
 def labels_of_model(flags: Flags, rows: dict[str, list[TaggedRow]], config: BertConfig) -> list[str]:
     """The tags, from the training file; without training those of the trained model."""
-    from bertworks.data.tables import listed
+    from bertworks.names import listed
     from bertworks.tasks.ner.entities import OUTSIDE, recognise, split_tag
 
     if not flags.do_train and config.labels:

@@ -68,8 +68,8 @@ def main(flags: Flags) -> None:
 
 def _problem(flags: Flags, config: BertConfig, world: World) -> Problem:
     """The data, as far as they are needed."""
+    from bertworks.data.bad_rows import BadRows
     from bertworks.data.labelled_records import record_files
-    from bertworks.data.tables import BadRows
     from bertworks.tasks import known_tasks as datasets
     from bertworks.tasks.classification import own_data, problem
     from bertworks.tasks.classification.trained_labels import kind_of

@@ -72,8 +72,8 @@ def _known_task(flags: Flags) -> KnownTask | None:
 
 def _tag(flags: Flags, task: KnownTask | None, world: World) -> None:
     from bertworks.checkpoints.resolve import config_for, tokenizer_of
+    from bertworks.data.bad_rows import BadRows
     from bertworks.tasks.ner import task as tagging
-    from bertworks.tasks.rows import BadRows
 
     output_dir = Path(flags.output_dir)
     checkpoint = starting_checkpoint(flags, output_dir)

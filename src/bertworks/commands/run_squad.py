@@ -175,8 +175,8 @@ def _training_windows(
     flags: Flags, tokenizer: Tokenizer, settings: examples.Settings, world: World
 ) -> tuple[int, examples.Windows]:
     """How many questions the training file has, and their windows."""
+    from bertworks.data.bad_rows import BadRows
     from bertworks.data.labelled_records import record_files
-    from bertworks.data.tables import BadRows
     from bertworks.tasks.squad.examples import Windows
     from bertworks.tasks.squad.examples import windows as windows_of
     from bertworks.tasks.squad.reading import Reading

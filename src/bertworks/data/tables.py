@@ -11,67 +11,23 @@ import csv
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-from bertworks.errors import InputError
-
-OnBadRow = Literal["error", "skip"]
+from bertworks.data.bad_rows import BadRows
+from bertworks.data.parquet import parquet_columns, parquet_rows
+from bertworks.errors import InputError, one_line
+from bertworks.files import BYTE_ORDER_MARK
+from bertworks.names import listed
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
 # Bytes of a line. More is no table of texts, and would be read into memory in one piece.
-_LONGEST_LINE = 16 << 20
+LONGEST_LINE = 16 << 20
 
 # Lines of a .jsonl whose names make its columns.
 _LINES_FOR_COLUMNS = 1000
-
-# How many bad rows are told one by one.
-_TOLD = 5
-
-
-class BadRows:
-    """What is done about rows that cannot be used, and which they were.
-
-    Attributes:
-        on_bad_row: "error" ends the reading with the first one, "skip" leaves them out.
-        notes: what was wrong with each row that was left out, a line each.
-        remarks: what is odd about rows that are used all the same, a line each.
-    """
-
-    def __init__(self, on_bad_row: OnBadRow = "error") -> None:
-        self.on_bad_row = on_bad_row
-        self.notes: list[str] = []
-        self.remarks: list[str] = []
-
-    def found(self, message: str) -> None:
-        """Raise InputError with this message, which names the row; or remember it."""
-        if self.on_bad_row == "error":
-            raise InputError(f"{message} (to leave out such rows: --on_bad_row=skip)")
-        self.notes.append(message)
-
-    def summary(self) -> list[str]:
-        """Lines for a person: how many rows were left out, and why the first of them were; then what is odd."""
-        rows = "row" if len(self.notes) == 1 else "rows"
-        return [*_first(f"{len(self.notes):,} bad {rows} left out", self.notes), *_first("To know", self.remarks)]
-
-    def of(self, path: Path) -> list[str]:
-        """What was wrong with rows of one file."""
-        return [note for note in self.notes if note.startswith(str(path))]
-
-    def nothing_left(self, path: Path) -> InputError:
-        """The error of a file with no row that can be used."""
-        return InputError("; the first: ".join([f"{path}: no row can be used", *self.of(path)[:1]]))
-
-
-def _first(heading: str, lines: Sequence[str]) -> list[str]:
-    """Some lines under a heading, of many the first; nothing where there are none."""
-    more = len(lines) - _TOLD
-    rest = [f"  and {more:,} more"] if more > 0 else []
-    return [f"{heading}:", *(f"  {line}" for line in lines[:_TOLD]), *rest] if lines else []
 
 
 class Record(NamedTuple):
@@ -95,7 +51,7 @@ def records(path: Path, bad: BadRows, quoted: bool | None = None) -> Iterator[Re
     """
     suffix = _suffix(path)
     if suffix == ".parquet":
-        found = _parquet(path)
+        found: Iterator[Record] = starmap(Record, parquet_rows(path))
     elif suffix in (".jsonl", ".json"):
         found = json_lines(path, bad)
     else:
@@ -116,7 +72,7 @@ def columns_of(path: Path, quoted: bool | None = None) -> tuple[str, ...]:
     """
     suffix = _suffix(path)
     if suffix == ".parquet":
-        return tuple(_open_parquet(path).schema_arrow.names)
+        return parquet_columns(path)
     if suffix in (".jsonl", ".json"):
         first = islice(json_lines(path, BadRows("skip")), _LINES_FOR_COLUMNS)
         return tuple(dict.fromkeys(name for record in first for name in record.values))
@@ -136,12 +92,6 @@ def column(columns: Sequence[str], name: str, path: Path, flag: str) -> str:
     raise InputError(f"{path}: has no column {name!r} ({flag}); it has {listed(columns)}{hint}")
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names of columns or labels for a message of one line; of many, the first twenty."""
-    shown = [" ".join(name.split())[:60] for name in names[:20]]
-    return ", ".join(shown + ["..."] * (len(names) > 20)) or "none"
-
-
 def fields(path: Path, bad: BadRows, quoted: bool | None = None) -> Iterator[tuple[str, list[str]]]:
     """The place and the fields of every row of a .csv or .tsv, its header too; empty lines are left out.
 
@@ -154,7 +104,7 @@ def fields(path: Path, bad: BadRows, quoted: bool | None = None) -> Iterator[tup
             quoted = comma or _is_quoted(stream)
         lines = _Lines(path, stream)
         if quoted:
-            csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_LINE))
+            csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
             reader: Iterator[list[str]] = csv.reader(lines, delimiter="," if comma else "\t", strict=True)
         else:
             separator = "," if comma else "\t"
@@ -179,9 +129,7 @@ def fields(path: Path, bad: BadRows, quoted: bool | None = None) -> Iterator[tup
 def starts_with(path: Path, text: str) -> bool:
     """Whether a file begins so, behind a byte order mark."""
     with _opened(path) as stream:
-        return (
-            stream.read(len(_BYTE_ORDER_MARK) + 4 * len(text)).removeprefix(_BYTE_ORDER_MARK).startswith(text.encode())
-        )
+        return stream.read(len(BYTE_ORDER_MARK) + 4 * len(text)).removeprefix(BYTE_ORDER_MARK).startswith(text.encode())
 
 
 def json_lines(path: Path, bad: BadRows) -> Iterator[Record]:
@@ -241,38 +189,6 @@ def _check_separator(path: Path, header: str) -> None:
             raise InputError(f"{path}, line 1: looks separated by {called}; {remedy}")
 
 
-def _parquet(path: Path) -> Iterator[Record]:
-    pyarrow = _pyarrow()
-    number = 0
-    try:
-        for batch in _open_parquet(path).iter_batches(batch_size=1024):
-            for values in batch.to_pylist():
-                number += 1
-                yield Record(f"{path}, row {number}", values)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path}: is damaged after row {number} ({_line(error)})") from None
-
-
-def _open_parquet(path: Path) -> Any:
-    pyarrow = _pyarrow()
-    try:
-        return pyarrow.parquet.ParquetFile(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path}: is no parquet file ({_line(error)})") from None
-
-
-def _pyarrow() -> Any:
-    """The library of the extra `parquet`, which is slow to import."""
-    try:
-        import pyarrow  # noqa: PLC0415
-        import pyarrow.parquet  # noqa: PLC0415
-    except ImportError:
-        raise InputError("a .parquet file needs pyarrow: pip install bertworks[parquet]") from None
-    return pyarrow
-
-
 class _Lines:
     """The lines of a file as text, numbered.
 
@@ -290,15 +206,15 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._stream.readline(_LONGEST_LINE + 1)
+        line = self._stream.readline(LONGEST_LINE + 1)
         if not line:
             raise StopIteration
         self.number += 1
         place = f"{self.path}, line {self.number}"
-        if len(line) > _LONGEST_LINE:
-            raise InputError(f"{place}: is longer than {_LONGEST_LINE >> 20} MB; is this a file of rows of text?")
+        if len(line) > LONGEST_LINE:
+            raise InputError(f"{place}: is longer than {LONGEST_LINE >> 20} MB; is this a file of rows of text?")
         if self.number == 1:
-            line = line.removeprefix(_BYTE_ORDER_MARK)
+            line = line.removeprefix(BYTE_ORDER_MARK)
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
@@ -322,7 +238,7 @@ def _parsed(line: str) -> tuple[str, Mapping[str, Any] | None]:
     except UnicodeEncodeError:
         return ": half of a surrogate pair (\\ud800 to \\udfff) in a text", None
     except (ValueError, RecursionError) as error:
-        return f": not JSON that can be read ({_line(error)})", None
+        return f": not JSON that can be read ({one_line(error)})", None
     if not isinstance(values, dict):
         return f": a JSON object was expected ({{...}}), not {type(values).__name__}", None
     return "", values
@@ -339,7 +255,7 @@ def _opened(path: Path) -> BinaryIO:
 
 def _is_quoted(stream: BinaryIO) -> bool:
     """Whether every field of the first line is in quotation marks."""
-    first = stream.readline(_LONGEST_LINE).removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r\n")
+    first = stream.readline(LONGEST_LINE).removeprefix(BYTE_ORDER_MARK).rstrip(b"\r\n")
     stream.seek(0)
     return all(len(field) > 1 and field[:1] == field[-1:] == b'"' for field in first.split(b"\t"))
 
@@ -359,13 +275,8 @@ def _said_of_quotes(error: csv.Error) -> str:
         "expected after": 'a quotation mark inside of a quoted field; write it twice ("")',
         "new-line character": "a carriage return without a line feed; convert the line ends",
     }
-    return next((words for part, words in said.items() if part in str(error)), _line(error))
+    return next((words for part, words in said.items() if part in str(error)), one_line(error))
 
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _line(error: object) -> str:
-    """An error in one line, never empty."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bertworks.errors import InputError
+from bertworks.files import BYTE_ORDER_MARK
 
 # About a million tokens of English: longer documents are cut, so that a block has a bound.
 MAX_DOCUMENT_BYTES = 4_000_000
@@ -228,7 +229,7 @@ def _lines(path: Path, stream: BinaryIO | gzip.GzipFile, file: BinaryIO) -> Iter
     """Whole lines, about a megabyte of them together; `file` is what lies under `stream`."""
     line, told = 1, 0
     begun: list[bytes] = []  # parts of a line whose end has not been read
-    first = stream.read(_READ_BYTES).removeprefix(b"\xef\xbb\xbf")
+    first = stream.read(_READ_BYTES).removeprefix(BYTE_ORDER_MARK)
     for data in chain([first], iter(lambda: stream.read(_READ_BYTES), b"")):
         end = data.rfind(b"\n") + 1
         if end:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.data.tables import BadRows
+from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
 from bertworks.tasks.squad import json_stream
 from bertworks.text import basic
