@@ -1,8 +1,8 @@
-"""Files of rows, read as streams: .csv, .tsv, .jsonl and .parquet, with the line of the file that every row begins on.
+"""Reading files of rows as streams: .csv, .tsv, .jsonl and .parquet. Every row comes with its line in the file.
 
-Text files are UTF-8, with or without a byte order mark, and lines may end in CR LF. A .csv is quoted as spreadsheets
-quote it, and a field may go on over several lines. A .tsv is taken as GLUE's files are: a quotation mark is a
-character like any other; unless every field of the first line is in quotation marks.
+Text files are UTF-8, with or without a byte order mark. Lines end in LF or CR LF. A .csv file is quoted as spreadsheets
+quote it, and a quoted field may contain line ends. In a .tsv file a quotation mark is an ordinary character, as in the
+files of GLUE, unless every field of the first line is in quotation marks.
 """
 
 from __future__ import annotations
@@ -23,30 +23,38 @@ from bertworks.names import listed
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 
-# Bytes of a line. More is no table of texts, and would be read into memory in one piece.
+# The most bytes in a line: a longer line is no row of texts, and it would be read into memory in one piece.
 LONGEST_LINE = 16 << 20
 
-# Lines of a .jsonl whose names make its columns.
+# The number of lines of a .jsonl file that are searched for names of columns.
 _LINES_FOR_COLUMNS = 1000
+
+# What the messages of the csv module mean.
+_CSV_ERRORS = {
+    "unexpected end of data": "a quotation mark begins a field here and nothing ends it",
+    "field larger than": "a quotation mark begins a field here and nothing ends it for long",
+    "expected after": 'a quotation mark inside of a quoted field; write it twice ("")',
+    "new-line character": "a carriage return without a line feed; convert the line ends",
+}
 
 
 class Record(NamedTuple):
-    """A row with its values by the names of their columns; `place` says where it stands, for messages."""
+    """A row: its location for messages ("dev.csv, line 17"), and its values by name of column."""
 
-    place: str
+    location: str
     values: Mapping[str, Any]
 
 
 def records(path: Path, bad: BadRows, quoted: bool | None = None) -> Iterator[Record]:
-    """The rows of a file; what format it is in, its name says.
+    """Read the rows of a file. The end of its name tells the format.
 
     Args:
-        path: .csv and .tsv need a first line with the names of their columns.
-        bad: gets the rows that are none.
-        quoted: whether quotation marks enclose fields of a .csv or .tsv; None: see above.
+        path: a .csv or .tsv file needs a first line with the names of its columns.
+        bad: receives the rows that cannot be read.
+        quoted: whether quotation marks enclose fields of a .csv or .tsv file; None decides as described above.
 
     Raises:
-        InputError: for a bad row, if `bad` says so; the file is in no such format, has two columns of one name, or no
+        InputError: for a bad row, if `bad` raises; the format is unknown, two columns have one name, or there are no
             rows.
     """
     suffix = _suffix(path)
@@ -65,11 +73,7 @@ def records(path: Path, bad: BadRows, quoted: bool | None = None) -> Iterator[Re
 
 
 def columns_of(path: Path, quoted: bool | None = None) -> tuple[str, ...]:
-    """The names of a file's columns; of a .jsonl, those of its first thousand lines.
-
-    Raises:
-        InputError: see `records`.
-    """
+    """Return the names of a file's columns; for .jsonl, those in its first thousand lines. Errors as in `records`."""
     suffix = _suffix(path)
     if suffix == ".parquet":
         return parquet_columns(path)
@@ -80,10 +84,10 @@ def columns_of(path: Path, quoted: bool | None = None) -> tuple[str, ...]:
 
 
 def column(columns: Sequence[str], name: str, path: Path, flag: str) -> str:
-    """`name`, if it is one of a file's columns.
+    """Return `name` if it is one of a file's columns.
 
     Raises:
-        InputError: it is not; says what there is and which is nearest. `flag` is the flag to mend.
+        InputError: it is not; the message lists the columns and names the nearest. `flag` is the flag to fix.
     """
     if name in columns:
         return name
@@ -93,75 +97,67 @@ def column(columns: Sequence[str], name: str, path: Path, flag: str) -> str:
 
 
 def fields(path: Path, bad: BadRows, quoted: bool | None = None) -> Iterator[tuple[str, list[str]]]:
-    """The place and the fields of every row of a .csv or .tsv, its header too; empty lines are left out.
+    """Read the location and the fields of every row of a .csv or .tsv file, header included, without empty lines.
 
-    Raises:
-        InputError: see `records`.
+    Errors as in `records`.
     """
-    comma = _suffix(path) == ".csv"
+    separator = "," if _suffix(path) == ".csv" else "\t"
     with _opened(path) as stream:
         if quoted is None:
-            quoted = comma or _is_quoted(stream)
+            quoted = separator == "," or _is_quoted(stream)
         lines = _Lines(path, stream)
         if quoted:
             csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
-            reader: Iterator[list[str]] = csv.reader(lines, delimiter="," if comma else "\t", strict=True)
+            rows: Iterator[list[str]] = csv.reader(lines, delimiter=separator, strict=True)
         else:
-            separator = "," if comma else "\t"
-            reader = (line.rstrip("\r\n").split(separator) for line in lines)
+            rows = (line.rstrip("\r\n").split(separator) for line in lines)
         while True:
-            first = lines.number + 1
-            place = f"{path}, line {first}"
+            location = f"{path}, line {lines.number + 1}"
             try:
-                row = next(reader)
+                row = next(rows)
             except StopIteration:
                 return
             except csv.Error as error:
-                bad.found(f"{place}: {_said_of_quotes(error)}")
+                reason = next((words for part, words in _CSV_ERRORS.items() if part in str(error)), one_line(error))
+                bad.found(f"{location}: {reason}")
                 continue
-            if lines.problem:
-                bad.found(lines.problem)
-                lines.problem = ""
+            if problem := lines.take_problem():
+                bad.found(problem)
             elif row and row != [""]:
-                yield place, row
+                yield location, row
 
 
 def starts_with(path: Path, text: str) -> bool:
-    """Whether a file begins so, behind a byte order mark."""
+    """Tell whether a file starts with a text. A byte order mark does not count."""
     with _opened(path) as stream:
         return stream.read(len(BYTE_ORDER_MARK) + 4 * len(text)).removeprefix(BYTE_ORDER_MARK).startswith(text.encode())
 
 
 def json_lines(path: Path, bad: BadRows) -> Iterator[Record]:
-    """The objects of a file with one of them a line; empty lines are left out.
-
-    Raises:
-        InputError: see `records`.
-    """
+    """Read a file with one JSON object on each line. Empty lines are left out. Errors as in `records`."""
     with _opened(path) as stream:
         lines = _Lines(path, stream)
         for line in lines:
-            problem, values = lines.problem, None
-            lines.problem = ""
-            if not problem and not line.strip():
-                continue
-            if not problem:
-                problem, values = _parsed(line)
-                problem = problem and f"{path}, line {lines.number}{problem}"
-            if values is None:
+            location = f"{path}, line {lines.number}"
+            if problem := lines.take_problem():
                 bad.found(problem)
-            else:
-                yield Record(f"{path}, line {lines.number}", values)
+            elif line.strip():
+                problem, values = _parsed(line)
+                if values is None:
+                    bad.found(f"{location}{problem}")
+                else:
+                    yield Record(location, values)
 
 
 def _delimited(path: Path, bad: BadRows, quoted: bool | None) -> Iterator[Record]:
     rows = fields(path, bad, quoted)
     columns = _header(path, rows)
-    for place, row in rows:
+    for location, row in rows:
         if len(row) == len(columns):
-            yield Record(place, dict(zip(columns, row, strict=True)))
+            yield Record(location, dict(zip(columns, row, strict=True)))
         else:
-            bad.found(f"{place}: has {_count(len(row), 'field')}, but the header has {len(columns)}")
+            number = f"{len(row)} field" if len(row) == 1 else f"{len(row)} fields"
+            bad.found(f"{location}: has {number}, but the header has {len(columns)}")
 
 
 def _header(path: Path, rows: Iterator[tuple[str, list[str]]]) -> tuple[str, ...]:
@@ -178,7 +174,7 @@ def _header(path: Path, rows: Iterator[tuple[str, list[str]]]) -> tuple[str, ...
 
 
 def _check_separator(path: Path, header: str) -> None:
-    """Refuse a header in one piece that another separator divides; its rows would all be taken for texts."""
+    """Refuse a header of one column that another separator divides."""
     ours = "," if _suffix(path) == ".csv" else "\t"
     for separator, called, remedy in (
         ("\t", "tabs", "name it .tsv"),
@@ -190,17 +186,22 @@ def _check_separator(path: Path, header: str) -> None:
 
 
 class _Lines:
-    """The lines of a file as text, numbered.
+    """The lines of a file as text, numbered from 1.
 
-    A line that is no text comes as an empty one and sets `problem`: if it were raised from here, the reader of quoted
-    fields, which asks for the lines, could not go on behind it.
+    A line that is not text comes as an empty line, and `take_problem` tells why. An exception raised here would end
+    csv.reader, which could then not read the rows that follow.
     """
 
     def __init__(self, path: Path, stream: BinaryIO) -> None:
-        self.path = path
         self.number = 0
-        self.problem = ""
+        self._path = path
         self._stream = stream
+        self._problem = ""
+
+    def take_problem(self) -> str:
+        """Return the first problem since the last call, or nothing."""
+        problem, self._problem = self._problem, ""
+        return problem
 
     def __iter__(self) -> _Lines:
         return self
@@ -210,25 +211,26 @@ class _Lines:
         if not line:
             raise StopIteration
         self.number += 1
-        place = f"{self.path}, line {self.number}"
+        location = f"{self._path}, line {self.number}"
         if len(line) > LONGEST_LINE:
-            raise InputError(f"{place}: is longer than {LONGEST_LINE >> 20} MB; is this a file of rows of text?")
+            raise InputError(f"{location}: is longer than {LONGEST_LINE >> 20} MB; is this a file of rows of text?")
         if self.number == 1:
             line = line.removeprefix(BYTE_ORDER_MARK)
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
             known = " (it looks like UTF-16)" if line.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
-            self.problem = self.problem or f"{place}, byte {error.start + 1}: not UTF-8{known}; convert the file"
-            return "\n"
-        if "\0" in text:
-            self.problem = self.problem or f"{place}, column {text.index(chr(0)) + 1}: a NUL byte; is this a text file?"
-            return "\n"
-        return text
+            problem = f"{location}, byte {error.start + 1}: not UTF-8{known}; convert the file"
+        else:
+            if "\0" not in text:
+                return text
+            problem = f"{location}, column {text.index(chr(0)) + 1}: a NUL byte; is this a text file?"
+        self._problem = self._problem or problem
+        return "\n"
 
 
 def _parsed(line: str) -> tuple[str, Mapping[str, Any] | None]:
-    """What is wrong with a line of JSON, as the end of a message, and its object."""
+    """Return the JSON object of a line; or the end of a message about what is wrong, and None."""
     try:
         values = json.loads(line)
         if not line.isascii() or "\\u" in line:
@@ -254,7 +256,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _is_quoted(stream: BinaryIO) -> bool:
-    """Whether every field of the first line is in quotation marks."""
+    """Tell whether every field of the first line is in quotation marks."""
     first = stream.readline(LONGEST_LINE).removeprefix(BYTE_ORDER_MARK).rstrip(b"\r\n")
     stream.seek(0)
     return all(len(field) > 1 and field[:1] == field[-1:] == b'"' for field in first.split(b"\t"))
@@ -265,18 +267,3 @@ def _suffix(path: Path) -> str:
     if suffix not in FORMATS:
         raise InputError(f"{path}: cannot be read; give a file that ends with {', '.join(FORMATS)}")
     return suffix
-
-
-def _said_of_quotes(error: csv.Error) -> str:
-    """What csv says, in words that help."""
-    said = {
-        "unexpected end of data": "a quotation mark begins a field here and nothing ends it",
-        "field larger than": "a quotation mark begins a field here and nothing ends it for long",
-        "expected after": 'a quotation mark inside of a quoted field; write it twice ("")',
-        "new-line character": "a carriage return without a line feed; convert the line ends",
-    }
-    return next((words for part, words in said.items() if part in str(error)), one_line(error))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
