@@ -18,7 +18,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.data.instances import Instances, Source
+from bertworks.data.instances import Instances, InstanceSource
 from bertworks.data.tfrecord import frame
 from bertworks.files import written_whole
 from bertworks.progress import progress
@@ -45,7 +45,7 @@ class Slots(NamedTuple):
 
 
 def write_examples(
-    source: Source, count: int, paths: Sequence[Path], *, max_seq_length: int, max_predictions_per_seq: int
+    source: InstanceSource, count: int, paths: Sequence[Path], *, max_seq_length: int, max_predictions_per_seq: int
 ) -> None:
     """Write the first `count` instances of a source to record files, in turn to each; all whole or none half."""
     for path in paths:

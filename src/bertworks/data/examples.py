@@ -41,7 +41,7 @@ class TFRecordSource:
     """Record files as an endless sequence of instances: epoch after epoch, each in an order of its own.
 
     Unlike shards, the instances are those that were written: another epoch brings the same words masked. It is a
-    `Source` (instances.py).
+    `InstanceSource`.
 
     Args:
         paths: the files; their records are numbered through.

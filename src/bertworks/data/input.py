@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bertworks import files
+from bertworks.data.corpus import names_shards, open_corpus
 from bertworks.data.examples import TFRecordSource
-from bertworks.data.instances import Source
-from bertworks.data.masking import Words
-from bertworks.data.shards import names_shards, open_corpus
+from bertworks.data.instances import InstanceSource
+from bertworks.data.masking import MaskableWords
 from bertworks.data.stream import Drawing, ShardSource
 from bertworks.errors import InputError
 from bertworks.text.tokenizer import Tokenizer
@@ -24,7 +24,7 @@ class PretrainingInput:
         tokenizer: their vocabulary and casing; None for records without --vocab_file.
     """
 
-    source: Source
+    source: InstanceSource
     tokenizer: Tokenizer | None
 
 
@@ -77,5 +77,5 @@ def open_input(
             f"--vocab_file={vocab_file}: not the vocabulary that {corpus.shards[0].path} was made with; "
             "leave the flag out, or make the shards again"
         )
-    words = Words.of(tokenizer.tokens, str(vocab_file or corpus.vocab_file))
+    words = MaskableWords.of(tokenizer.tokens, str(vocab_file or corpus.vocab_file))
     return PretrainingInput(ShardSource(corpus, words, drawing, counts_file), tokenizer)

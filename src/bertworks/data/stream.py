@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from bertworks import draws
 from bertworks.data import plan
+from bertworks.data.corpus import Corpus
 from bertworks.data.instances import Instances
-from bertworks.data.masking import MAX_LENGTH, Words, mask
-from bertworks.data.shards import Corpus, ShardData
+from bertworks.data.masking import MAX_LENGTH, MaskableWords, mask
+from bertworks.data.shards import ShardData
 from bertworks.errors import InputError
 from bertworks.files import write_text
 
@@ -103,7 +104,7 @@ class ShardSource:
         InputError: the corpus holds too little text for a single instance; on reading, a damaged shard.
     """
 
-    def __init__(self, corpus: Corpus, words: Words, drawing: Drawing, counts_file: Path | None = None) -> None:
+    def __init__(self, corpus: Corpus, words: MaskableWords, drawing: Drawing, counts_file: Path | None = None) -> None:
         self._corpus = corpus
         self._words = words
         self._drawing = drawing

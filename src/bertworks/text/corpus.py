@@ -38,7 +38,7 @@ _MANY_NEWLINES = re.compile(rb"\n\n\n+")
 
 
 @dataclass(frozen=True)
-class Block:
+class TextBlock:
     """A run of whole documents.
 
     Attributes:
@@ -71,7 +71,7 @@ def blocks(
     *,
     text_field: str = "text",
     max_document_bytes: int = MAX_DOCUMENT_BYTES,
-) -> Iterator[Block]:
+) -> Iterator[TextBlock]:
     """Cut files into blocks: each ends with the first document that brings it to `block_bytes` bytes.
 
     Small files share a block, and the end of a file is the end of a document. A document longer than
@@ -146,7 +146,7 @@ class _Gathered:
         if piece.message:
             self._messages.append(piece.message)
 
-    def take(self, end: int) -> Block | None:
+    def take(self, end: int) -> TextBlock | None:
         """Remove the first `end` bytes and make them a block, unless all are newlines."""
         begin = _leading_newlines(self.text)
         block = None
@@ -154,7 +154,7 @@ class _Gathered:
             text = self._between(begin, end)
             start = self._mark(begin)
             source = f"{start.path}, line {start.line}"
-            block = Block(self._index, text, source, self._file_bytes, tuple(self._messages))
+            block = TextBlock(self._index, text, source, self._file_bytes, tuple(self._messages))
             self._index, self._file_bytes = self._index + 1, 0
             self._messages.clear()
         if end:
