@@ -140,7 +140,7 @@ def test_threads_see_the_same_sequence(corpus) -> None:
 
 
 def test_counts_are_kept_in_a_file_and_spare_planning(corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "_SENTENCES_WORTH_WRITING", 1)
+    monkeypatch.setattr(stream, "SENTENCES_WORTH_WRITING", 1)
     counts_file = tmp_path / "counts.json"
     first = ShardSource(corpus, WORDS, DRAWING, counts_file)
     place = first.before(epoch=3) + 10
@@ -171,7 +171,7 @@ def test_counts_that_do_not_fit_are_named(corpus, tmp_path: Path) -> None:
 
 
 def test_counts_of_another_seed_are_ignored(corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "_SENTENCES_WORTH_WRITING", 1)
+    monkeypatch.setattr(stream, "SENTENCES_WORTH_WRITING", 1)
     counts_file = tmp_path / "counts.json"
     ShardSource(corpus, WORDS, replace(DRAWING, random_seed=99), counts_file).before(epoch=2)
     source = ShardSource(corpus, WORDS, DRAWING, counts_file)

@@ -1,13 +1,13 @@
 """Reading the original's pre-training instances: TF-Examples in record files, without TensorFlow.
 
-One example is seven named features, every list padded with zeros to a fixed length (create_pretraining_data.py):
+An example has seven named features, each list padded with zeros to a fixed length (create_pretraining_data.py):
 
     input_ids, input_mask, segment_ids              int64 [max_seq_length]
     masked_lm_positions, masked_lm_ids              int64 [max_predictions_per_seq]
-    masked_lm_weights                               float [max_predictions_per_seq], 1 for a word, 0 for padding
+    masked_lm_weights                               float [max_predictions_per_seq], 1 for a token, 0 for padding
     next_sentence_labels                            int64 [1], 1 where b is random
 
-Padding is dropped on reading. `example_writer.py` is the way back.
+Reading drops the padding. `example_writer.py` writes such files.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from bertworks import draws
+from bertworks import draws, ragged
 from bertworks.data.instances import Instances
 from bertworks.data.tfrecord import RecordFile
 from bertworks.errors import InputError
@@ -32,26 +32,25 @@ SEQUENCE_FEATURES = ("input_ids", "input_mask", "segment_ids")
 MASKED_FEATURES = ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights")
 LABEL_FEATURE = "next_sentence_labels"
 
-_ORDER = 0x7F4A  # what the random numbers of this file are for
+_ORDER = 0x7F4A  # separates the random numbers of this file from others
 
 Features = dict[str, NDArray[Any]]
 
 
 class TFRecordSource:
-    """Record files as an endless sequence of instances: epoch after epoch, each in an order of its own.
+    """Record files as an endless sequence of instances, epoch after epoch: an `InstanceSource`.
 
-    Unlike shards, the instances are those that were written: another epoch brings the same words masked. It is a
-    `InstanceSource`.
+    Unlike with shards, the instances are the written ones: every epoch has the same tokens masked.
 
     Args:
-        paths: the files; their records are numbered through.
-        seed: for the order of the records in every epoch; None keeps the order of the files.
-        max_seq_length, max_predictions_per_seq: the widest lists that are accepted.
-        vocab_size: how many ids there are; None accepts all.
+        paths: the files. Records are numbered over all of them.
+        seed: the seed for the order of records in every epoch; None keeps the order of the files.
+        max_seq_length, max_predictions_per_seq: the longest lists that are accepted.
+        vocab_size: the number of ids; None accepts all.
 
     Raises:
-        InputError: for files that are damaged, hold something else, or are wider than allowed: on opening, if the
-            first record of a file shows it, otherwise when a record is read.
+        InputError: a file is damaged, holds something else, or has longer lists than allowed. The first record of each
+            file is checked when opening, the others when they are read.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class TFRecordSource:
         vocab_size: int | None = None,
     ) -> None:
         self._files = [RecordFile(path) for path in paths]
-        self._firsts = np.cumsum([0, *map(len, self._files)])
+        self._firsts = ragged.starts([len(file) for file in self._files])
         self._seed = seed
         self._max_seq_length = max_seq_length
         self._max_predictions_per_seq = max_predictions_per_seq
@@ -73,11 +72,11 @@ class TFRecordSource:
         self._read(self._firsts[:-1])
 
     def __len__(self) -> int:
-        """How many records one epoch has."""
+        """The number of records in an epoch."""
         return int(self._firsts[-1])
 
     def instances(self, first: int, last: int) -> Instances:
-        """Instances number first, ..., last - 1 of the endless sequence."""
+        """Return instances number first, ..., last - 1 of the endless sequence."""
         if first == last:
             return self._read(np.zeros(1, np.int64)).part(0, 0)
         epochs, records = np.divmod(np.arange(first, last), len(self))
@@ -88,7 +87,7 @@ class TFRecordSource:
         return self._read(records)
 
     def identity(self) -> dict[str, object]:
-        """The records, known by every file's size, first and last record; and their order."""
+        """Identify the records by every file's size, first and last record, and their order by the seed."""
         name = hashlib.sha256()
         for file in self._files:
             name.update(b"%d %d " % (len(file), file.path.stat().st_size))
@@ -97,16 +96,16 @@ class TFRecordSource:
         return {"input_file": f"{len(self)} records {name.hexdigest()[:16]}", "random_seed": self._seed}
 
     def _order(self, seed: int, epoch: int) -> NDArray[np.int64]:
-        """The order of the records in an epoch; that of the last one asked for is kept."""
+        """Return the order of the records in an epoch. The last order is cached."""
         if self._epoch_order[0] != epoch:
             self._epoch_order = (epoch, draws.permutation(draws.key(seed, _ORDER, epoch), len(self)))
         return self._epoch_order[1]
 
     def _read(self, records: NDArray[np.int64]) -> Instances:
-        """The instances of these records, checked, without their padding."""
-        places = [self._place(record) for record in records.tolist()]
+        """Read the instances of these records, check them, and drop their padding."""
+        found = [self._find(record) for record in records.tolist()]
         examples = [
-            features_of(file, number, self._max_seq_length, self._max_predictions_per_seq) for file, number in places
+            features_of(file, number, self._max_seq_length, self._max_predictions_per_seq) for file, number in found
         ]
         flat = {name: np.concatenate([example[name] for example in examples]) for name in examples[0]}
         sequence, predictions = (
@@ -119,7 +118,7 @@ class TFRecordSource:
         positions, input_ids = flat["masked_lm_positions"][predicted], flat["input_ids"][real]
         labels = flat["masked_lm_ids"][predicted]
         inside = (positions >= 0) & (positions < sequence[row_of])
-        where = (np.cumsum(sequence) - sequence)[row_of] + np.where(inside, positions, 0)
+        where = ragged.starts(sequence)[row_of] + np.where(inside, positions, 0)
         checks = [(row_of[~(inside & real[where])], "masked_lm_positions points outside the sequence")]
         if (size := self._vocab_size) is not None:
             beyond = f"an id lies outside the vocabulary of {size} words; give the one it was made with (--vocab_file)"
@@ -127,7 +126,7 @@ class TFRecordSource:
             checks += [(row_of[(labels < 0) | (labels >= size)], beyond)]
         for wrong, reason in checks:
             if wrong.size:
-                file, number = places[wrong[0]]
+                file, number = found[wrong[0]]
                 raise InputError(f"{file.path}: record {number}: {reason}")
 
         rows = (np.cumsum(real) - 1)[where]
@@ -141,24 +140,24 @@ class TFRecordSource:
             is_random_next=flat[LABEL_FEATURE],
         )
 
-    def _place(self, record: int) -> tuple[RecordFile, int]:
-        """The file of a record, and its number there."""
+    def _find(self, record: int) -> tuple[RecordFile, int]:
+        """Return the file of a record, and its number in that file."""
         file = int(np.searchsorted(self._firsts, record, side="right")) - 1
         return self._files[file], record - int(self._firsts[file])
 
 
 def features_of(file: RecordFile, number: int, max_seq_length: int, max_predictions_per_seq: int) -> Features:
-    """The seven features of record `number`, padding included.
+    """Return the seven features of record `number`, padding included.
 
     Raises:
-        InputError: not an example; a feature is missing, of another type, of another length than those beside it, or
-            longer than allowed.
+        InputError: the record is no example; a feature is missing, of another type, of another length than the
+            features of its group, or longer than allowed.
     """
     try:
         found = example_class().FromString(file[number]).features.feature
     except DecodeError:
         raise InputError(f"{file.path}: record {number} is no TF-Example") from None
-    # Asking for a feature that is missing, or for a list of the wrong type, gives an empty list.
+    # A missing feature, or a list of the wrong type, gives an empty list.
     features: Features = {
         name: np.array(found[name].int64_list.value, np.int64)
         for name in (*SEQUENCE_FEATURES, *MASKED_FEATURES[:2], LABEL_FEATURE)
@@ -187,7 +186,7 @@ def features_of(file: RecordFile, number: int, max_seq_length: int, max_predicti
 
 @cache
 def example_class() -> Any:
-    """The class of `tensorflow.Example` (tensorflow/core/example/{example,feature}.proto), described here."""
+    """Make the class of `tensorflow.Example` (tensorflow/core/example/{example,feature}.proto)."""
     kind = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="bertworks/example.proto", package="bertworks", syntax="proto3")
     lists = {"BytesList": kind.TYPE_BYTES, "FloatList": kind.TYPE_FLOAT, "Int64List": kind.TYPE_INT64}
@@ -195,7 +194,7 @@ def example_class() -> Any:
         file.message_type.add(name=name).field.add(name="value", number=1, label=kind.LABEL_REPEATED, type=type_)
 
     def add(message: Any, name: str, number: int, of: str, label: int = kind.LABEL_OPTIONAL) -> Any:
-        """Give a message a field that is a message."""
+        """Add a field that is a message."""
         type_name = f".bertworks.{of}"
         return message.field.add(name=name, number=number, label=label, type=kind.TYPE_MESSAGE, type_name=type_name)
 
