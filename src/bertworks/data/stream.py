@@ -112,7 +112,7 @@ class ShardSource:
         # Group number g, counted over all epochs, ends before instance number _ends[g].
         self._ends = self._read_counts()
         self._unwritten_sentences = 0
-        self._groups: dict[int, _Group] = {}
+        self.groups: dict[int, _Group] = {}
         self._lock = Lock()
 
     def identity(self) -> dict[str, object]:
@@ -195,11 +195,11 @@ class ShardSource:
 
     def _group(self, number: int) -> _Group:
         """Return a group. It is planned unless it is one of the last two."""
-        if number not in self._groups:
-            while len(self._groups) >= _GROUPS_KEPT:
-                del self._groups[next(iter(self._groups))]
-            self._groups[number] = self._planned(number)
-        return self._groups[number]
+        if number not in self.groups:
+            while len(self.groups) >= _GROUPS_KEPT:
+                del self.groups[next(iter(self.groups))]
+            self.groups[number] = self._planned(number)
+        return self.groups[number]
 
     def _planned(self, number: int) -> _Group:
         """Plan a group: its shards, their rows and the order of the rows."""
