@@ -18,6 +18,7 @@ from bertworks.data.protobuf import (
     message,
     to_varint,
     unpacked_int64,
+    unpacked_int64_lists,
     varint,
 )
 from tests.data.tf_example import example_class
@@ -81,6 +82,23 @@ def test_numbers_that_are_not_packed() -> None:
 def test_what_is_no_example(data: bytes) -> None:
     with pytest.raises(ProtobufError):
         example_features(data)
+
+
+@pytest.mark.parametrize("numbers", [b"\x80", b"\1\x80", b"\x80" * 10 + b"\1"])
+def test_examples_with_damaged_numbers(numbers: bytes) -> None:
+    with pytest.raises(ProtobufError):
+        example_features(
+            message((1, message((1, message((1, b"x"), (2, message((INT64_LIST, message((1, numbers))))))))))
+        )
+
+
+@settings(deadline=None)
+@given(st.lists(INT64S, max_size=5))
+def test_lists_are_unpacked_together(lists: list[list[int]]) -> None:
+    packed = [b"".join(to_varint(number % 2**64) for number in numbers) for numbers in lists]
+    found, lengths = unpacked_int64_lists(packed)
+    assert found.tolist() == [number for numbers in lists for number in numbers]
+    assert lengths.tolist() == [len(numbers) for numbers in lists]
 
 
 @pytest.mark.parametrize("numbers", [b"\x80", b"\1\x80", b"\x80" * 10 + b"\1"])

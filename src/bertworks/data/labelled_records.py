@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from bertworks import files, ragged
-from bertworks.data.examples import SEQUENCE_FEATURES, example_class
+from bertworks.data.examples import SEQUENCE_FEATURES
+from bertworks.data.protobuf import INT64_LIST, ProtobufError, example_features, int64_example, unpacked_int64
 from bertworks.data.sequences import Sequences
 from bertworks.data.tfrecord import RecordFile, frame
 from bertworks.errors import InputError
@@ -130,11 +130,10 @@ def features_of(location: str, record: bytes) -> dict[str, NDArray[np.int64]]:
         InputError: the record is no TF-Example; the message begins with `location`.
     """
     try:
-        found = example_class().FromString(record).features.feature
-    except DecodeError:
+        lists = ((name, numbers) for name, (kind, numbers) in example_features(record).items() if kind == INT64_LIST)
+        return {name: unpacked_int64(numbers) for name, numbers in lists if numbers}
+    except ProtobufError:
         raise InputError(f"{location} is no TF-Example") from None
-    lists = ((name, feature.int64_list.value) for name, feature in found.items())
-    return {name: np.array(values, np.int64) for name, values in lists if values}
 
 
 def sequence_of(
@@ -198,7 +197,4 @@ def padded_features(sequences: Sequences, max_seq_length: int) -> Iterator[dict[
 
 def record(features: Mapping[str, NDArray[np.int64]]) -> bytes:
     """Return one example as a record of a file."""
-    example = example_class()()
-    for name, values in features.items():
-        example.features.feature[name].int64_list.value.extend(values.tolist())
-    return frame(example.SerializeToString(deterministic=True))
+    return frame(int64_example(features))

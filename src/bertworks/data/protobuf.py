@@ -10,15 +10,20 @@ is (tensorflow/core/example/{example,feature}.proto):
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bertworks import ragged
+
 FLOAT_LIST, INT64_LIST = 2, 3
 
 _64_BITS = 0xFFFF_FFFF_FFFF_FFFF
+# Every byte of a varint but its last has the upper bit set, and 64 bits take at most 10 bytes.
+_TOO_WIDE = re.compile(rb"[\x80-\xff]{10}")
 
 
 class ProtobufError(ValueError):
@@ -121,7 +126,7 @@ def example_features(example: bytes) -> dict[str, tuple[int, bytes]]:
         Features of another type are left out.
 
     Raises:
-        ProtobufError: it is no Example.
+        ProtobufError: it is no Example, or its numbers cannot be unpacked.
     """
     found: dict[str, tuple[int, bytes]] = {}
     for features in (value for number, value in fields(example) if number == 1):
@@ -145,8 +150,16 @@ def _decoded(name: bytes) -> str:
 
 
 def _packed(kind: int, value: int | bytes) -> bytes:
-    """The numbers of a list, packed; or one number that is written by itself, as old writers do."""
+    """Return the packed numbers of a list, or pack a number that is written by itself, as old writers do.
+
+    Raises:
+        ProtobufError: the numbers cannot be unpacked.
+    """
     if isinstance(value, bytes):
+        if kind == FLOAT_LIST and len(value) % 4:
+            raise ProtobufError("cut off inside a number")
+        if kind == INT64_LIST and not value.isascii() and (value[-1] >= 0x80 or _TOO_WIDE.search(value)):
+            raise ProtobufError("cut off inside a number, or a number of more than 64 bits")
         return value
     return to_varint(value) if kind == INT64_LIST else value.to_bytes(4, "little")
 
@@ -172,6 +185,18 @@ def unpacked_int64(numbers: bytes) -> NDArray[np.int64]:
     for back in range(1, longest):
         result = np.where(sizes > back, result << 7 | seven_bits[ends - back], result)
     return result
+
+
+def unpacked_int64_lists(lists: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Read many lists of packed int64 numbers at once, as `example_features` returns them.
+
+    Returns:
+        the numbers of all lists, end to end [T], and how many each list has [N].
+    """
+    joined = b"".join(lists)
+    ends = np.flatnonzero(np.frombuffer(joined, np.uint8) < 0x80)
+    edges = ragged.starts([len(numbers) for numbers in lists])
+    return unpacked_int64(joined), np.diff(np.searchsorted(ends, edges))
 
 
 def int64_example(features: Mapping[str, NDArray[np.int64]]) -> bytes:

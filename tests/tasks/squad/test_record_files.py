@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bertworks.data.examples import example_class
 from bertworks.data.tfrecord import RecordFile, frame
 from bertworks.errors import InputError
 from bertworks.tasks.squad.examples import Settings, Windows, windows
@@ -16,6 +15,7 @@ from bertworks.tasks.squad.reading import Reading
 from bertworks.tasks.squad.record_files import checked, read_train_records, write_records
 from bertworks.tasks.squad.task import Block
 from bertworks.text.tokenizer import Tokenizer
+from tests.data.tf_example import example_class
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 TOKENIZER = Tokenizer.from_vocab(FIXTURES / "vocab.txt")
