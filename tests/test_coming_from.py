@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from bertworks import cli
-from bertworks.checkpoints.formats.protobuf import fields
 from bertworks.checkpoints.formats.safetensors import of_tensors
 from bertworks.checkpoints.formats.tensorflow_writer import write_tensorflow
 from bertworks.commands import evaluate_squad, run_classifier, run_ner, run_squad
 from bertworks.config import BertConfig
 from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
+from bertworks.data.protobuf import fields
 from bertworks.data.sequences import encode
 from bertworks.datasets import models as zoo
 from bertworks.errors import InputError

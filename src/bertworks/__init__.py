@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from bertworks.errors import InputError as InputError
     from bertworks.model_zoo import get_model as get_model
     from bertworks.pretrained import load as load
-    from bertworks.text.tokenizer import FullTokenizer as FullTokenizer
+    from bertworks.text.full_tokenizer import FullTokenizer as FullTokenizer
     from bertworks.text.tokenizer import Tokenizer as Tokenizer
 
 __version__ = "0.1.0"
@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 # Public name -> the module that defines it. Imported on first use, so that `import bertworks` costs nothing.
 _PUBLIC = {
     "BertConfig": "bertworks.config",
-    "FullTokenizer": "bertworks.text.tokenizer",
+    "FullTokenizer": "bertworks.text.full_tokenizer",
     "InputError": "bertworks.errors",
     "Tokenizer": "bertworks.text.tokenizer",
     "get_model": "bertworks.model_zoo",

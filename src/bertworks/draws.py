@@ -1,7 +1,7 @@
-"""Chance, counter-based: every random number is a pure function of a key and a counter, on whole arrays.
+"""Counter-based random numbers: every number is a pure function of a key and a counter. All functions take arrays.
 
-Nothing here keeps a state, so a number can be drawn for step 1,000,000 without drawing those before it, and no library
-can change our streams. The generator is SplitMix64's output function (Steele, Lea and Flood, "Fast splittable
+Nothing keeps a state, so the numbers of step 1,000,000 can be drawn without those before, and no new version of a
+library changes them. The generator is SplitMix64's output function (Steele, Lea and Flood, "Fast splittable
 pseudorandom number generators", OOPSLA 2014, with Stafford's mix 13) over key + counter * golden gamma.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from bertworks.ragged import starts, within
 
 Bits = NDArray[np.uint64]
 
@@ -28,14 +30,14 @@ def _mix(z: Bits) -> Bits:
 
 
 def bits(key: ArrayLike, counter: ArrayLike) -> Bits:
-    """64 random bits for each (key, counter); the two broadcast against each other."""
+    """Return 64 random bits for each (key, counter). The two broadcast against each other."""
     with np.errstate(over="ignore"):
         z = np.atleast_1d(np.asarray(counter).astype(np.uint64) * _GAMMA)
         return _mix(np.asarray(key).astype(np.uint64) + z + _GAMMA)
 
 
 def key(*parts: ArrayLike) -> Bits:
-    """A key made of integers (seed, epoch, shard, purpose, ...); arrays among them broadcast. Shape [1] if none is."""
+    """Make a key from integers (seed, epoch, shard, ...) or arrays, which broadcast. Scalars give shape [1]."""
     result = np.zeros(1, np.uint64)
     for part in parts:
         result = bits(result, part)
@@ -43,12 +45,12 @@ def key(*parts: ArrayLike) -> Bits:
 
 
 def uniform(key: ArrayLike, counter: ArrayLike) -> NDArray[np.float64]:
-    """Numbers in [0, 1), 53 bits each."""
+    """Return numbers in [0, 1) of 53 random bits each."""
     return (bits(key, counter) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def integers(key: ArrayLike, counter: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.int64]:
-    """Whole numbers in [low, high), elementwise; high > low. Bias is below 2^-31 for ranges up to 2^32.
+    """Return integers in [low, high), elementwise; high > low. The bias is below 2^-31 for ranges up to 2^32.
 
     The upper 32 of 64 bits are scaled (Lemire's multiply-shift), which needs high - low <= 2^32.
     """
@@ -59,31 +61,30 @@ def integers(key: ArrayLike, counter: ArrayLike, low: ArrayLike, high: ArrayLike
 
 
 def permutation(key: ArrayLike, n: int) -> NDArray[np.int64]:
-    """A random order of range(n)."""
+    """Return range(n) in a random order."""
     return np.argsort(bits(key, np.arange(n)), kind="stable")
 
 
 def half_of(key: ArrayLike, n: ArrayLike) -> NDArray[np.int64]:
-    """Binomial(n, 1/2) for each key and n: how many of n fair coins show heads, by counting random bits, exactly."""
+    """Draw Binomial(n, 1/2) for each key and n, exactly, by counting n random bits."""
     n = np.atleast_1d(np.asarray(n, np.int64))
     keys = np.broadcast_to(np.asarray(key, np.uint64), n.shape)
     result = np.zeros(n.shape, np.int64)
     some = np.flatnonzero(n)
-    words = np.cumsum(-(-n[some] // 64))
-    # In blocks of about a million words, so that memory stays small whatever the numbers are.
-    cuts = np.flatnonzero(np.diff(words >> 20, prepend=0))
+    words = starts(-(-n[some] // 64))
+    # In blocks of about a million words of 64 bits, so that memory stays small whatever the numbers are.
+    cuts = np.flatnonzero(np.diff(words >> 20))
     for block in np.split(some, cuts):
         result[block] = _heads(keys[block], n[block])
     return result
 
 
 def _heads(keys: Bits, n: NDArray[np.int64]) -> NDArray[np.int64]:
-    """half_of for one block; every n is above 0."""
+    """Draw `half_of` for one block; every n is above 0."""
     if not n.size:
         return n
     words = -(-n // 64)
-    first = np.cumsum(words) - words
-    counter = np.arange(int(words.sum())) - np.repeat(first, words)
-    drawn = bits(np.repeat(keys, words), counter)
-    drawn[first + words - 1] >>= ((64 - n % 64) % 64).astype(np.uint64)
-    return np.add.reduceat(np.bitwise_count(drawn).astype(np.int64), first)
+    edges = starts(words)
+    drawn = bits(np.repeat(keys, words), within(words))
+    drawn[edges[1:] - 1] >>= ((64 - n % 64) % 64).astype(np.uint64)
+    return np.add.reduceat(np.bitwise_count(drawn).astype(np.int64), edges[:-1])

@@ -1,4 +1,4 @@
-"""The one exception for mistakes that a person can mend."""
+"""The one exception for mistakes that a person can fix."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,8 @@ class InputError(ValueError):
     The message is one line. It names the file (and the line or record where there is one), says what is wrong and
     which flag to change. The command line prints it without a traceback and exits with code 2.
     """
+
+
+def one_line(error: object) -> str:
+    """Return the message of an error in one line. An error without a message gives the name of its class."""
+    return " ".join(str(error).split()) or type(error).__name__

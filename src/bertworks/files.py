@@ -13,6 +13,9 @@ from typing import IO, Any, BinaryIO
 
 from bertworks.errors import InputError
 
+# What some programs write in front of UTF-8; readers skip it.
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
 
 def expand(patterns: str, flag: str) -> list[Path]:
     """The files that a comma-separated list of paths and globs names, each pattern's files sorted, without repeats.

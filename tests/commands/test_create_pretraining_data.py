@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from bertworks.cli import main
+from bertworks.data.corpus import open_corpus
 from bertworks.data.examples import TFRecordSource
-from bertworks.data.masking import Words
-from bertworks.data.shards import open_corpus
+from bertworks.data.masking import MaskableWords
 from bertworks.data.stream import Drawing, ShardSource
 from bertworks.text.tokenizer import Tokenizer
 
@@ -77,7 +77,7 @@ def test_records_are_what_training_on_the_shards_would_draw(tmp_path: Path) -> N
     )
     corpus = open_corpus(str(shards))
     drawing = Drawing(max_seq_length=64, max_predictions_per_seq=9, do_whole_word_mask=True, random_seed=7)
-    drawn = ShardSource(corpus, Words.of(Tokenizer.from_vocab(VOCAB).tokens, "vocab.txt"), drawing)
+    drawn = ShardSource(corpus, MaskableWords.of(Tokenizer.from_vocab(VOCAB).tokens, "vocab.txt"), drawing)
     count = drawn.before(3)
     expected = drawn.instances(0, count)
     for place, output in enumerate(outputs):
@@ -124,7 +124,7 @@ def test_show_prints_instances_for_a_person(tmp_path: Path, capsys: pytest.Captu
     first, second = shown.split("Instance 1: ")
     source = ShardSource(
         open_corpus(str(tmp_path)),
-        Words.of(Tokenizer.from_vocab(VOCAB).tokens, "vocab.txt"),
+        MaskableWords.of(Tokenizer.from_vocab(VOCAB).tokens, "vocab.txt"),
         Drawing(masked_lm_prob=0.3),
     )
     tokens = Tokenizer.from_vocab(VOCAB).tokens

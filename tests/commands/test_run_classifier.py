@@ -12,9 +12,9 @@ import pytest
 
 import bertworks
 from bertworks import cli
+from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
 from bertworks.data.sequences import Sequences
-from bertworks.data.tables import BadRows
 from bertworks.tasks import known_tasks as datasets
 from bertworks.tasks.classification import problem
 from bertworks.text.tokenizer import Tokenizer

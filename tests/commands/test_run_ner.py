@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from bertworks import cli
+from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
 from bertworks.data.sequences import Sequences
 from bertworks.tasks.ner.tag_files import read_columns
-from bertworks.tasks.rows import BadRows
 from bertworks.text.tokenizer import Tokenizer
 from tests.commands.runs import run
 

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from bertworks.data.masking import Words
-from bertworks.data.shards import Corpus, ShardData, Vocabulary, write_shard
+from bertworks.data.corpus import Corpus
+from bertworks.data.masking import MaskableWords
+from bertworks.data.shards import ShardData, VocabularyIdentity, write_shard
 
 Documents = Sequence[Sequence[Sequence[int]]]
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCABULARY = [*SPECIALS, *(f"w{i}" for i in range(90)), *(f"##p{i}" for i in range(25))]
-WORDS = Words.of(VOCABULARY, "vocab.txt")
+WORDS = MaskableWords.of(VOCABULARY, "vocab.txt")
 FIRST_WORD = len(SPECIALS)
 
 
@@ -40,7 +41,7 @@ def shard_data(documents: Documents) -> ShardData:
 
 
 def write_corpus(folder: Path, shards: Sequence[Documents]) -> Corpus:
-    vocabulary = Vocabulary("of the tests", len(VOCABULARY), True)
+    vocabulary = VocabularyIdentity("of the tests", len(VOCABULARY), True)
     written = [
         write_shard(folder / f"shard-{number}.safetensors", shard_data(documents), vocabulary, {})
         for number, documents in enumerate(shards)

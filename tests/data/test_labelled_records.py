@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertworks.data.examples import example_class
 from bertworks.data.labelled_records import (
     LabelledRecords,
     read_labelled_records,
@@ -21,6 +20,7 @@ from bertworks.data.labelled_records import (
 from bertworks.data.sequences import Sequences
 from bertworks.data.tfrecord import RecordFile, frame
 from bertworks.errors import InputError
+from tests.data.tf_example import example_class
 
 # What the original makes of "[CLS] 7 8 [SEP] 9 [SEP]" at --max_seq_length=8.
 ORIGINAL = {

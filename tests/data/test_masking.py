@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bertworks import draws
-from bertworks.data.masking import Words, how_many, mask
+from bertworks.data.masking import MaskableWords, how_many, mask
 from bertworks.errors import InputError
 from tests.data.made_corpus import FIRST_WORD, VOCABULARY, WORDS
 
@@ -157,4 +157,4 @@ def test_no_sequences_give_no_masks() -> None:
 
 def test_a_vocabulary_without_mask_is_refused() -> None:
     with pytest.raises(InputError, match=r"--vocab_file: small.txt lacks \[MASK\]"):
-        Words.of(["[CLS]", "[SEP]", "word"], "small.txt")
+        MaskableWords.of(["[CLS]", "[SEP]", "word"], "small.txt")

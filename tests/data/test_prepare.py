@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertworks.data import prepare
+from bertworks.data.corpus import Corpus, open_corpus
 from bertworks.data.prepare import write_corpus
-from bertworks.data.shards import Corpus, open_corpus
 from bertworks.errors import InputError
 from bertworks.text.tokenizer import Tokenizer
 

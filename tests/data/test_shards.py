@@ -17,25 +17,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors import safe_open
 
-from bertworks.data.shards import (
-    INDEX,
-    Shard,
-    ShardData,
-    Vocabulary,
-    names_shards,
-    open_corpus,
-    open_shard,
-    write_index,
-    write_shard,
-)
+from bertworks.data.corpus import INDEX, names_shards, open_corpus, write_index
+from bertworks.data.shards import Shard, ShardData, VocabularyIdentity, open_shard, write_shard
 from bertworks.errors import InputError
 from bertworks.text.tokenizer import Tokenizer
 
-SMALL = Vocabulary(sha256="ab" * 32, size=900, do_lower_case=True)
+SMALL = VocabularyIdentity(sha256="ab" * 32, size=900, do_lower_case=True)
 LARGE = dataclasses.replace(SMALL, size=119_547)
 
 
-def some_data(documents: list[list[int]], vocabulary: Vocabulary = SMALL) -> ShardData:
+def some_data(documents: list[list[int]], vocabulary: VocabularyIdentity = SMALL) -> ShardData:
     """Documents of sentences of these lengths, with tokens 0, 7, 14, ..."""
     lengths = [length for document in documents for length in document]
     tokens = np.arange(sum(lengths)) * 7 % vocabulary.size
@@ -46,7 +37,7 @@ def some_data(documents: list[list[int]], vocabulary: Vocabulary = SMALL) -> Sha
     )
 
 
-def a_shard(path: Path, vocabulary: Vocabulary = SMALL) -> Shard:
+def a_shard(path: Path, vocabulary: VocabularyIdentity = SMALL) -> Shard:
     return write_shard(path, some_data([[3, 5], [2], [70, 1, 4]], vocabulary), vocabulary, {"truncate_segments": 0.0})
 
 
@@ -61,7 +52,7 @@ def a_folder(folder: Path) -> Path:
     vocabulary=st.sampled_from([SMALL, LARGE]),
 )
 def test_what_is_written_is_read_back(
-    tmp_path_factory: pytest.TempPathFactory, documents: list[list[int]], vocabulary: Vocabulary
+    tmp_path_factory: pytest.TempPathFactory, documents: list[list[int]], vocabulary: VocabularyIdentity
 ) -> None:
     path = tmp_path_factory.mktemp("shards") / "shard-00000.safetensors"
     data = some_data(documents, vocabulary)
@@ -155,7 +146,7 @@ def test_what_names_shards(tmp_path: Path) -> None:
 def test_the_vocabulary_beside_the_shards_is_found_and_checked(tmp_path: Path) -> None:
     vocab_file = tmp_path / "vocab.txt"
     vocab_file.write_text("[PAD]\n")
-    vocabulary = Vocabulary.of(Tokenizer.from_vocab(vocab_file))
+    vocabulary = VocabularyIdentity.of(Tokenizer.from_vocab(vocab_file))
     write_index(tmp_path, [write_shard(tmp_path / "shard-00000.safetensors", some_data([[1]]), vocabulary, {})])
     assert open_corpus(str(tmp_path)).vocab_file == vocab_file
     vocab_file.write_text("[UNK]\n")
@@ -216,7 +207,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path) -> None:
         "import numpy as np, pathlib, sys\n"
         "from bertworks.data.shards import *\n"
         "data = ShardData(np.zeros(5000, np.uint16), np.array([0, 5000]), np.array([0, 1]))\n"
-        "write_shard(pathlib.Path(sys.argv[1]), data, Vocabulary('ab', 900, True), {})\n"
+        "write_shard(pathlib.Path(sys.argv[1]), data, VocabularyIdentity('ab', 900, True), {})\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", script, str(path)],

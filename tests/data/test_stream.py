@@ -119,7 +119,7 @@ def test_a_range_across_groups_and_epochs_is_its_parts(corpus) -> None:
 def test_neighbours_come_from_many_shards_but_from_one_group(corpus) -> None:
     source = ShardSource(corpus, WORDS, DRAWING)
     source.instances(0, 1)
-    group = source._groups[0]
+    group = source.groups[0]
     assert len(set(group.numbers)) == 8
     assert len(np.unique(np.searchsorted(group.starts, group.order[:60], side="right"))) == 8
 
@@ -127,7 +127,7 @@ def test_neighbours_come_from_many_shards_but_from_one_group(corpus) -> None:
 def test_memory_holds_two_groups_at_most(corpus) -> None:
     source = ShardSource(corpus, WORDS, DRAWING)
     source.instances(0, source.before(epoch=2))
-    assert len(source._groups) == 2
+    assert len(source.groups) == 2
 
 
 def test_threads_see_the_same_sequence(corpus) -> None:
@@ -140,7 +140,7 @@ def test_threads_see_the_same_sequence(corpus) -> None:
 
 
 def test_counts_are_kept_in_a_file_and_spare_planning(corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "_SENTENCES_WORTH_WRITING", 1)
+    monkeypatch.setattr(stream, "SENTENCES_WORTH_WRITING", 1)
     counts_file = tmp_path / "counts.json"
     first = ShardSource(corpus, WORDS, DRAWING, counts_file)
     place = first.before(epoch=3) + 10
@@ -151,7 +151,7 @@ def test_counts_are_kept_in_a_file_and_spare_planning(corpus, tmp_path: Path, mo
 
     resumed = ShardSource(corpus, WORDS, DRAWING, counts_file)
     assert equal(resumed.instances(place, place + 20), batch)
-    assert list(resumed._groups) == [9]
+    assert list(resumed.groups) == [9]
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"identity": 1, "group_ends": [7]}', "no json", "\x00"])
@@ -171,7 +171,7 @@ def test_counts_that_do_not_fit_are_named(corpus, tmp_path: Path) -> None:
 
 
 def test_counts_of_another_seed_are_ignored(corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "_SENTENCES_WORTH_WRITING", 1)
+    monkeypatch.setattr(stream, "SENTENCES_WORTH_WRITING", 1)
     counts_file = tmp_path / "counts.json"
     ShardSource(corpus, WORDS, replace(DRAWING, random_seed=99), counts_file).before(epoch=2)
     source = ShardSource(corpus, WORDS, DRAWING, counts_file)
@@ -321,4 +321,4 @@ def test_a_thousand_shards_of_a_hundred_thousand_rows_keep_one_group_in_memory(m
     drawn = source.instances(2_399_990, 2_400_010)
     assert len(drawn) == 20
     assert corpus.reads == 4 * 8
-    assert len(source._groups) == 2
+    assert len(source.groups) == 2

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.data import tables
-from bertworks.data.tables import BadRows, column, columns_of, fields, records
+from bertworks.data.bad_rows import BadRows
+from bertworks.data.tables import column, columns_of, fields, records
 from bertworks.errors import InputError
 
 # No NUL and no carriage return: the first is refused, the second is what ends lines elsewhere.
@@ -27,8 +28,8 @@ def read(path: Path, bad: BadRows | None = None, quoted: bool | None = None) -> 
     return [dict(record.values) for record in records(path, bad or BadRows(), quoted)]
 
 
-def places(path: Path) -> list[str]:
-    return [record.place.removeprefix(f"{path}, ") for record in records(path, BadRows())]
+def locations(path: Path) -> list[str]:
+    return [record.location.removeprefix(f"{path}, ") for record in records(path, BadRows())]
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -71,7 +72,7 @@ def test_parquet_is_read(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(values * 900), tmp_path / "rows.parquet", row_group_size=500)
     assert read(tmp_path / "rows.parquet") == values * 900
     assert columns_of(tmp_path / "rows.parquet") == ("text", "labels")
-    assert places(tmp_path / "rows.parquet")[1500] == "row 1501"
+    assert locations(tmp_path / "rows.parquet")[1500] == "row 1501"
 
 
 def test_quotation_marks_are_characters_in_a_tsv_unless_its_header_is_quoted(tmp_path: Path) -> None:
@@ -85,8 +86,8 @@ def test_quotation_marks_are_characters_in_a_tsv_unless_its_header_is_quoted(tmp
 
 def test_rows_know_the_line_they_begin_on(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.csv", 'a,b\n\n1,"two\nlines"\n\n2,"and\r\nthree\r\nlines"\n3,x\n')
-    assert places(path) == ["line 3", "line 6", "line 9"]
-    assert places(write(tmp_path / "rows.jsonl", '{"a": 1}\n\n{"a": 2}\n')) == ["line 1", "line 3"]
+    assert locations(path) == ["line 3", "line 6", "line 9"]
+    assert locations(write(tmp_path / "rows.jsonl", '{"a": 1}\n\n{"a": 2}\n')) == ["line 1", "line 3"]
 
 
 def test_a_field_may_be_long(tmp_path: Path) -> None:
@@ -161,7 +162,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 def test_a_line_without_an_end_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "_LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr(tables, "LONGEST_LINE", 1 << 20)
     path = write(tmp_path / "a.csv", "a,b\n" + "x" * (1 << 20) + "y")
     with pytest.raises(InputError, match=r"a\.csv, line 2: is longer than 1 MB"):
         read(path, BadRows("skip"))

@@ -16,12 +16,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertworks.data import examples
 from bertworks.data.example_writer import records, write_round_robin
 from bertworks.data.examples import TFRecordSource
 from bertworks.data.instances import Instances
 from bertworks.data.tfrecord import RecordFile, frame, masked_crc32c
 from bertworks.errors import InputError
+from tests.data.tf_example import example_class
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 GOLDEN = [FIXTURES / f"pretraining_wwm_{whole_word}.tfrecord" for whole_word in (False, True)]
@@ -32,7 +32,7 @@ open_golden = functools.partial(TFRecordSource, seed=None, max_seq_length=64, ma
 
 def parsed(data: bytes) -> dict[str, list[Any]]:
     """Every feature of an example with its type, read by protobuf."""
-    found = examples.example_class().FromString(data).features.feature
+    found = example_class().FromString(data).features.feature
     return {name: [f.WhichOneof("kind"), *getattr(f, f.WhichOneof("kind")).value] for name, f in found.items()}
 
 
@@ -151,7 +151,7 @@ def test_the_identity_is_that_of_records_and_order() -> None:
 
 def changed(name: str, values: list[Any] | None, kind: str = "int64_list") -> bytes:
     """The first golden record with one feature replaced or taken away."""
-    example = examples.example_class().FromString(RecordFile(GOLDEN[0])[0])
+    example = example_class().FromString(RecordFile(GOLDEN[0])[0])
     del example.features.feature[name]
     if values is not None:
         getattr(example.features.feature[name], kind).value.extend(values)
@@ -209,7 +209,7 @@ def test_the_bytes_are_what_protobuf_writes(lengths: list[int], ids: int) -> Non
     instances = some_instances(lengths, ids)
     for i, record in enumerate(records(instances, 70, 14)):
         data = record[12:-4]
-        example, one = examples.example_class().FromString(data), instances.part(i, i + 1)
+        example, one = example_class().FromString(data), instances.part(i, i + 1)
         assert len(example.SerializeToString()) == len(data)
         assert record[:8] == struct.pack("<Q", len(data))
         assert record[-4:] == struct.pack("<I", masked_crc32c(data))

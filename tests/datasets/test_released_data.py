@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from bertworks.datasets import download, released_data
+from bertworks.datasets import download
 from bertworks.datasets.addresses import DATA_SETS, DataSet, Source
 from bertworks.datasets.released_data import fetch, find, make_mrpc
 from bertworks.datasets.task_table import TASKS
 from bertworks.errors import InputError
+from bertworks.names import plain_name
 from bertworks.tasks import known_tasks as datasets
 from tests.http_server import Site, served
 
@@ -224,7 +225,7 @@ def test_what_is_fetched_has_the_files_that_the_tasks_read() -> None:
 
 
 def test_the_table_holds_together() -> None:
-    known = [released_data._plain(name) for data in DATA_SETS for name in (data.name, *data.aliases)]
+    known = [plain_name(name) for data in DATA_SETS for name in (data.name, *data.aliases)]
     assert len(set(known)) == len(known)
     for data in DATA_SETS:
         assert data.sources or data.remark

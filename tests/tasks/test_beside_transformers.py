@@ -12,8 +12,8 @@ import torch
 from bertworks.checkpoints.formats.huggingface import save_model_folder
 from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.checkpoints.resolve import tokenizer_of
+from bertworks.data.bad_rows import BadRows
 from bertworks.data.sequences import shuffled
-from bertworks.data.tables import BadRows
 from bertworks.model.heads import SequenceClassifier, initialise
 from bertworks.task import Cut
 from bertworks.tasks import known_tasks as datasets

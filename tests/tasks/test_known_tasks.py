@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from bertworks.data.tables import BadRows
+from bertworks.data.bad_rows import BadRows
 from bertworks.datasets.task_table import TASKS
 from bertworks.errors import InputError
+from bertworks.names import plain_name
 from bertworks.tasks import known_tasks as datasets
 from bertworks.tasks.metrics import METRICS
 from bertworks.tasks.rows import ChoiceRow, Row, TaggedRow
@@ -339,7 +340,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
 
 # --------------------------------------------------------------------------------------------------------- the table
 def test_the_table_holds_together() -> None:
-    known = [datasets._plain(name) for task in TASKS for name in (task.name, *task.aliases)]
+    known = [plain_name(name) for task in TASKS for name in (task.name, *task.aliases)]
     assert len(set(known)) == len(known)
     for task in TASKS:
         assert set(task.counts) <= set(task.splits)

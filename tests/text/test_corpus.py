@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bertworks.errors import InputError
 from bertworks.text import corpus
-from bertworks.text.corpus import Block, blocks, documents
+from bertworks.text.corpus import TextBlock, blocks, documents
 
 # Lines with every kind of blank, line ends of other systems, and characters that only look like line ends.
 lines = st.text("ab é字\t\r\x00\x0b\x1c\x85\u2028\u3000\ufeff", max_size=6) | st.just("")
@@ -34,7 +34,7 @@ def plain_documents(text: str) -> list[list[str]]:
     return [document for document in found if document]
 
 
-def documents_of(parts: Sequence[Block]) -> list[list[str]]:
+def documents_of(parts: Sequence[TextBlock]) -> list[list[str]]:
     return [document for part in parts for document in plain_documents(part.text.decode())]
 
 
@@ -44,7 +44,7 @@ def write(folder: Path, name: str, text: str) -> Path:
     return path
 
 
-def check_form(parts: Sequence[Block], block_bytes: int) -> None:
+def check_form(parts: Sequence[TextBlock], block_bytes: int) -> None:
     for index, part in enumerate(parts):
         assert part.index == index
         assert part.text

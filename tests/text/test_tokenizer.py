@@ -19,7 +19,7 @@ from bertworks import FullTokenizer, InputError, Tokenizer
 from bertworks.text import basic, unicode14
 from bertworks.text.basic import basic_tokenize
 from bertworks.text.pairs import truncated_lengths
-from bertworks.text.pieces import PieceCache
+from bertworks.text.wordpiece import PieceCache, WordPiece
 from bertworks.text.words import WordNumbers
 from tests.text import slow_tokenizer
 
@@ -52,6 +52,10 @@ def golden() -> list[dict]:
 def lists(ids: np.ndarray, starts: np.ndarray) -> list[list[int]]:
     """Flat ids, one list a line."""
     return [ids[begin:end].tolist() for begin, end in itertools.pairwise(starts)]
+
+
+def wordpiece_of(tokenizer: Tokenizer) -> WordPiece:
+    return WordPiece(tokenizer.vocab, "[UNK]", tokenizer.max_input_chars_per_word, tokenizer.vocab_file)
 
 
 def vocabulary(tokens: str) -> list[str]:
@@ -266,7 +270,7 @@ def test_where_a_block_is_cut_changes_nothing(text: str, size: int) -> None:
     whole = lists(*tokenizer.encode_lines(block))
     assert whole == [tokenizer.encode(line) for line in text.removesuffix("\n").split("\n") if text]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(basic, "_STRETCH_BYTES", size)
+        patch.setattr(basic, "STRETCH_BYTES", size)
         assert b"".join(basic.stretches(block)) == block
         assert lists(*tokenizer.encode_lines(block)) == whole
 
@@ -274,7 +278,7 @@ def test_where_a_block_is_cut_changes_nothing(text: str, size: int) -> None:
 @pytest.mark.parametrize("limits", [{"max_words": 1}, {"max_words": 7}, {"max_bytes": 3}])
 def test_forgetting_words_changes_nothing(golden: list[dict], limits: dict[str, int]) -> None:
     tokenizer = Tokenizer.from_vocab(VOCAB_FILE)
-    small = PieceCache(tokenizer._wordpiece, tokenizer.dtype, **limits)
+    small = PieceCache(wordpiece_of(tokenizer), tokenizer.dtype, **limits)
     text = "\n".join(line["text"].replace("\n", " ") for line in golden[::5]).encode("utf-8", "surrogatepass")
     for line in text.split(b"\n"):
         ids, _ = small.encode(basic.normalized_block(line, True, True))
@@ -283,13 +287,13 @@ def test_forgetting_words_changes_nothing(golden: list[dict], limits: dict[str, 
 
 def test_what_is_remembered_is_bounded() -> None:
     tokenizer = Tokenizer(vocabulary("##a a"))
-    small = PieceCache(tokenizer._wordpiece, tokenizer.dtype, max_words=20, max_bytes=500)
+    small = PieceCache(wordpiece_of(tokenizer), tokenizer.dtype, max_words=20, max_bytes=500)
     most = 0
     for length in range(1, 200):
         small.encode(b" ".join([b"a" * length, b"b" * length, b"c" * length]))
-        most = max(most, small._numbers.count)
+        most = max(most, len(small))
     assert 20 <= most < 20 + 3
-    assert small._numbers.count <= 6
+    assert len(small) <= 6
 
 
 @pytest.mark.parametrize("longest", [1, 3, 8, 9, 17, 30])

@@ -60,9 +60,9 @@ def main(flags: Flags) -> None:
 
     from bertworks import files
     from bertworks.data.example_writer import write_examples
-    from bertworks.data.masking import Words
+    from bertworks.data.instances import show_instances
+    from bertworks.data.masking import MaskableWords
     from bertworks.data.prepare import MadeOtherwiseError, write_corpus
-    from bertworks.data.show import show_instances
     from bertworks.data.stream import Drawing, ShardSource
     from bertworks.errors import InputError
     from bertworks.flags import to_toml
@@ -106,7 +106,7 @@ def main(flags: Flags) -> None:
                 f"Wrote {corpus.documents:,} documents, {corpus.sentences:,} sentences, {corpus.tokens:,} tokens "
                 f"in {len(corpus.shards)} shards to {folder}"
             )
-        source = ShardSource(corpus, Words.of(tokenizer.tokens, flags.vocab_file), drawing)
+        source = ShardSource(corpus, MaskableWords.of(tokenizer.tokens, flags.vocab_file), drawing)
         if outputs:
             count = source.before(flags.dupe_factor)
             write_examples(
@@ -131,7 +131,7 @@ def _shard_folder(output_dir: str | None, outputs: Sequence[Path]) -> Iterator[P
     import shutil
     import tempfile
 
-    from bertworks.data.shards import INDEX
+    from bertworks.data.corpus import INDEX
     from bertworks.errors import InputError
 
     if output_dir:

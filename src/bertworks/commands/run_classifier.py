@@ -56,7 +56,7 @@ class Flags(TaskFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    from bertworks.data.tables import BadRows
+    from bertworks.data.bad_rows import BadRows
     from bertworks.finetune.run import run
     from bertworks.tasks.classification.job import LongTexts, classification_job, read_files
     from bertworks.tasks.classification.own_data import Wishes

@@ -28,7 +28,7 @@ class Flags(FinetuningFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    from bertworks.data.tables import BadRows
+    from bertworks.data.bad_rows import BadRows
     from bertworks.finetune.run import run
     from bertworks.tasks.classification.job import classification_job
     from bertworks.tasks.classification.problem import of_known_task

@@ -38,7 +38,7 @@ class Flags(TaskFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    from bertworks.data.tables import BadRows
+    from bertworks.data.bad_rows import BadRows
     from bertworks.finetune.run import run
     from bertworks.tasks.ner import reading
     from bertworks.tasks.ner.job import tagging_job

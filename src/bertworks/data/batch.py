@@ -1,4 +1,4 @@
-"""PackedBatch: sequences laid end to end, without padding. The one thing that crosses from data to model.
+"""PackedBatch: sequences laid end to end, without padding. It is what the data hands to the model.
 
 Shapes: T packed tokens, B sequences, M rows that a head reads.
 """
@@ -15,29 +15,29 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bertworks.ragged import within
+from bertworks import ragged
 
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """A micro-batch. Only attention needs `starts`; everything else works on flat tokens.
+    """A micro-batch. Only attention needs `starts`; all other layers work on flat tokens.
 
-    The last tokens may be filler: a sequence of its own that no head reads, so that T takes few different values.
-    Libraries prepare their products for each shape that they meet, which for a small model costs more than the
-    products themselves. Below, B' is B + 1 where there is filler, else B.
+    The last tokens may be filler: a sequence of its own that no head reads, which rounds T up. Libraries prepare matrix
+    products for each new shape, which for a small model takes longer than the products. Below, B' is B + 1 with filler
+    and B without.
 
     Attributes:
         input_ids, segment_ids, position_ids: [T] int64; positions restart at 0 in every sequence.
         starts: [B'+1] int32; sequence i is tokens starts[i]:starts[i+1]. An empty batch has T = 0 and B = 0.
         lengths: [B'] int64 on the host, so that grouping by length never waits for a device.
-        rows: [M] int64; the tokens a head reads (masked words, tagged words), as indices into [T].
-        labels: [M] int64 or float32; what is right at each of these rows.
-        sequence_labels: [B] int64 or float32; what is right for each sequence (next sentence, class). May be empty.
-        dropout_keys: [B'] int64; the identity of each sequence within (seed, step). Dropout on CPU is a function of
-            it, not of where in which batch the sequence stands.
-        filler: how many of the T tokens are filler.
-        unseen: [B'] int64 on the host; so many of each sequence's last tokens are padding: they look at the tokens
-            before them, and no token looks at them. None where there is no padding.
+        rows: [M] int64; the tokens that a head reads (masked tokens, tagged words), as indices into [T].
+        labels: [M] int64 or float32; the label of each of these rows.
+        sequence_labels: [B] int64 or float32; the label of each sequence (next sentence, class). May be empty.
+        dropout_keys: [B'] int64; identifies each sequence within (seed, step). Dropout on CPU depends on this key and
+            not on the batch that the sequence is in.
+        filler: the number of filler tokens among the T.
+        unseen: [B'] int64 on the host; how many last tokens of each sequence are padding: they attend to the tokens
+            before them, and no token attends to them. None if there is no padding.
     """
 
     input_ids: Tensor
@@ -54,7 +54,7 @@ class PackedBatch:
 
     @cached_property
     def tokens(self) -> int:
-        """How many tokens there are without the filler."""
+        """The number of tokens without filler."""
         return int(self.lengths.sum()) - self.filler
 
     def __len__(self) -> int:
@@ -62,7 +62,7 @@ class PackedBatch:
         return len(self.lengths) - (self.filler > 0)
 
     def to(self, device: torch.device) -> PackedBatch:
-        """The same batch on `device`; from pinned memory without waiting. `lengths` and `unseen` stay on the host."""
+        """Copy the batch to `device` from pinned memory, without waiting. `lengths` and `unseen` stay on the host."""
         if device.type == "cpu":
             return self
         moved: dict[str, Any] = {
@@ -85,28 +85,26 @@ def pack(
     unseen: NDArray[np.integer] | None = None,
     filled: bool = False,
 ) -> PackedBatch:
-    """A batch from flat numpy arrays; what is not given is empty (keys: 0, 1, 2, ...).
+    """Make a batch from flat arrays. Arrays that are not given are empty; the default dropout keys are 0, 1, 2, ...
 
     Args:
-        filled: append filler (at least one token, about a sixteenth at most) to bring T to a round number.
+        filled: append filler (at least one token, at most about a sixteenth) so that T is a round number.
     """
     sizes = np.asarray(lengths, np.int64)
     keys = np.asarray(np.arange(len(sizes)) if dropout_keys is None else dropout_keys, np.int64)
-    positions, total = within(sizes), int(sizes.sum())
+    positions, total = ragged.within(sizes), int(sizes.sum())
     filler = rounded(total + 1) - total if filled and total else 0
     if filler:
         sizes, keys = np.append(sizes, filler), np.append(keys, 0)
         unseen = None if unseen is None else np.append(unseen, 0)
         zeros = np.zeros(filler, np.int64)
         input_ids, segment_ids, positions = (np.append(a, zeros) for a in (input_ids, segment_ids, positions))
-    starts = np.zeros(len(sizes) + 1, np.int32)
-    np.cumsum(sizes, out=starts[1:])
     none = np.zeros(0, np.int64)
     return PackedBatch(
         input_ids=torch.from_numpy(np.ascontiguousarray(input_ids, np.int64)),
         segment_ids=torch.from_numpy(np.ascontiguousarray(segment_ids, np.int64)),
         position_ids=torch.from_numpy(positions),
-        starts=torch.from_numpy(starts),
+        starts=torch.from_numpy(ragged.starts(sizes).astype(np.int32)),
         lengths=sizes,
         rows=torch.from_numpy(np.ascontiguousarray(none if rows is None else rows, np.int64)),
         labels=torch.from_numpy(np.ascontiguousarray(none if labels is None else labels)),
@@ -118,7 +116,7 @@ def pack(
 
 
 def rounded(count: int) -> int:
-    """`count`, raised by at most a sixteenth to a number that few counts share: 1700 -> 1728, 3800 -> 3840."""
+    """Round a count up to one of few numbers, by at most a sixteenth: 1700 -> 1728, 3800 -> 3840."""
     step = 1 << max(0, count.bit_length() - 5)
     return -(-count // step) * step
 

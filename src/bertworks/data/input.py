@@ -1,4 +1,4 @@
-"""What `--input_file` of pre-training means: token shards or the original's records, as one source of instances."""
+"""Opening the `--input_file` of pre-training: token shards or the original's record files, as a source of instances."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bertworks import files
+from bertworks.data.corpus import names_shards, open_corpus
 from bertworks.data.examples import TFRecordSource
-from bertworks.data.instances import Source
-from bertworks.data.masking import Words
-from bertworks.data.shards import names_shards, open_corpus
+from bertworks.data.instances import InstanceSource
+from bertworks.data.masking import MaskableWords
 from bertworks.data.stream import Drawing, ShardSource
 from bertworks.errors import InputError
 from bertworks.text.tokenizer import Tokenizer
@@ -17,14 +17,9 @@ from bertworks.text.tokenizer import Tokenizer
 
 @dataclass(frozen=True)
 class PretrainingInput:
-    """Instances and what their ids mean.
+    """Instances, and the tokenizer of their ids, which is None for record files without --vocab_file."""
 
-    Attributes:
-        source: the instances.
-        tokenizer: their vocabulary and casing; None for records without --vocab_file.
-    """
-
-    source: Source
+    source: InstanceSource
     tokenizer: Tokenizer | None
 
 
@@ -43,17 +38,17 @@ def open_input(
     """Open shard folders, shard files or record files.
 
     Args:
-        patterns: comma-separated paths and globs; `flag` is the flag they came by.
-        drawing: how instances are drawn from shards; of records only the two lengths and the seed count.
-        vocab_file: the vocabulary of records; checked against that of shards.
-        records_tokenizer: the tokenizer of records where `vocab_file` is not given.
-        do_lower_case: the casing of records; shards know theirs.
-        vocab_size: the model's, if known: no record may hold a higher id.
-        shuffled: whether records come in a new order every epoch, or always in the files' order.
-        counts_file: where a ShardSource keeps its counts.
+        patterns: comma-separated paths and globs, given by the flag `flag`.
+        drawing: how instances are drawn from shards. For record files only the two lengths and the seed matter.
+        vocab_file: the vocabulary of record files; the vocabulary of shards must be the same.
+        records_tokenizer: the tokenizer of record files if `vocab_file` is not given.
+        do_lower_case: the casing of record files; shards know theirs.
+        vocab_size: the model's number of ids, if known: no record may hold a higher id.
+        shuffled: whether records come in a new order every epoch, or in the order of the files.
+        counts_file: the file in which a ShardSource keeps its counts.
 
     Raises:
-        InputError: what is named is missing, damaged, or of another vocabulary.
+        InputError: a file is missing, damaged, or of another vocabulary.
     """
     if not names_shards(patterns, flag):
         records = TFRecordSource(
@@ -67,7 +62,7 @@ def open_input(
         return PretrainingInput(records, given)
     corpus = open_corpus(patterns, flag)
     if vocab_file is None and corpus.vocab_file is None:
-        raise InputError(f"{flag}: no vocab.txt lies beside {corpus.shards[0].path}; give --vocab_file")
+        raise InputError(f"{flag}: there is no vocab.txt in the folder of {corpus.shards[0].path}; give --vocab_file")
     casing = corpus.vocabulary
     tokenizer = Tokenizer.from_vocab(
         vocab_file or corpus.vocab_file or "", casing.do_lower_case, strip_accents=casing.strip_accents
@@ -77,5 +72,5 @@ def open_input(
             f"--vocab_file={vocab_file}: not the vocabulary that {corpus.shards[0].path} was made with; "
             "leave the flag out, or make the shards again"
         )
-    words = Words.of(tokenizer.tokens, str(vocab_file or corpus.vocab_file))
+    words = MaskableWords.of(tokenizer.tokens, str(vocab_file or corpus.vocab_file))
     return PretrainingInput(ShardSource(corpus, words, drawing, counts_file), tokenizer)

@@ -1,27 +1,33 @@
-"""Pre-training instances as flat arrays, and what every source of them offers.
+"""Pre-training instances as flat arrays, the interface of every source of them, and their text.
 
-Shapes: T packed tokens, B instances, M masked words.
+Shapes: T packed tokens, B instances, M masked tokens.
 """
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bertworks.ragged import starts
+
+_WIDTH = 110
+
 
 @dataclass(frozen=True)
 class Instances:
-    """[CLS] a [SEP] b [SEP] instances, masked, laid end to end.
+    """Masked instances [CLS] a [SEP] b [SEP], laid end to end.
 
     Attributes:
-        input_ids: [T] ids, with the masked words already replaced.
-        segment_ids: [T] 0 up to and including the first [SEP], 1 after it.
-        lengths: [B] tokens of each instance.
-        rows: [M] positions in [T] of the words to predict, ascending.
-        labels: [M] the words that stood there.
+        input_ids: [T] ids in which the masked tokens are replaced already.
+        segment_ids: [T] 0 up to and including the first [SEP], then 1.
+        lengths: [B] number of tokens of each instance.
+        rows: [M] indices into [T] of the tokens to predict, ascending.
+        labels: [M] the ids that the masked tokens had.
         is_random_next: [B] 1 where b does not follow a in its document, else 0.
     """
 
@@ -37,9 +43,9 @@ class Instances:
         return len(self.lengths)
 
     def part(self, first: int, last: int) -> Instances:
-        """Instances first:last of these."""
-        starts = np.concatenate([[0], np.cumsum(self.lengths)])
-        token = slice(int(starts[first]), int(starts[last]))
+        """Return the instances first:last of these."""
+        edges = starts(self.lengths)
+        token = slice(int(edges[first]), int(edges[last]))
         row = slice(*np.searchsorted(self.rows, [token.start, token.stop]).tolist())
         return Instances(
             input_ids=self.input_ids[token],
@@ -50,12 +56,55 @@ class Instances:
             is_random_next=self.is_random_next[first:last],
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[Instances]) -> Instances:
+        """Return the instances of all parts, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        none = np.zeros(0, np.int64)
+        shifts = starts([len(part.input_ids) for part in parts])
+        return cls(
+            input_ids=np.concatenate([none, *(part.input_ids for part in parts)]),
+            segment_ids=np.concatenate([none, *(part.segment_ids for part in parts)]),
+            lengths=np.concatenate([none, *(part.lengths for part in parts)]),
+            rows=np.concatenate([none, *(part.rows + shift for part, shift in zip(parts, shifts, strict=False))]),
+            labels=np.concatenate([none, *(part.labels for part in parts)]),
+            is_random_next=np.concatenate([none, *(part.is_random_next for part in parts)]),
+        )
 
-class Source(Protocol):
-    """An endless sequence of instances: epoch after epoch, each in its own order, open at any place."""
+
+class InstanceSource(Protocol):
+    """An endless sequence of instances, epoch after epoch, each in its own order. Any part can be read directly."""
 
     def instances(self, first: int, last: int) -> Instances:
-        """Instances number first, ..., last - 1 of the sequence: a pure function of the numbers."""
+        """Return the instances number first, ..., last - 1 of the sequence: a pure function of the numbers."""
 
     def identity(self) -> dict[str, object]:
-        """What makes the sequence what it is (corpus, seed, lengths ...): flag name -> value, for resuming."""
+        """Return what determines the sequence (corpus, seed, lengths ...), by flag name; a resumed run checks it."""
+
+
+def show_instances(instances: Instances, tokens: Sequence[str], first: int = 0) -> str:
+    """Return instances as text. A masked token is written as {the token > what the model reads instead}.
+
+    Args:
+        tokens: id -> token.
+        first: the number of the first instance.
+    """
+    edges = starts(instances.lengths)
+    words = [tokens[i] for i in instances.input_ids.tolist()]
+    for row, label in zip(instances.rows.tolist(), instances.labels.tolist(), strict=True):
+        words[row] = f"{{{tokens[label]} > {words[row]}}}"
+    masked = np.diff(np.searchsorted(instances.rows, edges)).tolist()
+    lines = []
+    for i, (begin, end) in enumerate(zip(edges.tolist(), edges[1:].tolist(), strict=False)):
+        kind = "a random second part" if instances.is_random_next[i] else "the second part follows the first"
+        lines.append(f"Instance {first + i}: {end - begin} tokens, {masked[i]} to predict, {kind}")
+        lines += textwrap.wrap(
+            " ".join(words[begin:end]),
+            _WIDTH,
+            initial_indent="  ",
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "".join(f"{line}\n" for line in lines)

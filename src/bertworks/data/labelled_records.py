@@ -1,12 +1,12 @@
 """The record files of fine-tuning that the original and MindSpore write: tokenized texts with their labels.
 
-One example is these features, lists of int64 (`file_based_convert_examples_to_features` of run_classifier.py):
+An example has these features, lists of int64 (`file_based_convert_examples_to_features` of run_classifier.py):
 
     input_ids, input_mask, segment_ids    [max_seq_length], padded with zeros
     label_ids                             [1], a class; or [max_seq_length], the tag of every token (MindSpore's NER)
     is_real_example                       [1], 0 for examples that only fill a batch; MindSpore leaves it out
 
-Padding and what only fills is dropped on reading.
+Reading drops padding, and examples that only fill a batch.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
-from bertworks import files
-from bertworks.data.examples import SEQUENCE_FEATURES, example_class
+from bertworks import files, ragged
+from bertworks.data.examples import SEQUENCE_FEATURES
+from bertworks.data.protobuf import INT64_LIST, ProtobufError, example_features, int64_example, unpacked_int64
 from bertworks.data.sequences import Sequences
 from bertworks.data.tfrecord import RecordFile, frame
 from bertworks.errors import InputError
@@ -28,7 +28,7 @@ from bertworks.errors import InputError
 LABEL_FEATURE = "label_ids"
 REAL_FEATURE = "is_real_example"
 
-# How the names of such files end; run_classifier.py writes train.tf_record, eval.tf_record and predict.tf_record.
+# The ends of the names of such files; run_classifier.py writes train.tf_record, eval.tf_record and predict.tf_record.
 _ENDINGS = (".tf_record", ".tfrecord", ".tfrecords")
 
 _LARGEST_ID = 0xFFFF_FFFF
@@ -36,11 +36,11 @@ _LARGEST_ID = 0xFFFF_FFFF
 
 @dataclass(frozen=True)
 class LabelledRecords:
-    """Sequences and what they are to be taken for. N sequences, T tokens of all of them.
+    """Sequences and their labels. N sequences, T tokens of all of them.
 
     Attributes:
         sequences: without padding.
-        labels: int64, [N] a class each, or [T] a tag for every token.
+        labels: int64, [N] a class for each sequence, or [T] a tag for each token.
     """
 
     sequences: Sequences
@@ -48,18 +48,18 @@ class LabelledRecords:
 
     @property
     def has_tags(self) -> bool:
-        """Whether every token has a label of its own; with one token a sequence, that makes no difference."""
+        """Whether each token has a label. If all sequences have one token, this is False."""
         return len(self.labels) != len(self.sequences)
 
 
 def record_files(given: Mapping[str, str | None]) -> dict[str, list[Path]]:
-    """The record files of each split, if they are such; empty where they are other files.
+    """Find the record files of each split. The result is empty if the files are of another kind.
 
     Args:
-        given: split -> what `--SPLIT_file` says, paths and globs with commas between; None where nothing.
+        given: split -> the value of `--SPLIT_file`: paths and globs, comma-separated; None if it is not given.
 
     Raises:
-        InputError: some are record files and others are not, or one is not there.
+        InputError: only some of them are record files, or a file does not exist.
     """
     named = {split: patterns for split, patterns in given.items() if patterns}
     found = {
@@ -76,16 +76,16 @@ def record_files(given: Mapping[str, str | None]) -> dict[str, list[Path]]:
 def read_labelled_records(
     paths: Sequence[Path], *, vocab_size: int | None = None, classes: int | None = None
 ) -> LabelledRecords:
-    """All examples of record files, in order.
+    """Read all examples of record files, in order.
 
     Args:
         paths: the files.
-        vocab_size: how many ids there are; None accepts all.
-        classes: how many labels there are; None accepts all.
+        vocab_size: the number of ids; None accepts all.
+        classes: the number of labels; None accepts all.
 
     Raises:
-        InputError: with the file and the record: damaged, no such example, or a number out of range; or there is no
-            example at all.
+        InputError: a record is damaged, no such example, or has a number out of range (the message names file and
+            record); or there is no example at all.
     """
     parts = [
         _example(file, number, vocab_size, classes) for file in map(RecordFile, paths) for number in range(len(file))
@@ -98,7 +98,7 @@ def read_labelled_records(
     if len(with_tags) > 1:
         raise InputError(f"{paths[0]}: some examples have one label and some have one for every token")
     flat = np.concatenate(ids)
-    starts = np.cumsum([0, *map(len, ids)])
+    starts = ragged.starts([len(tokens) for tokens in ids])
     dtype = np.uint16 if flat.max() <= np.iinfo(np.uint16).max else np.uint32
     return LabelledRecords(Sequences(flat.astype(dtype), starts, np.array(first, np.int64)), np.concatenate(labels))
 
@@ -106,88 +106,88 @@ def read_labelled_records(
 def _example(
     file: RecordFile, number: int, vocab_size: int | None, classes: int | None
 ) -> tuple[NDArray[np.int64], int, NDArray[np.int64]] | None:
-    """The ids of an example, how many of them are of segment 0, and its labels; None if it only fills a batch."""
-    place = f"{file.path}: record {number}"
-    features = features_of(place, file[number])
+    """Return the ids of an example, the number of them in segment 0, and its labels; None if it only fills a batch."""
+    location = f"{file.path}: record {number}"
+    features = features_of(location, file[number])
     real = features.get(REAL_FEATURE)
     if real is not None and not real[0]:
         return None
-    ids, first = sequence_of(place, features, vocab_size)
+    ids, first = sequence_of(location, features, vocab_size)
     width, labels = len(features[SEQUENCE_FEATURES[0]]), features.get(LABEL_FEATURE)
     if labels is None:
-        raise InputError(f"{place}: {LABEL_FEATURE} is missing; was the file made for classification or tagging?")
+        raise InputError(f"{location}: {LABEL_FEATURE} is missing; was the file made for classification or tagging?")
     if len(labels) not in (1, width):
-        raise InputError(f"{place}: {LABEL_FEATURE} has {len(labels)} numbers, but input_ids has {width}")
+        raise InputError(f"{location}: {LABEL_FEATURE} has {len(labels)} numbers, but input_ids has {width}")
     labels = labels[: len(ids)] if len(labels) > 1 else labels
-    _check_range(place, "a label", labels, classes, "give the labels it was made with (--labels)")
+    _check_range(location, "a label", labels, classes, "give the labels it was made with (--labels)")
     return ids, first, labels
 
 
-def features_of(place: str, record: bytes) -> dict[str, NDArray[np.int64]]:
-    """The features of an example that are whole numbers, those without a number left out.
+def features_of(location: str, record: bytes) -> dict[str, NDArray[np.int64]]:
+    """Return the features of an example that are lists of integers and not empty.
 
     Raises:
-        InputError: it is no TF-Example; the message begins with `place`.
+        InputError: the record is no TF-Example; the message begins with `location`.
     """
     try:
-        found = example_class().FromString(record).features.feature
-    except DecodeError:
-        raise InputError(f"{place} is no TF-Example") from None
-    return {name: np.array(one.int64_list.value, np.int64) for name, one in found.items() if one.int64_list.value}
+        lists = ((name, numbers) for name, (kind, numbers) in example_features(record).items() if kind == INT64_LIST)
+        return {name: unpacked_int64(numbers) for name, numbers in lists if numbers}
+    except ProtobufError:
+        raise InputError(f"{location} is no TF-Example") from None
 
 
 def sequence_of(
-    place: str, features: Mapping[str, NDArray[np.int64]], vocab_size: int | None
+    location: str, features: Mapping[str, NDArray[np.int64]], vocab_size: int | None
 ) -> tuple[NDArray[np.int64], int]:
-    """The ids of an example, without padding, and how many of them are of segment 0.
+    """Return the ids of an example without padding, and the number of them in segment 0.
 
     Raises:
-        InputError: a feature is missing or makes no sense, or an id is out of range.
+        InputError: a feature is missing or invalid, or an id is out of range.
     """
     for name in SEQUENCE_FEATURES:
         if name not in features:
-            raise InputError(f"{place}: {name} is missing; was the file made for fine-tuning BERT?")
+            raise InputError(f"{location}: {name} is missing; was the file made for fine-tuning BERT?")
     ids, mask, segments = (features[name] for name in SEQUENCE_FEATURES)
     for name in SEQUENCE_FEATURES[1:]:
         if len(features[name]) != len(ids):
-            raise InputError(f"{place}: {name} has {len(features[name])} numbers, but input_ids has {len(ids)}")
+            raise InputError(f"{location}: {name} has {len(features[name])} numbers, but input_ids has {len(ids)}")
     there = mask != 0
     count = int(there.sum())
     if not count or not there[:count].all():
-        raise InputError(f"{place}: input_mask is not ones and then zeros; write the tokens first, then the filling")
+        raise InputError(f"{location}: input_mask is not ones and then zeros; write the tokens first, then the filling")
     ids, segments = ids[:count], segments[:count]
     first = int((segments == 0).sum())
     if segments[:first].any() or (segments[first:] != 1).any():
         raise InputError(
-            f"{place}: segment_ids is not zeros and then ones; write 0 for the first text, 1 for the second"
+            f"{location}: segment_ids is not zeros and then ones; write 0 for the first text, 1 for the second"
         )
-    _check_range(place, "an id", ids, vocab_size, "give the vocabulary it was made with (--vocab_file)")
+    _check_range(location, "an id", ids, vocab_size, "give the vocabulary it was made with (--vocab_file)")
     return ids, first
 
 
-def _check_range(place: str, what: str, values: NDArray[np.int64], end: int | None, remedy: str) -> None:
-    """Refuse numbers below 0, or from `end` on; without one, such as nothing is counted with."""
+def _check_range(location: str, what: str, values: NDArray[np.int64], end: int | None, remedy: str) -> None:
+    """Refuse numbers below 0, and numbers from `end` on. Without `end`, refuse those above any possible id."""
     wrong = values[(values < 0) | (values >= (end or _LARGEST_ID))]
     if wrong.size and end is None:
-        raise InputError(f"{place}: {what} is {wrong[0]}, where a number from 0 on is expected; make the file again")
+        raise InputError(f"{location}: {what} is {wrong[0]}, where a number from 0 on is expected; make the file again")
     if wrong.size:
-        raise InputError(f"{place}: {what} is {wrong[0]}, but there are {end}, from 0 on; {remedy}")
+        raise InputError(f"{location}: {what} is {wrong[0]}, but there are {end}, from 0 on; {remedy}")
 
 
 def write_labelled_records(path: Path, records: LabelledRecords, max_seq_length: int) -> None:
-    """Write what the original would have written; no sequence may be longer than max_seq_length."""
+    """Write a file as the original does. No sequence may be longer than max_seq_length."""
     labels = records.labels
     with files.written_whole(path) as stream:
         for number, features in enumerate(padded_features(records.sequences, max_seq_length)):
-            of_one = labels[number : number + 1]
+            label = labels[number : number + 1]
             if records.has_tags:
                 begin, end = records.sequences.starts[number : number + 2].tolist()
-                of_one = np.pad(labels[begin:end], (0, max_seq_length - (end - begin)))
-            stream.write(record({**features, LABEL_FEATURE: of_one, REAL_FEATURE: np.ones(1, np.int64)}))
+                label = np.pad(labels[begin:end], (0, max_seq_length - (end - begin)))
+            stream.write(record({**features, LABEL_FEATURE: label, REAL_FEATURE: np.ones(1, np.int64)}))
 
 
 def padded_features(sequences: Sequences, max_seq_length: int) -> Iterator[dict[str, NDArray[np.int64]]]:
-    """input_ids, input_mask and segment_ids of each sequence, padded with zeros to max_seq_length."""
+    """Return input_ids, input_mask and segment_ids of each sequence, padded with zeros to max_seq_length."""
     for begin, end, first in zip(sequences.starts, sequences.starts[1:], sequences.first, strict=False):
         length = int(end - begin)
         rows = np.zeros((len(SEQUENCE_FEATURES), max_seq_length), np.int64)
@@ -196,8 +196,5 @@ def padded_features(sequences: Sequences, max_seq_length: int) -> Iterator[dict[
 
 
 def record(features: Mapping[str, NDArray[np.int64]]) -> bytes:
-    """One example as it stands in a file."""
-    example = example_class()()
-    for name, values in features.items():
-        example.features.feature[name].int64_list.value.extend(values.tolist())
-    return frame(example.SerializeToString(deterministic=True))
+    """Return one example as a record of a file."""
+    return frame(int64_example(features))

@@ -1,15 +1,15 @@
-"""Which words are to be predicted, and what stands in their place.
+"""Masking: choosing the tokens to predict, and replacing them.
 
 The rules are those of the original's `create_masked_lm_predictions`. A share `masked_lm_prob` of a sequence's length is
-chosen, without replacement; of the chosen, 80 % become [MASK], 10 % stay and 10 % become a word drawn from the whole
-vocabulary, which may by chance be the same. With whole word masking, pieces that begin with ## are chosen together with
-the word before them, and a word with too many pieces for what is left is passed over. A word never reaches across [SEP]
-(in the original, pieces at the beginning of a truncated b join the last word of a).
+chosen, without replacement. Of the chosen tokens, 80 % become [MASK], 10 % stay and 10 % become a token drawn from the
+whole vocabulary, which may by chance be the same. With whole word masking, tokens that begin with ## are chosen with
+the word before them, and a word with more tokens than are left to choose is skipped. A word never continues across
+[SEP] (in the original, tokens at the beginning of a truncated b join the last word of a).
 
-Each sequence's draws come from a key of its own and from places inside the sequence, so they do not depend on what else
-is in the batch.
+The random numbers of a sequence come from its own key and from positions inside it, so they do not depend on the rest
+of the batch.
 
-Shapes: T packed tokens, B sequences, L tokens of the longest, M masked words, V words of the vocabulary.
+Shapes: T packed tokens, B sequences, L tokens of the longest, M masked tokens, V tokens of the vocabulary.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from numpy.typing import NDArray
 
 from bertworks import draws
 from bertworks.errors import InputError
-from bertworks.ragged import within
+from bertworks.ragged import starts, within
 
-# A place in a sequence takes the lower 16 bits of a random number that orders the places.
+# A position in a sequence takes the lower 16 bits of the random number that orders the positions.
 MAX_LENGTH = 1 << 16
-_PLACE = np.uint64(MAX_LENGTH - 1)
+_POSITION = np.uint64(MAX_LENGTH - 1)
 _LAST = np.uint64(2**64 - 1)
 
-# What a number is drawn for.
-_ORDER, _FATE, _WORD = range(3)
+# What random numbers are drawn for.
+_ORDER, _REPLACEMENT, _TOKEN = range(3)
 
 
 @dataclass(frozen=True, eq=False)
-class Words:
-    """What masking knows of a vocabulary.
+class MaskableWords:
+    """What masking needs of a vocabulary.
 
     Attributes:
-        size: how many ids there are.
-        cls_id, sep_id, mask_id: the special words.
-        is_continuation: [V] which words begin with ##.
+        size: V, the number of ids.
+        cls_id, sep_id, mask_id: the ids of special tokens.
+        is_continuation: [V] whether a token begins with ##.
     """
 
     size: int
@@ -50,11 +50,11 @@ class Words:
     is_continuation: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, vocabulary: Sequence[str], name: str) -> Words:
-        """Words by id, the vocabulary file's name for messages.
+    def of(cls, vocabulary: Sequence[str], name: str) -> MaskableWords:
+        """Make it from the tokens by id. `name` is the vocabulary's name in messages.
 
         Raises:
-            InputError: a special word is missing.
+            InputError: a special token is missing.
         """
         ids = {word: i for i, word in enumerate(vocabulary)}
         if missing := [word for word in ("[CLS]", "[SEP]", "[MASK]") if word not in ids]:
@@ -72,26 +72,26 @@ def mask(
     input_ids: NDArray[np.int64],
     lengths: NDArray[np.int64],
     keys: draws.Bits,
-    words: Words,
+    words: MaskableWords,
     *,
     masked_lm_prob: float,
     max_predictions_per_seq: int,
     do_whole_word_mask: bool = False,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Draw the words to predict in sequences that lie end to end.
+    """Choose and replace the tokens to predict in sequences laid end to end.
 
     Args:
         input_ids: [T] with [CLS] and [SEP], which are never chosen.
         lengths: [B] tokens of each sequence, at most 65,536.
-        keys: [B] what each sequence's chance is drawn from.
+        keys: [B] the random key of each sequence.
 
     Returns:
-        input_ids [T] with the chosen words replaced, their places in it [M] ascending, the words that stood there [M].
+        input_ids [T] with the chosen tokens replaced, their indices in it [M] ascending, the ids that they had [M].
     """
     sequence = np.repeat(np.arange(len(lengths)), lengths)
-    place = within(lengths)
+    position = within(lengths)
     may_be_masked = (input_ids != words.cls_id) & (input_ids != words.sep_id)
-    order = draws.bits(draws.bits(keys, _ORDER)[sequence], place) & ~_PLACE | place.astype(np.uint64)
+    order = draws.bits(draws.bits(keys, _ORDER)[sequence], position) & ~_POSITION | position.astype(np.uint64)
     number = how_many(lengths, masked_lm_prob, max_predictions_per_seq)
     if do_whole_word_mask:
         rows = _choose_words(input_ids, lengths, may_be_masked, order, number, words.is_continuation)
@@ -99,16 +99,16 @@ def mask(
         rows = _choose_tokens(lengths, may_be_masked, order, number)
 
     labels = input_ids[rows]
-    sequence, place = sequence[rows], place[rows]
-    fate = draws.uniform(draws.bits(keys, _FATE)[sequence], place)
-    word = draws.integers(draws.bits(keys, _WORD)[sequence], place, 0, words.size)
+    sequence, position = sequence[rows], position[rows]
+    replacement = draws.uniform(draws.bits(keys, _REPLACEMENT)[sequence], position)
+    token = draws.integers(draws.bits(keys, _TOKEN)[sequence], position, 0, words.size)
     masked = input_ids.copy()
-    masked[rows] = np.where(fate < 0.8, words.mask_id, np.where(fate < 0.9, labels, word))
+    masked[rows] = np.where(replacement < 0.8, words.mask_id, np.where(replacement < 0.9, labels, token))
     return masked, rows, labels
 
 
 def how_many(lengths: NDArray[np.int64], masked_lm_prob: float, max_predictions_per_seq: int) -> NDArray[np.int64]:
-    """How many words of each sequence are predicted [B]: a share of its length, rounded half to even, at least 1."""
+    """Return how many tokens of each sequence are predicted [B]: a share of its length, rounded half to even, >= 1."""
     share: NDArray[np.int64] = np.rint(lengths * masked_lm_prob).astype(np.int64)
     return np.minimum(np.maximum(share, 1), max_predictions_per_seq)
 
@@ -116,7 +116,7 @@ def how_many(lengths: NDArray[np.int64], masked_lm_prob: float, max_predictions_
 def _choose_tokens(
     lengths: NDArray[np.int64], may_be_masked: NDArray[np.bool_], order: draws.Bits, number: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """The rows [M] of the `number` candidates that come first in each sequence's order."""
+    """Return the rows [M] of the first `number` candidates of each sequence, in its random order."""
     most = int(number.max(initial=0))
     drawn = _by_sequence(lengths, may_be_masked, order)
     if most < drawn.shape[1]:
@@ -134,7 +134,7 @@ def _choose_words(
     number: NDArray[np.int64],
     is_continuation: NDArray[np.bool_],
 ) -> NDArray[np.int64]:
-    """The rows [M] of the pieces of the words that come first in order and fit into `number` pieces."""
+    """Return the rows [M] of the first words of each sequence, in its random order, that fit into `number` tokens."""
     candidates: NDArray[np.int64] = np.flatnonzero(may_be_masked)
     follows = is_continuation[input_ids]
     follows[1:] &= may_be_masked[:-1]
@@ -147,7 +147,7 @@ def _choose_words(
     row = _rows(lengths, drawn)
     size = np.where(is_word, 0, len(input_ids))
     size[is_word] = pieces[word[row[is_word]]]
-    # All sequences take or pass over their first word, then their second, until none has room left.
+    # All sequences take or skip their first word, then their second, until none has room left.
     chosen = np.zeros(drawn.shape, np.bool_)
     room = number.copy()
     for rank in range(drawn.shape[1]):
@@ -163,7 +163,7 @@ def _choose_words(
 
 
 def _by_sequence(lengths: NDArray[np.int64], which: NDArray[np.bool_], order: draws.Bits) -> draws.Bits:
-    """The order's numbers as [B, L], the largest number where `which` does not hold and behind a sequence's end."""
+    """Return the numbers that order the candidates as [B, L]. Others, and padding, have the largest number."""
     longest = int(lengths.max(initial=0))
     result = np.full((len(lengths), longest), _LAST)
     result[np.arange(longest) < lengths[:, None]] = np.where(which, order, _LAST)
@@ -171,6 +171,5 @@ def _by_sequence(lengths: NDArray[np.int64], which: NDArray[np.bool_], order: dr
 
 
 def _rows(lengths: NDArray[np.int64], drawn: draws.Bits) -> NDArray[np.int64]:
-    """Which packed tokens numbers of the order [B, *] stand for."""
-    starts = np.cumsum(lengths) - lengths
-    return (drawn & _PLACE).astype(np.int64) + starts[:, None]
+    """Return the rows in [T] of the tokens that numbers of the order [B, *] belong to."""
+    return (drawn & _POSITION).astype(np.int64) + starts(lengths)[:-1, None]

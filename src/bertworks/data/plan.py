@@ -1,20 +1,20 @@
-"""From sentence lengths to the rows of an epoch: which two pieces of text make an instance, and its label.
+"""Planning an epoch: from sentence lengths to the two pieces of text of every instance, and its label.
 
 The rules are those of the original's `create_pretraining_data.py` (`create_instances_from_document` and
-`truncate_seq_pair`). There a document is walked from its beginning: sentences are gathered into a chunk until it is
-long enough, the chunk is cut into a and b, and where b is replaced by a random piece, the sentences it would have taken
-are put back. So chance decides where the next chunk begins. Here it is first decided for every sentence, all at once,
-what would happen if a chunk began there; the walk is then a chain of pointers, and everything else is arithmetic on the
-chunks that it meets. No sentence begins two chunks, so the draws are as independent as in the original.
+`truncate_seq_pair`). The original walks over a document: it gathers sentences into a chunk until the chunk is long
+enough, and cuts the chunk into a and b. If b is then replaced by a random piece, the sentences of b are put back. So
+chance decides where the next chunk begins. Here the first step computes for all sentences at once the chunk that would
+begin at each of them. The walk then only follows pointers, and the rest is arithmetic on the chunks that it meets. No
+sentence begins two chunks, so the random numbers are as independent as in the original.
 
-Where it differs, by design:
-- A random b comes from another document of the same shard, each equally likely (the original tries ten times and may
-  then end in the same document).
-- With one document in the shard, a random b comes from that document: it starts neither at a sentence of a nor at the
-  one that follows a, and it ends where a starts if it starts before a. Where there is no such sentence, b is what
-  follows a, and the label says so. One sentence alone is cut in two at a random token; one token alone gives no row.
-  (The original draws b from the whole document and always calls it random.)
-- Chance is counter-based (draws.py), so the rows agree with the original's in distribution, not one by one.
+Three differences are by design:
+- A random b comes from another document of the same shard, each equally likely. (The original tries ten times and may
+  then end in the same document.)
+- If the shard has one document, a random b comes from that document. It starts neither in a nor at the sentence after
+  a, and it ends before a if it starts before a. If there is no such sentence, b is the text after a, with that label.
+  One sentence alone is cut in two at a random token, and one token alone gives no row. (The original draws b from the
+  whole document and always calls it random.)
+- Random numbers are counter-based (draws.py), so rows agree with the original's in distribution, not one by one.
 
 Shapes: S sentences, D documents, N rows.
 """
@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bertworks import draws
+from bertworks import draws, ragged
 
 Integers = NDArray[np.int64]
 
@@ -36,19 +36,19 @@ SPECIALS = 3
 # The columns of a plan.
 DOCUMENT, A_START, A_END, B_START, B_END, IS_RANDOM_NEXT, LENGTH = range(7)
 
-# What a number is drawn for.
+# What random numbers are drawn for.
 _IS_SHORT, _SHORT_TARGET, _A_SENTENCES, _COIN, _B_DOCUMENT, _B_SENTENCE, _FRONT_OF_A, _FRONT_OF_B, _CUT = range(9)
 
 
 class _Chunks(NamedTuple):
-    """The chunks that the walk meets, in order. All [N]; sentences are counted from the shard's first.
+    """The chunks that the walk meets, in order. All are [N]; sentences count from the first of the shard.
 
     Attributes:
-        document: the document it lies in.
-        first: its first sentence, which is also a's.
-        a_last: the sentence after a's last.
-        last: the sentence after its last.
-        target: how many tokens it was to reach.
+        document: the chunk's document.
+        first: the first sentence of the chunk and of a.
+        a_last: the sentence after a.
+        last: the sentence after the chunk.
+        target: the number of tokens that the chunk should reach.
         is_random_next: whether b is random. Then the sentences from a_last on are put back.
     """
 
@@ -68,18 +68,18 @@ def plan(
     max_seq_length: int,
     short_seq_prob: float,
 ) -> Integers:
-    """All instances of one pass over a shard, in the order of its documents.
+    """Plan all instances of one pass over a shard, in the order of its documents.
 
     Args:
-        sentence_starts: [S+1] where sentences start, in tokens, and the end of the last. No sentence is empty.
-        document_starts: [D+1] where documents start, in sentences, and the end of the last. No document is empty.
-        key: what all chance is drawn from.
-        max_seq_length: at least 5. No instance is longer, counting [CLS] and two [SEP].
-        short_seq_prob: the share of documents that are walked with a shorter target length.
+        sentence_starts: [S+1] the starts of sentences, in tokens, and the end of the last. No sentence is empty.
+        document_starts: [D+1] the starts of documents, in sentences, and the end of the last. No document is empty.
+        key: the random key.
+        max_seq_length: the most tokens of an instance, with [CLS] and two [SEP]; at least 5.
+        short_seq_prob: the share of documents with a shorter target length.
 
     Returns:
         [N, 7] document, a_start, a_end, b_start, b_end, is_random_next, length: a and b as ranges of the shard's
-        tokens, already truncated and never empty; the length counts the three special words.
+        tokens, already truncated and never empty; the length includes the three special tokens.
     """
     starts = np.asarray(sentence_starts, np.int64)
     documents = np.asarray(document_starts, np.int64)
@@ -100,14 +100,14 @@ def plan(
 
 
 def truncated(a: Integers, b: Integers, most: int) -> tuple[Integers, Integers]:
-    """How many tokens of a and b stay when the longer one (b, if equal) loses a token until both have `most`."""
+    """Return the lengths of a and b after the longer one (b, if equal) loses tokens until both together have `most`."""
     return np.minimum(a, np.maximum(-(-most // 2), most - b)), np.minimum(b, np.maximum(most // 2, most - a))
 
 
 def gather(
     tokens: NDArray[np.integer], rows: Integers, *, cls_id: int, sep_id: int
 ) -> tuple[Integers, Integers, Integers]:
-    """The instances that rows of a plan describe, laid end to end: [CLS] a [SEP] b [SEP].
+    """Build the instances of some rows of a plan, laid end to end: [CLS] a [SEP] b [SEP].
 
     Args:
         tokens: all tokens of the shard that the plan was made for; may be mapped from a file.
@@ -117,25 +117,24 @@ def gather(
         input_ids [T], segment_ids [T] (1 after the first [SEP]), lengths [B].
     """
     lengths = rows[:, LENGTH]
-    ends = np.cumsum(lengths)
-    cls = ends - lengths
+    edges = ragged.starts(lengths)
+    cls, ends = edges[:-1], edges[1:]
     sep = cls + rows[:, A_END] - rows[:, A_START] + 1
-    # [CLS] and a, then [SEP], b and [SEP], are each one run of neighbours in the shard, but for the special words.
-    runs = np.stack([sep - cls, ends - sep], axis=1).ravel()
-    shifts = np.stack([rows[:, A_START] - 1 - cls, rows[:, B_START] - 1 - sep], axis=1).ravel()
-    where = np.arange(int(lengths.sum())) + np.repeat(shifts, runs)
+    # [CLS] and a, and [SEP], b and [SEP], are each one run of neighbours in the shard, except for the special tokens.
+    counts = np.stack([sep - cls, ends - sep], axis=1).ravel()
+    where = ragged.runs((rows[:, [A_START, B_START]] - 1).ravel(), counts)
     input_ids = tokens.take(where, mode="clip").astype(np.int64)
     input_ids[cls] = cls_id
     input_ids[sep] = sep_id
     input_ids[ends - 1] = sep_id
-    runs[0::2] += 1
-    runs[1::2] -= 1
-    segment_ids = np.repeat(np.tile(np.array([0, 1]), len(rows)), runs)
+    counts[0::2] += 1
+    counts[1::2] -= 1
+    segment_ids = np.repeat(np.tile(np.array([0, 1]), len(rows)), counts)
     return input_ids, segment_ids, lengths
 
 
 def _cut_in_two(starts: Integers, key: ArrayLike) -> tuple[Integers, Integers]:
-    """A shard of one sentence as one document of two; without sentences if there is but one token."""
+    """Cut the only sentence of a shard into a document of two. One token alone gives no sentences."""
     tokens = starts[1] - starts[0]
     if tokens < 2:
         return starts[:1], np.zeros(1, np.int64)
@@ -144,12 +143,12 @@ def _cut_in_two(starts: Integers, key: ArrayLike) -> tuple[Integers, Integers]:
 
 
 def _walk(starts: Integers, documents: Integers, key: ArrayLike, most: int, short_seq_prob: float) -> _Chunks:
-    """The chunks of a pass over all documents."""
+    """Return the chunks of a pass over all documents."""
     document = np.arange(len(documents) - 1)
     is_short = draws.uniform(draws.key(key, _IS_SHORT), document) < short_seq_prob
     target = np.where(is_short, draws.integers(draws.key(key, _SHORT_TARGET), document, 2, most + 1), most)
 
-    # For every sentence: the chunk that would begin there.
+    # The chunk that would begin at each sentence.
     first = np.arange(len(starts) - 1)
     sentences = np.diff(documents)
     document, target = np.repeat(document, sentences), np.repeat(target, sentences)
@@ -162,8 +161,8 @@ def _walk(starts: Integers, documents: Integers, key: ArrayLike, most: int, shor
         is_random_next &= has_choice
         last = np.where(has_choice, last, np.maximum(last, a_last + 1))
 
-    # A chunk's successor lies at the next document's beginning when it ends the document, so the walk is one chain. As
-    # each step needs the one before, it is plain Python: 50 nanoseconds a chunk.
+    # The successor of a document's last chunk is the beginning of the next document, so the walk is one chain. Each
+    # step needs the one before, so the loop is plain Python: 50 nanoseconds a chunk.
     successor = np.where(is_random_next, a_last, last).tolist()
     met, at = [], 0
     while at < len(successor):
@@ -174,7 +173,7 @@ def _walk(starts: Integers, documents: Integers, key: ArrayLike, most: int, shor
 
 
 def _choose_b(starts: Integers, documents: Integers, key: ArrayLike, chunks: _Chunks) -> tuple[Integers, Integers]:
-    """The first sentence of b and the one after its last, for each chunk."""
+    """Return the first sentence of b and the sentence after b, for each chunk."""
     if len(documents) > 2:
         other = draws.integers(draws.key(key, _B_DOCUMENT), chunks.first, 0, len(documents) - 2)
         other += other >= chunks.document
@@ -194,11 +193,11 @@ def _choose_b(starts: Integers, documents: Integers, key: ArrayLike, chunks: _Ch
 
 
 def _choices(first: Integers, a_last: Integers, sentences: int) -> Integers:
-    """In how many sentences of the only document a random b may start: those before a, and after a's follower."""
+    """Count the sentences of the only document where a random b may start: those before a and after a's successor."""
     return first + np.maximum(sentences - (a_last + 1), 0)
 
 
 def _shorten(start: Integers, end: Integers, kept: Integers, keys: draws.Bits) -> tuple[Integers, Integers]:
-    """Take off all but `kept` tokens, each from the front or the back as a fair coin says."""
+    """Remove all but `kept` tokens, each from the front or from the back by a fair coin."""
     front = draws.half_of(keys, end - start - kept)
     return start + front, start + front + kept

@@ -1,11 +1,11 @@
-"""The endless sequence of pre-training instances of a corpus, open at any place: the step is the cursor.
+"""The endless sequence of pre-training instances of a corpus. Any step can be read directly.
 
-An epoch is a pass over all shards in a random order, taken in groups of 8. A group's instances are planned together and
-come in one random order, so that neighbours of a batch come from many documents while memory holds a group or two,
-however large the corpus is. The number of instances of a group is random, and known once it is planned. What was
-counted is kept, in memory and in a small file; a fresh process without it plans the groups before instance number n
-again, but draws none of their instances. Masks have keys of their own for every (epoch, shard, row): they depend
-neither on order nor on batches.
+An epoch is a pass over all shards in a random order, in groups of 8. The instances of a group are planned together and
+come in one random order. So the instances of a batch come from many documents, while memory holds one group or two,
+however large the corpus is. The number of instances in a group is random and known once the group is planned. The
+counts are kept in memory and in a small file. A new process without the file plans all groups before instance number n
+again, but draws none of their instances. Masks have a key for every (epoch, shard, row), so they depend neither on the
+order nor on batches.
 """
 
 from __future__ import annotations
@@ -20,32 +20,33 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks import draws
+from bertworks import draws, ragged
 from bertworks.data import plan
+from bertworks.data.corpus import Corpus
 from bertworks.data.instances import Instances
-from bertworks.data.masking import MAX_LENGTH, Words, mask
-from bertworks.data.shards import Corpus, ShardData
+from bertworks.data.masking import MAX_LENGTH, MaskableWords, mask
+from bertworks.data.shards import ShardData
 from bertworks.errors import InputError
 from bertworks.files import write_text
 
 SHARDS_OF_A_GROUP = 8
 
-# Two, because a batch may lie across the end of one.
+# Two, because a batch may contain the end of one group and the beginning of the next.
 _GROUPS_KEPT = 2
 
-# Counts are written again when repeating what was counted since would take a second or so.
-_SENTENCES_WORTH_WRITING = 2_000_000
+# The counts are written after planning this many sentences, which takes about a second.
+SENTENCES_WORTH_WRITING = 2_000_000
 
-# What a number is drawn for.
+# What random numbers are drawn for.
 _SHARD_ORDER, _ROW_ORDER, _PLAN, _MASK = range(4)
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """How instances are drawn: the original's flags, under their names and with their defaults.
+    """The flags that instances are drawn with: the original's names and defaults.
 
     Raises:
-        InputError: a value that no instance can satisfy.
+        InputError: no instance can have such a value.
     """
 
     max_seq_length: int = 128
@@ -73,10 +74,10 @@ class _Group:
     """The planned instances of up to 8 shards.
 
     Attributes:
-        epoch: the pass it belongs to.
-        numbers: [G] the shards, as the corpus counts them.
-        data: their arrays.
-        starts: [G+1] where each shard's rows start.
+        epoch: the pass over the corpus.
+        numbers: [G] the shards' numbers in the corpus.
+        data: the shards' arrays.
+        starts: [G+1] the start of each shard in `rows`.
         rows: [N, 7] the shards' plans, one after the other.
         order: [N] a permutation of the rows.
     """
@@ -90,20 +91,20 @@ class _Group:
 
 
 class ShardSource:
-    """Instances drawn from token shards: a `Source` (data/instances.py).
+    """Instances drawn from token shards: an `InstanceSource`.
 
     Args:
         corpus: the shards.
         words: their vocabulary.
         drawing: the flags.
-        counts_file: where the numbers of instances are kept between processes, if anywhere. A file that belongs to
-            something else, or cannot be read, is written anew.
+        counts_file: a file that keeps the numbers of instances for the next process. A file that belongs to something
+            else, or that cannot be read, is overwritten.
 
     Raises:
-        InputError: the corpus holds too little text for a single instance; on reading, a damaged shard.
+        InputError: the corpus holds too little text for a single instance; when reading, a shard is damaged.
     """
 
-    def __init__(self, corpus: Corpus, words: Words, drawing: Drawing, counts_file: Path | None = None) -> None:
+    def __init__(self, corpus: Corpus, words: MaskableWords, drawing: Drawing, counts_file: Path | None = None) -> None:
         self._corpus = corpus
         self._words = words
         self._drawing = drawing
@@ -111,15 +112,15 @@ class ShardSource:
         # Group number g, counted over all epochs, ends before instance number _ends[g].
         self._ends = self._read_counts()
         self._unwritten_sentences = 0
-        self._groups: dict[int, _Group] = {}
+        self.groups: dict[int, _Group] = {}
         self._lock = Lock()
 
     def identity(self) -> dict[str, object]:
-        """The flags that make the sequence what it is, and a name of the corpus's contents under `input_file`."""
+        """Return the flags that determine the sequence, and a name of the corpus's contents as `input_file`."""
         return {"input_file": self._corpus.identity, **asdict(self._drawing)}
 
     def instances(self, first: int, last: int) -> Instances:
-        """Instances number first, ..., last - 1, counted over all epochs; masked anew in each of them."""
+        """Return instances number first, ..., last - 1, counted over all epochs. Each epoch has new masks."""
         parts = []
         with self._lock:
             while first < last:
@@ -131,10 +132,10 @@ class ShardSource:
                     raise InputError(f"{self._counts_file}: does not fit the shards of --input_file; delete it")
                 parts.append((group, group.order[first - begin : end - begin]))
                 first = end
-        return _joined([self._draw(group, picked) for group, picked in parts])
+        return Instances.joined([self._draw(group, picked) for group, picked in parts])
 
     def before(self, epoch: int) -> int:
-        """How many instances the epochs before `epoch` have: the number of the epoch's first instance."""
+        """Return how many instances the epochs before `epoch` have: the number of the epoch's first instance."""
         with self._lock:
             number = epoch * self._groups_of_an_epoch
             while len(self._ends) < number:
@@ -142,7 +143,7 @@ class ShardSource:
             return self._first_of(number)
 
     def _draw(self, group: _Group, picked: NDArray[np.int64]) -> Instances:
-        """The instances [B] of these rows of the group, in this order."""
+        """Draw the instances [B] of these rows of the group, in this order."""
         rows, shard = group.rows[picked], np.searchsorted(group.starts, picked, side="right") - 1
         lengths = rows[:, plan.LENGTH]
         input_ids = np.empty(int(lengths.sum()), np.int64)
@@ -172,36 +173,36 @@ class ShardSource:
         return -(-len(self._corpus.shards) // SHARDS_OF_A_GROUP)
 
     def _first_of(self, number: int) -> int:
-        """The number of the first instance of group `number`, once all before it are counted."""
+        """Return the number of the group's first instance. All groups before it must be counted."""
         return self._ends[number - 1] if number else 0
 
     def _group_with(self, instance: int) -> int:
-        """The group that holds an instance, counting groups until it is found."""
+        """Return the number of the group that holds an instance, counting groups until it is found."""
         while not self._ends or self._ends[-1] <= instance:
             self._count_next_group()
         return bisect_right(self._ends, instance)
 
     def _count_next_group(self) -> None:
-        """Plan the first group that was not counted yet, and note how many instances it has."""
+        """Plan the first group that is not counted yet, and add its number of instances."""
         number = len(self._ends)
         group = self._group(number)
         self._ends.append(self._first_of(number) + len(group.order))
         if len(self._ends) >= self._groups_of_an_epoch and not self._ends[-1]:
             raise InputError("--input_file: too little text for an instance; give a text of at least two words")
         self._unwritten_sentences += sum(len(data.sentence_starts) - 1 for data in group.data)
-        if self._unwritten_sentences >= _SENTENCES_WORTH_WRITING:
+        if self._unwritten_sentences >= SENTENCES_WORTH_WRITING:
             self._write_counts()
 
     def _group(self, number: int) -> _Group:
-        """Group `number`, planned unless it was among the last."""
-        if number not in self._groups:
-            while len(self._groups) >= _GROUPS_KEPT:
-                del self._groups[next(iter(self._groups))]
-            self._groups[number] = self._planned(number)
-        return self._groups[number]
+        """Return a group. It is planned unless it is one of the last two."""
+        if number not in self.groups:
+            while len(self.groups) >= _GROUPS_KEPT:
+                del self.groups[next(iter(self.groups))]
+            self.groups[number] = self._planned(number)
+        return self.groups[number]
 
     def _planned(self, number: int) -> _Group:
-        """Plan group `number`: its shards, their rows and the rows' order."""
+        """Plan a group: its shards, their rows and the order of the rows."""
         epoch, position = divmod(number, self._groups_of_an_epoch)
         seed = self._drawing.random_seed
         shards = draws.permutation(draws.key(seed, _SHARD_ORDER, epoch), len(self._corpus.shards))
@@ -218,12 +219,12 @@ class ShardSource:
             )
             for shard, arrays in zip(numbers, data, strict=True)
         ]
-        starts = np.cumsum([0, *map(len, plans)])
+        starts = ragged.starts([len(rows) for rows in plans])
         order = draws.permutation(draws.key(seed, _ROW_ORDER, epoch, position), int(starts[-1]))
         return _Group(epoch, numbers, data, starts, np.concatenate(plans), order)
 
     def _read_counts(self) -> list[int]:
-        """The counted groups' ends that an earlier process left, if they are those of this sequence."""
+        """Read the ends of groups that an earlier process counted. Those of another sequence are ignored."""
         try:
             counts: dict[str, Any] = json.loads(self._counts_file.read_bytes()) if self._counts_file else {}
             return list(counts["group_ends"]) if counts["identity"] == self.identity() else []
@@ -236,23 +237,7 @@ class ShardSource:
             write_text(self._counts_file, json.dumps({"identity": self.identity(), "group_ends": self._ends}) + "\n")
 
 
-def _joined(parts: list[Instances]) -> Instances:
-    """The instances of all parts, in order."""
-    if len(parts) == 1:
-        return parts[0]
-    none = np.zeros(0, np.int64)
-    shifts = np.cumsum([0] + [len(part.input_ids) for part in parts])
-    return Instances(
-        input_ids=np.concatenate([none, *(part.input_ids for part in parts)]),
-        segment_ids=np.concatenate([none, *(part.segment_ids for part in parts)]),
-        lengths=np.concatenate([none, *(part.lengths for part in parts)]),
-        rows=np.concatenate([none, *(part.rows + shift for part, shift in zip(parts, shifts[:-1], strict=True))]),
-        labels=np.concatenate([none, *(part.labels for part in parts)]),
-        is_random_next=np.concatenate([none, *(part.is_random_next for part in parts)]),
-    )
-
-
 def rows_of_step(step: int, rank: int, world: int, batch_size: int) -> tuple[int, int]:
-    """Which instances (first, last) process `rank` of `world` takes in a step: a step's are cut into equal runs."""
+    """Return the instances (first, last) that process `rank` of `world` takes in a step: one of `world` equal runs."""
     begin = step * batch_size
     return begin + batch_size * rank // world, begin + batch_size * (rank + 1) // world

@@ -1,8 +1,8 @@
-"""Files of rows, read as streams: .csv, .tsv, .jsonl and .parquet, with the line of the file that every row begins on.
+"""Reading files of rows as streams: .csv, .tsv, .jsonl and .parquet. Every row comes with its line in the file.
 
-Text files are UTF-8, with or without a byte order mark, and lines may end in CR LF. A .csv is quoted as spreadsheets
-quote it, and a field may go on over several lines. A .tsv is taken as GLUE's files are: a quotation mark is a
-character like any other; unless every field of the first line is in quotation marks.
+Text files are UTF-8, with or without a byte order mark. Lines end in LF or CR LF. A .csv file is quoted as spreadsheets
+quote it, and a quoted field may contain line ends. In a .tsv file a quotation mark is an ordinary character, as in the
+files of GLUE, unless every field of the first line is in quotation marks.
 """
 
 from __future__ import annotations
@@ -11,91 +11,55 @@ import csv
 import difflib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import islice, starmap
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
-from bertworks.errors import InputError
-
-OnBadRow = Literal["error", "skip"]
+from bertworks.data.bad_rows import BadRows
+from bertworks.data.parquet import parquet_columns, parquet_rows
+from bertworks.errors import InputError, one_line
+from bertworks.files import BYTE_ORDER_MARK
+from bertworks.names import listed
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+# The most bytes in a line: a longer line is no row of texts, and it would be read into memory in one piece.
+LONGEST_LINE = 16 << 20
 
-# Bytes of a line. More is no table of texts, and would be read into memory in one piece.
-_LONGEST_LINE = 16 << 20
-
-# Lines of a .jsonl whose names make its columns.
+# The number of lines of a .jsonl file that are searched for names of columns.
 _LINES_FOR_COLUMNS = 1000
 
-# How many bad rows are told one by one.
-_TOLD = 5
-
-
-class BadRows:
-    """What is done about rows that cannot be used, and which they were.
-
-    Attributes:
-        on_bad_row: "error" ends the reading with the first one, "skip" leaves them out.
-        notes: what was wrong with each row that was left out, a line each.
-        remarks: what is odd about rows that are used all the same, a line each.
-    """
-
-    def __init__(self, on_bad_row: OnBadRow = "error") -> None:
-        self.on_bad_row = on_bad_row
-        self.notes: list[str] = []
-        self.remarks: list[str] = []
-
-    def found(self, message: str) -> None:
-        """Raise InputError with this message, which names the row; or remember it."""
-        if self.on_bad_row == "error":
-            raise InputError(f"{message} (to leave out such rows: --on_bad_row=skip)")
-        self.notes.append(message)
-
-    def summary(self) -> list[str]:
-        """Lines for a person: how many rows were left out, and why the first of them were; then what is odd."""
-        rows = "row" if len(self.notes) == 1 else "rows"
-        return [*_first(f"{len(self.notes):,} bad {rows} left out", self.notes), *_first("To know", self.remarks)]
-
-    def of(self, path: Path) -> list[str]:
-        """What was wrong with rows of one file."""
-        return [note for note in self.notes if note.startswith(str(path))]
-
-    def nothing_left(self, path: Path) -> InputError:
-        """The error of a file with no row that can be used."""
-        return InputError("; the first: ".join([f"{path}: no row can be used", *self.of(path)[:1]]))
-
-
-def _first(heading: str, lines: Sequence[str]) -> list[str]:
-    """Some lines under a heading, of many the first; nothing where there are none."""
-    more = len(lines) - _TOLD
-    rest = [f"  and {more:,} more"] if more > 0 else []
-    return [f"{heading}:", *(f"  {line}" for line in lines[:_TOLD]), *rest] if lines else []
+# What the messages of the csv module mean.
+_CSV_ERRORS = {
+    "unexpected end of data": "a quotation mark begins a field here and nothing ends it",
+    "field larger than": "a quotation mark begins a field here and nothing ends it for long",
+    "expected after": 'a quotation mark inside of a quoted field; write it twice ("")',
+    "new-line character": "a carriage return without a line feed; convert the line ends",
+}
 
 
 class Record(NamedTuple):
-    """A row with its values by the names of their columns; `place` says where it stands, for messages."""
+    """A row: its location for messages ("dev.csv, line 17"), and its values by name of column."""
 
-    place: str
+    location: str
     values: Mapping[str, Any]
 
 
 def records(path: Path, bad: BadRows, quoted: bool | None = None) -> Iterator[Record]:
-    """The rows of a file; what format it is in, its name says.
+    """Read the rows of a file. The end of its name tells the format.
 
     Args:
-        path: .csv and .tsv need a first line with the names of their columns.
-        bad: gets the rows that are none.
-        quoted: whether quotation marks enclose fields of a .csv or .tsv; None: see above.
+        path: a .csv or .tsv file needs a first line with the names of its columns.
+        bad: receives the rows that cannot be read.
+        quoted: whether quotation marks enclose fields of a .csv or .tsv file; None decides as described above.
 
     Raises:
-        InputError: for a bad row, if `bad` says so; the file is in no such format, has two columns of one name, or no
+        InputError: for a bad row, if `bad` raises; the format is unknown, two columns have one name, or there are no
             rows.
     """
     suffix = _suffix(path)
     if suffix == ".parquet":
-        found = _parquet(path)
+        found: Iterator[Record] = starmap(Record, parquet_rows(path))
     elif suffix in (".jsonl", ".json"):
         found = json_lines(path, bad)
     else:
@@ -109,14 +73,10 @@ def records(path: Path, bad: BadRows, quoted: bool | None = None) -> Iterator[Re
 
 
 def columns_of(path: Path, quoted: bool | None = None) -> tuple[str, ...]:
-    """The names of a file's columns; of a .jsonl, those of its first thousand lines.
-
-    Raises:
-        InputError: see `records`.
-    """
+    """Return the names of a file's columns; for .jsonl, those in its first thousand lines. Errors as in `records`."""
     suffix = _suffix(path)
     if suffix == ".parquet":
-        return tuple(_open_parquet(path).schema_arrow.names)
+        return parquet_columns(path)
     if suffix in (".jsonl", ".json"):
         first = islice(json_lines(path, BadRows("skip")), _LINES_FOR_COLUMNS)
         return tuple(dict.fromkeys(name for record in first for name in record.values))
@@ -124,10 +84,10 @@ def columns_of(path: Path, quoted: bool | None = None) -> tuple[str, ...]:
 
 
 def column(columns: Sequence[str], name: str, path: Path, flag: str) -> str:
-    """`name`, if it is one of a file's columns.
+    """Return `name` if it is one of a file's columns.
 
     Raises:
-        InputError: it is not; says what there is and which is nearest. `flag` is the flag to mend.
+        InputError: it is not; the message lists the columns and names the nearest. `flag` is the flag to fix.
     """
     if name in columns:
         return name
@@ -136,84 +96,68 @@ def column(columns: Sequence[str], name: str, path: Path, flag: str) -> str:
     raise InputError(f"{path}: has no column {name!r} ({flag}); it has {listed(columns)}{hint}")
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names of columns or labels for a message of one line; of many, the first twenty."""
-    shown = [" ".join(name.split())[:60] for name in names[:20]]
-    return ", ".join(shown + ["..."] * (len(names) > 20)) or "none"
-
-
 def fields(path: Path, bad: BadRows, quoted: bool | None = None) -> Iterator[tuple[str, list[str]]]:
-    """The place and the fields of every row of a .csv or .tsv, its header too; empty lines are left out.
+    """Read the location and the fields of every row of a .csv or .tsv file, header included, without empty lines.
 
-    Raises:
-        InputError: see `records`.
+    Errors as in `records`.
     """
-    comma = _suffix(path) == ".csv"
+    separator = "," if _suffix(path) == ".csv" else "\t"
     with _opened(path) as stream:
         if quoted is None:
-            quoted = comma or _is_quoted(stream)
+            quoted = separator == "," or _is_quoted(stream)
         lines = _Lines(path, stream)
         if quoted:
-            csv.field_size_limit(max(csv.field_size_limit(), _LONGEST_LINE))
-            reader: Iterator[list[str]] = csv.reader(lines, delimiter="," if comma else "\t", strict=True)
+            csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
+            rows: Iterator[list[str]] = csv.reader(lines, delimiter=separator, strict=True)
         else:
-            separator = "," if comma else "\t"
-            reader = (line.rstrip("\r\n").split(separator) for line in lines)
+            rows = (line.rstrip("\r\n").split(separator) for line in lines)
         while True:
-            first = lines.number + 1
-            place = f"{path}, line {first}"
+            location = f"{path}, line {lines.number + 1}"
             try:
-                row = next(reader)
+                row = next(rows)
             except StopIteration:
                 return
             except csv.Error as error:
-                bad.found(f"{place}: {_said_of_quotes(error)}")
+                reason = next((words for part, words in _CSV_ERRORS.items() if part in str(error)), one_line(error))
+                bad.found(f"{location}: {reason}")
                 continue
-            if lines.problem:
-                bad.found(lines.problem)
-                lines.problem = ""
+            if problem := lines.take_problem():
+                bad.found(problem)
             elif row and row != [""]:
-                yield place, row
+                yield location, row
 
 
 def starts_with(path: Path, text: str) -> bool:
-    """Whether a file begins so, behind a byte order mark."""
+    """Tell whether a file starts with a text. A byte order mark does not count."""
     with _opened(path) as stream:
-        return (
-            stream.read(len(_BYTE_ORDER_MARK) + 4 * len(text)).removeprefix(_BYTE_ORDER_MARK).startswith(text.encode())
-        )
+        return stream.read(len(BYTE_ORDER_MARK) + 4 * len(text)).removeprefix(BYTE_ORDER_MARK).startswith(text.encode())
 
 
 def json_lines(path: Path, bad: BadRows) -> Iterator[Record]:
-    """The objects of a file with one of them a line; empty lines are left out.
-
-    Raises:
-        InputError: see `records`.
-    """
+    """Read a file with one JSON object on each line. Empty lines are left out. Errors as in `records`."""
     with _opened(path) as stream:
         lines = _Lines(path, stream)
         for line in lines:
-            problem, values = lines.problem, None
-            lines.problem = ""
-            if not problem and not line.strip():
-                continue
-            if not problem:
-                problem, values = _parsed(line)
-                problem = problem and f"{path}, line {lines.number}{problem}"
-            if values is None:
+            location = f"{path}, line {lines.number}"
+            if problem := lines.take_problem():
                 bad.found(problem)
-            else:
-                yield Record(f"{path}, line {lines.number}", values)
+            elif line.strip():
+                problem, values = _parsed(line)
+                if values is None:
+                    bad.found(f"{location}{problem}")
+                else:
+                    yield Record(location, values)
 
 
 def _delimited(path: Path, bad: BadRows, quoted: bool | None) -> Iterator[Record]:
     rows = fields(path, bad, quoted)
     columns = _header(path, rows)
-    for place, row in rows:
+    for location, row in rows:
         if len(row) == len(columns):
-            yield Record(place, dict(zip(columns, row, strict=True)))
+            yield Record(location, dict(zip(columns, row, strict=True)))
         else:
-            bad.found(f"{place}: has {_count(len(row), 'field')}, but the header has {len(columns)}")
+            number = f"{len(row)} field" if len(row) == 1 else f"{len(row)} fields"
+            bad.found(f"{location}: has {number}, but the header has {len(columns)}")
 
 
 def _header(path: Path, rows: Iterator[tuple[str, list[str]]]) -> tuple[str, ...]:
@@ -230,7 +174,7 @@ def _header(path: Path, rows: Iterator[tuple[str, list[str]]]) -> tuple[str, ...
 
 
 def _check_separator(path: Path, header: str) -> None:
-    """Refuse a header in one piece that another separator divides; its rows would all be taken for texts."""
+    """Refuse a header of one column that another separator divides."""
     ours = "," if _suffix(path) == ".csv" else "\t"
     for separator, called, remedy in (
         ("\t", "tabs", "name it .tsv"),
@@ -241,78 +185,52 @@ def _check_separator(path: Path, header: str) -> None:
             raise InputError(f"{path}, line 1: looks separated by {called}; {remedy}")
 
 
-def _parquet(path: Path) -> Iterator[Record]:
-    pyarrow = _pyarrow()
-    number = 0
-    try:
-        for batch in _open_parquet(path).iter_batches(batch_size=1024):
-            for values in batch.to_pylist():
-                number += 1
-                yield Record(f"{path}, row {number}", values)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path}: is damaged after row {number} ({_line(error)})") from None
-
-
-def _open_parquet(path: Path) -> Any:
-    pyarrow = _pyarrow()
-    try:
-        return pyarrow.parquet.ParquetFile(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
-    except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path}: is no parquet file ({_line(error)})") from None
-
-
-def _pyarrow() -> Any:
-    """The library of the extra `parquet`, which is slow to import."""
-    try:
-        import pyarrow  # noqa: PLC0415
-        import pyarrow.parquet  # noqa: PLC0415
-    except ImportError:
-        raise InputError("a .parquet file needs pyarrow: pip install bertworks[parquet]") from None
-    return pyarrow
-
-
 class _Lines:
-    """The lines of a file as text, numbered.
+    """The lines of a file as text, numbered from 1.
 
-    A line that is no text comes as an empty one and sets `problem`: if it were raised from here, the reader of quoted
-    fields, which asks for the lines, could not go on behind it.
+    A line that is not text comes as an empty line, and `take_problem` tells why. An exception raised here would end
+    csv.reader, which could then not read the rows that follow.
     """
 
     def __init__(self, path: Path, stream: BinaryIO) -> None:
-        self.path = path
         self.number = 0
-        self.problem = ""
+        self._path = path
         self._stream = stream
+        self._problem = ""
+
+    def take_problem(self) -> str:
+        """Return the first problem since the last call, or nothing."""
+        problem, self._problem = self._problem, ""
+        return problem
 
     def __iter__(self) -> _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._stream.readline(_LONGEST_LINE + 1)
+        line = self._stream.readline(LONGEST_LINE + 1)
         if not line:
             raise StopIteration
         self.number += 1
-        place = f"{self.path}, line {self.number}"
-        if len(line) > _LONGEST_LINE:
-            raise InputError(f"{place}: is longer than {_LONGEST_LINE >> 20} MB; is this a file of rows of text?")
+        location = f"{self._path}, line {self.number}"
+        if len(line) > LONGEST_LINE:
+            raise InputError(f"{location}: is longer than {LONGEST_LINE >> 20} MB; is this a file of rows of text?")
         if self.number == 1:
-            line = line.removeprefix(_BYTE_ORDER_MARK)
+            line = line.removeprefix(BYTE_ORDER_MARK)
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
             known = " (it looks like UTF-16)" if line.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
-            self.problem = self.problem or f"{place}, byte {error.start + 1}: not UTF-8{known}; convert the file"
-            return "\n"
-        if "\0" in text:
-            self.problem = self.problem or f"{place}, column {text.index(chr(0)) + 1}: a NUL byte; is this a text file?"
-            return "\n"
-        return text
+            problem = f"{location}, byte {error.start + 1}: not UTF-8{known}; convert the file"
+        else:
+            if "\0" not in text:
+                return text
+            problem = f"{location}, column {text.index(chr(0)) + 1}: a NUL byte; is this a text file?"
+        self._problem = self._problem or problem
+        return "\n"
 
 
 def _parsed(line: str) -> tuple[str, Mapping[str, Any] | None]:
-    """What is wrong with a line of JSON, as the end of a message, and its object."""
+    """Return the JSON object of a line; or the end of a message about what is wrong, and None."""
     try:
         values = json.loads(line)
         if not line.isascii() or "\\u" in line:
@@ -322,7 +240,7 @@ def _parsed(line: str) -> tuple[str, Mapping[str, Any] | None]:
     except UnicodeEncodeError:
         return ": half of a surrogate pair (\\ud800 to \\udfff) in a text", None
     except (ValueError, RecursionError) as error:
-        return f": not JSON that can be read ({_line(error)})", None
+        return f": not JSON that can be read ({one_line(error)})", None
     if not isinstance(values, dict):
         return f": a JSON object was expected ({{...}}), not {type(values).__name__}", None
     return "", values
@@ -338,8 +256,8 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def _is_quoted(stream: BinaryIO) -> bool:
-    """Whether every field of the first line is in quotation marks."""
-    first = stream.readline(_LONGEST_LINE).removeprefix(_BYTE_ORDER_MARK).rstrip(b"\r\n")
+    """Tell whether every field of the first line is in quotation marks."""
+    first = stream.readline(LONGEST_LINE).removeprefix(BYTE_ORDER_MARK).rstrip(b"\r\n")
     stream.seek(0)
     return all(len(field) > 1 and field[:1] == field[-1:] == b'"' for field in first.split(b"\t"))
 
@@ -349,23 +267,3 @@ def _suffix(path: Path) -> str:
     if suffix not in FORMATS:
         raise InputError(f"{path}: cannot be read; give a file that ends with {', '.join(FORMATS)}")
     return suffix
-
-
-def _said_of_quotes(error: csv.Error) -> str:
-    """What csv says, in words that help."""
-    said = {
-        "unexpected end of data": "a quotation mark begins a field here and nothing ends it",
-        "field larger than": "a quotation mark begins a field here and nothing ends it for long",
-        "expected after": 'a quotation mark inside of a quoted field; write it twice ("")',
-        "new-line character": "a carriage return without a line feed; convert the line ends",
-    }
-    return next((words for part, words in said.items() if part in str(error)), _line(error))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _line(error: object) -> str:
-    """An error in one line, never empty."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -1,7 +1,7 @@
-"""TensorFlow's record files: framing, checksums, and opening record number i without reading those before it.
+"""TensorFlow's record files: framing, checksums, and reading record number i without those before it.
 
 A record is: its length as 8 bytes, little-endian; the masked CRC-32C of these 8 bytes; the data; the masked CRC-32C of
-the data (tensorflow/core/lib/io/record_writer.h). Nothing stands between records and there is no table of contents.
+the data (tensorflow/core/lib/io/record_writer.h). There is nothing between records, and no table of contents.
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ FOOTER_BYTES = 4
 
 _NO_RECORDS = "not a TFRecord file (text goes through create_pretraining_data first)"
 
-# One offset in so many is kept in memory, so that 50 million records cost 25 MB; the others are found by hopping.
+# Every 16th offset is kept in memory, so that 50 million records take 25 MB. The others are found from there.
 _STRIDE = 16
 
 
 def masked(crc: int) -> int:
-    """A CRC-32C as TensorFlow and LevelDB store it beside its data: rotated right by 15 bits, plus a constant."""
+    """Mask a CRC-32C as TensorFlow and LevelDB store it: rotated right by 15 bits, plus a constant."""
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def masked_crc32c(data: bytes) -> int:
-    """The checksum of record files."""
+    """Compute the checksum of record files."""
     return masked(google_crc32c.value(data))
 
 
 def frame(data: bytes) -> bytes:
-    """One record as it stands in a file."""
+    """Return data as one record of a file."""
     return b"".join((_header(len(data)), data, masked_crc32c(data).to_bytes(4, "little")))
 
 
 @lru_cache(maxsize=4096)
 def _header(length: int) -> bytes:
-    """What stands before the data: its length, and the checksum of that. Records of one file have few lengths."""
+    """Return the bytes before the data. They are cached, because the records of a file have few different lengths."""
     eight = length.to_bytes(8, "little")
     return eight + masked_crc32c(eight).to_bytes(4, "little")
 
 
 class RecordFile:
-    """One record file, mapped: `len(file)` records, `file[i]` the bytes of one. Every checksum is verified.
+    """A mapped record file: `len(file)` records, `file[i]` the bytes of one. Every checksum is verified.
 
     Raises:
-        InputError: on opening, for a file that is empty, cut off or no record file; on reading, for damaged data. It
-            names the file and the record.
+        InputError: the file is empty, cut off or no record file; when reading, the data is damaged. The message names
+            the file and the record.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,12 +69,12 @@ class RecordFile:
         return self._count
 
     def __getitem__(self, number: int) -> bytes:
-        """The data of record `number`."""
+        """Return the data of record `number`."""
         if not 0 <= number < self._count:
             raise IndexError(number)
         at = int(self._offsets[number // _STRIDE])
-        for hopped in range(number - number % _STRIDE, number):
-            at = self._next(at, hopped)
+        for before in range(number - number % _STRIDE, number):
+            at = self._next(at, before)
         begin, end = at + HEADER_BYTES, self._next(at, number) - FOOTER_BYTES
         data = self._memory[begin:end]
         if int.from_bytes(self._memory[end : end + FOOTER_BYTES], "little") != masked_crc32c(data):
@@ -85,7 +85,7 @@ class RecordFile:
         return (self[number] for number in range(self._count))
 
     def _index(self) -> tuple[NDArray[np.uint64], int]:
-        """Every 16th offset and the number of records, in one pass over the lengths."""
+        """Return every 16th offset and the number of records, in one pass over the lengths."""
         offsets, at, number, size = [], 0, 0, len(self._memory)
         while at < size:
             if number % _STRIDE == 0:
@@ -95,7 +95,7 @@ class RecordFile:
         return np.array(offsets, np.uint64), number
 
     def _next(self, at: int, number: int) -> int:
-        """Where the record after the one at byte `at` begins."""
+        """Return the offset of the record after the one at byte `at`."""
         header = self._memory[at : at + HEADER_BYTES]
         if len(header) == HEADER_BYTES:
             length, crc = struct.unpack("<QI", header)

@@ -24,10 +24,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from urllib.parse import urlsplit
 
-from bertworks.errors import InputError
+from bertworks.errors import InputError, one_line
 from bertworks.files import sync_file, sync_folder
 from bertworks.progress import progress, say
 
@@ -254,12 +254,12 @@ class _Transfer:
                 raise _CutError("the server has a shorter file than before") from None
             if error.code in _BUSY:
                 raise _CutError(f"the server answers {error.code} {error.reason}") from None
-            raise self.by_hand(f"the server answers {error.code} {_line(error.reason)}") from None
+            raise self.by_hand(f"the server answers {error.code} {one_line(error.reason)}") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", error)
             if isinstance(reason, ssl.SSLCertVerificationError) or isinstance(error, ValueError):
-                raise self.by_hand(f"cannot be downloaded ({_line(reason)})") from None
-            raise _CutError(_line(reason)) from None
+                raise self.by_hand(f"cannot be downloaded ({one_line(reason)})") from None
+            raise _CutError(one_line(reason)) from None
         with response:
             yield response
 
@@ -281,7 +281,7 @@ class _Transfer:
                 try:
                     chunk = response.read(_CHUNK)
                 except (OSError, http.client.HTTPException) as error:
-                    raise _CutError(f"cut off after {have:,} bytes ({_line(error)})") from None
+                    raise _CutError(f"cut off after {have:,} bytes ({one_line(error)})") from None
                 if not chunk:
                     break
                 have += len(chunk)
@@ -331,8 +331,3 @@ def _continues(headers: Message, have: int, version: str) -> bool:
     """Whether an answer of 206 begins where we stopped, in the same file."""
     match = re.fullmatch(r"bytes (\d+)-\d+/(?:\d+|\*)", headers.get("Content-Range", "").strip())
     return match is not None and int(match[1]) == have and _version_of(headers) in ("", version)
-
-
-def _line(error: Any) -> str:
-    """An error in one line, never empty."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -18,8 +18,9 @@ from urllib.parse import urlsplit
 
 from bertworks.datasets.addresses import DATA_SETS, DataSet, Source
 from bertworks.datasets.download import download
-from bertworks.errors import InputError
+from bertworks.errors import InputError, one_line
 from bertworks.files import write_text, written_whole
+from bertworks.names import plain_name
 from bertworks.progress import say
 
 # Bytes of a file whose size nobody has published.
@@ -41,10 +42,10 @@ def find(name: str) -> DataSet:
     Raises:
         InputError: there is none; says which is nearest.
     """
-    by_name = {_plain(known): data for data in DATA_SETS for known in (data.name, *data.aliases)}
-    if data := by_name.get(_plain(name)):
+    by_name = {plain_name(known): data for data in DATA_SETS for known in (data.name, *data.aliases)}
+    if data := by_name.get(plain_name(name)):
         return data
-    near = difflib.get_close_matches(_plain(name), by_name, 1, 0.6)
+    near = difflib.get_close_matches(plain_name(name), by_name, 1, 0.6)
     hint = f"did you mean {by_name[near[0]].name.lower()}?" if near else "`bert download_data` lists them"
     raise InputError(f"{name}: no data set of this name; {hint}")
 
@@ -115,7 +116,7 @@ def _unpack(path: Path, members: Mapping[str, str]) -> None:
         except InputError:
             raise
         except _DAMAGED as error:
-            raise InputError(f"not the archive that was expected ({_line(error)})") from None
+            raise InputError(f"not the archive that was expected ({one_line(error)})") from None
         if missing:
             raise InputError(f"holds no {min(missing)}")
 
@@ -175,13 +176,3 @@ def _rows(path: Path, columns: int) -> list[tuple[int, list[str]]]:
                 f"{path}, line {number}: has {len(row)} columns, not {columns}; remove it and fetch it again"
             )
     return rows
-
-
-def _plain(name: str) -> str:
-    """A name without what does not tell it from others."""
-    return "".join(character for character in name.lower() if character.isalnum())
-
-
-def _line(error: object) -> str:
-    """An error in one line, never empty."""
-    return " ".join(str(error).split()) or type(error).__name__

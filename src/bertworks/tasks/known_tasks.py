@@ -12,10 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from bertworks.data.tables import BadRows, fields, json_lines, listed, starts_with
+from bertworks.data.bad_rows import BadRows
+from bertworks.data.tables import fields, json_lines, starts_with
 from bertworks.datasets.known_task import Column, File, KnownTask
 from bertworks.datasets.task_table import TASKS
 from bertworks.errors import InputError
+from bertworks.names import listed, plain_name
 from bertworks.tasks.ner.tag_files import read_cluener, read_columns
 from bertworks.tasks.rows import ChoiceRow, Label, Row, TaggedRow
 
@@ -31,10 +33,10 @@ def find(name: str, flag: str = "--task_name") -> KnownTask:
     Raises:
         InputError: there is none; says which is nearest. `flag` is the flag to mend.
     """
-    by_name = {_plain(known): task for task in TASKS for known in (task.name, *task.aliases)}
-    if task := by_name.get(_plain(name)):
+    by_name = {plain_name(known): task for task in TASKS for known in (task.name, *task.aliases)}
+    if task := by_name.get(plain_name(name)):
         return task
-    near = difflib.get_close_matches(_plain(name), by_name, 1, 0.6)
+    near = difflib.get_close_matches(plain_name(name), by_name, 1, 0.6)
     hint = f"did you mean {by_name[near[0]].name}?" if near else f"known are {', '.join(names())}"
     raise InputError(f"{flag}={name}: no task of this name; {hint}")
 
@@ -227,8 +229,3 @@ def unknown(label: str, labels: Sequence[str]) -> str:
     near = difflib.get_close_matches(label, labels, 1, 0.6)
     hint = f"did you mean {listed(near)}?" if near else f"known are {listed(labels)}"
     return f"{label!r:.60} is no label; {hint}"
-
-
-def _plain(name: str) -> str:
-    """A name without what does not tell it from others."""
-    return "".join(character for character in name.lower() if character.isalnum())

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
-from bertworks.data.instances import Instances, Source
+from bertworks.data.instances import Instances, InstanceSource
 from bertworks.data.stream import rows_of_step
 from bertworks.errors import InputError
 from bertworks.task import Cut, Task
@@ -28,8 +28,8 @@ class Pretraining:
         precision, eval_precision: what the model computes in; the weights are float32 always.
     """
 
-    source: Source
-    eval_source: Source
+    source: InstanceSource
+    eval_source: InstanceSource
     vocab_size: int
     train_batch_size: int
     eval_batch_size: int
@@ -115,7 +115,7 @@ def evaluate(settings: Pretraining, model: nn.Module) -> Mapping[str, float]:
     return dict(sorted({"loss": sum(losses) / len(losses), **results}.items()))
 
 
-def most_frequent_label_share(source: Source, count: int) -> float:
+def most_frequent_label_share(source: InstanceSource, count: int) -> float:
     """How often always guessing the most frequent masked word is right, over the first `count` instances."""
     labels = source.instances(0, count).labels
     return float(np.bincount(labels).max() / len(labels))

@@ -11,22 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.data.tables import BadRows, OnBadRow
 from bertworks.errors import InputError
 from bertworks.text.basic import basic_tokenize
-
-__all__ = [
-    "AnyRow",
-    "BadRows",
-    "ChoiceRow",
-    "EncodedRow",
-    "Label",
-    "OnBadRow",
-    "Row",
-    "TaggedRow",
-    "is_blank",
-    "labels_of",
-]
 
 # A class, a number (regression), or several classes at once.
 Label = str | float | tuple[str, ...]

@@ -1,12 +1,12 @@
-"""Text to words: the rules of the original's BasicTokenizer, on a string or on a block of many lines.
+"""From text to words: the rules of the original's BasicTokenizer, for a string or a block of many lines.
 
-Both give *normalized* text: the input cleaned, lower-cased and stripped of accents as asked, its words apart. In
-normalized text only a blank or a newline ends a word, a newline only where the input has one, and an ASCII sign is a
-word by itself whether or not blanks surround it (putting them there is work that nobody needs).
+Both give *normalized* text: cleaned, lower-cased and without accents as the settings say, and with its words apart. In
+normalized text only a blank or a newline ends a word, there is a newline only where the input has one, and an ASCII
+sign is a word by itself, with or without blanks around it.
 
-The order is the original's: delete and blank characters, lower-case, decompose (NFD) and drop marks, then set
-punctuation and CJK ideographs apart. The original does the last for ideographs first, word by word; the result is the
-same, because case and accents never make or unmake one, and both stop at a blank.
+The order is the original's: delete characters and turn others into blanks, lower-case, decompose (NFD) and drop marks,
+then set punctuation and CJK ideographs apart. The original sets ideographs apart first. The result is the same, because
+lower-casing and dropping accents never make or remove an ideograph, and neither looks beyond a blank.
 """
 
 from __future__ import annotations
@@ -32,38 +32,38 @@ _ASCII_RULES = {code: f" {chr(code)} " for code in ASCII_SIGNS} | dict.fromkeys(
 
 _BLANK = ord(" ")
 _NEWLINE = ord("\n")
-# Words with other than ASCII characters that lie this near to each other are normalized as one piece of text.
+# Words with non-ASCII characters are normalized as one piece of text if at most this many words apart.
 _NEAR = 3
-# The arrays that a stretch of this size needs fit a processor's second-level cache.
-_STRETCH_BYTES = 1 << 18
+# The arrays for a stretch of this size fit into a processor's second-level cache.
+STRETCH_BYTES = 1 << 18
 _ANY_BLANK = re.compile(rb"[ \n]")
 
 
 def basic_tokenize(text: str, do_lower_case: bool = True, strip_accents: bool | None = None) -> list[str]:
-    """The words of `text`, as the original's BasicTokenizer gives them.
+    """Return the words of `text`, as the original's BasicTokenizer does.
 
     Args:
-        text: any string; unpaired surrogates are letters like any other.
-        do_lower_case: lower-case, and unless `strip_accents` is False drop accents, as the original does.
-        strip_accents: drop accents (NFD without non-spacing marks); None is "when lower-casing". With False,
-            lower-casing keeps them, which the original cannot do.
+        text: any string. Unpaired surrogates are treated as letters.
+        do_lower_case: lower-case the text, and drop its accents unless `strip_accents` is False.
+        strip_accents: drop accents (NFD without non-spacing marks). None means the same as `do_lower_case`, as in the
+            original.
     """
     return normalized(text, do_lower_case, drops_accents(do_lower_case, strip_accents)).split()
 
 
 def drops_accents(do_lower_case: bool, strip_accents: bool | None) -> bool:
-    """What `strip_accents` means: None follows the original, where lower-casing drops accents."""
+    """Resolve `strip_accents`: None follows the original, where lower-casing drops accents."""
     return do_lower_case if strip_accents is None else strip_accents
 
 
 def normalized(text: str, lower: bool, strip: bool) -> str:
-    """Normalized text (see the top of this file) of a string, with ASCII signs surrounded by blanks too."""
+    """Normalize a string (see the top of this file). Here ASCII signs get blanks around them."""
     if text.isascii():
         return (text.lower() if lower else text).translate(_ASCII_RULES)
     table = unicode14.kinds()
     codes = code_points(text)
     kinds = table.take(codes)
-    # The newline is a space that stays, and an ASCII blank is one already.
+    # The newline is a space that stays. The ASCII blank needs no change.
     blanks = ((kinds & SPACE) != 0) & (codes != _NEWLINE)
     kept = (kinds & DELETED) == 0
     if blanks.any() or not kept.all():
@@ -82,10 +82,10 @@ def normalized(text: str, lower: bool, strip: bool) -> str:
 
 
 def normalized_block(block: bytes, lower: bool, strip: bool, first_line: int = 1) -> bytes:
-    """Normalized text (see the top of this file) of lines of UTF-8, at the speed of memory where they are ASCII.
+    """Normalize lines of UTF-8 (see the top of this file). ASCII lines take only `bytes.translate`.
 
     Raises:
-        InputError: the block is not valid UTF-8; the message names the line, the block's first being `first_line`.
+        InputError: the block is not valid UTF-8. The message names the line; lines count from `first_line`.
     """
     table = _ASCII_LOWER if lower else _ASCII_BLANKS
     if block.isascii():
@@ -99,13 +99,13 @@ def normalized_block(block: bytes, lower: bool, strip: bool, first_line: int = 1
 
 
 def stretches(block: bytes) -> Iterator[bytes]:
-    """A block cut into stretches of about 256 kB, after a newline where possible, else after a blank.
+    """Cut a block into stretches of about 256 kB, after a newline if possible, else after a blank.
 
-    No rule reaches across either, so the words stay the same. Between two blanks there is no cut, however far apart.
+    No rule looks beyond either, so the words stay the same. A word is never cut, however long it is.
     """
     begin = 0
-    while len(block) - begin > _STRETCH_BYTES:
-        limit = begin + _STRETCH_BYTES
+    while len(block) - begin > STRETCH_BYTES:
+        limit = begin + STRETCH_BYTES
         end = block.rfind(b"\n", begin, limit) + 1 or block.rfind(b" ", begin, limit) + 1
         if not end:
             blank = _ANY_BLANK.search(block, limit)
@@ -117,17 +117,17 @@ def stretches(block: bytes) -> Iterator[bytes]:
 
 
 def code_points(text: str) -> NDArray[np.uint32]:
-    """The code points of a string, unpaired surrogates among them. Shape [len(text)]."""
+    """Return the code points of a string, which may have unpaired surrogates. Shape [len(text)]."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
 def characters(codes: NDArray[np.uint32]) -> str:
-    """The string of some code points."""
+    """Return the string of some code points."""
     return codes.tobytes().decode("utf-32-le", "surrogatepass")
 
 
 def folded(codes: NDArray[np.uint32], kinds: NDArray[np.uint8], lower: bool, strip: bool) -> str:
-    """Text lower-cased and decomposed; what Unicode 14.0 does not assign bounds these rules and stays as it is."""
+    """Lower-case and decompose text. Characters unassigned in Unicode 14.0 stay, and the rules stop at them."""
     pieces = []
     begin = 0
     for unassigned in np.flatnonzero(kinds & UNASSIGNED).tolist():
@@ -139,29 +139,29 @@ def folded(codes: NDArray[np.uint32], kinds: NDArray[np.uint8], lower: bool, str
 
 
 def fold(text: str, lower: bool, strip: bool) -> str:
-    """Python's own lower-casing (with its rule for the final sigma) and canonical decomposition."""
+    """Apply Python's lower-casing (with its rule for the final sigma) and canonical decomposition."""
     text = text.lower() if lower else text
     return unicodedata.normalize("NFD", text) if strip else text
 
 
 @cache
 def _widths(strip: bool) -> NDArray[np.uint8]:
-    """Characters that a character of each kind becomes: three when it is set apart, none for a mark that is dropped."""
+    """Return how many characters a character of each kind becomes: three if set apart, none for a dropped mark."""
     kinds = np.arange(2 * UNASSIGNED)
     dropped = ((kinds & MARK) != 0) & strip
     return np.where(dropped, 0, np.where(kinds & (PUNCTUATION | CJK), 3, 1)).astype(np.uint8)
 
 
 def _fold_beyond_ascii(block: bytes, lower: bool, strip: bool, first_line: int) -> bytes:
-    """The block with every word that is not plain ASCII normalized; the other words stay as they are.
+    """Normalize every word of the block that has non-ASCII characters. The other words stay as they are.
 
-    Words here are what ASCII blanks part: no rule reaches across one.
+    Words are separated by ASCII blanks here: no rule looks beyond one.
     """
     data = np.frombuffer(block, np.uint8)
     blanks = np.flatnonzero((data == _BLANK) | (data == _NEWLINE) | (data == 9) | (data == 13))
     beyond = data >= 128
     runs = np.flatnonzero(beyond & ~np.concatenate(([False], beyond[:-1])))
-    # Word w lies between blanks w-1 and w; line numbers keep a piece of text inside its line.
+    # Word w is between blanks w-1 and w. Line numbers keep a piece of text inside its line.
     words = np.searchsorted(blanks, runs)
     lines = np.searchsorted(np.flatnonzero(data == _NEWLINE), runs)
     parted = np.flatnonzero((np.diff(words) > _NEAR) | (np.diff(lines) > 0))
@@ -179,8 +179,8 @@ def _fold_beyond_ascii(block: bytes, lower: bool, strip: bool, first_line: int) 
 
 
 def _where_not_utf8(block: bytes, first_line: int) -> str:
-    """The message for a block that is not UTF-8."""
+    """Return the message for a block that is not UTF-8."""
     good = block.decode("utf-8", "ignore").encode()
-    place = next((at for at, (ours, theirs) in enumerate(zip(block, good, strict=False)) if ours != theirs), len(good))
-    line = first_line + block.count(b"\n", 0, place)
-    return f"line {line}: byte {block[place]:#04x} is not valid UTF-8; convert the text to UTF-8"
+    offset = next((i for i, (ours, theirs) in enumerate(zip(block, good, strict=False)) if ours != theirs), len(good))
+    line = first_line + block.count(b"\n", 0, offset)
+    return f"line {line}: byte {block[offset]:#04x} is not valid UTF-8; convert the text to UTF-8"

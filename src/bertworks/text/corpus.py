@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bertworks.errors import InputError
+from bertworks.files import BYTE_ORDER_MARK
 
 # About a million tokens of English: longer documents are cut, so that a block has a bound.
 MAX_DOCUMENT_BYTES = 4_000_000
@@ -37,7 +38,7 @@ _MANY_NEWLINES = re.compile(rb"\n\n\n+")
 
 
 @dataclass(frozen=True)
-class Block:
+class TextBlock:
     """A run of whole documents.
 
     Attributes:
@@ -70,7 +71,7 @@ def blocks(
     *,
     text_field: str = "text",
     max_document_bytes: int = MAX_DOCUMENT_BYTES,
-) -> Iterator[Block]:
+) -> Iterator[TextBlock]:
     """Cut files into blocks: each ends with the first document that brings it to `block_bytes` bytes.
 
     Small files share a block, and the end of a file is the end of a document. A document longer than
@@ -145,7 +146,7 @@ class _Gathered:
         if piece.message:
             self._messages.append(piece.message)
 
-    def take(self, end: int) -> Block | None:
+    def take(self, end: int) -> TextBlock | None:
         """Remove the first `end` bytes and make them a block, unless all are newlines."""
         begin = _leading_newlines(self.text)
         block = None
@@ -153,7 +154,7 @@ class _Gathered:
             text = self._between(begin, end)
             start = self._mark(begin)
             source = f"{start.path}, line {start.line}"
-            block = Block(self._index, text, source, self._file_bytes, tuple(self._messages))
+            block = TextBlock(self._index, text, source, self._file_bytes, tuple(self._messages))
             self._index, self._file_bytes = self._index + 1, 0
             self._messages.clear()
         if end:
@@ -228,7 +229,7 @@ def _lines(path: Path, stream: BinaryIO | gzip.GzipFile, file: BinaryIO) -> Iter
     """Whole lines, about a megabyte of them together; `file` is what lies under `stream`."""
     line, told = 1, 0
     begun: list[bytes] = []  # parts of a line whose end has not been read
-    first = stream.read(_READ_BYTES).removeprefix(b"\xef\xbb\xbf")
+    first = stream.read(_READ_BYTES).removeprefix(BYTE_ORDER_MARK)
     for data in chain([first], iter(lambda: stream.read(_READ_BYTES), b"")):
         end = data.rfind(b"\n") + 1
         if end:

@@ -1,4 +1,4 @@
-"""How one tokenizer makes words: its settings for the rules of `basic`, and the special tokens that it keeps whole."""
+"""The rules by which one tokenizer makes words: settings for `basic`, and the special tokens that it keeps whole."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from itertools import cycle
 import numpy as np
 
 from bertworks.text import basic
-from bertworks.text.offsets import Words, words_with_origins
+from bertworks.text.offsets import OriginWords, words_with_origins
 from bertworks.text.wordpiece import VERBATIM
 
 
@@ -22,8 +22,8 @@ class Rules:
     Attributes:
         lower: lower-case.
         strip: drop accents.
-        kept: special tokens that stay whole where a text has them in just this spelling, and their ids. Text on either
-            side of one is tokenized by itself.
+        kept: special tokens that stay whole if a text has them in exactly this spelling, and their ids. The text
+            before and the text after one are tokenized separately.
     """
 
     lower: bool
@@ -31,21 +31,21 @@ class Rules:
     kept: Mapping[str, int]
 
     def words(self, text: str) -> Iterator[str]:
-        """The words of a text; a special token that is kept is a VERBATIM word."""
+        """Return the words of a text. A special token that is kept becomes a VERBATIM word."""
         for part, special in self._parts(text):
             if special:
                 yield self._verbatim(part)
             else:
                 yield from basic.basic_tokenize(part, self.lower, self.strip)
 
-    def words_with_origins(self, text: str) -> Words:
-        """The same words, and where their characters come from; a VERBATIM word counts as one character."""
+    def words_with_origins(self, text: str) -> OriginWords:
+        """Return the same words, and the origins of their characters. A VERBATIM word counts as one character."""
         words: list[tuple[str, int]] = []
         begins, ends = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         at, known = 0, 0
         for part, special in self._parts(text):
             if special:
-                found = Words([(self._verbatim(part), 0)], np.array([0]), np.array([len(part)]))
+                found = OriginWords([(self._verbatim(part), 0)], np.array([0]), np.array([len(part)]))
             else:
                 found = words_with_origins(part, self.lower, self.strip)
             words += [(word, first + known) for word, first in found.words]
@@ -53,18 +53,18 @@ class Rules:
             ends.append(found.ends + at)
             at += len(part)
             known += len(found.begins)
-        return Words(words, np.concatenate(begins), np.concatenate(ends))
+        return OriginWords(words, np.concatenate(begins), np.concatenate(ends))
 
     def normalized(self, block: bytes, first_line: int) -> bytes:
-        """Normalized text (see `basic`) of lines of UTF-8, with VERBATIM words among the others.
+        """Normalize lines of UTF-8 (see `basic`). Special tokens that are kept become VERBATIM words.
 
         Raises:
-            InputError: the block is not valid UTF-8; the message names the line, the block's first being `first_line`.
+            InputError: the block is not valid UTF-8. The message names the line; lines count from `first_line`.
         """
         if not self.kept:
             return basic.normalized_block(block, self.lower, self.strip, first_line)
         normalized = []
-        # Latin-1 shows bytes as characters one to one, which is enough to find ASCII tokens.
+        # Latin-1 turns each byte into one character, which is enough to find ASCII tokens.
         for part, special in self._parts(block.decode("latin-1")):
             if special:
                 normalized.append(f" {self._verbatim(part)} ".encode())
@@ -75,7 +75,7 @@ class Rules:
         return b"".join(normalized)
 
     def _parts(self, text: str) -> Iterator[tuple[str, bool]]:
-        """The text cut into stretches (False) and special tokens that are kept (True), in turns."""
+        """Cut the text into stretches (False) and special tokens that are kept (True), in turns."""
         return zip([text] if not self.kept else self._pattern.split(text), cycle((False, True)))
 
     @cached_property

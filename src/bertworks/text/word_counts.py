@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bertworks.text.basic import drops_accents, normalized_block
-from bertworks.text.corpus import Block, blocks
+from bertworks.text.corpus import TextBlock, blocks
 from bertworks.text.words import WordNumbers
 
 # The original's WordPiece makes [UNK] of longer words, whatever the vocabulary.
@@ -72,8 +72,8 @@ def count_block(text: bytes, lower: bool, strip: bool) -> Counter[bytes]:
 
 
 def _counted(
-    parts: Iterator[Block], lower: bool, strip: bool, num_workers: int
-) -> Iterator[tuple[Block, Counter[bytes]]]:
+    parts: Iterator[TextBlock], lower: bool, strip: bool, num_workers: int
+) -> Iterator[tuple[TextBlock, Counter[bytes]]]:
     """Each block with its counts; no more than two blocks a worker wait at a time."""
     if num_workers <= 1:
         yield from ((block, count_block(block.text, lower, strip)) for block in parts)

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertworks.checkpoints.formats.leveldb import _divider, read_table, write_table
-from bertworks.checkpoints.formats.protobuf import Fixed32, fields, message, to_varint, varint
 from tests.checkpoints.builders import GOOGLE_TINY
 
 PATH = Path("x.index")
@@ -57,15 +56,3 @@ def test_a_divider_lies_between_two_blocks(one: bytes, other: bytes) -> None:
     if last < following:
         assert last <= _divider(last, following) < following
         assert len(_divider(last, following)) <= len(last)
-
-
-@settings(deadline=None)
-@given(st.integers(0, 2**64 - 1))
-def test_numbers(number: int) -> None:
-    written = to_varint(number)
-    assert varint(written, 0) == (number, len(written))
-
-
-def test_messages_leave_zeros_out() -> None:
-    written = message((1, 300), (2, b""), (3, 0), (6, Fixed32(7)))
-    assert list(fields(written)) == [(1, 300), (2, b""), (6, 7)]

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertworks.data.tables import BadRows
+from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
 from bertworks.tasks.classification import own_data
 from bertworks.tasks.classification.own_columns import Columns, guess_columns

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bertworks.data.tables import BadRows, records
+from bertworks.data.bad_rows import BadRows
+from bertworks.data.tables import records
 from bertworks.tasks.classification.predictions import write_predictions
 from bertworks.tasks.classification.problem import Problem
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
 from bertworks.data.sequences import Sequences
-from bertworks.data.tables import BadRows
 from bertworks.errors import InputError
 from bertworks.tasks import known_tasks as datasets
 from bertworks.tasks.classification.problem import Problem, of_known_task, of_records

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
 from bertworks.tasks.ner.entities import BIO, BMES, cluener_score, in_scheme, recognise, spans
 from bertworks.tasks.ner.tag_files import in_labels, mentions, read_cluener, read_columns, write_cluener, write_columns
-from bertworks.tasks.rows import BadRows, TaggedRow
+from bertworks.tasks.rows import TaggedRow
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "tags"
 

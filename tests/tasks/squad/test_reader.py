@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertworks.data.tables import BadRows
+from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
 from bertworks.tasks.squad.documents import Document, GoldAnswer, SquadExample
 from bertworks.tasks.squad.reader import SquadReader

@@ -18,7 +18,7 @@ from pathlib import Path
 import cramjam
 import google_crc32c
 
-from bertworks.checkpoints.formats.protobuf import to_varint, varint
+from bertworks.data.protobuf import to_varint, varint
 from bertworks.data.tfrecord import masked
 from bertworks.errors import InputError
 

@@ -24,10 +24,10 @@ from typing import Any
 
 from bertworks.checkpoints import names
 from bertworks.checkpoints.beside import casing_of_name, google_config, vocabulary
-from bertworks.checkpoints.formats.protobuf import WireError, varint
 from bertworks.checkpoints.storage import Place, Stream, read_bytes
 from bertworks.checkpoints.weights import Checkpoint, Span, Weight, stored
 from bertworks.config import BertConfig
+from bertworks.data.protobuf import ProtobufError, varint
 from bertworks.errors import InputError
 
 _FLOATS = {"Float32": "float32", "Float64": "float64", "Float16": "float16", "BFloat16": "bfloat16"}
@@ -129,7 +129,7 @@ def _tensors(place: Place, file: str) -> dict[str, _Tensor]:
                     raise InputError(f"{path}: holds {piece.name} twice")
                 tensors[piece.name] = replace(whole, spans=whole.spans + piece.spans)
             last = piece.name
-    except (WireError, IndexError, UnicodeDecodeError) as error:
+    except (ProtobufError, IndexError, UnicodeDecodeError) as error:
         after = f" after {last}" if last else ""
         raise InputError(f"{path}: not a checkpoint of MindSpore, or damaged{after} ({error})") from None
     if not tensors:
@@ -138,7 +138,7 @@ def _tensors(place: Place, file: str) -> dict[str, _Tensor]:
 
 
 def _pieces(place: Place, file: str) -> Iterator[_Tensor]:
-    """The values of a file. Raises WireError, IndexError, UnicodeDecodeError or InputError where it is damaged."""
+    """The values of a file. Raises ProtobufError, IndexError, UnicodeDecodeError or InputError where it is damaged."""
     size = place.size(file)
     at = count = 0
     crc = None
@@ -156,7 +156,7 @@ def _pieces(place: Place, file: str) -> Iterator[_Tensor]:
             at = end
             count += 1
             if count > _MOST_VALUES:
-                raise WireError(f"more than {_MOST_VALUES:,} tensors")
+                raise ProtobufError(f"more than {_MOST_VALUES:,} tensors")
     if crc is not None:
         _check_crc(place, file, at, crc)
 
@@ -165,13 +165,13 @@ def _value(stream: Stream, start: bytes, at: int, size: int) -> tuple[int, int]:
     """Where the value at `at` has its body and where it ends; `start` are its first two bytes, already read."""
     if start[0] != _VALUE:
         if at == 0 and (start + stream.read(2))[1:] == _ENCRYPTED:
-            raise WireError("it is encrypted: load it in MindSpore with its dec_key and save it without enc_key")
-        raise WireError(f"no value at byte {at:,}")
+            raise ProtobufError("it is encrypted: load it in MindSpore with its dec_key and save it without enc_key")
+        raise ProtobufError(f"no value at byte {at:,}")
     while start[-1] >= 0x80 and len(start) <= 10 and (more := stream.read(1)):
         start += more
     length, used = varint(start, 1)
     if at + used + length > size:
-        raise WireError(f"cut off: {size:,} bytes, a tensor ends at {at + used + length:,}")
+        raise ProtobufError(f"cut off: {size:,} bytes, a tensor ends at {at + used + length:,}")
     return at + used, at + used + length
 
 
@@ -179,11 +179,11 @@ def _piece(head: bytes, value: Span) -> _Tensor:
     """A value, told by its first bytes."""
     at, size = _field(head, 0, _TAG, "tag")
     if size > _LONGEST_NAME:
-        raise WireError(f"a name of {size:,} bytes")
+        raise ProtobufError(f"a name of {size:,} bytes")
     name = head[at : at + size].decode()
     at, size = _field(head, at + size, _TENSOR, "tensor")
     if at + size != value.size:
-        raise WireError(f"the size of {name}")
+        raise ProtobufError(f"the size of {name}")
     dims = []
     while head[at] == _DIMS:
         dim, at = varint(head, at + 1)
@@ -191,21 +191,21 @@ def _piece(head: bytes, value: Span) -> _Tensor:
     if dims == [0]:  # so did older versions write a scalar
         dims = []
     if len(dims) > _LARGEST_RANK or 0 in dims:
-        raise WireError(f"the shape of {name}")
+        raise ProtobufError(f"the shape of {name}")
     at, size = _field(head, at, _TYPE, "tensor_type")
     kind = head[at : at + size].decode()
     if kind not in _FLOATS and kind not in _OTHERS:
-        raise WireError(f"the type {kind[:20]!r} of {name}")
+        raise ProtobufError(f"the type {kind[:20]!r} of {name}")
     at, size = _field(head, at + size, _CONTENT, "tensor_content")
     if at + size != value.size:
-        raise WireError(f"the size of {name}")
+        raise ProtobufError(f"the size of {name}")
     return _Tensor(name, tuple(dims), kind, (Span(value.place, value.file, value.offset + at, size),))
 
 
 def _field(head: bytes, at: int, key: int, name: str) -> tuple[int, int]:
     """Where the bytes of the field that must stand at `at` begin, and how many they are."""
     if head[at] != key:
-        raise WireError(f"no {name}")
+        raise ProtobufError(f"no {name}")
     size, begin = varint(head, at + 1)
     return begin, size
 

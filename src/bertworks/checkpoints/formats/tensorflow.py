@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from bertworks.checkpoints import names
 from bertworks.checkpoints.beside import casing_of_name, google_config, vocabulary
 from bertworks.checkpoints.formats.leveldb import LARGEST, read_table
-from bertworks.checkpoints.formats.protobuf import WireError, fields, signed
 from bertworks.checkpoints.storage import Place, read_bytes
 from bertworks.checkpoints.weights import Checkpoint, Span, Weight, stored
+from bertworks.data.protobuf import ProtobufError, fields, signed
 from bertworks.errors import InputError
 
 # tensorflow/core/framework/types.proto: number -> its name, and the bytes of one.
@@ -87,7 +87,7 @@ class TensorFlowCheckpoint:
             for key, message in table.items():
                 if not key.startswith(b"\0"):  # the pieces of a partitioned variable
                     self.entries[key.decode()] = _entry(message)
-        except (WireError, UnicodeDecodeError) as error:
+        except (ProtobufError, UnicodeDecodeError) as error:
             raise InputError(f"{self.index}: the entry {key!r} is not a tensor's ({error})") from None
         there = set(place.files())
         files = {shard: self._data_file(shard) for shard in range(self._shards)}
@@ -222,9 +222,9 @@ def _shards(header: bytes) -> int:
     values = dict(fields(header))
     shards, endianness = values.get(1, 0), values.get(2, 0)
     if not isinstance(shards, int) or not 1 <= shards < 100_000:
-        raise WireError("no number of data files")
+        raise ProtobufError("no number of data files")
     if endianness != 0:
-        raise WireError("big-endian")
+        raise ProtobufError("big-endian")
     return shards
 
 
@@ -251,8 +251,8 @@ def _shape(message: bytes) -> tuple[int, ...]:
         if number == 2 and isinstance(value, bytes):
             size = dict(fields(value)).get(1, 0)
             if not isinstance(size, int) or signed(size) < 0:
-                raise WireError("a shape of unknown size")
+                raise ProtobufError("a shape of unknown size")
             shape.append(size)
     if len(shape) > 32 or math.prod(max(1, size) for size in shape) >= 1 << 48:
-        raise WireError("a shape that no tensor has")
+        raise ProtobufError("a shape that no tensor has")
     return tuple(shape)

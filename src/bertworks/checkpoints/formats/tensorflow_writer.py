@@ -15,8 +15,8 @@ import numpy as np
 
 from bertworks.checkpoints import names
 from bertworks.checkpoints.formats.leveldb import write_table
-from bertworks.checkpoints.formats.protobuf import Fixed32, message
 from bertworks.checkpoints.weights import Weight
+from bertworks.data.protobuf import Fixed32, message
 from bertworks.data.tfrecord import masked
 from bertworks.errors import InputError
 from bertworks.files import write_text, written_whole

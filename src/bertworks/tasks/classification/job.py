@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
+from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import record_files
 from bertworks.data.sequences import LongText
-from bertworks.data.tables import BadRows
 from bertworks.errors import InputError
 from bertworks.job import Evaluation, Job, Network, Setup, fingerprint
 from bertworks.model.heads import SequenceClassifier

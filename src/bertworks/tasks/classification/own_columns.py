@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bertworks.data.tables import column, columns_of, listed
+from bertworks.data.tables import column, columns_of
 from bertworks.errors import InputError
+from bertworks.names import listed
 
 _PAIRS = (
     *(("sentence1", "sentence2"), ("text_a", "text_b"), ("text1", "text2"), ("premise", "hypothesis")),

@@ -22,8 +22,10 @@ from operator import not_
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from bertworks.data.tables import BadRows, column, columns_of, listed, records
+from bertworks.data.bad_rows import BadRows
+from bertworks.data.tables import column, columns_of, records
 from bertworks.errors import InputError
+from bertworks.names import listed
 from bertworks.tasks.classification.balance import draw
 from bertworks.tasks.classification.own_columns import Columns, guess_columns, id_of
 from bertworks.tasks.known_tasks import score, unknown

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import LabelledRecords, read_labelled_records
 from bertworks.data.sequences import LongText, Sequences, encode, encode_windows
-from bertworks.data.tables import BadRows
 from bertworks.datasets.known_task import KnownTask
 from bertworks.errors import InputError
 from bertworks.tasks import known_tasks as datasets

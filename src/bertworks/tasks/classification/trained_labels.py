@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from bertworks.config import BertConfig
-from bertworks.data.tables import listed
 from bertworks.errors import InputError
+from bertworks.names import listed
 from bertworks.tasks.classification.own_data import class_name
 from bertworks.tasks.classification.problem import Problem
 from bertworks.tasks.classification.task import Kind

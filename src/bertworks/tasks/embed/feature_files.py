@@ -26,6 +26,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from bertworks.data.parquet import import_pyarrow
 from bertworks.errors import InputError
 from bertworks.files import written_whole
 from bertworks.tasks.embed.features import Features, Pooling
@@ -53,7 +54,7 @@ def check_output(path: Path, pooling: Pooling) -> None:
             "give .npz or .safetensors, or --pooling=cls, mean or max"
         )
     if path.suffix == ".parquet":
-        _pyarrow(path)
+        import_pyarrow(f"--output_file={path}", "; .npz does not")
 
 
 @contextmanager
@@ -232,7 +233,7 @@ class _Parquet:
     """A table, a row group at a time."""
 
     def __init__(self, stream: BinaryIO, path: Path, width: int, pooling: Pooling, tokens: Sequence[str]) -> None:
-        pa = self._pa = _pyarrow(path)
+        pa = self._pa = import_pyarrow(f"--output_file={path}", "; .npz does not")
         self._width, self._by_token, self._tokens = width, pooling == "none", tokens
         names = ["token"] if self._by_token else ["text_a", "text_b"]
         self._schema = pa.schema(
@@ -282,14 +283,3 @@ class _Parquet:
         ]
         self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
         self._indices, self._values, self._columns = [], [], [[] for _ in self._columns]
-
-
-def _pyarrow(path: Path) -> Any:
-    """The library that knows Parquet."""
-    try:
-        import pyarrow.parquet  # noqa: PLC0415  (an extra, needed for this kind of file only)
-    except ImportError:
-        raise InputError(
-            f"--output_file={path}: Parquet needs pyarrow (pip install bertworks[parquet]); .npz does not"
-        ) from None
-    return pyarrow

@@ -8,10 +8,11 @@ from dataclasses import replace
 from functools import partial
 
 from bertworks.config import BertConfig
-from bertworks.data.tables import BadRows, listed
+from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
 from bertworks.job import Evaluation, Job, Setup, fingerprint
 from bertworks.model.heads import TokenClassifier
+from bertworks.names import listed
 from bertworks.tasks.ner import task
 from bertworks.tasks.ner.entities import OUTSIDE, recognise, spans, split_tag
 from bertworks.tasks.ner.tag_files import in_labels, write_cluener, write_columns

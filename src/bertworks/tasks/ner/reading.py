@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import record_files
-from bertworks.data.tables import BadRows
 from bertworks.datasets.known_task import KnownTask
 from bertworks.errors import InputError
 from bertworks.job import Setup

@@ -19,16 +19,16 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from bertworks import files
-from bertworks.data.tables import listed
+from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
+from bertworks.names import listed
 from bertworks.tasks.ner.entities import BIO, Scheme, Span, in_scheme, recognise, split_tag, tags, without_overlaps
-from bertworks.tasks.rows import BadRows, TaggedRow, is_blank
+from bertworks.tasks.rows import TaggedRow, is_blank
 
 _Record = TypeVar("_Record")
 
 _DOCUMENT = b"-DOCSTART-"
 _BLANKS = re.compile(" +")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class _Line(NamedTuple):
@@ -192,8 +192,8 @@ def _rows(
 def _lines(path: Path) -> Iterator[_Line]:
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):
-            start = len(_BYTE_ORDER_MARK) if number == 1 and line.startswith(_BYTE_ORDER_MARK) else 0
-            yield _Line(f"{path}, line {number}", line[start:].rstrip(b" \t\r\n"))
+            content = line.removeprefix(files.BYTE_ORDER_MARK) if number == 1 else line
+            yield _Line(f"{path}, line {number}", content.rstrip(b" \t\r\n"))
 
 
 def _filled(path: Path) -> Iterator[_Line]:

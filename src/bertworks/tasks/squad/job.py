@@ -11,8 +11,8 @@ from typing import Literal
 
 from bertworks import files
 from bertworks.config import BertConfig
+from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import record_files
-from bertworks.data.tables import BadRows
 from bertworks.errors import InputError
 from bertworks.job import Evaluation, Job, Setup, fingerprint
 from bertworks.model.heads import SpanClassifier

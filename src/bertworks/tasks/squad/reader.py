@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bertworks.data.tables import BadRows
+from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
 from bertworks.tasks.squad import json_stream
 from bertworks.tasks.squad.documents import Document, GoldAnswer, SquadExample

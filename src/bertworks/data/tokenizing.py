@@ -1,0 +1,95 @@
+"""Tokenizing blocks of text into sentences, in this process or in several."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertworks.data.shards import Tokens, VocabularyIdentity
+from bertworks.text.tokenizer import Tokenizer
+
+
+class TokenizedBlock(NamedTuple):
+    """The sentences of a block of text: tokens [T], tokens per sentence [S], sentences per document [D]; none is 0."""
+
+    tokens: Tokens
+    lengths: NDArray[np.uint32]
+    per_document: NDArray[np.uint32]
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def tokenizing(
+    workers: int, tokenizer: Tokenizer, vocab_file: Path
+) -> Iterator[Callable[[bytes], Future[TokenizedBlock]]]:
+    """Give a function that starts the tokenization of a block.
+
+    Args:
+        workers: number of processes. With one, the function tokenizes in this process before it returns.
+        tokenizer: the tokenizer.
+        vocab_file: a file with its vocabulary, which each worker reads.
+    """
+
+    def tokenize_here(text: bytes) -> Future[TokenizedBlock]:
+        done: Future[TokenizedBlock] = Future()
+        done.set_result(_tokenized(tokenizer, text))
+        return done
+
+    if workers == 1:
+        yield tokenize_here
+        return
+    vocabulary = VocabularyIdentity.of(tokenizer)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_depend_on_parent)
+    try:
+        yield lambda text: pool.submit(_tokenized_in_worker, text, vocab_file, vocabulary)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _tokenized(tokenizer: Tokenizer, text: bytes) -> TokenizedBlock:
+    """Tokenize the lines of a block. Lines without tokens, and documents without such lines, are left out."""
+    tokens, starts = tokenizer.encode_lines(text)
+    lengths = np.diff(starts)
+    line_ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+    document = np.cumsum(np.diff(line_ends, prepend=-1) == 1)
+    there = lengths > 0
+    per_document = np.bincount(document[there])
+    return TokenizedBlock(tokens, lengths[there].astype(np.uint32), per_document[per_document > 0].astype(np.uint32))
+
+
+def _tokenized_in_worker(text: bytes, vocab_file: Path, vocabulary: VocabularyIdentity) -> TokenizedBlock:
+    return _tokenized(_tokenizer(vocab_file, vocabulary), text)
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(vocab_file: Path, vocabulary: VocabularyIdentity) -> Tokenizer:
+    """Make the tokenizer of a worker, once."""
+    return Tokenizer.from_vocab(vocab_file, vocabulary.do_lower_case, strip_accents=vocabulary.strip_accents)
+
+
+def _depend_on_parent() -> None:
+    """Leave a keyboard interrupt to the parent process, and exit when the parent is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+
+    def watch() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
