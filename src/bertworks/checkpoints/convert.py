@@ -22,6 +22,7 @@ from bertworks.checkpoints.contents import CheckpointContents
 from bertworks.checkpoints.formats.huggingface import STORAGE_KEYS, open_huggingface, save_weights, weights_of
 from bertworks.checkpoints.formats.tensorflow import open_tensorflow
 from bertworks.checkpoints.formats.tensorflow_writer import in_order, write_tensorflow
+from bertworks.checkpoints.load import titled_lines
 from bertworks.checkpoints.model_files import read_json
 from bertworks.checkpoints.names import grouped
 from bertworks.checkpoints.storage import FolderStorage, Storage, ZipStorage
@@ -96,10 +97,7 @@ class Conversion:
             ("weights", [f"{self.before / 1e6:,.1f} MB before, {self.after / 1e6:,.1f} MB after"]),
             ("notes", list(source.notes)),
         ]
-        lines = ["Converted"]
-        for title, entries in rows:
-            lines += [f"  {title if i == 0 else '':<11}{entry}" for i, entry in enumerate(entries or ["none"])]
-        return "\n".join(lines)
+        return titled_lines("Converted", rows, 11)
 
 
 def convert(source: CheckpointContents, folder: Path, form: Format, *, half: bool = False) -> Conversion:

@@ -6,7 +6,7 @@ not go one to one is in the report; nothing is ignored silently.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -75,11 +75,15 @@ class LoadReport:
             ("text", [_CASINGS[self.do_lower_case]]),
             ("notes", list(self.notes)),
         ]
-        lines = [f"Weights from {self.source}"]
-        for title, entries in rows:
-            for i, entry in enumerate(entries or ["none"]):
-                lines.append(f"  {title if i == 0 else '':<14}{entry}")
-        return "\n".join(lines)
+        return titled_lines(f"Weights from {self.source}", rows, 14)
+
+
+def titled_lines(heading: str, rows: Iterable[tuple[str, list[str]]], width: int) -> str:
+    """A heading, and below it lines under titles, which have a column of `width` characters."""
+    lines = [heading]
+    for title, entries in rows:
+        lines += [f"  {title if i == 0 else '':<{width}}{entry}" for i, entry in enumerate(entries or ["none"])]
+    return "\n".join(lines)
 
 
 def open_checkpoint(path: Path | str, flag: str = "--model") -> Checkpoint:
