@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from bertworks.checkpoints import shapes
 from bertworks.checkpoints.formats.huggingface import save_model_folder
-from bertworks.checkpoints.load import check_fits, load_into, open_checkpoint
-from bertworks.checkpoints.report import LoadReport
+from bertworks.checkpoints.load import LoadReport, check_fits, load_into, open_checkpoint
 from bertworks.checkpoints.resolve import config_for, guesses, named_checkpoint, tokenizer_of
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig

@@ -16,8 +16,8 @@ import pytest
 from numpy.typing import NDArray
 
 from bertworks.checkpoints import convert as module
+from bertworks.checkpoints.contents import CheckpointContents, contents_of
 from bertworks.checkpoints.convert import Conversion, Format, convert
-from bertworks.checkpoints.examine import Source, examine
 from bertworks.checkpoints.load import open_checkpoint
 from bertworks.checkpoints.resolve import config_of
 from bertworks.checkpoints.weights import Checkpoint, Weight
@@ -38,9 +38,9 @@ TENSORFLOW_FILES = {
 FOLDER_FILES = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"}
 
 
-def source_of(path: Path, tokenizer: Tokenizer | None = TOKENIZER) -> Source:
+def source_of(path: Path, tokenizer: Tokenizer | None = TOKENIZER) -> CheckpointContents:
     checkpoint = open_checkpoint(path)
-    return examine(checkpoint, config_of(checkpoint), tokenizer)
+    return contents_of(checkpoint, config_of(checkpoint), tokenizer)
 
 
 def changed(changes: Mapping[str, NDArray[np.float32] | None], name: str = "bert_model.ckpt") -> Checkpoint:
@@ -132,7 +132,7 @@ def test_transformers_opens_it(tmp_path: Path, name: str, of_transformers: str) 
 @pytest.mark.parametrize(("rows", "told"), [(1, True), (2, False), (3, True)])
 def test_the_number_of_labels_is_told(tmp_path: Path, rows: int, told: bool) -> None:
     head = {"classifier.weight": np.ones((rows, 32), np.float32), "classifier.bias": np.ones(rows, np.float32)}
-    convert(examine(changed(head, "classifier.ckpt"), CONFIG, None), tmp_path / "x", "huggingface")
+    convert(contents_of(changed(head, "classifier.ckpt"), CONFIG, None), tmp_path / "x", "huggingface")
     values = json.loads((tmp_path / "x" / "config.json").read_text())
     assert ("id2label" in values) == told
     assert values.get("id2label", {}) == {str(i): f"LABEL_{i}" for i in range(rows * told)}
@@ -185,7 +185,7 @@ def test_half_rounds_and_says_how_much(tmp_path: Path) -> None:
 def test_what_float16_cannot_hold_leaves_nothing(tmp_path: Path) -> None:
     large = {"bert.pooler.dense.bias": np.full(32, 70000, np.float32)}
     with pytest.raises(InputError, match=r"bert\.pooler\.dense\.bias: has a value beyond 65,504"):
-        convert(examine(changed(large), CONFIG, TOKENIZER), tmp_path / "x", "huggingface", half=True)
+        convert(contents_of(changed(large), CONFIG, TOKENIZER), tmp_path / "x", "huggingface", half=True)
     assert not list(tmp_path.iterdir())
     with pytest.raises(InputError, match="--fp16: the original's graph reads float32 only"):
         convert(source_of(GOOGLE_TINY / "squad.ckpt"), tmp_path / "x", "tensorflow", half=True)
@@ -195,7 +195,7 @@ def test_what_float16_cannot_hold_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("form", ["huggingface", "tensorflow"])
 def test_what_is_no_number_keeps_its_bits(tmp_path: Path, form: Format) -> None:
     odd = np.array([0x7FC00001, 0xFF800000, 0x80000000, 1] * 8, np.uint32).view(np.float32)
-    conversion = convert(examine(changed({"bert.pooler.dense.bias": odd}), CONFIG, TOKENIZER), tmp_path / "x", form)
+    conversion = convert(contents_of(changed({"bert.pooler.dense.bias": odd}), CONFIG, TOKENIZER), tmp_path / "x", form)
     assert conversion.difference == 0
     found = open_checkpoint(tmp_path / "x").weights["bert.pooler.dense.bias"].read()
     np.testing.assert_array_equal(found.view(np.uint32), odd.view(np.uint32))
@@ -233,13 +233,13 @@ def test_a_failure_keeps_what_was_there(tmp_path: Path, form: Format, monkeypatc
     convert(source_of(GOOGLE_TINY / "bert_model.ckpt"), tmp_path / "x", form)
     before = {file.name: file.read_bytes() for file in (tmp_path / "x").iterdir()}
 
-    def write_otherwise(source: Source, *rest: object) -> None:
-        weights = dict(source.weights)
-        weights["bert.pooler.dense.bias"] = weight_of("b", np.ones(32, np.float32))
-        write(replace(source, weights=weights), *rest)  # type: ignore[arg-type]
+    def write_otherwise(*given: object, **options: object) -> None:
+        other = {"bert.pooler.dense.bias": weight_of("b", np.ones(32, np.float32))}
+        write(*({**argument, **other} if isinstance(argument, dict) else argument for argument in given), **options)
 
-    write = module._write
-    monkeypatch.setattr(module, "_write", write_otherwise)
+    writer = "save_weights" if form == "huggingface" else "write_tensorflow"
+    write = getattr(module, writer)
+    monkeypatch.setattr(module, writer, write_otherwise)
     for folder in ("x", "new"):
         with pytest.raises(InputError, match=r"bert\.pooler\.dense\.bias reads back otherwise than it was written"):
             convert(source_of(GOOGLE_TINY / "squad.ckpt"), tmp_path / folder, form)
@@ -264,7 +264,7 @@ def test_damage_is_an_error_and_leaves_nothing(tmp_path: Path) -> None:
         stream.write(b"\xff\xff\xff\xff")
     checkpoint = open_checkpoint(tmp_path / "squad.ckpt")
     with pytest.raises(InputError, match="is damaged"):
-        convert(examine(checkpoint, CONFIG, None), tmp_path / "x", "huggingface")
+        convert(contents_of(checkpoint, CONFIG, None), tmp_path / "x", "huggingface")
     assert not (tmp_path / "x").exists()
 
 
@@ -279,7 +279,7 @@ def test_padding_is_cut_off(tmp_path: Path) -> None:
         }
     )
     for config in (CONFIG, replace(CONFIG, vocab_size=904)):
-        source = examine(checkpoint, config, TOKENIZER)
+        source = contents_of(checkpoint, config, TOKENIZER)
         assert source.config.vocab_size == 900
         assert "bert.embeddings.word_embeddings.weight is padded; 4 rows are cut off" in source.notes
         convert(source, tmp_path / "x", "tensorflow")
@@ -297,7 +297,7 @@ def test_nothing_is_left_out_silently(tmp_path: Path) -> None:
             "cls.predictions.decoder.weight": words,
         }
     )
-    conversion = convert(examine(checkpoint, CONFIG, TOKENIZER), tmp_path / "x", "tensorflow")
+    conversion = convert(contents_of(checkpoint, CONFIG, TOKENIZER), tmp_path / "x", "tensorflow")
     assert conversion.source.left_over == ("crf.transitions",)
     assert conversion.source.missing == ("bert.pooler.dense.weight",)
     copy = "set aside: cls.predictions.decoder.weight, a copy of bert/embeddings/word_embeddings"
@@ -306,7 +306,7 @@ def test_nothing_is_left_out_silently(tmp_path: Path) -> None:
         assert line in str(conversion)
     checkpoint = changed({"cls.predictions.decoder.weight": words + 1})
     with pytest.raises(InputError, match=r"cls\.predictions\.decoder\.weight is not equal to bert\.embeddings"):
-        examine(checkpoint, CONFIG, TOKENIZER)
+        contents_of(checkpoint, CONFIG, TOKENIZER)
 
 
 @pytest.mark.parametrize(
@@ -334,13 +334,13 @@ def test_nothing_is_left_out_silently(tmp_path: Path) -> None:
 )
 def test_what_does_not_fit(changes: dict[str, NDArray[np.float32]], config: dict[str, int], error: str) -> None:
     with pytest.raises(InputError, match=error):
-        examine(changed(changes), replace(CONFIG, **config), TOKENIZER)  # type: ignore[arg-type]
+        contents_of(changed(changes), replace(CONFIG, **config), TOKENIZER)  # type: ignore[arg-type]
 
 
 def test_what_is_no_bert() -> None:
     checkpoint = replace(changed({}), weights={"conv1.kernel": weight_of("conv1.kernel", np.ones(3, np.float32))})
     with pytest.raises(InputError, match=r"no weights of a BERT; it has conv1\.kernel"):
-        examine(checkpoint, CONFIG, None)
+        contents_of(checkpoint, CONFIG, None)
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_what_is_no_bert() -> None:
 def test_warnings(
     tmp_path: Path, config: dict[str, str | float], tokenizer: Tokenizer | None, form: Format, warnings: list[str]
 ) -> None:
-    source = examine(changed({}), replace(CONFIG, **config), tokenizer)  # type: ignore[arg-type]
+    source = contents_of(changed({}), replace(CONFIG, **config), tokenizer)  # type: ignore[arg-type]
     conversion = convert(source, tmp_path / "x", form)
     assert len(conversion.warnings) == len(warnings)
     for warning, part in zip(conversion.warnings, warnings, strict=True):
@@ -381,7 +381,7 @@ def test_one_tensor_at_a_time(tmp_path: Path, form: Format) -> None:
         for name, weight in small.weights.items()
         if "layer.2." not in name
     }
-    source = examine(replace(small, weights=weights), config, None)
+    source = contents_of(replace(small, weights=weights), config, None)
     tracemalloc.start()
     try:
         convert(source, tmp_path / "x", form)

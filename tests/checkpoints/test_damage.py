@@ -41,8 +41,8 @@ def bits(path: Path) -> Bits:
     """Every weight of a checkpoint, read to the end, as it is stored in memory."""
     checkpoint = open_checkpoint(path)
     weights = {name: np.atleast_1d(weight.read()).view(np.uint32) for name, weight in checkpoint.weights.items()}
-    if checkpoint.place:
-        checkpoint.place.finish()
+    if checkpoint.storage:
+        checkpoint.storage.finish()
     return weights
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bertworks.checkpoints import names
 from bertworks.checkpoints.formats.tensorflow import TensorFlowCheckpoint
-from bertworks.checkpoints.storage import Folder
+from bertworks.checkpoints.storage import FolderStorage
 from tests.checkpoints.builders import GOOGLE_TINY
 
 OURS = (
@@ -63,7 +63,7 @@ def test_known_names(family: names.Family, theirs: str, ours: str) -> None:
 
 @pytest.mark.parametrize("checkpoint", ["bert_model.ckpt", "classifier.ckpt", "squad.ckpt"])
 def test_tensorflow_names_come_back_as_they_were(checkpoint: str) -> None:
-    stored = TensorFlowCheckpoint(Folder(GOOGLE_TINY), checkpoint).entries
+    stored = TensorFlowCheckpoint(FolderStorage(GOOGLE_TINY), checkpoint).entries
     weights = [name for name in stored if not name.endswith(("/adam_m", "/adam_v")) and name != "global_step"]
     assert len(weights) == {"bert_model.ckpt": 62, "classifier.ckpt": 57, "squad.ckpt": 57}[checkpoint]
     for name in weights:

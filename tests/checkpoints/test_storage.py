@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bertworks.checkpoints.load import load_into, open_checkpoint
-from bertworks.checkpoints.storage import Folder, ZipFolder, find_place
+from bertworks.checkpoints.storage import FolderStorage, ZipStorage, find_storage
 from bertworks.errors import InputError
 from bertworks.model.heads import PretrainingModel
 from tests.checkpoints.builders import GOOGLE_TINY
@@ -54,8 +54,8 @@ def test_a_released_zip_is_read_without_unpacking(tmp_path: Path, top: str, comp
 def test_loading_from_a_zip_goes_through_it_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = zipped(tmp_path / "model.zip", FILES)
     checkpoint = open_checkpoint(path)
-    place, config = checkpoint.place, checkpoint.config
-    assert isinstance(place, ZipFolder)
+    place, config = checkpoint.storage, checkpoint.config
+    assert isinstance(place, ZipStorage)
     assert config is not None
     read = []
     original = zipfile.ZipExtFile._read2  # type: ignore[attr-defined]
@@ -131,7 +131,7 @@ def test_going_forward_in_a_stored_zip_keeps_the_checksum(tmp_path: Path) -> Non
     data = bytearray(path.read_bytes())
     data[data.index(bytes(range(256))) + 10] ^= 1
     path.write_bytes(data)
-    place, _ = find_place(path)
+    place, _ = find_storage(path)
     with place.at("x", 20_000) as stream:
         stream.read(10)
     with pytest.raises(InputError, match="damaged"):
@@ -164,8 +164,8 @@ def test_what_is_not_a_zip(tmp_path: Path) -> None:
 
 
 def test_folders_and_prefixes(tmp_path: Path) -> None:
-    place, name = find_place(tmp_path)
-    assert isinstance(place, Folder)
+    place, name = find_storage(tmp_path)
+    assert isinstance(place, FolderStorage)
     assert name is None
-    place, name = find_place(tmp_path / "bert_model.ckpt")
+    place, name = find_storage(tmp_path / "bert_model.ckpt")
     assert (place.path, name) == (tmp_path, "bert_model.ckpt")

@@ -18,13 +18,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.checkpoints.beside import read_json
-from bertworks.checkpoints.examine import Source
+from bertworks.checkpoints.contents import CheckpointContents
 from bertworks.checkpoints.formats.huggingface import STORAGE_KEYS, open_huggingface, save_weights, weights_of
 from bertworks.checkpoints.formats.tensorflow import open_tensorflow
 from bertworks.checkpoints.formats.tensorflow_writer import in_order, write_tensorflow
-from bertworks.checkpoints.report import grouped
-from bertworks.checkpoints.storage import Folder, Place, ZipFolder
+from bertworks.checkpoints.load import titled_lines
+from bertworks.checkpoints.model_files import read_json
+from bertworks.checkpoints.names import grouped
+from bertworks.checkpoints.storage import FolderStorage, Storage, ZipStorage
 from bertworks.checkpoints.weights import Checkpoint, Weight
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
@@ -38,7 +39,7 @@ _NAMES: dict[Format, str] = {"huggingface": "Hugging Face", "tensorflow": "Tenso
 
 PREFIX = "bert_model.ckpt"
 
-# What opens a model is moved into place last, so that a folder that can be opened is complete.
+# The files that a model is opened by are moved last, so that a folder that can be opened is complete.
 _OPENED = ("model.safetensors", f"{PREFIX}.index", "checkpoint")
 _WRITTEN: dict[Format, tuple[str, ...]] = {
     "huggingface": ("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json", "model.safetensors"),
@@ -65,7 +66,7 @@ class Conversion:
         warnings: what the written model will do otherwise than its source, one line each.
     """
 
-    source: Source
+    source: CheckpointContents
     folder: Path
     form: Format
     half: bool
@@ -96,19 +97,16 @@ class Conversion:
             ("weights", [f"{self.before / 1e6:,.1f} MB before, {self.after / 1e6:,.1f} MB after"]),
             ("notes", list(source.notes)),
         ]
-        lines = ["Converted"]
-        for title, entries in rows:
-            lines += [f"  {title if i == 0 else '':<11}{entry}" for i, entry in enumerate(entries or ["none"])]
-        return "\n".join(lines)
+        return titled_lines("Converted", rows, 11)
 
 
-def convert(source: Source, folder: Path, form: Format, *, half: bool = False) -> Conversion:
+def convert(source: CheckpointContents, folder: Path, form: Format, *, half: bool = False) -> Conversion:
     """Write a model into `folder`, which is made, is empty, or holds an earlier conversion only.
 
     Args:
-        source: what `examine` found.
+        source: what `contents_of` found.
         folder: where to.
-        form: `huggingface` for the model folder, `tensorflow` for `bert_model.ckpt` with the original's files beside.
+        form: `huggingface` for the model folder, `tensorflow` for `bert_model.ckpt` and the original's other files.
         half: store float16 instead of float32; `huggingface` only.
 
     Raises:
@@ -123,12 +121,12 @@ def convert(source: Source, folder: Path, form: Format, *, half: bool = False) -
         with progress("Writing", total, "MB") as advance:
             counted = {name: _counted(weight, advance) for name, weight in source.weights.items()}
             _write(replace(source, weights=counted), aside, form, half)
-        written = Folder(aside)
+        written = FolderStorage(aside)
         again = open_huggingface(written) if form == "huggingface" else open_tensorflow(written, PREFIX)
         with progress("Comparing", total, "MB") as advance:
             difference = _largest_difference(source, again, half, advance)
-        if source.checkpoint.place:
-            source.checkpoint.place.finish()
+        if source.checkpoint.storage:
+            source.checkpoint.storage.finish()
         after = _bytes_of_weights(again)
     return Conversion(
         source=source,
@@ -148,7 +146,7 @@ def _check_free(checkpoint: Checkpoint, folder: Path, form: Format) -> None:
         return
     if not folder.is_dir():
         raise InputError(f"--dst={folder}: is a file; give a folder, new or empty")
-    if checkpoint.place and checkpoint.place.path.resolve() == folder.resolve():
+    if checkpoint.storage and checkpoint.storage.path.resolve() == folder.resolve():
         raise InputError(f"--dst={folder}: is where the model is that is to be converted; give another folder")
     foreign = sorted(file.name for file in folder.iterdir() if file.name not in _WRITTEN[form])
     if foreign:
@@ -157,7 +155,7 @@ def _check_free(checkpoint: Checkpoint, folder: Path, form: Format) -> None:
 
 @contextmanager
 def _filled_whole(folder: Path, replaced: Iterable[str]) -> Iterator[Path]:
-    """Give an empty folder to fill, inside `folder`; its files get their places when the block ends without an error.
+    """Give an empty folder to fill, inside `folder`; its files move to `folder` when the block ends without an error.
 
     The files `replaced` go away. `folder` itself may be a mounted disk or where the person is, so it is never replaced.
     """
@@ -179,21 +177,21 @@ def _filled_whole(folder: Path, replaced: Iterable[str]) -> Iterator[Path]:
     aside.rmdir()
 
 
-def _write(source: Source, folder: Path, form: Format, half: bool) -> None:
+def _write(source: CheckpointContents, folder: Path, form: Format, half: bool) -> None:
     if form == "huggingface":
         save_weights(folder, source.config, source.weights, source.architecture, half=half)
         if source.tokenizer:
             source.tokenizer.save(folder, source.config.longest_sequence)
         return
-    # In a zip, going back is dear, and TensorFlow takes its tensors in any order.
-    zipped = isinstance(source.checkpoint.place, ZipFolder)
+    # In a zip, going back is slow, and TensorFlow takes its tensors in any order.
+    zipped = isinstance(source.checkpoint.storage, ZipStorage)
     write_tensorflow(folder / PREFIX, source.weights if zipped else in_order(source.weights))
-    write_text(folder / "bert_config.json", google_config(source.config))
+    write_text(folder / "bert_config.json", google_json(source.config))
     if source.tokenizer:
         write_vocab(folder / "vocab.txt", source.tokenizer.tokens)
 
 
-def google_config(config: BertConfig) -> str:
+def google_json(config: BertConfig) -> str:
     """The `bert_config.json` of a model, in Google's dialect, where `gelu` is the tanh form."""
     values = json.loads(config.to_json())
     for key in (*STORAGE_KEYS, "pad_token_id"):
@@ -205,7 +203,7 @@ def google_config(config: BertConfig) -> str:
     return json.dumps(values, indent=2, sort_keys=True) + "\n"
 
 
-def _warnings(source: Source, form: Format) -> Iterator[str]:
+def _warnings(source: CheckpointContents, form: Format) -> Iterator[str]:
     """What the written model will do otherwise than its source."""
     tokenizer, config = source.tokenizer, source.config
     if tokenizer is None:
@@ -237,7 +235,7 @@ def _counted(weight: Weight, advance: Advance) -> Weight:
     return replace(weight, read_into=read_into)
 
 
-def _largest_difference(source: Source, again: Checkpoint, half: bool, advance: Advance) -> float:
+def _largest_difference(source: CheckpointContents, again: Checkpoint, half: bool, advance: Advance) -> float:
     """Between the source's numbers and those read back.
 
     Raises:
@@ -266,15 +264,15 @@ def _largest_difference(source: Source, again: Checkpoint, half: bool, advance: 
 
 def _bytes_of_weights(checkpoint: Checkpoint) -> int:
     """The size of the files that hold a checkpoint's weights."""
-    place = checkpoint.place
-    return sum(map(place.size, _weight_files(checkpoint, place))) if place else 0
+    storage = checkpoint.storage
+    return sum(map(storage.size, _weight_files(checkpoint, storage))) if storage else 0
 
 
-def _weight_files(checkpoint: Checkpoint, place: Place) -> Iterable[str]:
-    files, name = place.files(), checkpoint.path.name
+def _weight_files(checkpoint: Checkpoint, storage: Storage) -> Iterable[str]:
+    files, name = storage.files(), checkpoint.path.name
     if checkpoint.format == "TensorFlow":
         return [file for file in files if file == f"{name}.index" or file.startswith(f"{name}.data-")]
-    one = name if name in files else weights_of(place)
-    if one and one.endswith(".json"):
-        return sorted({str(file) for file in read_json(place, one)["weight_map"].values()})
-    return [one] if one else []
+    file = name if name in files else weights_of(storage)
+    if file and file.endswith(".json"):
+        return sorted({str(file) for file in read_json(storage, file)["weight_map"].values()})
+    return [file] if file else []

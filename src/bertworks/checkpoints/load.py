@@ -6,21 +6,20 @@ not go one to one is in the report; nothing is ignored silently.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bertworks.checkpoints import names, shapes
-from bertworks.checkpoints.examine import check_copy
 from bertworks.checkpoints.formats.gluonnlp import open_gluonnlp
 from bertworks.checkpoints.formats.huggingface import open_huggingface, weights_of
 from bertworks.checkpoints.formats.mindspore import open_mindspore
 from bertworks.checkpoints.formats.tensorflow import open_tensorflow
-from bertworks.checkpoints.report import LoadReport, some
-from bertworks.checkpoints.storage import Place, find_place
+from bertworks.checkpoints.storage import Storage, find_storage
 from bertworks.checkpoints.weights import Checkpoint, Weight, padding
 from bertworks.config import BertConfig
 from bertworks.datasets import models as zoo
@@ -33,6 +32,58 @@ _TASK_HEADS = ("classifier.", "qa_outputs.", "crf.")
 _HUGGINGFACE = (".safetensors", ".bin", ".pt", ".pth", ".safetensors.index.json", ".bin.index.json")
 _GLUONNLP = (".params",)
 _MINDSPORE = (".ckpt",)
+
+_ACTIVATIONS = {"gelu_new": "tanh form of GELU (gelu_new)", "gelu": "erf form of GELU (gelu)"}
+_CASINGS = {True: "lower-cased (uncased model)", False: "as it is (cased model)", None: "unknown"}
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What happened to every tensor; `str(report)` is a table for people.
+
+    Attributes:
+        source: what was opened.
+        loaded: names of the model's tensors that got a stored value.
+        missing: those that the checkpoint does not have; they keep their fresh initial values.
+        misfits: those that it has in another shape, with both shapes; they keep their fresh values too.
+        left_over: stored names that the model does not have.
+        shape: layers, sizes and parameters of the model, in words.
+        hidden_act: the activation that the model computes, in Hugging Face's words; None if unknown.
+        do_lower_case: whether its vocabulary wants lower-cased text; None if unknown.
+        notes: anything else, one line each.
+    """
+
+    source: str
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    misfits: dict[str, str] = field(default_factory=dict)
+    left_over: tuple[str, ...] = ()
+    shape: str = ""
+    hidden_act: str | None = None
+    do_lower_case: bool | None = None
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """The table."""
+        rows = [
+            ("model", [self.shape] if self.shape else []),
+            ("loaded", [f"{len(self.loaded)} tensors"]),
+            ("missing", names.grouped(self.missing, "freshly initialised")),
+            ("does not fit", [f"{name}: {why}; freshly initialised" for name, why in self.misfits.items()]),
+            ("left over", names.grouped(self.left_over, "not used")),
+            ("activation", [_ACTIVATIONS.get(self.hidden_act or "unknown", self.hidden_act or "unknown")]),
+            ("text", [_CASINGS[self.do_lower_case]]),
+            ("notes", list(self.notes)),
+        ]
+        return titled_lines(f"Weights from {self.source}", rows, 14)
+
+
+def titled_lines(heading: str, rows: Iterable[tuple[str, list[str]]], width: int) -> str:
+    """A heading, and below it lines under titles, which have a column of `width` characters."""
+    lines = [heading]
+    for title, entries in rows:
+        lines += [f"  {title if i == 0 else '':<{width}}{entry}" for i, entry in enumerate(entries or ["none"])]
+    return "\n".join(lines)
 
 
 def open_checkpoint(path: Path | str, flag: str = "--model") -> Checkpoint:
@@ -47,35 +98,35 @@ def open_checkpoint(path: Path | str, flag: str = "--model") -> Checkpoint:
     Raises:
         InputError: nothing there, nothing that we read, or damaged.
     """
-    place, name = find_place(zoo.locate(str(path), flag))
+    storage, name = find_storage(zoo.locate(str(path), flag))
     if name is None:
-        return _open_folder(place, flag)
-    if name.endswith((*_HUGGINGFACE, *_GLUONNLP, *_MINDSPORE)) and name in place.files():
+        return _open_folder(storage, flag)
+    if name.endswith((*_HUGGINGFACE, *_GLUONNLP, *_MINDSPORE)) and name in storage.files():
         if name.endswith(_HUGGINGFACE):
-            return open_huggingface(place, name)
-        return open_gluonnlp(place, name) if name.endswith(_GLUONNLP) else open_mindspore(place, name)
-    if not any(file == name or file.startswith(f"{name}.") for file in place.files()):
+            return open_huggingface(storage, name)
+        return open_gluonnlp(storage, name) if name.endswith(_GLUONNLP) else open_mindspore(storage, name)
+    if not any(file == name or file.startswith(f"{name}.") for file in storage.files()):
         raise InputError(f"{flag}={path}: no checkpoint is there")
-    return open_tensorflow(place, name)
+    return open_tensorflow(storage, name)
 
 
-def _open_folder(place: Place, flag: str) -> Checkpoint:
+def _open_folder(storage: Storage, flag: str) -> Checkpoint:
     """The one model in a folder, whatever its format."""
-    if weights_of(place):
-        return open_huggingface(place)
-    files = place.files()
+    if weights_of(storage):
+        return open_huggingface(storage)
+    files = storage.files()
     if "checkpoint" in files or any(file.endswith(".index") for file in files):
-        return open_tensorflow(place, None)
+        return open_tensorflow(storage, None)
     for endings, open_file in ((_GLUONNLP, open_gluonnlp), (_MINDSPORE, open_mindspore)):
         found = [file for file in files if file.endswith(endings)]
         if len(found) == 1:
-            return open_file(place, found[0])
+            return open_file(storage, found[0])
         if found:
             raise InputError(
-                f"{flag}={place.path}: holds {len(found)} models ({', '.join(found[:3])}); name one of them"
+                f"{flag}={storage.path}: holds {len(found)} models ({', '.join(found[:3])}); name one of them"
             )
-    listed = f"; it has {some(files)}" if files else ""
-    raise InputError(f"{flag}={place.path}: holds no model's weights, in any format that we read{listed}")
+    listed = f"; it has {names.some(files)}" if files else ""
+    raise InputError(f"{flag}={storage.path}: holds no model's weights, in any format that we read{listed}")
 
 
 def check_fits(checkpoint: Checkpoint, config: BertConfig) -> None:
@@ -93,7 +144,7 @@ def check_fits(checkpoint: Checkpoint, config: BertConfig) -> None:
         padded = weight.shape and shapes.is_by_word(name) and padding(weight.shape[0], config.vocab_size)
         weights[name] = replace(weight, shape=(config.vocab_size, *weight.shape[1:])) if padded else weight
     if not weights:
-        raise InputError(f"{checkpoint.path}: no weights of a BERT; it has {some(checkpoint.weights)}")
+        raise InputError(f"{checkpoint.path}: no weights of a BERT; it has {names.some(checkpoint.weights)}")
     _check_count(checkpoint, config.num_hidden_layers)
     shapes.missing(checkpoint.path, weights, config, "BertModel")
     shapes.check(checkpoint.path, weights, config)
@@ -121,7 +172,7 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, config: BertConfig | Non
     parameters = dict(model.named_parameters())
     found = {name: weight for name, weight in checkpoint.weights.items() if name in parameters}
     if not any(name.startswith("bert.") for name in found):
-        raise InputError(f"{checkpoint.path}: no weights of a BERT; it has {some(checkpoint.weights)}")
+        raise InputError(f"{checkpoint.path}: no weights of a BERT; it has {names.some(checkpoint.weights)}")
     _check_layers(checkpoint, parameters)
     notes = list(checkpoint.notes) + (_differences(checkpoint, config) if config else [])
     misfits = {}
@@ -138,12 +189,12 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, config: BertConfig | Non
     tied = {name for name in names.TIED if name in checkpoint.weights and name not in parameters}
     for name in tied:
         check_copy(checkpoint, name)
-    # In the order of the file: in a zip, going back is dear.
+    # In the order of the file: in a zip, going back is slow.
     loaded = tuple(name for name in found if name not in misfits)
     for name in loaded:
         _fill(parameters[name], found[name])
-    if checkpoint.place:
-        checkpoint.place.finish()
+    if checkpoint.storage:
+        checkpoint.storage.finish()
     return LoadReport(
         source=f"{checkpoint.path} ({checkpoint.format})",
         loaded=loaded,
@@ -178,12 +229,22 @@ def _fill(parameter: Tensor, weight: Weight) -> None:
         parameter.copy_(torch.from_numpy(weight.read())[: len(parameter)])
 
 
+def check_copy(checkpoint: Checkpoint, name: str) -> None:
+    """A stored second copy of a weight must be a copy: BERT's output embedding is its input embedding."""
+    copy, original = checkpoint.weights[name], checkpoint.weights.get(names.TIED[name])
+    if original is None or copy.shape != original.shape or not np.array_equal(copy.read(), original.read()):
+        raise InputError(
+            f"{checkpoint.path}: {copy.stored_as} is not equal to {names.TIED[name]}; "
+            "a model with an output embedding of its own is not a BERT as the original made it"
+        )
+
+
 def _check_layers(checkpoint: Checkpoint, parameters: Mapping[str, Tensor]) -> None:
-    """Refuse a checkpoint with fewer layers than the model, or with holes in one."""
+    """Refuse a checkpoint with fewer layers than the model, or with a tensor of a layer missing."""
     _check_count(checkpoint, names.count_layers(parameters))
     for name in parameters:
         if name.startswith(("bert.embeddings.", "bert.encoder.")) and name not in checkpoint.weights:
-            raise InputError(f"{checkpoint.path}: has no {name}, only {some(checkpoint.weights)}")
+            raise InputError(f"{checkpoint.path}: has no {name}, only {names.some(checkpoint.weights)}")
 
 
 def _differences(checkpoint: Checkpoint, config: BertConfig) -> list[str]:

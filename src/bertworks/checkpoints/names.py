@@ -10,25 +10,26 @@ Sources of the names: google-research/bert `modeling.py` and `run_*.py`, MindSpo
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
 Family = Literal["tensorflow", "mindspore", "gluonnlp"]
-Row = tuple[str, str | None, str | None, str | None]
+_Names = tuple[str, str | None, str | None, str | None]
 
 # Each row: ours, TensorFlow, MindSpore, GluonNLP; None where a family has no such thing.
 
 # What the names inside an encoder layer begin with.
-_LAYER: Row = (
+_LAYER: _Names = (
     "bert.encoder.layer.#",
     "bert/encoder/layer_#",
     "bert.bert.bert_encoder.layers.#",
     "encoder.transformer_cells.#",
 )
 
-_DENSE_IN_LAYER: tuple[Row, ...] = (
+_DENSE_IN_LAYER: tuple[_Names, ...] = (
     ("attention.self.query", "attention/self/query", "attention.attention.query_layer", "attention_cell.proj_query"),
     ("attention.self.key", "attention/self/key", "attention.attention.key_layer", "attention_cell.proj_key"),
     ("attention.self.value", "attention/self/value", "attention.attention.value_layer", "attention_cell.proj_value"),
@@ -36,15 +37,15 @@ _DENSE_IN_LAYER: tuple[Row, ...] = (
     ("intermediate.dense", "intermediate/dense", "intermediate", "ffn.ffn_1"),
     ("output.dense", "output/dense", "output.dense", "ffn.ffn_2"),
 )
-_NORM_IN_LAYER: tuple[Row, ...] = (
+_NORM_IN_LAYER: tuple[_Names, ...] = (
     ("attention.output.LayerNorm", "attention/output/LayerNorm", "attention.output.layernorm", "layer_norm"),
     ("output.LayerNorm", "output/LayerNorm", "output.layernorm", "ffn.layer_norm"),
 )
-_DENSE: tuple[Row, ...] = (
+_DENSE: tuple[_Names, ...] = (
     ("bert.pooler.dense", "bert/pooler/dense", "bert.bert.dense", "pooler"),
     ("cls.predictions.transform.dense", "cls/predictions/transform/dense", "bert.cls1.dense", "decoder.0"),
 )
-_NORM: tuple[Row, ...] = (
+_NORM: tuple[_Names, ...] = (
     (
         "bert.embeddings.LayerNorm",
         "bert/embeddings/LayerNorm",
@@ -54,7 +55,7 @@ _NORM: tuple[Row, ...] = (
     ("cls.predictions.transform.LayerNorm", "cls/predictions/transform/LayerNorm", "bert.cls1.layernorm", "decoder.2"),
 )
 # Whole tensors, of one shape in every family.
-_TENSORS: tuple[Row, ...] = (
+_TENSORS: tuple[_Names, ...] = (
     (
         "bert.embeddings.word_embeddings.weight",
         "bert/embeddings/word_embeddings",
@@ -89,8 +90,8 @@ _TENSORS: tuple[Row, ...] = (
 )
 
 # What the two tensors of a module are called, in the order of a row.
-_DENSE_LEAVES: tuple[Row, ...] = ((".weight", "/kernel", ".weight", ".weight"), (".bias", "/bias", ".bias", ".bias"))
-_NORM_LEAVES: tuple[Row, ...] = ((".weight", "/gamma", ".gamma", ".gamma"), (".bias", "/beta", ".beta", ".beta"))
+_DENSE_LEAVES: tuple[_Names, ...] = ((".weight", "/kernel", ".weight", ".weight"), (".bias", "/bias", ".bias", ".bias"))
+_NORM_LEAVES: tuple[_Names, ...] = ((".weight", "/gamma", ".gamma", ".gamma"), (".bias", "/beta", ".beta", ".beta"))
 
 # Second names that some checkpoints store for a tensor of the model: the name -> the tensor it must equal.
 TIED = {
@@ -118,7 +119,7 @@ class Counterpart:
 def to_ours(name: str, family: Family) -> Counterpart | None:
     """Our name for a tensor of another family; None for a name that no BERT of that family has."""
     if family == "tensorflow":
-        # Keras-built graphs number their normalizations over the whole graph instead of naming them by place.
+        # Keras-built graphs number their normalizations over the whole graph instead of naming each after its module.
         name = re.sub(r"(?<=/)layer_normalization(_[0-9]+)?(?=/)", "LayerNorm", name)
     return _exchange(name, _tables(family)[0])
 
@@ -158,6 +159,18 @@ def count_layers(tensors: Iterable[str]) -> int:
 def any_layer(name: str) -> str:
     """The name, of any family, with `#` for the number of its layer."""
     return _LAYER_NUMBER.sub("#", name, count=1)
+
+
+def grouped(tensors: Iterable[str], remark: str) -> list[str]:
+    """Lines about tensors; the same tensor of every layer is one line."""
+    groups = Counter(any_layer(name) for name in tensors)
+    return [f"{name}{f' ({count} layers)' if count > 1 else ''}; {remark}" for name, count in groups.items()]
+
+
+def some(tensors: Iterable[str]) -> str:
+    """The first three names, for a message."""
+    listed = sorted(tensors)
+    return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "") if listed else "none"
 
 
 def _exchange(name: str, table: dict[str, Counterpart]) -> Counterpart | None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from bertworks.checkpoints import names
 from bertworks.checkpoints.load import check_fits, open_checkpoint
-from bertworks.checkpoints.report import some
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import ACTIVATIONS, BertConfig
 from bertworks.errors import InputError
@@ -56,7 +55,9 @@ def config_of(checkpoint: Checkpoint) -> BertConfig:
     def shape(name: str) -> tuple[int, int]:
         weight = checkpoint.weights.get(name)
         if weight is None or len(weight.shape) != 2:
-            raise InputError(f"{checkpoint.path}: no weights of a BERT (no {name}); it has {some(checkpoint.weights)}")
+            raise InputError(
+                f"{checkpoint.path}: no weights of a BERT (no {name}); it has {names.some(checkpoint.weights)}"
+            )
         return weight.shape[0], weight.shape[1]
 
     words, hidden = shape("bert.embeddings.word_embeddings.weight")

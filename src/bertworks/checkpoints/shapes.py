@@ -107,7 +107,7 @@ def check(path: Path, weights: Mapping[str, Weight], config: BertConfig) -> None
     Raises:
         InputError: names what differs and the flag to change.
     """
-    mend = "give the configuration that came with the checkpoint (--bert_config_file)"
+    remedy = "give the configuration that came with the checkpoint (--bert_config_file)"
     for name, weight in weights.items():
         axes = axes_of(name)
         if axes is None:
@@ -116,7 +116,7 @@ def check(path: Path, weights: Mapping[str, Weight], config: BertConfig) -> None
         if layer is not None and layer >= config.num_hidden_layers:
             raise InputError(
                 f"{path}: has {weight.stored_as}, the configuration only {config.num_hidden_layers} layers "
-                f"(num_hidden_layers); {mend}"
+                f"(num_hidden_layers); {remedy}"
             )
         if len(axes) != len(weight.shape):
             raise InputError(f"{path}: {weight.stored_as} has the shape {list(weight.shape)}, which fits no BERT")
@@ -125,5 +125,5 @@ def check(path: Path, weights: Mapping[str, Weight], config: BertConfig) -> None
             if right is not None and size != right:
                 raise InputError(
                     f"{path}: {axis if isinstance(axis, str) else 'an axis'} is {size:,} in the checkpoint "
-                    f"({weight.stored_as}) and {right:,} in the configuration; {mend}"
+                    f"({weight.stored_as}) and {right:,} in the configuration; {remedy}"
                 )

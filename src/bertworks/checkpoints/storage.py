@@ -19,7 +19,7 @@ from bertworks.errors import InputError
 # A configuration or a vocabulary; the largest released vocabulary is 1 MB.
 LARGEST_TEXT = 64 << 20
 
-# How the names end of files that hold weights, or say where they are.
+# Endings of the names of files that hold weights, or that list such files.
 _WEIGHTS = (".index", ".safetensors", ".bin", ".params", ".ckpt", ".index.json")
 
 # Weights hardly shrink, vocabularies to a half; what grows more than this from what is stored is no model.
@@ -28,11 +28,14 @@ _SMALL = 1 << 20
 
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
 
-
 Stream = io.BufferedIOBase | io.RawIOBase
 
 
-class Place(Protocol):
+class DamagedError(Exception):
+    """What is wrong with the bytes of a file, without the name of the file."""
+
+
+class Storage(Protocol):
     """A folder, wherever it is.
 
     Attributes:
@@ -55,7 +58,7 @@ class Place(Protocol):
 
     @contextmanager
     def at(self, name: str, offset: int) -> Iterator[Stream]:
-        """The file `name` at a byte. In a zip, going forward from the last place is cheap and going back is not."""
+        """Open the file `name` at a byte. In a zip, going forward is cheap and going back is not."""
         ...
 
     def finish(self) -> None:
@@ -67,45 +70,44 @@ class Place(Protocol):
         ...
 
 
-class Folder:
+class FolderStorage:
     """A folder of the file system."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def files(self) -> list[str]:
-        """See Place."""
+        """See Storage."""
         return sorted(entry.name for entry in self.path.iterdir() if entry.is_file()) if self.path.is_dir() else []
 
     def size(self, name: str) -> int:
-        """See Place."""
+        """See Storage."""
         return (self.path / name).stat().st_size
 
     def open(self, name: str) -> io.BufferedIOBase:
-        """See Place."""
+        """See Storage."""
         return (self.path / name).open("rb")
 
     @contextmanager
     def at(self, name: str, offset: int) -> Iterator[Stream]:
-        """See Place."""
-        # Unbuffered: tensors go to their place in one copy.
+        """See Storage."""
+        # Unbuffered, so that a tensor's bytes are copied once.
         with (self.path / name).open("rb", buffering=0) as stream:
             stream.seek(offset)
             yield stream
 
     def finish(self) -> None:
-        """See Place."""
+        """See Storage."""
 
     def local(self, name: str) -> Path | None:
-        """See Place."""
+        """See Storage."""
         return self.path / name
 
 
-class ZipFolder:
+class ZipStorage:
     """A folder inside a zip.
 
-    Files are read as streams and remembered at the place where reading stopped, because what lies before it would have
-    to be decompressed again.
+    Files are read as streams, which stay open where reading stopped: going back decompresses from the beginning.
     """
 
     def __init__(self, archive: zipfile.ZipFile, path: Path, inner: str) -> None:
@@ -122,11 +124,11 @@ class ZipFolder:
         self._streams: dict[str, io.BufferedIOBase] = {}
 
     def files(self) -> list[str]:
-        """See Place."""
+        """See Storage."""
         return sorted(self._members)
 
     def size(self, name: str) -> int:
-        """See Place. Raises InputError for a file that is far larger than what is stored of it."""
+        """See Storage. Raises InputError for a file that is far larger than what is stored of it."""
         if name not in self._members:
             raise InputError(f"{self.path / name}: is not in the archive")
         info = self._members[name]
@@ -137,14 +139,14 @@ class ZipFolder:
         return info.file_size
 
     def open(self, name: str) -> io.BufferedIOBase:
-        """See Place."""
+        """See Storage."""
         self.size(name)
         with self._named(name):
             return cast(io.BufferedIOBase, self._archive.open(self._members[name]))
 
     @contextmanager
     def at(self, name: str, offset: int) -> Iterator[Stream]:
-        """See Place."""
+        """See Storage."""
         if name not in self._streams:
             self._streams[name] = self.open(name)
         with self._named(name):
@@ -157,58 +159,57 @@ class ZipFolder:
             yield stream
 
     def finish(self) -> None:
-        """See Place."""
+        """See Storage."""
         for name, stream in self._streams.items():
             with self._named(name):
                 while stream.read(1 << 20):
                     pass
 
     def local(self, name: str) -> Path | None:
-        """See Place."""
+        """See Storage."""
         return None
 
     @contextmanager
     def _named(self, name: str) -> Iterator[None]:
-        """Errors of the archive as one line."""
+        """Turn errors of the archive into an InputError that names the file."""
         try:
             yield
         except (*_ZIP_ERRORS, OSError) as error:
-            if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a place before the file's beginning
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a byte before the file's beginning
                 raise
             raise InputError(f"{self.path / name}: damaged or not readable ({error}); download it again") from None
 
 
-def read_bytes(place: Place, name: str, limit: int = LARGEST_TEXT) -> bytes:
-    """A small file, whole.
+def read_bytes(storage: Storage, name: str, limit: int = LARGEST_TEXT) -> bytes:
+    """Read a small file whole.
 
     Raises:
         InputError: it is larger than `limit`, or damaged.
     """
-    if (size := place.size(name)) > limit:
-        raise InputError(f"{place.path / name}: {size:,} bytes are too many for this kind of file")
-    with place.at(name, 0) as stream:
+    if (size := storage.size(name)) > limit:
+        raise InputError(f"{storage.path / name}: {size:,} bytes are too many for this kind of file")
+    with storage.at(name, 0) as stream:
         return stream.read(size) or b""
 
 
-def find_place(path: Path) -> tuple[Place, str | None]:
-    """The place that a path means, and the name of something in it; None where it means the place itself.
+def find_storage(path: Path) -> tuple[Storage, str | None]:
+    """Find the storage that a path leads to, and the name of a file in it; None where the path is the storage itself.
 
-    The name need not be that of a file: it may be a checkpoint's prefix. A zip without a way inside means its only
-    folder that holds files, whose name need not be said.
+    The name may also be a checkpoint's prefix. The path of a zip alone leads to the only folder in it with weights.
 
     Raises:
         InputError: a zip that is damaged, or whose names leave it, or whose folder has to be named.
     """
     if path.is_dir():
-        return Folder(path), None
+        return FolderStorage(path), None
     for outer in (path, *path.parents):
         if outer.suffix.lower() == ".zip" and outer.is_file():
             return _in_zip(_opened(outer, outer), outer, PurePosixPath(path.relative_to(outer).as_posix()))
-    return Folder(path.parent), path.name
+    return FolderStorage(path.parent), path.name
 
 
 def _opened(file: Path | BinaryIO, path: Path) -> zipfile.ZipFile:
-    """A zip, whose names all stay inside it."""
+    """Open a zip, and check that its names stay inside it."""
     try:
         archive = zipfile.ZipFile(file)
     except OSError as error:
@@ -227,15 +228,15 @@ def _opened(file: Path | BinaryIO, path: Path) -> zipfile.ZipFile:
     return archive
 
 
-def _in_zip(archive: zipfile.ZipFile, path: Path, way: PurePosixPath) -> tuple[Place, str | None]:
-    """The place that `way` means inside the archive at `path`."""
+def _in_zip(archive: zipfile.ZipFile, path: Path, way: PurePosixPath) -> tuple[Storage, str | None]:
+    """Find the storage that `way` leads to inside the archive at `path`."""
     # What a file manager leaves in a zip is not meant.
     files = [i.filename for i in archive.infolist() if not i.is_dir() and not i.filename.startswith("__MACOSX/")]
     folders = {name[: name.rfind("/") + 1] for name in files}
     if way == PurePosixPath():
         return _only_model(archive, path, files), None
     if f"{way}/" in folders:
-        return ZipFolder(archive, path, f"{way}/"), None
+        return ZipStorage(archive, path, f"{way}/"), None
     for head in (way, *way.parents[:-1]):
         nested = next((name for name in (f"{head}", f"{head}.zip") if name in files and name.endswith(".zip")), None)
         if nested:
@@ -243,11 +244,11 @@ def _in_zip(archive: zipfile.ZipFile, path: Path, way: PurePosixPath) -> tuple[P
     parent = "" if way.parent == PurePosixPath() else f"{way.parent}/"
     if parent not in folders:
         raise InputError(f"{path}: holds no {way}, only {', '.join(sorted(files)[:3])} ...")
-    return ZipFolder(archive, path, parent), way.name
+    return ZipStorage(archive, path, parent), way.name
 
 
-def _only_model(archive: zipfile.ZipFile, path: Path, files: list[str]) -> Place:
-    """The folder, or the zip in this zip, that holds weights."""
+def _only_model(archive: zipfile.ZipFile, path: Path, files: list[str]) -> Storage:
+    """Find the only folder, or zip in this zip, that holds weights."""
     folders = {name[: name.rfind("/") + 1] for name in files if name.endswith(_WEIGHTS)}
     found = sorted(folders | {name for name in files if name.endswith(".zip")})
     if not found:
@@ -259,11 +260,11 @@ def _only_model(archive: zipfile.ZipFile, path: Path, files: list[str]) -> Place
         )
     if found[0].endswith(".zip"):
         return _in_zip(_nested(archive, path, found[0]), path / found[0], PurePosixPath())[0]
-    return ZipFolder(archive, path, found[0])
+    return ZipStorage(archive, path, found[0])
 
 
 def _nested(archive: zipfile.ZipFile, path: Path, name: str) -> zipfile.ZipFile:
-    """A zip inside a zip, in memory: its table of contents is at its end, and going back is dear."""
+    """Open a zip inside a zip, in memory: its table of contents is at its end, and going back is slow."""
     folder, _, file = name.rpartition("/")
-    outer = ZipFolder(archive, path, f"{folder}/" if folder else "")
+    outer = ZipStorage(archive, path, f"{folder}/" if folder else "")
     return _opened(io.BytesIO(read_bytes(outer, file, outer.size(file))), path / name)

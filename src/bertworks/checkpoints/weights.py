@@ -1,7 +1,7 @@
-"""What a reader makes of a checkpoint in any format: named weights that are still on the disk, and what lay beside.
+"""An opened checkpoint of any format: weights by name, still on the disk, with the configuration and vocabulary.
 
-Every format keeps a tensor as bytes at known places of a file; a reader says where, and `stored` does the reading: in
-pieces, into the place where the numbers are wanted, holding nothing but the tensor itself.
+Every format keeps a tensor as bytes at known offsets of its files. The reader of a format finds the offsets; `stored`
+reads the bytes, straight into the array that is wanted, holding nothing but the tensor itself.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.checkpoints.storage import Place
+from bertworks.checkpoints.storage import Storage
 from bertworks.config import BertConfig
 from bertworks.data.tfrecord import masked
 from bertworks.errors import InputError
@@ -31,13 +31,18 @@ _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
-class Span:
+class ByteRange:
     """Bytes of a file: `size` of them from `offset` on."""
 
-    place: Place
+    storage: Storage
     file: str
     offset: int
     size: int
+
+    @property
+    def path(self) -> Path:
+        """The file, for messages."""
+        return self.storage.path / self.file
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def stored(
     stored_as: str,
     shape: Sequence[int],
     dtype: str,
-    spans: Sequence[Span],
+    byte_ranges: Sequence[ByteRange],
     *,
     transposed: bool = False,
     crc32c: int | None = None,
@@ -83,38 +88,43 @@ def stored(
     Raises:
         InputError: the spans are not as long as such a tensor.
     """
-    found = sum(span.size for span in spans)
+    found = sum(byte_range.size for byte_range in byte_ranges)
     if dtype in _NUMPY and found != (wanted := math.prod(shape) * np.dtype(_NUMPY[dtype]).itemsize):
-        where = spans[0].place.path / spans[0].file if spans else "the file"
+        where = byte_ranges[0].path if byte_ranges else "the file"
         raise InputError(f"{where}: {stored_as} of shape {list(shape)} has {found:,} bytes, not {wanted:,}")
     ours = tuple(shape[::-1]) if transposed else tuple(shape)
-    return Weight(stored_as, ours, partial(_read_into, stored_as, dtype, spans, transposed, crc32c))
+    return Weight(stored_as, ours, partial(_read_into, stored_as, dtype, byte_ranges, transposed, crc32c))
 
 
 def _read_into(
-    name: str, dtype: str, spans: Sequence[Span], transposed: bool, crc32c: int | None, out: NDArray[np.float32]
+    name: str,
+    dtype: str,
+    byte_ranges: Sequence[ByteRange],
+    transposed: bool,
+    crc32c: int | None,
+    out: NDArray[np.float32],
 ) -> None:
     if dtype not in _NUMPY:
-        raise InputError(f"{spans[0].place.path / spans[0].file}: {name} is of {dtype}, not of a floating-point type")
+        raise InputError(f"{byte_ranges[0].path}: {name} is of {dtype}, not of a floating-point type")
     target = out.T if transposed else out
     direct = dtype == "float32" and target.flags.c_contiguous and target.dtype.isnative
     array: NDArray[Any] = target if direct else np.empty(target.shape, _NUMPY[dtype])
-    _read_bytes(name, spans, crc32c, array.reshape(-1).view(np.uint8).data)
+    _read_bytes(name, byte_ranges, crc32c, array.reshape(-1).view(np.uint8).data)
     if dtype == "bfloat16":
         target[...] = (array.astype(np.uint32) << 16).view(np.float32)
     elif not direct:
         target[...] = array
 
 
-def _read_bytes(name: str, spans: Sequence[Span], crc32c: int | None, buffer: memoryview) -> None:
-    """Fill `buffer` with the bytes of `spans`, end to end."""
+def _read_bytes(name: str, byte_ranges: Sequence[ByteRange], crc32c: int | None, buffer: memoryview) -> None:
+    """Fill `buffer` with the bytes of `byte_ranges`, end to end."""
     crc = done = 0
-    for span in spans:
-        path, end = span.place.path / span.file, done + span.size
+    for byte_range in byte_ranges:
+        path, end = byte_range.path, done + byte_range.size
         try:
-            with span.place.at(span.file, span.offset) as stream:
-                # At one go, but for a checksum while the bytes are in the cache; and a zip's stream makes a copy.
-                whole = crc32c is None and span.place.local(span.file)
+            with byte_range.storage.at(byte_range.file, byte_range.offset) as stream:
+                # In chunks for a checksum, while they are in the cache; and from a zip, whose stream makes a copy.
+                whole = crc32c is None and byte_range.storage.local(byte_range.file)
                 while done < end:
                     chunk = buffer[done : end if whole else min(end, done + _CHUNK_BYTES)]
                     count = stream.readinto(chunk)
@@ -126,13 +136,25 @@ def _read_bytes(name: str, spans: Sequence[Span], crc32c: int | None, buffer: me
         except OSError as error:
             raise InputError(f"{path}: cannot be read ({error.strerror}); it holds {name}") from None
     if crc32c is not None and masked(crc) != crc32c:
-        file = spans[0].place.path / spans[0].file
-        raise InputError(f"{file}: {name} is damaged (its checksum differs); copy or download the file again")
+        raise InputError(
+            f"{byte_ranges[0].path}: {name} is damaged (its checksum differs); copy or download the file again"
+        )
+
+
+def add(weights: dict[str, Weight], name: str, weight: Weight, path: Path) -> None:
+    """Add a weight under our name for it.
+
+    Raises:
+        InputError: the file at `path` holds it a second time, under another name.
+    """
+    if name in weights:
+        raise InputError(f"{path}: {weights[name].stored_as} and {weight.stored_as} are the same weight")
+    weights[name] = weight
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """The vocabulary that lay beside the weights, read when asked for.
+class StoredVocabulary:
+    """The vocabulary of a checkpoint, read when asked for.
 
     Attributes:
         path: where, for messages.
@@ -156,14 +178,14 @@ class Checkpoint:
         format: its kind, for people.
         weights: by our names (names.py), in the order in which they are best read; tensors that are none of BERT's keep
             the names they are stored under.
-        config: the configuration that lay beside the weights, in our dialect; None where there was none.
+        config: the configuration in the files, in our dialect; None where there is none.
         hidden_act: the activation that the weights were trained with; None where nothing tells.
-        vocabulary: what lay beside the weights.
+        vocabulary: None where there is none.
         do_lower_case: whether that vocabulary wants lower-cased text; None where nothing tells.
         strip_accents: whether it wants accents dropped; None: where text is lower-cased.
         architecture: Hugging Face's class for the model with its head, where a file says so.
-        notes: what was set aside or changed on the way, one line each.
-        place: where the files are.
+        notes: what was left out or changed, one line each.
+        storage: the folder or zip with the files.
     """
 
     path: Path
@@ -171,12 +193,12 @@ class Checkpoint:
     weights: Mapping[str, Weight]
     config: BertConfig | None = None
     hidden_act: str | None = None
-    vocabulary: Vocabulary | None = None
+    vocabulary: StoredVocabulary | None = None
     do_lower_case: bool | None = None
     strip_accents: bool | None = None
     architecture: str | None = None
     notes: tuple[str, ...] = ()
-    place: Place | None = field(default=None, compare=False)
+    storage: Storage | None = field(default=None, compare=False)
 
 
 def padding(rows: int, words: int) -> bool:

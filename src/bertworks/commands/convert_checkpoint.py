@@ -62,8 +62,8 @@ def main(flags: Flags) -> None:
     """Open, examine, write, and say what came of it."""
     from pathlib import Path
 
+    from bertworks.checkpoints.contents import contents_of
     from bertworks.checkpoints.convert import convert
-    from bertworks.checkpoints.examine import examine
     from bertworks.checkpoints.load import open_checkpoint
     from bertworks.checkpoints.resolve import config_for, tokenizer_of
     from bertworks.progress import say
@@ -78,7 +78,7 @@ def main(flags: Flags) -> None:
                 "Warning: nothing tells whether its text is lower-cased, so it is taken to be; if it is not, give "
                 "--do_lower_case=False"
             )
-    conversion = convert(examine(checkpoint, config, tokenizer), Path(flags.dst), flags.format, half=flags.fp16)
+    conversion = convert(contents_of(checkpoint, config, tokenizer), Path(flags.dst), flags.format, half=flags.fp16)
     print(conversion)
     for warning in conversion.warnings:
         say(f"Warning: {warning}")

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from bertworks import files
+from bertworks.data.safetensors_header import read_header
 from bertworks.errors import InputError
 from bertworks.text.tokenizer import Tokenizer
 
@@ -160,20 +161,18 @@ def damage_named(path: Path) -> Iterator[None]:
 def _header(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
     """Read a shard's header: our facts, the tensors by name, and the offset of their bytes in the file."""
     size = path.stat().st_size
-    with path.open("rb") as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        raw = stream.read(length) if 2 <= length <= size - 8 else b""
     try:
-        tensors = json.loads(raw)
+        with path.open("rb") as stream:
+            tensors, begin = read_header(stream, size)
         facts = json.loads(tensors.pop("__metadata__")["bertworks"])
         found = facts["format"]
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{path}: not a token shard, or one that is damaged at its beginning") from None
     check_format(path, found)
-    end = 8 + length + max(tensor["data_offsets"][1] for tensor in tensors.values())
+    end = begin + max(tensor["data_offsets"][1] for tensor in tensors.values())
     if end != size:
         raise InputError(f"{path}: cut off or damaged shard ({size} bytes, its header says {end}); {_REMEDY}")
-    return facts, tensors, 8 + length
+    return facts, tensors, begin
 
 
 def _arrays(path: Path) -> tuple[dict[str, NDArray[Any]], str]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bertworks.checkpoints.formats.leveldb import _divider, read_table, write_table
+from bertworks.checkpoints.formats.leveldb import divider, read_table, write_table
 from tests.checkpoints.builders import GOOGLE_TINY
 
 PATH = Path("x.index")
@@ -51,8 +51,8 @@ def test_blocks_end_where_they_are_told_to() -> None:
 @given(KEYS, KEYS)
 def test_a_divider_lies_between_two_blocks(one: bytes, other: bytes) -> None:
     last, following = sorted((one, other))
-    assert _divider(last, None) >= last
-    assert len(_divider(last, None)) <= len(last)
+    assert divider(last, None) >= last
+    assert len(divider(last, None)) <= len(last)
     if last < following:
-        assert last <= _divider(last, following) < following
-        assert len(_divider(last, following)) <= len(last)
+        assert last <= divider(last, following) < following
+        assert len(divider(last, following)) <= len(last)

@@ -13,7 +13,7 @@ import pytest
 from bertworks.checkpoints.formats.leveldb import read_table
 from bertworks.checkpoints.formats.tensorflow import TensorFlowCheckpoint, find_prefix
 from bertworks.checkpoints.load import open_checkpoint
-from bertworks.checkpoints.storage import find_place
+from bertworks.checkpoints.storage import find_storage
 from bertworks.errors import InputError
 from tests.checkpoints.builders import GOOGLE_TINY, block, bundle, entry, message, signed, table, trailed
 
@@ -21,7 +21,7 @@ SNAPPY_INDEX = GOOGLE_TINY.parent / "tf1_snappy_blocks.index"
 
 
 def opened(path: Path) -> TensorFlowCheckpoint:
-    place, name = find_place(path)
+    place, name = find_storage(path)
     return TensorFlowCheckpoint(place, find_prefix(place, name))
 
 
@@ -76,14 +76,14 @@ def test_every_way_to_name_a_checkpoint(tmp_path: Path) -> None:
         assert opened(path).prefix == prefix
     (tmp_path / "model.ckpt-7.index").write_bytes(Path(f"{prefix}.index").read_bytes())
     with pytest.raises(InputError, match=r"2 TensorFlow checkpoints \(classifier.ckpt, model.ckpt-7\)"):
-        find_prefix(*find_place(tmp_path))
+        find_prefix(*find_storage(tmp_path))
     for named in ("model.ckpt-7", "/tmp/of/another/machine/model.ckpt-7"):
         (tmp_path / "checkpoint").write_text(f'model_checkpoint_path: "{named}"\nall_model_checkpoint_paths: "x"\n')
-        assert find_prefix(*find_place(tmp_path)) == "model.ckpt-7"
+        assert find_prefix(*find_storage(tmp_path)) == "model.ckpt-7"
     for text, error in (('model_checkpoint_path: "gone"', "gone is not there"), ("", "names no checkpoint")):
         (tmp_path / "checkpoint").write_text(text)
         with pytest.raises(InputError, match=error):
-            find_prefix(*find_place(tmp_path))
+            find_prefix(*find_storage(tmp_path))
 
 
 @pytest.mark.parametrize("compression", [0, 1])

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bertworks.checkpoints.formats.tensorflow import TensorFlowCheckpoint
 from bertworks.checkpoints.formats.tensorflow_writer import in_order, write_tensorflow
 from bertworks.checkpoints.load import open_checkpoint
-from bertworks.checkpoints.storage import Folder
+from bertworks.checkpoints.storage import FolderStorage
 from bertworks.checkpoints.weights import Weight
 from bertworks.errors import InputError
 from tests.checkpoints.builders import GOOGLE_TINY
@@ -29,7 +29,7 @@ def weights_of(name: str) -> Mapping[str, Weight]:
 @pytest.mark.parametrize("name", ["bert_model.ckpt", "classifier.ckpt", "squad.ckpt"])
 def test_every_entry_is_googles(tmp_path: Path, name: str) -> None:
     write_tensorflow(tmp_path / name, weights_of(name))
-    theirs, ours = (TensorFlowCheckpoint(Folder(folder), name).entries for folder in (GOOGLE_TINY, tmp_path))
+    theirs, ours = (TensorFlowCheckpoint(FolderStorage(folder), name).entries for folder in (GOOGLE_TINY, tmp_path))
     assert list(ours) == [key for key in theirs if key != "global_step" and not key.endswith(("/adam_m", "/adam_v"))]
     for key, entry in ours.items():
         expected = theirs[key]
@@ -39,7 +39,7 @@ def test_every_entry_is_googles(tmp_path: Path, name: str) -> None:
 
 def test_the_data_is_googles_without_the_global_step(tmp_path: Path) -> None:
     write_tensorflow(tmp_path / "x.ckpt", weights_of("classifier.ckpt"))
-    step = TensorFlowCheckpoint(Folder(GOOGLE_TINY), "classifier.ckpt").entries["global_step"]
+    step = TensorFlowCheckpoint(FolderStorage(GOOGLE_TINY), "classifier.ckpt").entries["global_step"]
     theirs = (GOOGLE_TINY / f"classifier.ckpt{DATA}").read_bytes()
     assert (tmp_path / f"x.ckpt{DATA}").read_bytes() == theirs[: step.offset] + theirs[step.offset + step.size :]
 

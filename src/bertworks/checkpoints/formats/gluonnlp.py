@@ -15,9 +15,9 @@ import struct
 from pathlib import Path
 
 from bertworks.checkpoints import names
-from bertworks.checkpoints.beside import vocabulary
-from bertworks.checkpoints.storage import Place, Stream, read_bytes
-from bertworks.checkpoints.weights import Checkpoint, Span, Vocabulary, Weight, stored
+from bertworks.checkpoints.model_files import vocabulary
+from bertworks.checkpoints.storage import DamagedError, Storage, Stream, read_bytes
+from bertworks.checkpoints.weights import ByteRange, Checkpoint, StoredVocabulary, Weight, add, stored
 from bertworks.errors import InputError
 
 _LIST_MAGIC = 0x112
@@ -40,7 +40,7 @@ _LARGEST_RANK = 8
 _INNER = ("bert.", "bert_model.")
 _HEADS = {"classifier.0.": "classifier.1.", "tag_classifier.": "classifier.1."}
 
-# The datasets of the first releases whose names do not say it; later names of the same files do.
+# The datasets of the first releases whose names lack the casing; later names of the same files have it.
 _CASING = {"wiki_multilingual": True, "wiki_cn": False}
 
 _OTHER_VOCABULARY = (
@@ -48,30 +48,24 @@ _OTHER_VOCABULARY = (
 )
 
 
-class _DamagedError(Exception):
-    """What is wrong with the bytes, without the name of the file."""
-
-
-def open_gluonnlp(place: Place, name: str) -> Checkpoint:
+def open_gluonnlp(storage: Storage, name: str) -> Checkpoint:
     """The weights of a `.params` file by our names. The activation is the erf form of GELU.
 
     Raises:
         InputError: not such a file, sparse, or damaged.
     """
-    path = place.path / name
+    path = storage.path / name
     weights: dict[str, Weight] = {}
     aside = []
-    for stored_as, shape, dtype, span in _arrays(place, name):
+    for stored_as, shape, dtype, byte_range in _arrays(storage, name):
         plain = stored_as.removeprefix("arg:").removeprefix("aux:")
         ours = _to_ours(plain) or names.Counterpart(plain, transposed=False)
         if ours.name == plain and "float" not in dtype:
             aside.append(stored_as)
             continue
-        if ours.name in weights:
-            raise InputError(f"{path}: {weights[ours.name].stored_as} and {stored_as} are the same weight")
-        weights[ours.name] = stored(stored_as, shape, dtype, [span])
+        add(weights, ours.name, stored(stored_as, shape, dtype, [byte_range]), path)
     notes = [f"set aside: {', '.join(aside[:10])}"] if aside else []
-    words = _vocabulary(place, name)
+    words = _vocabulary(storage, name)
     if words is None or words.path.suffix != ".vocab":
         notes.append(_OTHER_VOCABULARY)
     return Checkpoint(
@@ -82,7 +76,7 @@ def open_gluonnlp(place: Place, name: str) -> Checkpoint:
         vocabulary=words,
         do_lower_case=_casing(_dataset(name)),
         notes=tuple(notes),
-        place=place,
+        storage=storage,
     )
 
 
@@ -98,7 +92,7 @@ def _to_ours(name: str) -> names.Counterpart | None:
 
 
 class _Reader:
-    """The bytes of a file from front to back, in pieces that must be there. Forward only: in a zip, back is dear."""
+    """Reads a file from front to back, and checks that it is long enough. In a zip, going back is slow."""
 
     def __init__(self, stream: Stream, size: int) -> None:
         self._stream, self.size, self.at = stream, size, 0
@@ -107,7 +101,7 @@ class _Reader:
         self._advance(count)
         data = self._stream.read(count)
         if len(data) != count:
-            raise _DamagedError("cut off")
+            raise DamagedError("cut off")
         return data
 
     def skip(self, count: int) -> None:
@@ -119,29 +113,29 @@ class _Reader:
 
     def _advance(self, count: int) -> None:
         if self.at + count > self.size:
-            raise _DamagedError(f"cut off: {self.size:,} bytes, an array or a name ends at {self.at + count:,}")
+            raise DamagedError(f"cut off: {self.size:,} bytes, an array or a name ends at {self.at + count:,}")
         self.at += count
 
 
-def _arrays(place: Place, file: str) -> list[tuple[str, tuple[int, ...], str, Span]]:
-    """(name, shape, type, place) of every array, in the order of the file, none of them read."""
-    path = place.path / file
+def _arrays(storage: Storage, file: str) -> list[tuple[str, tuple[int, ...], str, ByteRange]]:
+    """(name, shape, type, bytes) of every array, in the order of the file, none of them read."""
+    path = storage.path / file
     try:
-        with place.at(file, 0) as stream:
-            reader = _Reader(stream, place.size(file))
+        with storage.at(file, 0) as stream:
+            reader = _Reader(stream, storage.size(file))
             magic, reserved, count = reader.numbers("QQQ")
             if magic != _LIST_MAGIC or reserved:
-                raise _DamagedError("the first bytes")
+                raise DamagedError("the first bytes")
             if not 0 < count <= _MOST_ARRAYS:
-                raise _DamagedError(f"{count:,} arrays")
-            arrays = [_array(reader, place, file) for _ in range(count)]
+                raise DamagedError(f"{count:,} arrays")
+            arrays = [_array(reader, storage, file) for _ in range(count)]
             (named,) = reader.numbers("Q")
             if named != count:
-                raise _DamagedError(f"{named:,} names for {count:,} arrays")
+                raise DamagedError(f"{named:,} names for {count:,} arrays")
             found = [(_name(reader), *array) for array in arrays]
             if reader.at != reader.size:
-                raise _DamagedError(f"{reader.size - reader.at:,} bytes after the last name")
-    except _DamagedError as error:
+                raise DamagedError(f"{reader.size - reader.at:,} bytes after the last name")
+    except DamagedError as error:
         raise InputError(f"{path}: not a file of MXNet arrays, or damaged ({error})") from None
     counted = {name for name, *_ in found}
     if len(counted) != count:
@@ -149,36 +143,36 @@ def _arrays(place: Place, file: str) -> list[tuple[str, tuple[int, ...], str, Sp
     return found
 
 
-def _array(reader: _Reader, place: Place, file: str) -> tuple[tuple[int, ...], str, Span]:
-    """(shape, type, place) of the next array."""
+def _array(reader: _Reader, storage: Storage, file: str) -> tuple[tuple[int, ...], str, ByteRange]:
+    """(shape, type, bytes) of the next array."""
     (version,) = reader.numbers("I")
     if version == _V1:
-        raise _DamagedError("the format before MXNet 1.0; load and save it with a later one")
+        raise DamagedError("the format before MXNet 1.0; load and save it with a later one")
     if version not in (_V2, _V3):
-        raise _DamagedError(f"no array at byte {reader.at - 4:,}")
-    storage, rank = reader.numbers("ii")
-    if storage in (1, 2):
-        raise _DamagedError("sparse arrays, which no BERT has")
-    if storage != 0 or not (0 if version == _V3 else 1) <= rank <= _LARGEST_RANK:
-        raise _DamagedError(f"the kind of the array before byte {reader.at:,}")
+        raise DamagedError(f"no array at byte {reader.at - 4:,}")
+    layout, rank = reader.numbers("ii")
+    if layout in (1, 2):
+        raise DamagedError("sparse arrays, which no BERT has")
+    if layout != 0 or not (0 if version == _V3 else 1) <= rank <= _LARGEST_RANK:
+        raise DamagedError(f"the kind of the array before byte {reader.at:,}")
     shape = reader.numbers("q" * rank)
     _, _, flag = reader.numbers("iii")
     if min(shape, default=1) < 1 or flag not in _TYPES:
-        raise _DamagedError(f"the shape or type of the array before byte {reader.at:,}")
+        raise DamagedError(f"the shape or type of the array before byte {reader.at:,}")
     dtype, itemsize = _TYPES[flag]
-    span = Span(place, file, reader.at, math.prod(shape) * itemsize)
-    reader.skip(span.size)
-    return shape, dtype, span
+    byte_range = ByteRange(storage, file, reader.at, math.prod(shape) * itemsize)
+    reader.skip(byte_range.size)
+    return shape, dtype, byte_range
 
 
 def _name(reader: _Reader) -> str:
     (length,) = reader.numbers("Q")
     if length > _LONGEST_NAME:
-        raise _DamagedError(f"a name of {length:,} bytes")
+        raise DamagedError(f"a name of {length:,} bytes")
     try:
         return reader.take(length).decode()
     except UnicodeDecodeError:
-        raise _DamagedError("a name that is not UTF-8") from None
+        raise DamagedError("a name that is not UTF-8") from None
 
 
 def _dataset(file: str) -> str:
@@ -191,19 +185,19 @@ def _casing(dataset: str) -> bool | None:
     """Whether GluonNLP lower-cases text for it (`finetune_classifier.py`); None where the name does not tell."""
     if dataset in _CASING:
         return _CASING[dataset]
-    said = re.search(r"(?<![a-z])(un)?cased(?![a-z])", dataset)
-    return bool(said[1]) if said else None
+    written = re.search(r"(?<![a-z])(un)?cased(?![a-z])", dataset)
+    return bool(written[1]) if written else None
 
 
-def _vocabulary(place: Place, file: str) -> Vocabulary | None:
+def _vocabulary(storage: Storage, file: str) -> StoredVocabulary | None:
     """The `.vocab` file that is alone or of the same name as the weights, else `vocab.txt`."""
-    found = [other for other in place.files() if other.endswith(".vocab")]
+    found = [other for other in storage.files() if other.endswith(".vocab")]
     if len(found) > 1:
         found = [other for other in found if _dataset(other) == _dataset(file)]
     if len(found) != 1:
-        return vocabulary(place)
-    path = place.path / found[0]
-    return Vocabulary(path, lambda: tokens_of_vocab(read_bytes(place, path.name), path))
+        return vocabulary(storage)
+    path = storage.path / found[0]
+    return StoredVocabulary(path, lambda: tokens_of_vocab(read_bytes(storage, path.name), path))
 
 
 def tokens_of_vocab(data: str | bytes, path: Path | str) -> list[str]:

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bertworks.checkpoints import names
-from bertworks.checkpoints.beside import casing_of_name, read_json, vocabulary
 from bertworks.checkpoints.formats import safetensors
-from bertworks.checkpoints.storage import Place, read_bytes
-from bertworks.checkpoints.weights import Checkpoint, Vocabulary, Weight, padding
+from bertworks.checkpoints.model_files import casing_of_name, read_json, vocabulary
+from bertworks.checkpoints.storage import Storage, read_bytes
+from bertworks.checkpoints.weights import Checkpoint, StoredVocabulary, Weight, add, padding
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.files import write_text, written_whole
@@ -80,39 +80,37 @@ def save_weights(
     write_text(folder / "config.json", replace(config, extra=extra).to_json(architecture) + "\n")
 
 
-def weights_of(place: Place) -> str | None:
+def weights_of(storage: Storage) -> str | None:
     """The file with the weights of a model folder, or the one that lists the files with them; None without either."""
-    files = set(place.files())
+    files = set(storage.files())
     choices = (f"{name}{suffix}" for name in _WEIGHT_FILES for suffix in ("", ".index.json"))
     return next((file for file in choices if file in files), None)
 
 
-def open_huggingface(place: Place, name: str | None = None) -> Checkpoint:
+def open_huggingface(storage: Storage, name: str | None = None) -> Checkpoint:
     """A model folder, or the file `name` in it (`.safetensors`, `.bin`, or an index of several).
 
     Raises:
         InputError: no weights, no BERT, damaged, or a pickle that holds code.
     """
-    file = name or weights_of(place)
+    file = name or weights_of(storage)
     if file is None:
-        raise InputError(f"{place.path}: holds no weights ({' or '.join(_WEIGHT_FILES)})")
-    path = place.path / name if name else place.path
+        raise InputError(f"{storage.path}: holds no weights ({' or '.join(_WEIGHT_FILES)})")
+    path = storage.path / name if name else storage.path
     weights: dict[str, Weight] = {}
     notes: list[str] = []
-    in_file = _in_several(place, file, notes) if file.endswith(".json") else _in_one(place, file, notes)
+    in_file = _in_several(storage, file, notes) if file.endswith(".json") else _in_one(storage, file, notes)
     for stored_as, weight in in_file.items():
         ours = names.from_huggingface(stored_as)
         if names.is_buffer(ours):
             notes.append(f"set aside: {stored_as}, a constant")
             continue
-        if ours in weights:
-            raise InputError(f"{path}: {weights[ours].stored_as} and {stored_as} are the same weight")
-        weights[ours] = weight
-    architecture, config = _config(place)
-    words = vocabulary(place)
+        add(weights, ours, weight, path)
+    architecture, config = _config(storage)
+    words = vocabulary(storage)
     if config and words:
         config = _without_padding(config, words, notes)
-    do_lower_case, strip_accents = _text_rules(place)
+    do_lower_case, strip_accents = _text_rules(storage)
     return Checkpoint(
         path=path,
         format="Hugging Face",
@@ -124,11 +122,11 @@ def open_huggingface(place: Place, name: str | None = None) -> Checkpoint:
         strip_accents=strip_accents,
         architecture=architecture,
         notes=tuple(notes),
-        place=place,
+        storage=storage,
     )
 
 
-def _without_padding(config: BertConfig, words: Vocabulary, notes: list[str]) -> BertConfig:
+def _without_padding(config: BertConfig, words: StoredVocabulary, notes: list[str]) -> BertConfig:
     count = len(words.read())
     if not padding(config.vocab_size, count):
         return config
@@ -136,14 +134,14 @@ def _without_padding(config: BertConfig, words: Vocabulary, notes: list[str]) ->
     return replace(config, vocab_size=count)
 
 
-def _config(place: Place) -> tuple[str | None, BertConfig | None]:
+def _config(storage: Storage) -> tuple[str | None, BertConfig | None]:
     """The class that a BERT was saved from and its configuration; None where there is no file, or it does not say."""
     # Before 2019 the library called its own file as Google does.
-    name = next((name for name in ("config.json", "bert_config.json") if name in place.files()), None)
+    name = next((name for name in ("config.json", "bert_config.json") if name in storage.files()), None)
     if name is None:
         return None, None
-    path = place.path / name
-    config = BertConfig.from_huggingface(read_json(place, name), path)
+    path = storage.path / name
+    config = BertConfig.from_huggingface(read_json(storage, name), path)
     for key, wanted in (("model_type", "bert"), ("position_embedding_type", "absolute"), ("is_decoder", False)):
         if config.extra.get(key, wanted) != wanted:
             raise InputError(
@@ -154,52 +152,52 @@ def _config(place: Place) -> tuple[str | None, BertConfig | None]:
     return named if isinstance(named, str) else None, config
 
 
-def _text_rules(place: Place) -> tuple[bool | None, bool | None]:
+def _text_rules(storage: Storage) -> tuple[bool | None, bool | None]:
     """Whether text is lower-cased, and whether its accents are dropped; None where nothing tells."""
-    files = place.files()
-    given = read_json(place, "tokenizer_config.json") if "tokenizer_config.json" in files else {}
+    files = storage.files()
+    given = read_json(storage, "tokenizer_config.json") if "tokenizer_config.json" in files else {}
     if "do_lower_case" not in given and "tokenizer.json" in files:
-        normalizer = read_json(place, "tokenizer.json").get("normalizer")
+        normalizer = read_json(storage, "tokenizer.json").get("normalizer")
         if isinstance(normalizer, dict) and normalizer.get("type") == "BertNormalizer":
             given = {**normalizer, "do_lower_case": normalizer.get("lowercase")}
     lower, strip = given.get("do_lower_case"), given.get("strip_accents")
     if not isinstance(lower, bool):
-        lower = casing_of_name(place.path)
+        lower = casing_of_name(storage.path)
     return lower, strip if isinstance(strip, bool) else None
 
 
-def _in_one(place: Place, file: str, notes: list[str]) -> dict[str, Weight]:
+def _in_one(storage: Storage, file: str, notes: list[str]) -> dict[str, Weight]:
     """The tensors of one file by the names in it; what else it holds goes to `notes`."""
     if file.endswith(".safetensors"):
-        return safetensors.read(place, file)
-    return _in_pickle(place, file, notes)
+        return safetensors.read(storage, file)
+    return _in_pickle(storage, file, notes)
 
 
-def _in_several(place: Place, index: str, notes: list[str]) -> dict[str, Weight]:
+def _in_several(storage: Storage, index: str, notes: list[str]) -> dict[str, Weight]:
     """The tensors of the files that an index lists."""
-    weight_map = read_json(place, index).get("weight_map")
+    weight_map = read_json(storage, index).get("weight_map")
     if not isinstance(weight_map, dict):
-        raise InputError(f"{place.path / index}: not a list of weight files (no weight_map)")
+        raise InputError(f"{storage.path / index}: not a list of weight files (no weight_map)")
     stored: dict[str, Weight] = {}
-    there = set(place.files())
+    there = set(storage.files())
     for file in sorted({str(file) for file in weight_map.values()}):
         if file not in there or file == index:
-            raise InputError(f"{place.path / index}: names {file!r}, which is not a file of this folder")
-        for name, weight in _in_one(place, file, notes).items():
+            raise InputError(f"{storage.path / index}: names {file!r}, which is not a file of this folder")
+        for name, weight in _in_one(storage, file, notes).items():
             if weight_map.get(name) != file:
-                raise InputError(f"{place.path / file}: holds {name}, which {index} does not say")
+                raise InputError(f"{storage.path / file}: holds {name}, which {index} does not say")
             stored[name] = weight
     if absent := weight_map.keys() - stored.keys():
-        raise InputError(f"{place.path / index}: {min(absent)} is not in {weight_map[min(absent)]}")
+        raise InputError(f"{storage.path / index}: {min(absent)} is not in {weight_map[min(absent)]}")
     return stored
 
 
-def _in_pickle(place: Place, file: str, notes: list[str]) -> dict[str, Weight]:
+def _in_pickle(storage: Storage, file: str, notes: list[str]) -> dict[str, Weight]:
     """The tensors of a file that `torch.save` wrote. Only tensors and plain containers are ever unpickled."""
-    path = place.path / file
+    path = storage.path / file
     try:
-        # In a zip, going back and forth is dear.
-        local = place.local(file) or io.BytesIO(read_bytes(place, file, place.size(file)))
+        # In a zip, going back and forth is slow.
+        local = storage.local(file) or io.BytesIO(read_bytes(storage, file, storage.size(file)))
         zipped = zipfile.is_zipfile(local)
         if zipped:
             _check_crcs(local)

@@ -1,8 +1,8 @@
 """Sorted tables of (key, value) as LevelDB and TensorFlow write them: the `.index` file of a TensorFlow checkpoint.
 
-A table is data blocks, an index block of their places, and a footer of 48 bytes. A block is entries (three varints: how
-much of the last key is shared, the rest of the key, the value's length), restart points, then one byte that tells
-whether it is compressed (0 raw, 1 Snappy) and the masked CRC-32C of the block and that byte (LevelDB's
+A table is data blocks, an index block of their positions, and a footer of 48 bytes. A block is entries (three varints:
+how much of the last key is shared, the length of the rest of the key, the value's length; then both), restart points,
+one byte for the compression (0 none, 1 Snappy), and the masked CRC-32C of the block and that byte (LevelDB's
 `doc/table_format.md`, tensorflow/core/lib/io/table.cc).
 
 A table that does not follow these rules to the last byte is refused: whatever bytes a file holds, reading it takes
@@ -18,6 +18,7 @@ from pathlib import Path
 import cramjam
 import google_crc32c
 
+from bertworks.checkpoints.storage import DamagedError
 from bertworks.data.protobuf import to_varint, varint
 from bertworks.data.tfrecord import masked
 from bertworks.errors import InputError
@@ -37,10 +38,6 @@ _FOOTER_BYTES = 48
 _TRAILER_BYTES = 5
 
 
-class _DamagedError(Exception):
-    """What is wrong with the bytes, without the name of the file."""
-
-
 def read_table(path: Path, data: bytes) -> dict[bytes, bytes]:
     """All entries of a table, in the order of their keys.
 
@@ -55,7 +52,7 @@ def read_table(path: Path, data: bytes) -> dict[bytes, bytes]:
         raise InputError(f"{path}: not the index of a TensorFlow checkpoint, or cut off")
     try:
         return _entries(data)
-    except _DamagedError as damage:
+    except DamagedError as damage:
         raise InputError(f"{path}: the index is damaged ({damage}); copy or download the file again") from None
 
 
@@ -64,7 +61,7 @@ def _entries(data: bytes) -> dict[bytes, bytes]:
     meta, at = _handle(data, footer)
     index, at = _handle(data, at)
     if any(data[at : -len(_MAGIC)]):
-        raise _DamagedError("footer")
+        raise DamagedError("footer")
     entries: dict[bytes, bytes] = {}
     end = total = 0
     last = b""
@@ -72,22 +69,22 @@ def _entries(data: bytes) -> dict[bytes, bytes]:
     for _, value in _block_entries(_block(data, *index)):
         (offset, size), used = _handle(value, 0)
         if offset != end or used != len(value):
-            raise _DamagedError("place of a block")
+            raise DamagedError("position of a block")
         for key, entry in _block_entries(_block(data, offset, size)):
             if entries and key <= last:
-                raise _DamagedError("order of keys")
+                raise DamagedError("order of keys")
             total += len(key) + len(entry)
             if total > LARGEST:
-                raise _DamagedError("length of entries")
+                raise DamagedError("length of entries")
             entries[key] = entry
             last = key
         end = offset + size + _TRAILER_BYTES
     for offset, size in (meta, index):
         if offset != end:
-            raise _DamagedError("place of a block")
+            raise DamagedError("position of a block")
         end = offset + size + _TRAILER_BYTES
     if end != footer or any(_block_entries(_block(data, *meta))):
-        raise _DamagedError("place of a block")
+        raise DamagedError("position of a block")
     return entries
 
 
@@ -97,9 +94,9 @@ def _handle(data: bytes, at: int) -> tuple[tuple[int, int], int]:
         offset, middle = varint(data, at)
         size, end = varint(data, middle)
     except IndexError:
-        raise _DamagedError("place of a block") from None
+        raise DamagedError("position of a block") from None
     if any(last > first and not data[last] for first, last in ((at, middle - 1), (middle, end - 1))):
-        raise _DamagedError("place of a block")
+        raise DamagedError("position of a block")
     return (offset, size), end
 
 
@@ -107,21 +104,21 @@ def _block(data: bytes, offset: int, size: int) -> bytes:
     """The block at `offset`, checked and decompressed."""
     end = offset + size
     if end + _TRAILER_BYTES > len(data) - _FOOTER_BYTES:
-        raise _DamagedError("place of a block")
+        raise DamagedError("position of a block")
     kind, crc = struct.unpack_from("<BI", data, end)
     if masked(google_crc32c.value(data[offset : end + 1])) != crc:
-        raise _DamagedError(f"checksum of the block at byte {offset:,}")
+        raise DamagedError(f"checksum of the block at byte {offset:,}")
     block = data[offset:end]
     if kind == 0:
         return block
     if kind != 1:
-        raise _DamagedError(f"unknown compression {kind} of the block at byte {offset:,}")
+        raise DamagedError(f"unknown compression {kind} of the block at byte {offset:,}")
     try:
         if varint(block, 0)[0] > LARGEST:
-            raise _DamagedError("size of a block")
+            raise DamagedError("size of a block")
         return bytes(cramjam.snappy.decompress_raw(block))
     except (IndexError, cramjam.DecompressionError):
-        raise _DamagedError(f"compression of the block at byte {offset:,}") from None
+        raise DamagedError(f"compression of the block at byte {offset:,}") from None
 
 
 def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -129,7 +126,7 @@ def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     restarts = int.from_bytes(block[-4:], "little") if len(block) >= 4 else len(block)
     end = len(block) - 4 * (restarts + 1)
     if end < 0:
-        raise _DamagedError("restart points of a block")
+        raise DamagedError("restart points of a block")
     at, key = 0, b""
     while at < end:
         try:
@@ -137,9 +134,9 @@ def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
             fresh, at = varint(block, at)
             length, at = varint(block, at)
         except IndexError:
-            raise _DamagedError("entry of a block") from None
+            raise DamagedError("entry of a block") from None
         if shared > len(key) or at + fresh + length > end or shared + fresh > LONGEST_KEY:
-            raise _DamagedError("entry of a block")
+            raise DamagedError("entry of a block")
         key = key[:shared] + block[at : at + fresh]
         at += fresh
         yield key, block[at : at + length]
@@ -157,12 +154,12 @@ def write_table(entries: Mapping[bytes, bytes], block_bytes: int = BLOCK_BYTES) 
     block, index = _BlockWriter(_RESTART_INTERVAL), _BlockWriter(1)
     for key, value in sorted(entries.items()):
         if block.entries and block.size >= block_bytes:
-            index.add(_divider(last, key), _append(table, block))
+            index.add(divider(last, key), _append(table, block))
             block = _BlockWriter(_RESTART_INTERVAL)
         block.add(key, value)
         last = key
     if block.entries:
-        index.add(_divider(last, None), _append(table, block))
+        index.add(divider(last, None), _append(table, block))
     footer = _append(table, _BlockWriter(1)) + _append(table, index)
     return bytes(table) + footer.ljust(_FOOTER_BYTES - len(_MAGIC), b"\0") + _MAGIC
 
@@ -208,7 +205,7 @@ def _append(table: bytearray, block: _BlockWriter) -> bytes:
     return handle
 
 
-def _divider(last: bytes, following: bytes | None) -> bytes:
+def divider(last: bytes, following: bytes | None) -> bytes:
     """The short key that the index has for a block: not before its last one, and before the next block's first one."""
     if following is None:
         at = next((i for i, byte in enumerate(last) if byte < 0xFF), None)
@@ -219,7 +216,7 @@ def _divider(last: bytes, following: bytes | None) -> bytes:
     return last
 
 
-def _shared(one: bytes, other: bytes) -> int:
+def _shared(first: bytes, second: bytes) -> int:
     """How many bytes two keys have in common at their beginning."""
-    differ = (i for i, (mine, yours) in enumerate(zip(one, other, strict=False)) if mine != yours)
-    return next(differ, min(len(one), len(other)))
+    differ = (i for i, (mine, yours) in enumerate(zip(first, second, strict=False)) if mine != yours)
+    return next(differ, min(len(first), len(second)))

@@ -23,9 +23,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from bertworks.checkpoints import names
-from bertworks.checkpoints.beside import casing_of_name, google_config, vocabulary
-from bertworks.checkpoints.storage import Place, Stream, read_bytes
-from bertworks.checkpoints.weights import Checkpoint, Span, Weight, stored
+from bertworks.checkpoints.model_files import google_checkpoint, google_config
+from bertworks.checkpoints.storage import Storage, Stream, read_bytes
+from bertworks.checkpoints.weights import ByteRange, Checkpoint, Weight, add, stored
 from bertworks.config import BertConfig
 from bertworks.data.protobuf import ProtobufError, varint
 from bertworks.errors import InputError
@@ -61,24 +61,24 @@ _RELATIVE_POSITIONS = "a NEZHA with relative positions, which BERT does not have
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A tensor, or a piece of one: `dims` are the whole one's, `type` is MindSpore's word."""
+    """A tensor, or a piece of one. `dims` are those of the whole tensor, `type` is MindSpore's name for the type."""
 
     name: str
     dims: tuple[int, ...]
     type: str
-    spans: tuple[Span, ...]
+    byte_ranges: tuple[ByteRange, ...]
 
 
-def open_mindspore(place: Place, name: str) -> Checkpoint:
-    """The weights of a `.ckpt` file by our names; its optimizer's slots and counters are set aside with a note.
+def open_mindspore(storage: Storage, name: str) -> Checkpoint:
+    """Open a `.ckpt` file, with its weights by our names. The optimizer's slots and counters are left out, with a note.
 
-    The activation is the tanh form of GELU unless a configuration beside the file names another.
+    The activation is the tanh form of GELU unless a configuration names another.
 
     Raises:
         InputError: not such a file, encrypted, damaged, or a model with relative positions.
     """
-    path = place.path / name
-    tensors = _tensors(place, name)
+    path = storage.path / name
+    tensors = _tensors(storage, name)
     weights: dict[str, Weight] = {}
     slots: Counter[str] = Counter()
     aside = []
@@ -93,41 +93,29 @@ def open_mindspore(place: Place, name: str) -> Checkpoint:
             aside.append(tensor.name)
         else:
             ours = ours or names.Counterpart(tensor.name, transposed=False)
-            if ours.name in weights:
-                raise InputError(f"{path}: {weights[ours.name].stored_as} and {tensor.name} are the same weight")
             dtype = _FLOATS.get(tensor.type, tensor.type)
-            weights[ours.name] = stored(tensor.name, tensor.dims, dtype, tensor.spans)
+            add(weights, ours.name, stored(tensor.name, tensor.dims, dtype, tensor.byte_ranges), path)
     notes = [f"{count} optimizer slots set aside: {slot}.*" for slot, count in slots.items()]
     if aside:
         notes.append(f"set aside: {', '.join(aside[:10])}{f' and {len(aside) - 10} more' if len(aside) > 10 else ''}")
-    config = google_config(place) or _yaml_config(place)
-    return Checkpoint(
-        path=path,
-        format="MindSpore",
-        weights=weights,
-        config=config,
-        hidden_act=config.hidden_act if config else "gelu_new",
-        vocabulary=vocabulary(place),
-        do_lower_case=casing_of_name(place.path),
-        notes=tuple(notes),
-        place=place,
-    )
+    config = google_config(storage) or _yaml_config(storage)
+    return google_checkpoint(storage, path, "MindSpore", weights, notes, config)
 
 
-def _tensors(place: Place, file: str) -> dict[str, _Tensor]:
+def _tensors(storage: Storage, file: str) -> dict[str, _Tensor]:
     """Every tensor of a file, in its order, none of them read."""
-    path = place.path / file
+    path = storage.path / file
     tensors: dict[str, _Tensor] = {}
     last = ""
     try:
-        for piece in _pieces(place, file):
+        for piece in _pieces(storage, file):
             if piece.name not in tensors:
                 tensors[piece.name] = piece
             else:
                 whole = tensors[piece.name]
                 if piece.name != last or (piece.dims, piece.type) != (whole.dims, whole.type):
                     raise InputError(f"{path}: holds {piece.name} twice")
-                tensors[piece.name] = replace(whole, spans=whole.spans + piece.spans)
+                tensors[piece.name] = replace(whole, byte_ranges=whole.byte_ranges + piece.byte_ranges)
             last = piece.name
     except (ProtobufError, IndexError, UnicodeDecodeError) as error:
         after = f" after {last}" if last else ""
@@ -137,12 +125,12 @@ def _tensors(place: Place, file: str) -> dict[str, _Tensor]:
     return tensors
 
 
-def _pieces(place: Place, file: str) -> Iterator[_Tensor]:
+def _pieces(storage: Storage, file: str) -> Iterator[_Tensor]:
     """The values of a file. Raises ProtobufError, IndexError, UnicodeDecodeError or InputError where it is damaged."""
-    size = place.size(file)
+    size = storage.size(file)
     at = count = 0
     crc = None
-    with place.at(file, 0) as stream:
+    with storage.at(file, 0) as stream:
         while at < size:
             start = stream.read(2)
             if start == _CRC_MARK[:2] and size - at == len(_CRC_MARK) + _CRC_BYTES:
@@ -150,7 +138,7 @@ def _pieces(place: Place, file: str) -> Iterator[_Tensor]:
                 break
             body, end = _value(stream, start, at, size)
             head = stream.read(min(end - body, _HEAD_BYTES))
-            yield _piece(head, Span(place, file, body, end - body))
+            yield _piece(head, ByteRange(storage, file, body, end - body))
             if end - body > len(head):
                 stream.seek(end)
             at = end
@@ -158,7 +146,7 @@ def _pieces(place: Place, file: str) -> Iterator[_Tensor]:
             if count > _MOST_VALUES:
                 raise ProtobufError(f"more than {_MOST_VALUES:,} tensors")
     if crc is not None:
-        _check_crc(place, file, at, crc)
+        _check_crc(storage, file, at, crc)
 
 
 def _value(stream: Stream, start: bytes, at: int, size: int) -> tuple[int, int]:
@@ -175,7 +163,7 @@ def _value(stream: Stream, start: bytes, at: int, size: int) -> tuple[int, int]:
     return at + used, at + used + length
 
 
-def _piece(head: bytes, value: Span) -> _Tensor:
+def _piece(head: bytes, value: ByteRange) -> _Tensor:
     """A value, told by its first bytes."""
     at, size = _field(head, 0, _TAG, "tag")
     if size > _LONGEST_NAME:
@@ -199,7 +187,7 @@ def _piece(head: bytes, value: Span) -> _Tensor:
     at, size = _field(head, at + size, _CONTENT, "tensor_content")
     if at + size != value.size:
         raise ProtobufError(f"the size of {name}")
-    return _Tensor(name, tuple(dims), kind, (Span(value.place, value.file, value.offset + at, size),))
+    return _Tensor(name, tuple(dims), kind, (ByteRange(value.storage, value.file, value.offset + at, size),))
 
 
 def _field(head: bytes, at: int, key: int, name: str) -> tuple[int, int]:
@@ -210,33 +198,33 @@ def _field(head: bytes, at: int, key: int, name: str) -> tuple[int, int]:
     return begin, size
 
 
-def _check_crc(place: Place, file: str, size: int, tail: bytes) -> None:
-    """Compare the checksum of the first `size` bytes with the one that stands after them."""
+def _check_crc(storage: Storage, file: str, size: int, tail: bytes) -> None:
+    """Compare the checksum of the first `size` bytes with `tail`, the checksum in the file."""
     crc = done = 0
-    with place.at(file, 0) as stream:
+    with storage.at(file, 0) as stream:
         while done < size and (chunk := stream.read(min(1 << 20, size - done))):
             crc = zlib.crc32(chunk, crc)
             done += len(chunk)
     if tail != _CRC_MARK + crc.to_bytes(_CRC_BYTES, "big"):
-        raise InputError(f"{place.path / file}: damaged (its checksum differs); copy or download the file again")
+        raise InputError(f"{storage.path / file}: damaged (its checksum differs); copy or download the file again")
 
 
-def _yaml_config(place: Place) -> BertConfig | None:
+def _yaml_config(storage: Storage) -> BertConfig | None:
     """The network that a configuration file of MindSpore's BERT describes (`task_*_config.yaml`, ...).
 
-    It has a block `bert_net_cfg`, or one a network of which `bert_network` names one. None where there is no such file,
-    or more than one.
+    The file has a block `bert_net_cfg`, or a block for each network and `bert_network` names one of them. None without
+    such a file, or with several.
     """
     found = []
-    for file in place.files():
+    for file in storage.files():
         if file.endswith((".yaml", ".yml")):
-            text = read_bytes(place, file).decode(errors="replace").partition("\n---")[0]
+            text = read_bytes(storage, file).decode(errors="replace").partition("\n---")[0]
             network = re.search(r"^bert_network: *['\"]?(\w+)", text, re.MULTILINE)
             block = re.search(
                 rf"^{network[1] if network else 'bert'}_net_cfg: *(?:#.*)?\n((?: .*\n|\n)*)", f"{text}\n", re.MULTILINE
             )
             if block:
-                found.append((place.path / file, block[1]))
+                found.append((storage.path / file, block[1]))
     if len(found) != 1:
         return None
     path, lines = found[0]

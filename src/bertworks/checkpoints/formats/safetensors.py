@@ -1,13 +1,11 @@
-"""Safetensors files, read and written one tensor at a time.
+"""Safetensors files, read and written one tensor at a time (format: data/safetensors_header.py).
 
-The format (https://github.com/huggingface/safetensors, "Format"): the header's length as 8 bytes, a JSON header padded
-with spaces, then the tensors end to end without a gap. The library's reader maps a file into memory, which a file in a
-zip cannot be, and its writer holds a second copy of the model.
+The library's reader maps a file into memory, which a file in a zip cannot be, and its writer holds a second copy of the
+model.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from functools import partial
@@ -17,35 +15,28 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bertworks.checkpoints.storage import Place
-from bertworks.checkpoints.weights import Span, Weight, stored
+from bertworks.checkpoints.storage import Storage
+from bertworks.checkpoints.weights import ByteRange, Weight, stored
+from bertworks.data.safetensors_header import header_bytes, read_header
 from bertworks.errors import InputError
-
-# What the library accepts; a header of BERT-Large has 40 kB.
-_LARGEST_HEADER = 100_000_000
 
 _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
 
 
-def read(place: Place, file: str) -> dict[str, Weight]:
+def read(storage: Storage, file: str) -> dict[str, Weight]:
     """The tensors of a file by their names, in the order of the file, none of them read.
 
     Raises:
         InputError: not a safetensors file, cut off, or with tensors that overlap, leave gaps or end elsewhere.
     """
-    path, size = place.path / file, place.size(file)
-    with place.at(file, 0) as stream:
-        length = int.from_bytes(stream.read(8), "little")
-        if not 2 <= length <= min(_LARGEST_HEADER, size - 8):
-            raise InputError(f"{path}: not a safetensors file, or cut off (a header of {length:,} bytes)")
-        text = stream.read(length)
+    path, size = storage.path / file, storage.size(file)
     try:
-        # Twice the same name is an error: JSON would silently take the last.
-        header = json.loads(text, object_pairs_hook=_without_repeats)
+        with storage.at(file, 0) as stream:
+            header, begin = read_header(stream, size)
         header.pop("__metadata__", None)
-        tensors = [(*_place(tensor), name, tensor) for name, tensor in header.items()]
+        tensors = [(*_offsets(tensor), name, tensor) for name, tensor in header.items()]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}: not a safetensors file, or damaged (header: {error})") from None
+        raise InputError(f"{path}: not a safetensors file, cut off or damaged (header: {error})") from None
     tensors.sort(key=lambda tensor: tensor[:2])
     weights, end = {}, 0
     for start, stop, name, tensor in tensors:
@@ -53,20 +44,13 @@ def read(place: Place, file: str) -> dict[str, Weight]:
             raise InputError(f"{path}: damaged: {name} begins at byte {start:,} of the data, not {end:,}")
         end = stop
         dtype = _DTYPES.get(tensor["dtype"], str(tensor["dtype"]))
-        weights[name] = stored(name, tensor["shape"], dtype, [Span(place, file, 8 + length + start, stop - start)])
-    if 8 + length + end != size:
-        raise InputError(f"{path}: {size:,} bytes instead of {8 + length + end:,}; copy or download the file again")
+        weights[name] = stored(name, tensor["shape"], dtype, [ByteRange(storage, file, begin + start, stop - start)])
+    if begin + end != size:
+        raise InputError(f"{path}: {size:,} bytes instead of {begin + end:,}; copy or download the file again")
     return weights
 
 
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise ValueError("a name stands twice")
-    return values
-
-
-def _place(tensor: Any) -> tuple[int, int]:
+def _offsets(tensor: Any) -> tuple[int, int]:
     """Where a tensor begins and ends, once its description is known to be one."""
     start, stop = tensor["data_offsets"]
     shape, dtype = tensor["shape"], tensor["dtype"]
@@ -89,9 +73,7 @@ def write(stream: BinaryIO, weights: Mapping[str, Weight], metadata: Mapping[str
     for name, weight in weights.items():
         start, end = end, end + (2 if half else 4) * int(np.prod(weight.shape, dtype=np.int64))
         header[name] = {"dtype": "F16" if half else "F32", "shape": list(weight.shape), "data_offsets": [start, end]}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    stream.write(len(text).to_bytes(8, "little") + text)
+    stream.write(header_bytes(header))
     for weight in weights.values():
         array: NDArray[Any] = weight.read()
         if half:

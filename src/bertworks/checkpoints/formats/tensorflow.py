@@ -1,6 +1,6 @@
 """TensorFlow's checkpoints (`bert_model.ckpt.index`, `.data-00000-of-00001`), read without TensorFlow.
 
-The index is a table (table.py) from a tensor's name to a BundleEntryProto: type, shape, and where in which data file
+The index is a table (leveldb.py) from a tensor's name to a BundleEntryProto: type, shape, and where in which data file
 its bytes lie, with their checksum; the empty name holds a BundleHeaderProto
 (tensorflow/core/protobuf/tensor_bundle.proto). A tensor is read when it is asked for and its checksum is always
 verified, so damage is an error, never a wrong weight.
@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.checkpoints import names
-from bertworks.checkpoints.beside import casing_of_name, google_config, vocabulary
 from bertworks.checkpoints.formats.leveldb import LARGEST, read_table
-from bertworks.checkpoints.storage import Place, read_bytes
-from bertworks.checkpoints.weights import Checkpoint, Span, Weight, stored
+from bertworks.checkpoints.model_files import google_checkpoint, google_config
+from bertworks.checkpoints.storage import Storage, read_bytes
+from bertworks.checkpoints.weights import ByteRange, Checkpoint, Weight, add, stored
 from bertworks.data.protobuf import ProtobufError, fields, signed
 from bertworks.errors import InputError
 
@@ -36,7 +36,7 @@ _BOOKKEEPING = re.compile(
 
 
 @dataclass(frozen=True)
-class Entry:
+class TensorEntry:
     """Where a tensor lies: `size` bytes at `offset` of data file `shard`, `crc32c` of them as stored (masked).
 
     `sliced` tensors are kept in pieces under other keys.
@@ -57,7 +57,7 @@ class Entry:
 
     @property
     def position(self) -> tuple[int, int]:
-        """Its place in the order of the data files."""
+        """Its data file, and the byte there."""
         return self.shard, self.offset
 
 
@@ -69,18 +69,18 @@ class TensorFlowCheckpoint:
         entries: every tensor in the order of names, optimizer slots included.
     """
 
-    def __init__(self, place: Place, prefix: str) -> None:
-        """Open a checkpoint by its prefix, a name in `place`.
+    def __init__(self, storage: Storage, prefix: str) -> None:
+        """Open a checkpoint by its prefix, a name in `storage`.
 
         Raises:
             InputError: its index is damaged, or a data file that is there is shorter than the index says. A data file
                 that is not there is an error only when a tensor of it is read.
         """
-        self.place, self._prefix = place, prefix
-        self.prefix = place.path / prefix
-        self.index = place.path / f"{prefix}.index"
-        self.entries: dict[str, Entry] = {}
-        table = read_table(self.index, read_bytes(place, self.index.name, LARGEST))
+        self.storage, self._prefix = storage, prefix
+        self.prefix = storage.path / prefix
+        self.index = storage.path / f"{prefix}.index"
+        self.entries: dict[str, TensorEntry] = {}
+        table = read_table(self.index, read_bytes(storage, self.index.name, LARGEST))
         key = b""
         try:
             self._shards = _shards(table.pop(key, b""))
@@ -89,9 +89,9 @@ class TensorFlowCheckpoint:
                     self.entries[key.decode()] = _entry(message)
         except (ProtobufError, UnicodeDecodeError) as error:
             raise InputError(f"{self.index}: the entry {key!r} is not a tensor's ({error})") from None
-        there = set(place.files())
+        there = set(storage.files())
         files = {shard: self._data_file(shard) for shard in range(self._shards)}
-        bytes_of = {shard: place.size(file) for shard, file in files.items() if file in there}
+        bytes_of = {shard: storage.size(file) for shard, file in files.items() if file in there}
         for name, entry in self.entries.items():
             self._check(name, entry, bytes_of)
 
@@ -106,13 +106,13 @@ class TensorFlowCheckpoint:
             return _unreadable(
                 name, entry, f"{self.index}: {name} is a partitioned variable; save it in one piece to read it here"
             )
-        span = Span(self.place, self._data_file(entry.shard), entry.offset, entry.size)
-        return stored(name, entry.shape, entry.dtype_name, [span], transposed=transposed, crc32c=entry.crc32c)
+        byte_range = ByteRange(self.storage, self._data_file(entry.shard), entry.offset, entry.size)
+        return stored(name, entry.shape, entry.dtype_name, [byte_range], transposed=transposed, crc32c=entry.crc32c)
 
     def _data_file(self, shard: int) -> str:
         return f"{self._prefix}.data-{shard:05d}-of-{self._shards:05d}"
 
-    def _check(self, name: str, entry: Entry, bytes_of: dict[int, int]) -> None:
+    def _check(self, name: str, entry: TensorEntry, bytes_of: dict[int, int]) -> None:
         """Refuse an entry that does not fit itself or its data file, so that reading allocates what is there."""
         if entry.shard >= self._shards:
             raise InputError(f"{self.index}: {name} lies in data file {entry.shard} of {self._shards}")
@@ -125,29 +125,29 @@ class TensorFlowCheckpoint:
         end = entry.offset + entry.size
         if end > bytes_of.get(entry.shard, end):
             raise InputError(
-                f"{self.place.path / self._data_file(entry.shard)}: cut off: {bytes_of[entry.shard]:,} bytes, {name} "
+                f"{self.storage.path / self._data_file(entry.shard)}: cut off: {bytes_of[entry.shard]:,} bytes, {name} "
                 f"ends at {end:,}; copy or download the file again"
             )
 
 
-def _unreadable(name: str, entry: Entry, message: str) -> Weight:
+def _unreadable(name: str, entry: TensorEntry, message: str) -> Weight:
     def read_into(_: NDArray[np.float32]) -> None:
         raise InputError(message)
 
     return Weight(name, entry.shape, read_into)
 
 
-def open_tensorflow(place: Place, name: str | None) -> Checkpoint:
-    """A checkpoint's weights by our names; its optimizer's slots and counters are set aside with a note.
+def open_tensorflow(storage: Storage, name: str | None) -> Checkpoint:
+    """Open a checkpoint, with its weights by our names. The optimizer's slots and counters are left out, with a note.
 
     A variable below another one (`.../kernel/adam_m`) is a slot: weights are never nested. The activation is the tanh
-    form of GELU unless a `bert_config.json` beside the checkpoint names another.
+    form of GELU unless a `bert_config.json` names another.
 
     Args:
-        place: where it lies.
-        name: its prefix, or one of its files; None takes the newest.
+        storage: the folder of its files.
+        name: its prefix, or the name of one of its files; None takes the newest checkpoint.
     """
-    checkpoint = TensorFlowCheckpoint(place, find_prefix(place, name))
+    checkpoint = TensorFlowCheckpoint(storage, find_prefix(storage, name))
     weights: dict[str, Weight] = {}
     slots: Counter[str] = Counter()
     counters = []
@@ -159,61 +159,48 @@ def open_tensorflow(place: Place, name: str | None) -> Checkpoint:
             counters.append(stored_as)
         else:
             ours = names.to_ours(stored_as, "tensorflow") or names.Counterpart(stored_as, transposed=False)
-            if ours.name in weights:
-                twice = f"{weights[ours.name].stored_as} and {stored_as}"
-                raise InputError(f"{checkpoint.index}: {twice} are the same weight")
-            weights[ours.name] = checkpoint.weight(stored_as, transposed=ours.transposed)
+            add(weights, ours.name, checkpoint.weight(stored_as, transposed=ours.transposed), checkpoint.index)
     notes = [f"{count} optimizer slots set aside: */{slot}" for slot, count in slots.items()]
     if counters:
         notes.append(f"set aside: {', '.join(counters)}")
-    config = google_config(place)
-    return Checkpoint(
-        path=checkpoint.prefix,
-        format="TensorFlow",
-        weights=weights,
-        config=config,
-        hidden_act=config.hidden_act if config else "gelu_new",
-        vocabulary=vocabulary(place),
-        do_lower_case=casing_of_name(place.path),
-        notes=tuple(notes),
-        place=place,
-    )
+    return google_checkpoint(storage, checkpoint.prefix, "TensorFlow", weights, notes, google_config(storage))
 
 
-def find_prefix(place: Place, name: str | None) -> str:
-    """The prefix of the checkpoint that a prefix, one of its files, or a folder (None) means.
+def find_prefix(storage: Storage, name: str | None) -> str:
+    """Find a checkpoint's prefix by the prefix, by the name of one of its files, or by the folder alone (None).
 
-    In a folder the newest is taken, as its file `checkpoint` says; without that file there must be one only.
+    In a folder the file `checkpoint` names the newest; without that file there must be only one.
 
     Raises:
         InputError: there is no checkpoint, or several.
     """
     if name is None:
-        return _newest(place)
+        return _newest(storage)
     prefix = re.sub(r"\.(index|meta|data-[0-9]{5}-of-[0-9]{5})$", "", name)
-    if f"{prefix}.index" not in place.files():
-        raise InputError(f"{place.path / name}: no TensorFlow checkpoint is there ({prefix}.index is missing)")
+    if f"{prefix}.index" not in storage.files():
+        raise InputError(f"{storage.path / name}: no TensorFlow checkpoint is there ({prefix}.index is missing)")
     return prefix
 
 
-def _newest(place: Place) -> str:
-    files = place.files()
+def _newest(storage: Storage) -> str:
+    files = storage.files()
     if "checkpoint" in files:
-        text = read_bytes(place, "checkpoint").decode(errors="replace")
+        text = read_bytes(storage, "checkpoint").decode(errors="replace")
         match = re.search(r'^model_checkpoint_path: "([^"\0]+)"', text, re.MULTILINE)
         if match is None:
-            raise InputError(f"{place.path / 'checkpoint'}: names no checkpoint (no model_checkpoint_path)")
+            raise InputError(f"{storage.path / 'checkpoint'}: names no checkpoint (no model_checkpoint_path)")
         # The name may be an absolute one from the machine that trained the model.
         prefix = Path(match[1]).name
         if f"{prefix}.index" in files:
             return prefix
         raise InputError(
-            f"{place.path / 'checkpoint'}: the newest checkpoint {match[1]} is not there; give a checkpoint's own path"
+            f"{storage.path / 'checkpoint'}: the newest checkpoint {match[1]} is not there; "
+            "give a checkpoint's own path"
         )
     found = [file.removesuffix(".index") for file in files if file.endswith(".index")]
     if len(found) != 1:
         choices = f" ({', '.join(found)}): give the path of one" if found else ""
-        raise InputError(f"{place.path}: holds {len(found) or 'no'} TensorFlow checkpoints{choices}")
+        raise InputError(f"{storage.path}: holds {len(found) or 'no'} TensorFlow checkpoints{choices}")
     return found[0]
 
 
@@ -228,7 +215,7 @@ def _shards(header: bytes) -> int:
     return shards
 
 
-def _entry(message: bytes) -> Entry:
+def _entry(message: bytes) -> TensorEntry:
     """BundleEntryProto."""
     numbers = {1: 0, 3: 0, 4: 0, 5: 0, 6: 0}
     shape: tuple[int, ...] = ()
@@ -241,7 +228,7 @@ def _entry(message: bytes) -> Entry:
         elif number in numbers and isinstance(value, int):
             numbers[number] = value
     dtype, shard, offset, size, crc32c = numbers.values()
-    return Entry(dtype, shape, shard, offset, size, crc32c, sliced)
+    return TensorEntry(dtype, shape, shard, offset, size, crc32c, sliced)
 
 
 def _shape(message: bytes) -> tuple[int, ...]:

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.data.parquet import import_pyarrow
+from bertworks.data.safetensors_header import header_bytes
 from bertworks.errors import InputError
 from bertworks.files import written_whole
 from bertworks.tasks.embed.features import Features, Pooling
@@ -220,8 +221,7 @@ class _Arrays:
             if self._by_token:
                 offsets = [end, end + 8 * (self._lines + 1)]
                 header["starts"] = {"dtype": "I64", "shape": [self._lines + 1], "data_offsets": offsets}
-            text = json.dumps(header).encode().ljust(_HEADER_BYTES)
-            self._stream.write(len(text).to_bytes(8, "little") + text)
+            self._stream.write(header_bytes(header, _HEADER_BYTES))
 
 
 def _write_npy_header(stream: Any, descr: str, shape: tuple[int, ...]) -> None:

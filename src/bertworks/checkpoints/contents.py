@@ -1,4 +1,4 @@
-"""What a checkpoint holds, examined before it is written anew: the weights that belong to a BERT, and what fits."""
+"""The contents of a checkpoint, checked before it is written in another format."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.checkpoints import names, shapes
-from bertworks.checkpoints.report import some
+from bertworks.checkpoints.load import check_copy
 from bertworks.checkpoints.weights import Checkpoint, Weight, padding
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
@@ -17,8 +17,8 @@ from bertworks.text.tokenizer import Tokenizer
 
 
 @dataclass(frozen=True)
-class Source:
-    """A checkpoint's model, once everything in it is known to fit.
+class CheckpointContents:
+    """A checkpoint's model, whose parts are known to fit each other.
 
     Attributes:
         checkpoint: what was opened.
@@ -41,14 +41,14 @@ class Source:
     notes: tuple[str, ...]
 
 
-def examine(checkpoint: Checkpoint, config: BertConfig, tokenizer: Tokenizer | None) -> Source:
-    """Everything about a checkpoint that has to be known before it is written anew.
+def contents_of(checkpoint: Checkpoint, config: BertConfig, tokenizer: Tokenizer | None) -> CheckpointContents:
+    """Sort the tensors of a checkpoint, and check that they fit its configuration and vocabulary.
 
     Raises:
         InputError: not a BERT, or parts that do not fit each other.
     """
     if not any(name.startswith("bert.") for name in checkpoint.weights):
-        raise InputError(f"{checkpoint.path}: no weights of a BERT; it has {some(checkpoint.weights)}")
+        raise InputError(f"{checkpoint.path}: no weights of a BERT; it has {names.some(checkpoint.weights)}")
     notes = list(checkpoint.notes)
     if checkpoint.hidden_act not in (None, config.hidden_act):
         notes.append(f"trained with hidden_act {checkpoint.hidden_act}; {config.hidden_act} is written, as asked for")
@@ -70,7 +70,7 @@ def examine(checkpoint: Checkpoint, config: BertConfig, tokenizer: Tokenizer | N
     architecture = checkpoint.architecture or shapes.recognised(weights)
     missing = shapes.missing(checkpoint.path, weights, config, architecture)
     shapes.check(checkpoint.path, weights, config)
-    return Source(
+    return CheckpointContents(
         checkpoint=checkpoint,
         config=_with_labels(config, architecture, weights),
         tokenizer=tokenizer,
@@ -97,16 +97,6 @@ def _for_words(config: BertConfig, tokenizer: Tokenizer, notes: list[str]) -> Be
             f"the vocabulary has {count:,} words, the model {config.vocab_size:,}: is it the one it came with?"
         )
     return config
-
-
-def check_copy(checkpoint: Checkpoint, name: str) -> None:
-    """A stored second copy of a weight must be a copy: BERT's output embedding is its input embedding."""
-    copy, original = checkpoint.weights[name], checkpoint.weights.get(names.TIED[name])
-    if original is None or copy.shape != original.shape or not np.array_equal(copy.read(), original.read()):
-        raise InputError(
-            f"{checkpoint.path}: {copy.stored_as} is not equal to {names.TIED[name]}; "
-            "a model with an output embedding of its own is not a BERT as the original made it"
-        )
 
 
 def _cut(weight: Weight, rows: int) -> Weight:
