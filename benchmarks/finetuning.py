@@ -92,14 +92,15 @@ def _theirs(task: str, data_dir: str, folder: Path, seed: int, precision: str) -
     import torch
     import transformers
 
-    from bertworks.tasks import known_tasks as datasets
+    from bertworks.datasets.registry import find_task
+    from bertworks.tasks import known_tasks
     from bertworks.train.optimizer import learning_rate
 
     start = time.perf_counter()
     torch.manual_seed(seed)
-    known = datasets.find(task)
+    known = find_task(task)
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
-    train, dev = (list(datasets.rows(known, Path(data_dir), split)) for split in ("train", "dev"))
+    train, dev = (list(known_tasks.rows(known, Path(data_dir), split)) for split in ("train", "dev"))
     model = transformers.AutoModelForSequenceClassification.from_pretrained(folder, num_labels=len(known.labels))
     plain = ("bias", "LayerNorm")
     named = list(model.named_parameters())

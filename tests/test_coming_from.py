@@ -23,7 +23,7 @@ from bertworks.config import BertConfig
 from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
 from bertworks.data.protobuf import fields
 from bertworks.data.sequences import encode
-from bertworks.datasets import models as zoo
+from bertworks.datasets.registry import find_model
 from bertworks.errors import InputError
 from bertworks.flags import describe, normalise, parse
 from bertworks.model.heads import PretrainingModel
@@ -253,13 +253,13 @@ def test_what_is_not_accepted_has_a_place(row: str) -> None:
 
 @pytest.mark.parametrize(("handle", "name"), [(handle.strip("`"), name.strip("`")) for handle, name in HUB])
 def test_modules_of_the_hub_have_names(handle: str, name: str) -> None:
-    assert zoo.find(name) is not None
+    assert find_model(name) is not None
     assert handle == f"https://tfhub.dev/google/bert_{name}/1"
 
 
 def test_gluonnlps_models_have_names() -> None:
-    assert zoo.find("bert_12_768_12_book_corpus_wiki_en_uncased") is not None
-    assert zoo.find("bert_24_1024_16_book_corpus_wiki_en_uncased") is not None
+    assert find_model("bert_12_768_12_book_corpus_wiki_en_uncased") is not None
+    assert find_model("bert_24_1024_16_book_corpus_wiki_en_uncased") is not None
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bertworks import model_zoo
-from bertworks.datasets import download
+from bertworks.datasets import download, registry
 from bertworks.datasets import models as zoo
-from bertworks.datasets.model_table import ROWS, Row, Source
+from bertworks.datasets.schema import KnownModel, RemoteFile
 from bertworks.errors import InputError
 from bertworks.model_zoo import BERTModel, BERTVocab, get_model
 
@@ -34,21 +34,25 @@ def _cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A tiny model in the zoo, downloaded already; the network is not used."""
     params = (FIXTURES / "gluonnlp_tiny.params").read_bytes()
     vocab = json.dumps({"idx_to_token": TOKENS, "unknown_token": "[UNK]"}).encode()
-    members = {"m.params": f"sha1:{hashlib.sha1(params).hexdigest()}"}, {"v.vocab": "sha1:0"}
-    row = Row(
+    checksums = {"m.params": f"sha1:{hashlib.sha1(params).hexdigest()}", "v.vocab": "sha1:0"}
+    row = KnownModel(
         name="bert_3_32_4_made_up",
         family="gluonnlp",
         layers=3,
         hidden=32,
         vocab_size=900,
         do_lower_case=True,
-        sources=tuple(Source("https://nowhere.invalid/x.zip", members=m, unpacked=True) for m in members),
+        files=tuple(
+            RemoteFile("https://nowhere.invalid/x.zip", unpack=(name,), member_checksums={name: checksum})
+            for name, checksum in checksums.items()
+        ),
     )
-    monkeypatch.setattr(zoo, "ROWS", (*ROWS, row))
+    models = (*registry.models(), row)
+    monkeypatch.setattr(registry, "models", lambda: models)
     monkeypatch.setitem(model_zoo.MODELS, "bert_3_32_4", TINY)
     monkeypatch.setenv(zoo.HOME, str(tmp_path))
     monkeypatch.setenv(download.OFFLINE, "1")
-    place = zoo.place_of(row)
+    place = zoo.cached_path(row)
     place.mkdir(parents=True)
     (place / "m.params").write_bytes(params)
     (place / "v.vocab").write_bytes(vocab)
@@ -127,7 +131,7 @@ def test_gradients_are_recorded_after_train() -> None:
 
 
 def test_fresh_weights_need_only_the_vocabulary() -> None:
-    place = zoo.place_of(zoo.ROWS[-1])
+    place = zoo.cached_path(registry.models()[-1])
     (place / "m.params").unlink()
     model, vocab = tiny(pretrained=False)
     again, _ = get_model("bert_3_32_4", None, vocab, False, "cpu(0)", use_pooler=True, dropout=0.1, ignore_extra=True)
@@ -166,7 +170,7 @@ def test_a_bad_vocabulary(text: str) -> None:
 
 
 def test_a_bad_file_of_a_vocabulary_is_named() -> None:
-    words = zoo.place_of(zoo.ROWS[-1]) / "v.vocab"
+    words = zoo.cached_path(registry.models()[-1]) / "v.vocab"
     for data in (b"\xff\xfe\xfa", b"[]", b'{"idx_to_token": [1]}'):
         words.write_bytes(data)
         with pytest.raises(InputError, match=rf"^{words}: not a vocabulary of GluonNLP"):

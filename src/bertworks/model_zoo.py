@@ -24,7 +24,8 @@ from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.config import BertConfig
 from bertworks.data.batch import pack
 from bertworks.datasets import models as zoo
-from bertworks.datasets.model_table import Row
+from bertworks.datasets import registry
+from bertworks.datasets.schema import KnownModel
 from bertworks.errors import InputError
 from bertworks.model.device import choose_device
 from bertworks.model.heads import PretrainingModel, initialise
@@ -247,8 +248,8 @@ def get_model(
     row, folder = None, Path(root).expanduser() if root else None
     if dataset_name is not None:
         row = _row(name, dataset_name)
-        weights, words = (next(iter(source.members)) for source in row.sources)
-        place = zoo.fetch(row, folder, row.sources if pretrained else row.sources[1:])
+        weights, words = (file.unpack[0] for file in row.files)
+        place = zoo.fetch(row, folder, row.files if pretrained else row.files[1:])
         vocab = BERTVocab(tokens_of_vocab((place / words).read_bytes(), place / words))
     elif pretrained or vocab is None:
         missing = "dataset_name, or pretrained=False and vocab"
@@ -268,8 +269,8 @@ def get_model(
     return model.to(_device(ctx)).eval(), vocab
 
 
-def _row(name: str, dataset_name: str) -> Row:
-    row = zoo.find(f"{name}_{dataset_name}")
+def _row(name: str, dataset_name: str) -> KnownModel:
+    row = registry.find_model(f"{name}_{dataset_name}")
     if row is None:
         raise InputError(f"get_model: no {name} on {dataset_name!r}; it comes on {', '.join(_datasets(name))}")
     return row
@@ -277,7 +278,8 @@ def _row(name: str, dataset_name: str) -> Row:
 
 def _datasets(name: str) -> list[str]:
     """The datasets of a model."""
-    return [known.removeprefix(f"{name}_") for known in zoo.names() if known.startswith(f"{name}_")]
+    names = (known for model in registry.models() for known in (model.name, *model.aliases))
+    return [known.removeprefix(f"{name}_") for known in names if known.startswith(f"{name}_")]
 
 
 def _device(ctx: Any) -> torch.device:

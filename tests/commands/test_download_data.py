@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bertworks import cli
-from bertworks.datasets import download, released_data
-from bertworks.datasets.addresses import DataSet, Source
+from bertworks.datasets import download, registry
+from bertworks.datasets.schema import DataSet, RemoteFile
 from tests.http_server import served
 
 
@@ -33,10 +33,10 @@ def test_data_sets_are_fetched_by_name(
     with served() as site:
         site.files = {"/a.csv": b"1", "/b.csv": b"2"}
         sets = [
-            DataSet(name=name, folder=name, sources=(Source(f"{site.address}/{name}.csv", name="x.csv"),), home="h")
+            DataSet(name=name, folder=name, files=(RemoteFile(f"{site.address}/{name}.csv", name="x.csv"),), home="h")
             for name in "ab"
         ]
-        monkeypatch.setattr(released_data, "DATA_SETS", tuple(sets))
+        monkeypatch.setattr(registry, "data_sets", lambda: tuple(sets))
         assert cli.main(["download_data", "a, B", f"--data_dir={tmp_path}"]) == 0
     assert (tmp_path / "a" / "x.csv").read_bytes() == b"1"
     assert (tmp_path / "b" / "x.csv").read_bytes() == b"2"

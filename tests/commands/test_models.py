@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from bertworks.commands import models
-from bertworks.datasets import download
+from bertworks.datasets import download, registry
 from bertworks.datasets import models as zoo
-from bertworks.datasets.model_table import ROWS
 from bertworks.errors import InputError
 from bertworks.flags import parse
 
@@ -28,24 +27,24 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 def test_the_list_has_every_model_once(capsys: pytest.CaptureFixture[str]) -> None:
     lines = run(capsys).splitlines()
-    for row in ROWS:
-        (line,) = [line for line in lines if line.split()[:1] == [row.name]]
-        for alias in row.aliases:
+    for model in registry.models():
+        (line,) = [line for line in lines if line.split()[:1] == [model.name]]
+        for alias in model.aliases:
             assert f" {alias} " in line
-        assert row.parameters is None or f" {row.parameters:,} " in line
-        assert (" uncased " if row.do_lower_case else " cased ") in line
+        assert model.parameters is None or f" {model.parameters:,} " in line
+        assert (" uncased " if model.do_lower_case else " cased ") in line
     assert "https://" not in "".join(lines)
 
 
 def test_what_is_cached_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
-    row = zoo.find("bert-tiny")
-    assert row is not None
-    place = zoo.place_of(row)
-    place.parent.mkdir(parents=True)
-    place.touch()
+    model = registry.find_model("bert-tiny")
+    assert model is not None
+    path = zoo.cached_path(model)
+    path.parent.mkdir(parents=True)
+    path.touch()
     marked = [line.split()[0] for line in run(capsys).splitlines() if line.endswith("yes")]
-    assert marked == [row.name]
-    assert f"cached      {place}" in run(capsys, "--filter=bert-tiny")
+    assert marked == [model.name]
+    assert f"cached      {path}" in run(capsys, "--filter=bert-tiny")
 
 
 def test_one_model_is_told_in_full(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +65,7 @@ def test_the_list_can_be_filtered(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_json_has_all_that_is_known(capsys: pytest.CaptureFixture[str]) -> None:
     listed = json.loads(run(capsys, "--format=json"))
-    assert [values["name"] for values in listed] == [row.name for row in ROWS]
+    assert [values["name"] for values in listed] == [model.name for model in registry.models()]
     (tiny,) = json.loads(run(capsys, "--format=json", "--filter=bert-tiny"))
     assert tiny["parameters"] == 4_385_920
     assert tiny["addresses"] == ["https://storage.googleapis.com/bert_models/2020_02_20/uncased_L-2_H-128_A-2.zip"]
@@ -78,11 +77,11 @@ def test_download_gives_the_path(capsys: pytest.CaptureFixture[str]) -> None:
         run(capsys, "--download=bert-tiny")
     with pytest.raises(InputError, match=r"--download=bert-tinny: .* did you mean bert-tiny"):
         run(capsys, "--download=bert-tinny")
-    row = zoo.find("bert-tiny")
-    assert row is not None
-    zoo.place_of(row).parent.mkdir(parents=True)
-    zoo.place_of(row).touch()
-    assert run(capsys, "--download=bert-tiny") == f"{zoo.place_of(row)}\n"
+    model = registry.find_model("bert-tiny")
+    assert model is not None
+    zoo.cached_path(model).parent.mkdir(parents=True)
+    zoo.cached_path(model).touch()
+    assert run(capsys, "--download=bert-tiny") == f"{zoo.cached_path(model)}\n"
 
 
 def test_it_needs_neither_torch_nor_numpy() -> None:

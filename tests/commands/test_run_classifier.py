@@ -15,7 +15,7 @@ from bertworks import cli
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
 from bertworks.data.sequences import Sequences
-from bertworks.tasks import known_tasks as datasets
+from bertworks.datasets.registry import find_task
 from bertworks.tasks.classification import problem
 from bertworks.text.tokenizer import Tokenizer
 from tests.commands.runs import run
@@ -291,7 +291,7 @@ def test_the_pictures_are_in_the_output_folder(tmp_path: Path, capsys: pytest.Ca
 def records(folder: Path) -> list[str]:
     """The files that the original writes for MRPC, and the flags that name them."""
     tokenizer = Tokenizer.from_vocab(FIXTURES / "vocab.txt")
-    mrpc = problem.of_known_task(datasets.find("MRPC"), MRPC, ["train", "dev", "test"], BadRows())
+    mrpc = problem.of_known_task(find_task("MRPC"), MRPC, ["train", "dev", "test"], BadRows())
     for name, rows in (("train", mrpc.train), ("eval", mrpc.dev[""]), ("predict", mrpc.test[""])):
         data = problem.labelled(mrpc, rows, tokenizer, 64)
         labels = np.zeros(len(data), np.int64) if data.labels is None else data.labels

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from bertworks.datasets import download as module
 from bertworks.datasets.download import download
+from bertworks.datasets.transfer import Transfer
 from bertworks.errors import InputError
 from tests.http_server import Site, served
 
@@ -240,10 +241,10 @@ class _Full:
 
 def test_a_full_disk_is_told_in_one_line(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     to = tmp_path / "file.zip"
-    append: Callable[..., None] = module._Transfer._append
+    append: Callable[..., None] = Transfer.append
     with monkeypatch.context() as patch:
         patch.setattr(
-            module._Transfer, "_append", lambda self, answer, stream, *rest: append(self, answer, _Full(stream), *rest)
+            Transfer, "append", lambda self, answer, stream, *rest: append(self, answer, _Full(stream), *rest)
         )
         with pytest.raises(InputError, match=r"file\.zip: No space left on device; free some space"):
             fetch(site, to)

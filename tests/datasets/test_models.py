@@ -15,9 +15,10 @@ import pytest
 
 from bertworks.checkpoints.load import open_checkpoint
 from bertworks.config import BertConfig
-from bertworks.datasets import download
+from bertworks.datasets import download, registry
 from bertworks.datasets import models as zoo
-from bertworks.datasets.model_table import ROWS, Row, Source
+from bertworks.datasets.registry import find_model
+from bertworks.datasets.schema import KnownModel, RemoteFile
 from bertworks.errors import InputError
 from bertworks.model.heads import PretrainingModel
 from tests.checkpoints.builders import GOOGLE_TINY
@@ -56,23 +57,27 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         site.files["/models/m-12.zip"] = zipped({"m-12.params": params, "other": b""})
         site.files["/vocab/v-34.zip"] = zipped({"v-34.vocab": vocab})
         site.files["/m/net.ckpt"] = (FIXTURES / "mindspore_tiny.ckpt").read_bytes()
-        rows = (
-            a_row("tiny", "google", Source(f"{site.address}/2018/uncased_L-3_H-32_A-4.zip"), aliases=("small",)),
-            a_row("all", "google", Source(f"{site.address}/all.zip")),
-            a_row(
+        models = (
+            a_model("tiny", "google", RemoteFile(f"{site.address}/2018/uncased_L-3_H-32_A-4.zip"), aliases=("small",)),
+            a_model("all", "google", RemoteFile(f"{site.address}/all.zip")),
+            a_model(
                 "bert_3_32_4_made_up",
                 "gluonnlp",
-                Source(f"{site.address}/models/m-12.zip", None, {"m-12.params": sha1(params)}, unpacked=True),
-                Source(f"{site.address}/vocab/v-34.zip", None, {"v-34.vocab": sha1(vocab)}, unpacked=True),
+                unpacked(f"{site.address}/models/m-12.zip", "m-12.params", params),
+                unpacked(f"{site.address}/vocab/v-34.zip", "v-34.vocab", vocab),
             ),
-            a_row("Bert-tiny-xx", "mindspore", Source(f"{site.address}/m/net.ckpt")),
+            a_model("Bert-tiny-xx", "mindspore", RemoteFile(f"{site.address}/m/net.ckpt")),
         )
-        monkeypatch.setattr(zoo, "ROWS", rows)
+        monkeypatch.setattr(registry, "models", lambda: models)
         yield site
 
 
-def a_row(name: str, family: Any, *sources: Source, aliases: tuple[str, ...] = ()) -> Row:
-    return Row(
+def unpacked(address: str, member: str, content: bytes) -> RemoteFile:
+    return RemoteFile(address, unpack=(member,), member_checksums={member: sha1(content)})
+
+
+def a_model(name: str, family: Any, *files: RemoteFile, aliases: tuple[str, ...] = ()) -> KnownModel:
+    return KnownModel(
         name=name,
         aliases=aliases,
         family=family,
@@ -80,20 +85,20 @@ def a_row(name: str, family: Any, *sources: Source, aliases: tuple[str, ...] = (
         hidden=32,
         vocab_size=900,
         do_lower_case=True,
-        sources=sources,
+        files=files,
     )
 
 
-def change_source(monkeypatch: pytest.MonkeyPatch, number: int, **changes: Any) -> None:
-    """Make the first source of a row of the zoo another one."""
-    rows = list(zoo.ROWS)
-    first, *rest = rows[number].sources
-    rows[number] = replace(rows[number], sources=(replace(first, **changes), *rest))
-    monkeypatch.setattr(zoo, "ROWS", tuple(rows))
+def change_file(monkeypatch: pytest.MonkeyPatch, number: int, **changes: Any) -> None:
+    """Change the first file of a model of the zoo."""
+    models = list(registry.models())
+    first, *rest = models[number].files
+    models[number] = replace(models[number], files=(replace(first, **changes), *rest))
+    monkeypatch.setattr(registry, "models", lambda: tuple(models))
 
 
 def test_the_table_has_the_published_numbers() -> None:
-    parameters = {row.name: row.parameters for row in ROWS}
+    parameters = {model.name: model.parameters for model in registry.models()}
     # Counted from the original's graphs: encoder and pooler.
     assert parameters["uncased_L-12_H-768_A-12"] == 109_482_240
     assert parameters["cased_L-12_H-768_A-12"] == 108_310_272
@@ -108,30 +113,30 @@ def test_the_table_has_the_published_numbers() -> None:
 
 
 def test_a_row_counts_the_parameters_of_our_model() -> None:
-    row = zoo.find("bert-tiny")
-    assert row is not None
-    assert row.vocab_size is not None
-    model = PretrainingModel(BertConfig.from_size("tiny", row.vocab_size))
-    assert sum(parameter.numel() for parameter in model.bert.parameters()) == row.parameters
+    model = find_model("bert-tiny")
+    assert model is not None
+    assert model.vocab_size is not None
+    ours = PretrainingModel(BertConfig.from_size("tiny", model.vocab_size))
+    assert sum(parameter.numel() for parameter in ours.bert.parameters()) == model.parameters
 
 
 def test_the_table_is_whole() -> None:
-    names = [name for row in ROWS for name in (row.name, *row.aliases)]
+    names = [name for model in registry.models() for name in (model.name, *model.aliases)]
     assert len(set(names)) == len(names)
-    assert len([row for row in ROWS if row.date == "2020-02-20"]) == 25
-    for row in ROWS:
-        # What a name says is what the row says.
-        said = re.search(r"(?<![a-z])(un)?cased(?![a-z])", row.name)
-        assert said is None or bool(said[1]) == row.do_lower_case
-        numbers = re.search(r"L-(\d+)_H-(\d+)_A-(\d+)|bert_(\d+)_(\d+)_(\d+)", row.name)
+    assert len([model for model in registry.models() if model.date == "2020-02-20"]) == 25
+    for model in registry.models():
+        # What a name says is what the model says.
+        said = re.search(r"(?<![a-z])(un)?cased(?![a-z])", model.name)
+        assert said is None or bool(said[1]) == model.do_lower_case
+        numbers = re.search(r"L-(\d+)_H-(\d+)_A-(\d+)|bert_(\d+)_(\d+)_(\d+)", model.name)
         if numbers:
-            assert tuple(int(n) for n in numbers.groups() if n) == (row.layers, row.hidden, row.heads)
-        for source in row.sources:
-            assert source.address.startswith("https://")
-            for checksum in filter(None, (source.checksum, *source.members.values())):
+            assert tuple(int(n) for n in numbers.groups() if n) == (model.layers, model.hidden, model.heads)
+        for remote in model.files:
+            assert remote.address.startswith("https://")
+            for checksum in filter(None, (remote.checksum, *remote.member_checksums.values())):
                 assert re.fullmatch(r"sha1:[0-9a-f]{40}|sha256:[0-9a-f]{64}", checksum)
-    places = [zoo.place_of(row) for row in ROWS]
-    assert len(set(places)) == len(places)
+    paths = [zoo.cached_path(model) for model in registry.models()]
+    assert len(set(paths)) == len(paths)
 
 
 def test_short_names_mean_the_same_as_those_of_the_archives() -> None:
@@ -141,8 +146,8 @@ def test_short_names_mean_the_same_as_those_of_the_archives() -> None:
         ("bert-large-cased-whole-word-masking", "wwm_cased_L-24_H-1024_A-16"),
         ("bert_12_768_12_wiki_cn_cased", "bert_12_768_12_wiki_cn"),
     ):
-        assert zoo.find(short) is zoo.find(name) is not None
-    assert zoo.find("bert-base") is None
+        assert find_model(short) is find_model(name) is not None
+    assert find_model("bert-base") is None
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,8 +162,8 @@ def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_name_is_downloaded_once_and_opens(site: Site, tmp_path: Path) -> None:
-    place = zoo.locate("small", "--model")
-    assert place == tmp_path / "home" / "models" / "google" / "2018" / "uncased_L-3_H-32_A-4.zip"
+    path = zoo.locate("small", "--model")
+    assert path == tmp_path / "home" / "models" / "google" / "2018" / "uncased_L-3_H-32_A-4.zip"
     checkpoint = open_checkpoint("tiny", "--model")
     assert len(checkpoint.weights) > 40
     assert checkpoint.do_lower_case is True
@@ -166,17 +171,17 @@ def test_a_name_is_downloaded_once_and_opens(site: Site, tmp_path: Path) -> None
 
 
 def test_one_model_of_several_in_an_archive(site: Site) -> None:
-    assert zoo.locate("all/b", "--model") == zoo.place_of(zoo.ROWS[1]) / "b"
+    assert zoo.locate("all/b", "--model") == zoo.cached_path(registry.models()[1]) / "b"
     assert open_checkpoint("all/b", "--model").weights
 
 
 def test_gluonnlp_becomes_a_folder_of_weights_and_vocabulary(site: Site) -> None:
-    place = zoo.locate("bert_3_32_4_made_up", "--model")
-    assert sorted(path.name for path in place.iterdir()) == ["m-12.params", "v-34.vocab"]
-    assert (place / "m-12.params").read_bytes() == (FIXTURES / "gluonnlp_tiny.params").read_bytes()
+    path = zoo.locate("bert_3_32_4_made_up", "--model")
+    assert sorted(path.name for path in path.iterdir()) == ["m-12.params", "v-34.vocab"]
+    assert (path / "m-12.params").read_bytes() == (FIXTURES / "gluonnlp_tiny.params").read_bytes()
     # What is lost is fetched again, and no more than that.
-    (place / "v-34.vocab").unlink()
-    assert zoo.locate("bert_3_32_4_made_up", "--model") == place
+    (path / "v-34.vocab").unlink()
+    assert zoo.locate("bert_3_32_4_made_up", "--model") == path
     assert [path for path, _ in site.requests] == ["/models/m-12.zip", "/vocab/v-34.zip", "/vocab/v-34.zip"]
 
 
@@ -196,7 +201,8 @@ def test_what_is_cached_needs_no_network(
     assert site.requests == []
     assert "downloading" not in capsys.readouterr().err
     # What the message says to do by hand is enough.
-    assert put_by_hand(site, str(raised.value)) == len(next(row for row in zoo.ROWS if row.name == name).sources)
+    (files,) = (model.files for model in registry.models() if model.name == name)
+    assert put_by_hand(site, str(raised.value)) == len(files)
     assert zoo.locate(name, "--model").exists()
 
 
@@ -218,7 +224,7 @@ def put_by_hand(site: Site, message: str) -> int:
 
 def test_only_what_is_missing_is_to_be_downloaded_by_hand(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     name = "bert_3_32_4_made_up"
-    place = zoo.locate(name, "--model")
+    path = zoo.locate(name, "--model")
     archives = [site.files.pop(path) for path in ("/models/m-12.zip", "/vocab/v-34.zip")]
 
     def refused() -> str:
@@ -226,15 +232,15 @@ def test_only_what_is_missing_is_to_be_downloaded_by_hand(site: Site, monkeypatc
             zoo.locate(name, "--model")
         return str(raised.value)
 
-    (place / "v-34.vocab").unlink()
+    (path / "v-34.vocab").unlink()
     assert "m-12.zip" not in refused()
-    (place / "m-12.params").unlink()
-    assert refused().endswith(f"{place / 'm-12.zip'}; and {site.address}/vocab/v-34.zip at {place / 'v-34.zip'}")
+    (path / "m-12.params").unlink()
+    assert refused().endswith(f"{path / 'm-12.zip'}; and {site.address}/vocab/v-34.zip at {path / 'v-34.zip'}")
     # An archive that a person has put there already is not asked for again.
-    (place / "v-34.zip").write_bytes(archives[1])
+    (path / "v-34.zip").write_bytes(archives[1])
     assert "v-34.zip" not in refused()
-    (place / "m-12.zip").write_bytes(archives[0])
-    assert zoo.locate(name, "--model") == place
+    (path / "m-12.zip").write_bytes(archives[0])
+    assert zoo.locate(name, "--model") == path
 
 
 @pytest.mark.parametrize(
@@ -250,12 +256,12 @@ def test_another_file_than_expected_is_refused(
     site: Site, tmp_path: Path, number: int, path: str, data: bytes, message: str
 ) -> None:
     site.files[path] = data
-    row = zoo.ROWS[number]
+    model = registry.models()[number]
     with pytest.raises(InputError) as raised:
-        zoo.fetch(row)
+        zoo.fetch(model)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
-    assert not zoo.is_cached(row)
+    assert not zoo.is_cached(model)
     assert [found for found in (tmp_path / "home").rglob("*") if found.is_file()] == []
 
 
@@ -270,22 +276,29 @@ def test_a_damaged_archive_is_refused(site: Site) -> None:
 
 def test_known_checksums_are_compared(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     weights = (GOOGLE_TINY / GOOGLE_FILES[2]).read_bytes()
-    change_source(monkeypatch, 0, members={GOOGLE_FILES[2]: sha1(weights[::-1])})
+    change_file(monkeypatch, 0, member_checksums={GOOGLE_FILES[2]: sha1(weights[::-1])})
     with pytest.raises(InputError, match=f"data-00000-of-00001 has the {sha1(weights).replace(':', ' ')}, not "):
         zoo.locate("tiny", "--model")
-    change_source(monkeypatch, 0, members={GOOGLE_FILES[2]: sha1(weights)})
+    change_file(monkeypatch, 0, member_checksums={GOOGLE_FILES[2]: sha1(weights)})
     assert zoo.locate("tiny", "--model").is_file()
-    change_source(monkeypatch, 3, checksum=sha1(b""))
+    change_file(monkeypatch, 3, checksum=sha1(b""))
     with pytest.raises(InputError, match="not da39a3ee5e6b4b0d3255bfef95601890afd80709"):
         zoo.locate("Bert-tiny-xx", "--model")
 
 
-@pytest.mark.parametrize("data", [b"no zip", zipped({"other": b""}), zipped({"m-12.params": b"wrong"})])
-def test_a_wrong_archive_put_there_by_hand_is_told(site: Site, data: bytes) -> None:
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (b"no zip", r"not the archive that was expected \(.*\)"),
+        (zipped({"other": b""}), "holds no m-12.params"),
+        (zipped({"m-12.params": b"wrong"}), r"m-12\.params has the sha1 .*, not "),
+    ],
+)
+def test_a_wrong_archive_put_there_by_hand_is_told(site: Site, data: bytes, problem: str) -> None:
     archive = zoo.cache() / "gluonnlp" / "bert_3_32_4_made_up" / "m-12.zip"
     archive.parent.mkdir(parents=True)
     archive.write_bytes(data)
-    with pytest.raises(InputError, match=r"m-12\.zip: not the archive that belongs there \(.*\); remove it"):
+    with pytest.raises(InputError, match=rf"m-12\.zip: {problem}.*; remove it"):
         zoo.locate("bert_3_32_4_made_up", "--model")
     assert [path.name for path in archive.parent.iterdir()] == ["m-12.zip"]
 
@@ -341,11 +354,11 @@ def test_a_name_of_the_hub(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     }
     hub = Hub(files)
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
-    place = zoo.locate("somebody/some-bert.v2", "--model")
-    assert place == zoo.cache() / "hub" / "somebody" / "some-bert.v2"
-    assert sorted(path.name for path in place.iterdir()) == ["config.json", "model.safetensors", "vocab.txt"]
+    path = zoo.locate("somebody/some-bert.v2", "--model")
+    assert path == zoo.cache() / "hub" / "somebody" / "some-bert.v2"
+    assert sorted(path.name for path in path.iterdir()) == ["config.json", "model.safetensors", "vocab.txt"]
     monkeypatch.setenv(download.OFFLINE, "1")
-    assert zoo.locate("somebody/some-bert.v2", "--model") == place
+    assert zoo.locate("somebody/some-bert.v2", "--model") == path
     assert hub.asked == ["somebody/some-bert.v2"]
     with pytest.raises(InputError, match="not taken from the hub because BERTWORKS_OFFLINE=1 is set"):
         zoo.locate("somebody/another", "--model")
@@ -374,7 +387,7 @@ def test_the_flag_of_the_original_never_means_the_hub(site: Site, monkeypatch: p
         assert zoo.locate("somebody/bert", "--init_checkpoint") == Path("somebody/bert")
         assert zoo.locate("somebody/bert", "--model").is_relative_to(zoo.cache())
     assert hub.asked == ["somebody/bert"]
-    assert zoo.locate("tiny", "--init_checkpoint") == zoo.place_of(zoo.ROWS[0])
+    assert zoo.locate("tiny", "--init_checkpoint") == zoo.cached_path(registry.models()[0])
 
 
 @pytest.mark.parametrize(

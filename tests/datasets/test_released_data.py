@@ -13,18 +13,18 @@ from typing import Any
 
 import pytest
 
-from bertworks.datasets import download
-from bertworks.datasets.addresses import DATA_SETS, DataSet, Source
-from bertworks.datasets.released_data import fetch, find, make_mrpc
-from bertworks.datasets.task_table import TASKS
+from bertworks.datasets import download, registry
+from bertworks.datasets.registry import find_data_set, find_task
+from bertworks.datasets.released_data import fetch, make_mrpc
+from bertworks.datasets.schema import DataSet, RemoteFile
 from bertworks.errors import InputError
 from bertworks.names import plain_name
-from bertworks.tasks import known_tasks as datasets
+from bertworks.tasks import known_tasks
 from tests.http_server import Site, served
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "tasks"
 CONTENT = {"T/train.tsv": b"sentence\tlabel\nfine\t1\n", "T/dev.tsv": b"sentence\tlabel\nbad\t0\n", "T/other.txt": b"x"}
-MEMBERS = {"T/train.tsv": "train.tsv", "T/dev.tsv": "dev.tsv"}
+MEMBERS = ("T/train.tsv", "T/dev.tsv")
 
 
 @pytest.fixture
@@ -59,8 +59,8 @@ def tarred(content: Mapping[str, bytes], **links: str) -> bytes:
 
 def offered(site: Site, archive: bytes, name: str = "T.zip", **more: Any) -> DataSet:
     site.files[f"/{name}"] = archive
-    source = Source(f"{site.address}/{name}", members=MEMBERS, **more)
-    return DataSet(name="T", folder="T", sources=(source,), home="https://example.org/")
+    remote = RemoteFile(f"{site.address}/{name}", unpack=MEMBERS, **more)
+    return DataSet(name="T", folder="T", files=(remote,), home="https://example.org/")
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -85,14 +85,16 @@ def test_the_known_files_of_an_archive_are_unpacked(site: Site, tmp_path: Path, 
 
 def test_a_file_that_is_no_archive_is_kept_under_its_name(site: Site, tmp_path: Path) -> None:
     site.files["/elsewhere.csv"] = b"a,b\n"
-    data = DataSet(name="T", folder="T", sources=(Source(f"{site.address}/elsewhere.csv", name="train.csv"),), home="h")
+    data = DataSet(
+        name="T", folder="T", files=(RemoteFile(f"{site.address}/elsewhere.csv", name="train.csv"),), home="h"
+    )
     assert files(fetch(data, tmp_path)) == {"train.csv": b"a,b\n"}
 
 
 def test_a_member_may_go_into_a_folder_of_its_own(site: Site, tmp_path: Path) -> None:
     site.files["/a.zip"] = zipped({"X/multinli.train.de.tsv": b"x"})
-    source = Source(f"{site.address}/a.zip", members={"multinli.train.de.tsv": "multinli/multinli.train.de.tsv"})
-    folder = fetch(DataSet(name="T", folder="T", sources=(source,), home="h"), tmp_path)
+    remote = RemoteFile(f"{site.address}/a.zip", unpack=("multinli.train.de.tsv",), folder="multinli")
+    folder = fetch(DataSet(name="T", folder="T", files=(remote,), home="h"), tmp_path)
     assert files(folder) == {"multinli/multinli.train.de.tsv": b"x"}
 
 
@@ -148,7 +150,7 @@ def test_an_archive_that_was_put_there_by_hand_is_used(site: Site, tmp_path: Pat
 
 def test_what_cannot_be_fetched_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"LCQMC: no address .* is known; ask its authors for it, and put .*LCQMC \("):
-        fetch(find("lcqmc"), tmp_path)
+        fetch(find_data_set("lcqmc"), tmp_path)
 
 
 # -------------------------------------------------------------------------------------------------------------- MRPC
@@ -179,14 +181,14 @@ def test_mrpc_is_made_of_its_files_as_glue_makes_it(tmp_path: Path) -> None:
         made["test.tsv"].decode()
         == "index\t#1 ID\t#2 ID\t#1 String\t#2 String\n0\t5\t6\tOne\tTwo\n1\t7\t8\tThree\tFour\n"
     )
-    assert [row.label for row in datasets.rows(datasets.find("mrpc"), tmp_path, "dev")] == ["0"]
+    assert [row.label for row in known_tasks.rows(find_task("mrpc"), tmp_path, "dev")] == ["0"]
 
 
 def test_mrpc_is_fetched_and_made(site: Site, tmp_path: Path) -> None:
     there = files(mrpc(tmp_path / "there"))
     site.files = {f"/{name}": content for name, content in there.items()}
-    sources = tuple(Source(f"{site.address}/{name}", name=name) for name in there)
-    data = DataSet(name="MRPC", folder="MRPC", sources=sources, home="h")
+    remotes = tuple(RemoteFile(f"{site.address}/{name}", name=name) for name in there)
+    data = DataSet(name="MRPC", folder="MRPC", files=remotes, home="h")
     assert {"train.tsv", "dev.tsv", "test.tsv"} < set(files(fetch(data, tmp_path)))
 
 
@@ -209,27 +211,27 @@ def test_every_name_of_the_command_is_known() -> None:
     chinese = ("cluener", "tnews", "afqmc", "cmnli", "chnsenticorp", "lcqmc")
     answers = ("squad", "squad1.1", "squad2.0", "triviaqa", "xquad", "drcd", "cmrc2018", "cmrc-2018", "CMRC")
     for name in (*glue, *chinese, *answers, "xnli", "xnli-de", "swag", "conll2003"):
-        assert find(name)
+        assert find_data_set(name)
     with pytest.raises(InputError, match=r"mprc: no data set of this name; did you mean mrpc\?"):
-        find("mprc")
+        find_data_set("mprc")
 
 
 def test_what_is_fetched_has_the_files_that_the_tasks_read() -> None:
-    for task in TASKS:
-        data = find("MNLI" if task.name == "MNLI-mm" else task.name)
+    for task in registry.tasks():
+        data = find_data_set("MNLI" if task.name == "MNLI-mm" else task.name)
         assert data.folder == task.folder
         made = {"train.tsv", "dev.tsv", "test.tsv"} if task.name == "MRPC" else set()
-        there = made | {name for source in data.sources for name in source.files}
-        for split in task.splits if data.sources else ():
+        there = made | {name for remote in data.files for name in remote.kept}
+        for split in task.splits if data.files else ():
             assert any(file.name in there for file in task.files if file.split == split), (task.name, split)
 
 
 def test_the_table_holds_together() -> None:
-    known = [plain_name(name) for data in DATA_SETS for name in (data.name, *data.aliases)]
+    known = [plain_name(name) for data in registry.data_sets() for name in (data.name, *data.aliases)]
     assert len(set(known)) == len(known)
-    for data in DATA_SETS:
-        assert data.sources or data.remark
-        for source in data.sources:
-            assert source.address.startswith("https://")
-            assert bool(source.members) != bool(source.name)
-            assert source.checksum is None or len(source.checksum) == len("sha256:") + 64
+    for data in registry.data_sets():
+        assert data.files or data.remark
+        for remote in data.files:
+            assert remote.address.startswith("https://")
+            assert not (remote.unpack and remote.name)
+            assert remote.checksum is None or len(remote.checksum) == len("sha256:") + 64

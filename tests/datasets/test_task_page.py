@@ -1,13 +1,12 @@
-"""The page of the known tasks says what their table says."""
+"""The page of the known tasks says what tasks.toml says."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from bertworks.datasets import registry
 from bertworks.datasets.task_page import page
-from bertworks.datasets.task_table import TASKS
 from bertworks.finetune.flags import TASK_NAMES
-from bertworks.tasks import known_tasks as datasets
 
 PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"
 
@@ -18,7 +17,7 @@ def test_the_page_is_current() -> None:
 
 def test_the_page_has_every_task_in_both_tables() -> None:
     text = page()
-    for task in TASKS:
+    for task in registry.tasks():
         if not task.name.startswith("XNLI-"):
             assert text.count(f"| [{task.name}](") == text.count(f"| {task.name} | ") == 1
         assert task.settings.source in text
@@ -29,4 +28,4 @@ def test_the_page_has_every_task_in_both_tables() -> None:
 
 
 def test_the_help_names_every_task() -> None:
-    assert ", ".join(datasets.names()) == TASK_NAMES
+    assert ", ".join(registry.task_names()) == TASK_NAMES

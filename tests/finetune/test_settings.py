@@ -11,18 +11,18 @@ import pytest
 from bertworks.commands import run_squad
 from bertworks.commands.run_classifier import Flags
 from bertworks.config import BertConfig
+from bertworks.datasets.registry import find_task
 from bertworks.errors import InputError
 from bertworks.finetune.settings import Settings, adapted, resolve
 from bertworks.flags import parse
 from bertworks.job import fingerprint
-from bertworks.tasks import known_tasks as datasets
 
 TINY = Path(__file__).parents[1] / "fixtures" / "google_tiny" / "bert_config.json"
 
 
 def resolved(task: str, *words: str) -> Settings[Flags]:
     flags = parse(Flags, [f"--task_name={task}", "--output_dir=x", *words], "bert run_classifier")
-    return resolve(flags, BertConfig.from_google_file(TINY), datasets.find(task))
+    return resolve(flags, BertConfig.from_google_file(TINY), find_task(task))
 
 
 def numbers(flags: Flags) -> tuple[int, float, float, int]:

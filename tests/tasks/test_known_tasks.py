@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from bertworks.data.bad_rows import BadRows
-from bertworks.datasets.task_table import TASKS
+from bertworks.datasets import registry
+from bertworks.datasets.registry import find_task
 from bertworks.errors import InputError
 from bertworks.names import plain_name
-from bertworks.tasks import known_tasks as datasets
+from bertworks.tasks import known_tasks
 from bertworks.tasks.metrics import METRICS
 from bertworks.tasks.rows import ChoiceRow, Row, TaggedRow
 
@@ -180,7 +181,7 @@ EXPECTED: dict[str, dict[str, list[tuple[Any, ...]]]] = {
 
 
 def read(name: str, split: str, data_dir: Path = FIXTURES, bad: BadRows | None = None) -> list[tuple[Any, ...]]:
-    return [row[1:] for row in datasets.rows(datasets.find(name), data_dir, split, bad)]
+    return [row[1:] for row in known_tasks.rows(find_task(name), data_dir, split, bad)]
 
 
 @pytest.mark.parametrize(("name", "split"), [(name, split) for name, splits in EXPECTED.items() for split in splits])
@@ -189,16 +190,18 @@ def test_a_task_is_read_as_released(name: str, split: str) -> None:
 
 
 def test_every_task_has_a_fixture() -> None:
-    assert {datasets.find(name).name for name in EXPECTED} >= {t.name for t in TASKS if not t.name.startswith("XNLI-")}
+    assert {find_task(name).name for name in EXPECTED} >= {
+        t.name for t in registry.tasks() if not t.name.startswith("XNLI-")
+    }
 
 
 def test_rows_are_of_the_kind_of_the_task() -> None:
     for name, kind in (("mrpc", Row), ("swag", ChoiceRow), ("cluener", TaggedRow)):
-        assert {type(row) for row in datasets.rows(datasets.find(name), FIXTURES, "train")} == {kind}
+        assert {type(row) for row in known_tasks.rows(find_task(name), FIXTURES, "train")} == {kind}
 
 
 def test_the_place_of_a_row_is_its_line() -> None:
-    places = [row.place for row in datasets.rows(datasets.find("QQP"), FIXTURES, "train")]
+    places = [row.place for row in known_tasks.rows(find_task("QQP"), FIXTURES, "train")]
     assert places == [f"{FIXTURES / 'QQP' / 'train.tsv'}, line {line}" for line in (2, 4)]
 
 
@@ -238,20 +241,20 @@ def test_the_data_folder_may_be_that_of_the_task_or_the_one_above() -> None:
     ],
 )
 def test_names_are_found_however_they_are_spelled(spelled: str, name: str) -> None:
-    assert datasets.find(spelled).name == name
+    assert find_task(spelled).name == name
 
 
 def test_an_unknown_name_is_told_with_the_nearest() -> None:
     with pytest.raises(InputError, match=r"--task_name=mprc: no task of this name; did you mean MRPC\?"):
-        datasets.find("mprc")
+        find_task("mprc")
     with pytest.raises(InputError, match="known are CoLA, SST-2"):
-        datasets.find("???")
+        find_task("???")
 
 
 def test_one_word_may_mean_several_splits() -> None:
-    assert datasets.split_names(datasets.find("mnli"), "dev") == ["dev_matched", "dev_mismatched"]
-    assert datasets.split_names(datasets.find("mrpc"), "dev") == ["dev"]
-    assert datasets.split_names(datasets.find("ax"), "train") == []
+    assert registry.split_names(find_task("mnli"), "dev") == ["dev_matched", "dev_mismatched"]
+    assert registry.split_names(find_task("mrpc"), "dev") == ["dev"]
+    assert registry.split_names(find_task("ax"), "train") == []
 
 
 def test_a_task_without_a_dev_set_is_evaluated_on_its_test_set() -> None:
@@ -340,9 +343,9 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
 
 # --------------------------------------------------------------------------------------------------------- the table
 def test_the_table_holds_together() -> None:
-    known = [plain_name(name) for task in TASKS for name in (task.name, *task.aliases)]
+    known = [plain_name(name) for task in registry.tasks() for name in (task.name, *task.aliases)]
     assert len(set(known)) == len(known)
-    for task in TASKS:
+    for task in registry.tasks():
         assert set(task.counts) <= set(task.splits)
         assert set(task.submissions) <= set(task.splits)
         assert set(task.spellings.values()) <= set(task.labels)
@@ -358,13 +361,13 @@ REAL = os.environ.get("BERTWORKS_TASK_DATA")
 @pytest.mark.skipif(not REAL, reason="BERTWORKS_TASK_DATA names no folder with the real files")
 def test_the_counts_of_real_files_are_right() -> None:
     checked = 0
-    for task in TASKS:
+    for task in registry.tasks():
         for split, count in task.counts.items():
             for folder in Path(REAL or "").glob(f"**/{task.folder}"):
                 try:
-                    datasets.locate(task, folder, split)
+                    registry.locate_split(task, folder, split)
                 except InputError:
                     continue
-                assert sum(1 for _ in datasets.rows(task, folder, split)) == count, (task.name, split)
+                assert sum(1 for _ in known_tasks.rows(task, folder, split)) == count, (task.name, split)
                 checked += 1
     assert checked

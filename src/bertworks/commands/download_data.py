@@ -1,14 +1,12 @@
-"""`bert download_data`: the data sets of the known tasks, fetched from where their authors or GLUE keep them."""
+"""`bert download_data`: list the data sets known by name, or download some from their authors or from GLUE."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from bertworks.errors import InputError
 from bertworks.flags import CommandFlags, flag
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,16 +22,14 @@ class Flags(CommandFlags):
 
 
 def main(flags: Flags) -> None:
-    """Fetch what is named, or print the list."""
-    from pathlib import Path
-
-    from bertworks.datasets.released_data import fetch, find
-    from bertworks.errors import InputError
+    """Download the named data sets, or print the list."""
+    from bertworks.datasets.registry import find_data_set
+    from bertworks.datasets.released_data import fetch
 
     if flags.names is None:
         print(_list(Path(flags.data_dir)))
         return
-    wanted = [find(name.strip()) for name in flags.names.split(",") if name.strip()]
+    wanted = [find_data_set(name.strip()) for name in flags.names.split(",") if name.strip()]
     if not wanted:
         raise InputError("names: none is given; `bert download_data` lists them")
     for data in wanted:
@@ -44,19 +40,17 @@ def main(flags: Flags) -> None:
 
 
 def _list(data_dir: Path) -> str:
-    """A table of the data sets."""
-    from bertworks.datasets.addresses import DATA_SETS
-    from bertworks.datasets.released_data import is_there
+    """Return a table of the data sets; "there" means that all files are below `data_dir`."""
+    from bertworks.datasets.registry import data_sets
 
     lines = [("name", "to fetch", "licence", "there")]
-    for data in DATA_SETS:
+    for data in data_sets():
         if data.name.startswith("XNLI-"):
             continue
-        sizes = [source.size for source in data.sources]
-        known = sum(size or 0 for size in sizes)
-        more = "" if all(sizes) else "unknown"
-        size = f"{max(0.1, known / 1e6):,.1f} MB" if known else more or "by hand"
-        there = bool(data.sources) and all(is_there(source, data_dir / data.folder) for source in data.sources)
+        size = f"{max(0.1, sum(file.size or 0 for file in data.files) / 1e6):,.1f} MB"
+        if not any(file.size for file in data.files):
+            size = "unknown" if data.files else "by hand"
+        there = bool(data.files) and all(file.is_in(data_dir / data.folder) for file in data.files)
         lines.append((data.name.lower(), size, data.licence, "yes" if there else ""))
     widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
     rows = [

@@ -1,15 +1,17 @@
-"""`bert models`: the BERTs that are known by name, what they are, where they lie, and bringing one here."""
+"""`bert models`: list the BERTs known by name, describe one, or download one."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from bertworks.datasets import models as zoo
-from bertworks.datasets.model_table import ROWS, Row
 from bertworks.errors import InputError
 from bertworks.flags import CommandFlags, flag
+
+if TYPE_CHECKING:
+    from bertworks.datasets.schema import KnownModel
 
 _FAMILIES = {
     "google": "Google's, TensorFlow checkpoints (tanh form of GELU)",
@@ -33,83 +35,89 @@ class Flags(CommandFlags):
 
 
 def main(flags: Flags) -> None:
-    """Print the list, or download one."""
+    """Print the models, or download one and print its path."""
+    from bertworks.datasets import registry
+    from bertworks.datasets.models import locate
+
     if flags.download:
-        print(zoo.locate(flags.download, "--download"))
+        print(locate(flags.download, "--download"))
         return
-    rows = [row for row in ROWS if _matches(row, flags.filter or "")]
-    if not rows:
-        raise InputError(f"--filter={flags.filter}: no model has this in its name, languages or kind")
+    word = flags.filter or ""
+    # A name means that model only, and not others whose names contain it.
+    named = registry.find_model(word)
+    models = [named] if named else [model for model in registry.models() if _contains(model, word)]
+    if not models:
+        raise InputError(f"--filter={word}: no model has this in its name, languages or kind")
     if flags.format == "json":
-        print(json.dumps([_values(row) for row in rows], indent=2, ensure_ascii=False))
-    elif len(rows) == 1:
-        print(_card(rows[0]))
+        print(json.dumps([_values(model) for model in models], indent=2, ensure_ascii=False))
+    elif len(models) == 1:
+        print(_card(models[0]))
     else:
-        print("\n\n".join(_tables(rows)))
+        print("\n\n".join(_tables(models)))
         print("\nbert models --filter=NAME tells more of one; --model=NAME in any command downloads and uses it")
 
 
-def _matches(row: Row, word: str) -> bool:
-    texts = (row.name, *row.aliases, row.family, row.languages, _casing(row))
-    # An exact name means that model only, and not those whose names contain it.
-    if named := zoo.find(word):
-        return row is named
+def _contains(model: KnownModel, word: str) -> bool:
+    """Tell whether one of a model's names, its family, languages or casing contains a word."""
+    texts = (model.name, *model.aliases, model.family, model.languages, _casing(model))
     return any(word.lower() in text.lower() for text in texts)
 
 
-def _casing(row: Row) -> str:
-    return "uncased" if row.do_lower_case else "cased"
+def _casing(model: KnownModel) -> str:
+    return "uncased" if model.do_lower_case else "cased"
 
 
-def _values(row: Row) -> dict[str, Any]:
-    """All that is known of a model."""
+def _values(model: KnownModel) -> dict[str, Any]:
+    """Return all that is known of a model."""
+    from bertworks.datasets.models import cached_path, is_cached
+
+    checksums = {member: checksum for file in model.files for member, checksum in file.member_checksums.items()}
     return {
-        "name": row.name,
-        "aliases": row.aliases,
-        "family": row.family,
-        "layers": row.layers,
-        "hidden_size": row.hidden,
-        "attention_heads": row.heads,
-        "vocab_size": row.vocab_size,
-        "parameters": row.parameters,
-        "languages": row.languages,
-        "do_lower_case": row.do_lower_case,
-        "licence": row.licence,
-        "date": row.date,
-        "remark": row.remark,
-        "addresses": [source.address for source in row.sources],
-        "checksums": {
-            **{name: checksum for source in row.sources for name, checksum in source.members.items()},
-            **{zoo.file_name(source): source.checksum for source in row.sources if source.checksum},
-        },
-        "path": str(zoo.place_of(row)),
-        "cached": zoo.is_cached(row),
+        "name": model.name,
+        "aliases": model.aliases,
+        "family": model.family,
+        "layers": model.layers,
+        "hidden_size": model.hidden,
+        "attention_heads": model.heads,
+        "vocab_size": model.vocab_size,
+        "parameters": model.parameters,
+        "languages": model.languages,
+        "do_lower_case": model.do_lower_case,
+        "licence": model.licence,
+        "date": model.date,
+        "remark": model.remark,
+        "addresses": [file.address for file in model.files],
+        "checksums": checksums | {file.file_name: file.checksum for file in model.files if file.checksum},
+        "path": str(cached_path(model)),
+        "cached": is_cached(model),
     }
 
 
-def _tables(rows: list[Row]) -> list[str]:
-    """A table for each family."""
+def _tables(models: Sequence[KnownModel]) -> list[str]:
+    """Return a table for each family."""
+    from bertworks.datasets.models import is_cached
+
     heads = ("name", "also called", "layers", "hidden", "parameters", "languages", "text", "licence", "cached")
-    lines: list[tuple[str, ...]] = [
-        (
-            row.name,
-            ", ".join(row.aliases),
-            _number(row.layers),
-            _number(row.hidden),
-            _number(row.parameters),
-            row.languages,
-            _casing(row),
-            row.licence,
-            "yes" if zoo.is_cached(row) else "",
-        )
-        for row in rows
-    ]
     tables = []
     for family, title in _FAMILIES.items():
-        chosen = [heads, *(line for line, row in zip(lines, rows, strict=True) if row.family == family)]
-        widths = [max(map(len, column)) for column in zip(*chosen, strict=True)]
-        if len(chosen) > 1:
-            tables.append("\n".join([title, *(_aligned(line, widths) for line in chosen)]))
+        lines = [
+            (
+                model.name,
+                ", ".join(model.aliases),
+                _number(model.layers),
+                _number(model.hidden),
+                _number(model.parameters),
+                model.languages,
+                _casing(model),
+                model.licence,
+                "yes" if is_cached(model) else "",
+            )
+            for model in models
+            if model.family == family
+        ]
+        if lines:
+            widths = [max(map(len, column)) for column in zip(heads, *lines, strict=True)]
+            tables.append("\n".join([title, *(_aligned(line, widths) for line in (heads, *lines))]))
     return tables
 
 
@@ -117,8 +125,8 @@ def _number(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
 
 
-def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
-    """Numbers to the right, texts to the left."""
+def _aligned(line: Sequence[str], widths: Sequence[int]) -> str:
+    """Return a line of a table, its numbers (columns 2 to 4) to the right and its texts to the left."""
     cells = [
         cell.rjust(width) if 2 <= column <= 4 else cell.ljust(width)
         for column, (cell, width) in enumerate(zip(line, widths, strict=True))
@@ -126,20 +134,19 @@ def _aligned(line: tuple[str, ...], widths: list[int]) -> str:
     return f"  {'  '.join(cells)}".rstrip()
 
 
-def _card(row: Row) -> str:
-    """All that is known of one model, and how to use it."""
-    values = _values(row)
-    if values["parameters"]:
-        heads = f"{row.layers} layers, hidden size {row.hidden:,}, {row.heads} heads, {row.vocab_size:,} words"
-        lines = [f"{row.name}: {heads}; {row.parameters:,} parameters (encoder and pooler)"]
-    else:
-        lines = [row.name]
+def _card(model: KnownModel) -> str:
+    """Return all that is known of one model as lines for a person, and how to use it."""
+    values = _values(model)
+    lines = [model.name]
+    if model.parameters:
+        sizes = f"{model.layers} layers, hidden size {model.hidden:,}, {model.heads} heads, {model.vocab_size:,} words"
+        lines = [f"{model.name}: {sizes}; {model.parameters:,} parameters (encoder and pooler)"]
     about = {
-        "also called": ", ".join(row.aliases),
-        "trained on": f"{row.languages}, {_casing(row)}",
-        "remark": row.remark,
-        "licence": row.licence,
-        "date": row.date or "",
+        "also called": ", ".join(model.aliases),
+        "trained on": f"{model.languages}, {_casing(model)}",
+        "remark": model.remark,
+        "licence": model.licence,
+        "date": model.date or "",
         "address": "\n".join(values["addresses"]),
         "checksum": "\n".join(f"{checksum}  {name}" for name, checksum in values["checksums"].items()),
         "cached" if values["cached"] else "goes to": values["path"],
@@ -147,11 +154,10 @@ def _card(row: Row) -> str:
     for title, text in about.items():
         for number, line in enumerate(text.splitlines()):
             lines.append(f"  {title if number == 0 else '':<12}{line}")
-    name = row.aliases[0] if row.aliases and row.family == "google" else row.name
-    if row.parameters is None:
-        return "\n".join(lines)
-    flags, arguments = f"--model={name}", f'"{name}"'
-    if row.family == "mindspore":
-        flags, arguments = f"{flags} --vocab_file=vocab.txt", f'{arguments}, vocab_file="vocab.txt"'
-    lines.append(f'\nUse it:\n  bert fill_mask {flags} --text="..."\n  bertworks.load({arguments})')
+    if model.parameters:
+        name = model.aliases[0] if model.aliases and model.family == "google" else model.name
+        flags, arguments = f"--model={name}", f'"{name}"'
+        if model.family == "mindspore":
+            flags, arguments = f"{flags} --vocab_file=vocab.txt", f'{arguments}, vocab_file="vocab.txt"'
+        lines.append(f'\nUse it:\n  bert fill_mask {flags} --text="..."\n  bertworks.load({arguments})')
     return "\n".join(lines)

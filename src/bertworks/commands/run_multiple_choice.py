@@ -29,12 +29,12 @@ class Flags(FinetuningFlags):
 def main(flags: Flags) -> None:
     """Run the command."""
     from bertworks.data.bad_rows import BadRows
+    from bertworks.datasets.registry import find_task
     from bertworks.finetune.run import run
     from bertworks.tasks.classification.job import classification_job
     from bertworks.tasks.classification.problem import of_known_task
-    from bertworks.tasks.known_tasks import find
 
-    task = find(flags.task_name)
+    task = find_task(flags.task_name)
     if task.kind != "choice":
         raise InputError(f"--task_name={task.name}: has no choices; use bert run_classifier")
 

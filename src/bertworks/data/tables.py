@@ -127,12 +127,6 @@ def fields(path: Path, bad: BadRows, quoted: bool | None = None) -> Iterator[tup
                 yield location, row
 
 
-def starts_with(path: Path, text: str) -> bool:
-    """Tell whether a file starts with a text. A byte order mark does not count."""
-    with _opened(path) as stream:
-        return stream.read(len(BYTE_ORDER_MARK) + 4 * len(text)).removeprefix(BYTE_ORDER_MARK).startswith(text.encode())
-
-
 def json_lines(path: Path, bad: BadRows) -> Iterator[Record]:
     """Read a file with one JSON object on each line. Empty lines are left out. Errors as in `records`."""
     with _opened(path) as stream:

@@ -1,155 +1,57 @@
-"""Bringing a released data set to a folder: downloaded, checked, and unpacked whole or not at all.
-
-Of an archive only the files that are known are unpacked, under names from our table, so that no name in an archive
-decides where something is written.
-"""
+"""Bringing a released data set to a folder: downloaded, checked, and unpacked whole or not at all."""
 
 from __future__ import annotations
 
-import difflib
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
-from pathlib import Path, PurePosixPath
-from typing import IO
-from urllib.parse import urlsplit
+from pathlib import Path
 
-from bertworks.datasets.addresses import DATA_SETS, DataSet, Source
-from bertworks.datasets.download import download
-from bertworks.errors import InputError, one_line
-from bertworks.files import write_text, written_whole
-from bertworks.names import plain_name
-from bertworks.progress import say
+from bertworks.datasets.archives import unpack
+from bertworks.datasets.download import download_file
+from bertworks.datasets.schema import DataSet
+from bertworks.errors import InputError
+from bertworks.files import write_text
 
-# Bytes of a file whose size nobody has published.
+# Bytes accepted of a file whose size nobody has published.
 _LARGEST = 256 << 20
 
-# Text does not become smaller than this by compression; what unpacks to more is no archive of text.
-_MOST_COMPRESSED = 64
-
-# What GLUE makes of MRPC.
+# The files that GLUE makes from those of MRPC.
 _MRPC = ("train.tsv", "dev.tsv", "test.tsv")
-
-_CHUNK = 1 << 20
-_DAMAGED = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
-
-
-def find(name: str) -> DataSet:
-    """The data set of a name; case, dashes, underscores and dots do not matter.
-
-    Raises:
-        InputError: there is none; says which is nearest.
-    """
-    by_name = {plain_name(known): data for data in DATA_SETS for known in (data.name, *data.aliases)}
-    if data := by_name.get(plain_name(name)):
-        return data
-    near = difflib.get_close_matches(plain_name(name), by_name, 1, 0.6)
-    hint = f"did you mean {by_name[near[0]].name.lower()}?" if near else "`bert download_data` lists them"
-    raise InputError(f"{name}: no data set of this name; {hint}")
 
 
 def fetch(data: DataSet, data_dir: Path) -> Path:
-    """Bring the files of a data set, as far as they are not there, to its folder below `data_dir`.
+    """Bring the files of a data set that are missing to its folder below `data_dir`.
 
     Returns:
         the folder.
 
     Raises:
-        InputError: it cannot be downloaded, or something else came; says what to download by hand, and where to put it.
+        InputError: a file cannot be downloaded, or another one came; the message tells what to download by hand, and
+            where to put it.
     """
     folder = data_dir / data.folder
-    if not data.sources:
+    if not data.files:
         raise InputError(f"{data.name}: no address to download it from is known; {data.remark} {folder} ({data.home})")
-    for source in data.sources:
-        if not is_there(source, folder):
-            _fetch(data, source, folder)
+    for remote in data.files:
+        if remote.is_in(folder):
+            continue
+        path = download_file(remote, folder, data.name, _LARGEST)
+        if remote.unpack:
+            try:
+                unpack(path, remote)
+            except InputError as error:
+                raise InputError(f"{path}: {error}; remove it and try again, or see {data.home}") from None
     if data.name == "MRPC" and not all((folder / name).is_file() for name in _MRPC):
         make_mrpc(folder)
     return folder
 
 
-def is_there(source: Source, folder: Path) -> bool:
-    """Whether all that stays of a source lies in a folder."""
-    return all((folder / name).is_file() for name in source.files)
-
-
-def _fetch(data: DataSet, source: Source, folder: Path) -> None:
-    to = folder / (source.name or PurePosixPath(urlsplit(source.address).path).name)
-    if not to.exists():
-        say(f"{data.name}: downloading {source.address}")
-    download(
-        source.address,
-        to,
-        description=data.name,
-        size=source.size,
-        limit=_LARGEST,
-        checksum=source.checksum,
-    )
-    if source.members:
-        try:
-            _unpack(to, source.members)
-        except InputError as error:
-            raise InputError(f"{to}: {error}; remove it and try again, or see {data.home}") from None
-        to.unlink()
-
-
-def _unpack(path: Path, members: Mapping[str, str]) -> None:
-    """Put members of an archive beside it, all of them or none.
-
-    Raises:
-        InputError: it is none, is damaged, lacks a member, or is too large; the message lacks its name.
-    """
-    most, missing = path.stat().st_size * _MOST_COMPRESSED, set(members)
-    with ExitStack() as stack:
-        try:
-            for member, content in _members(path, members):
-                if member not in missing:
-                    raise InputError(f"holds {member} twice")
-                missing.remove(member)
-                target = stack.enter_context(written_whole(path.parent / members[member]))
-                while chunk := content.read(_CHUNK):
-                    most -= target.write(chunk)
-                    if most < 0:
-                        raise InputError(f"unpacks to more than {_MOST_COMPRESSED} times its size")
-        except InputError:
-            raise
-        except _DAMAGED as error:
-            raise InputError(f"not the archive that was expected ({one_line(error)})") from None
-        if missing:
-            raise InputError(f"holds no {min(missing)}")
-
-
-def _members(path: Path, members: Mapping[str, str]) -> Iterator[tuple[str, IO[bytes]]]:
-    """The members that are wanted, by their names in `members`, with their content."""
-
-    def wanted(name: str) -> str | None:
-        # macOS puts a second, hidden file beside each one.
-        path = f"/{name}"
-        return None if "/__MACOSX/" in path else next((end for end in members if path.endswith(f"/{end}")), None)
-
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            for info in archive.infolist():
-                if member := wanted(info.filename):
-                    with archive.open(info) as content:
-                        yield member, content
-        return
-    with tarfile.open(path) as tar:
-        for entry in tar:
-            if (member := wanted(entry.name)) and (extracted := tar.extractfile(entry) if entry.isfile() else None):
-                yield member, extracted
-
-
 def make_mrpc(folder: Path) -> None:
-    """Make GLUE's train.tsv, dev.tsv and test.tsv of the three files of MRPC, as `download_glue_data.py` does.
+    """Make GLUE's train.tsv, dev.tsv and test.tsv from the three files of MRPC, as `download_glue_data.py` does.
 
-    The header of the first two keeps the byte order mark that the release begins with; the test set gets an index in
-    place of its labels.
+    The header of the first two keeps the byte order mark of the release. The test set gets an index instead of its
+    labels.
 
     Raises:
-        InputError: a row has not five columns, or a file is not UTF-8.
+        InputError: a row does not have five columns, or a file is not UTF-8.
     """
     dev_ids = {tuple(row) for _, row in _rows(folder / "dev_ids.tsv", 2)}
     header, *rows = _rows(folder / "msr_paraphrase_train.txt", 5)
@@ -164,7 +66,7 @@ def make_mrpc(folder: Path) -> None:
 
 
 def _rows(path: Path, columns: int) -> list[tuple[int, list[str]]]:
-    """The numbers and the fields of the lines of a file."""
+    """Read the number and the fields of every line of a file."""
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError:

@@ -1,16 +1,16 @@
-"""The table of known tasks as a page for people, docs/tasks.md; `python -m bertworks.tasks.task_page` prints it."""
+"""The known tasks as a page for people, docs/tasks.md: `python -m bertworks.datasets.task_page` prints it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bertworks.datasets.known_task import File, KnownTask
-from bertworks.datasets.task_table import TASKS, XNLI_LANGUAGES
+from bertworks.datasets import registry
+from bertworks.datasets.schema import KnownTask, TaskFile
 
 _HEAD = """\
 # Tasks known by name
 
-Made from `src/bertworks/tasks/task_table.py`, where the sources of columns and labels are named: do not edit this
+Made from `src/bertworks/datasets/tasks.toml`, where the sources of columns and labels are named: do not edit this
 page, run `python -m bertworks.datasets.task_page > docs/tasks.md`. A test compares the two.
 
 `bert run_classifier --task_name=NAME --data_dir=FOLDER` (`run_multiple_choice` for choices, `run_ner` for tags) reads
@@ -44,12 +44,11 @@ _KINDS = {
     "choice": "which of four endings",
     "tags": "a tag for each word",
 }
-_SEVERAL_XNLI = "XNLI-" + ", ".join(XNLI_LANGUAGES)
 
 
 def page() -> str:
-    """The page as text."""
-    tasks = [task for task in TASKS if task.name == "XNLI-zh" or not task.name.startswith("XNLI-")]
+    """Return the page as text. XNLI has one row for all languages."""
+    tasks = [task for task in registry.tasks() if task.name == "XNLI-zh" or not task.name.startswith("XNLI-")]
     files = ["task", "also called", "what is predicted", "language", "files", "columns", "labels", "rows"]
     training = ["task", "metrics", "settings", "source", "by default", "real files"]
     return (
@@ -62,18 +61,22 @@ def page() -> str:
 
 
 def _of_files(task: KnownTask) -> list[str]:
-    by_split = {split: [file.name for file in task.files if file.split == split] for split in task.splits}
-    names = (f"{split}: {' or '.join(dict.fromkeys(several))}" for split, several in by_split.items())
-    columns = [(_columns(task, file), file.split) for file in task.files]
-    alike = {there: dict.fromkeys(split for other, split in columns if other == there) for there, _ in columns}
-    several = task.name == "XNLI-zh"
+    names = []
+    splits_by_columns: dict[str, dict[str, None]] = {}
+    for split in task.splits:
+        files = [file for file in task.files if file.split == split]
+        names.append(f"{split}: {' or '.join(dict.fromkeys(file.name for file in files))}")
+        for file in files:
+            splits_by_columns.setdefault(_columns(task, file), {})[split] = None
+    is_xnli = task.name == "XNLI-zh"
+    languages = ", ".join(other.languages for other in registry.tasks() if other.name.startswith("XNLI-"))
     return [
-        f"[{_SEVERAL_XNLI if several else task.name}]({task.home})",
-        ", ".join(f"{alias} (zh)" if several else alias for alias in task.aliases),
+        f"[{f'XNLI-{languages}' if is_xnli else task.name}]({task.home})",
+        ", ".join(f"{alias} (zh)" if is_xnli else alias for alias in task.aliases),
         _KINDS[task.kind],
-        "its own" if several else task.languages,
+        "its own" if is_xnli else task.languages,
         "; ".join(names),
-        "; ".join(f"{', '.join(splits)}: {there}" for there, splits in alike.items()),
+        "; ".join(f"{', '.join(splits)}: {columns}" for columns, splits in splits_by_columns.items()),
         _labels(task),
         ", ".join(f"{split} {count:,}" for split, count in task.counts.items()),
     ]
@@ -86,14 +89,14 @@ def _labels(task: KnownTask) -> str:
     return "; ".join([*parts, *["rows that lack columns are left out"] * task.incomplete_rows])
 
 
-def _columns(task: KnownTask, file: File) -> str:
+def _columns(task: KnownTask, file: TaskFile) -> str:
     if task.kind == "tags":
         return "JSON of texts and mentions" if file.name.endswith(".json") else "the word first, the tag last"
     if file.choices:
-        there = [file.text, f"{file.pair} + {', '.join(map(str, file.choices))}", file.label]
+        columns = [file.text, f"{file.pair} + {', '.join(map(str, file.choices))}", file.label]
     else:
-        there = [file.text, file.pair, file.label]
-    return ", ".join(str(one) for one in there if one is not None)
+        columns = [file.text, file.pair, file.label]
+    return ", ".join(str(column) for column in columns if column is not None)
 
 
 def _of_training(task: KnownTask) -> list[str]:

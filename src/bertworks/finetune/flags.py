@@ -10,9 +10,9 @@ from bertworks.flag_groups import MachineFlags, ModelFlags, Precision
 from bertworks.flags import REQUIRED, RETIRED, describe, flag
 
 if TYPE_CHECKING:
-    from bertworks.datasets.known_task import KnownTask
+    from bertworks.datasets.schema import KnownTask
 
-# `tasks.datasets.names()`, written out because --help imports nothing.
+# `registry.task_names()`, written out because --help imports nothing.
 TASK_NAMES = (
     "CoLA, SST-2, MRPC, STS-B, QQP, MNLI, MNLI-mm, QNLI, RTE, WNLI, AX, LCQMC, ChnSentiCorp, TNEWS, AFQMC, CMNLI, "
     "SWAG, CLUENER, CoNLL-2003, MSRA, ChineseNER, XNLI-ar, ..., XNLI-zh"
@@ -125,13 +125,13 @@ class TaskFlags(FinetuningFlags):
         Raises:
             InputError: there is no such task, or other flags say where its data are, or none does.
         """
-        from bertworks.tasks.known_tasks import find  # noqa: PLC0415  (--help imports nothing)
+        from bertworks.datasets.registry import find_task  # noqa: PLC0415  (--help imports nothing)
 
         if not self.task_name:
             return None
         if self.files:
             raise InputError(f"--task_name and --{next(iter(self.files))}_file: give one; each says where the data are")
-        task = find(self.task_name)
+        task = find_task(self.task_name)
         if not self.data_dir:
             raise InputError(f"--data_dir: must be given, the folder with the files of {task.name}")
         return task

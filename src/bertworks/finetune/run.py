@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bertworks.checkpoints.resolve import config_for, tokenizer_of
-from bertworks.datasets.known_task import KnownTask
+from bertworks.datasets.schema import KnownTask
 from bertworks.finetune.flags import FinetuningFlags, wanted_splits
 from bertworks.finetune.model import build_network, first_checkpoint
 from bertworks.finetune.results import show_learning_curves, steps_of

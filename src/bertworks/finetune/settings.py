@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from bertworks.config import BertConfig
-from bertworks.datasets.known_task import KnownTask
+from bertworks.datasets.schema import KnownTask
 from bertworks.errors import InputError
 from bertworks.finetune.flags import FinetuningFlags
 from bertworks.flags import describe

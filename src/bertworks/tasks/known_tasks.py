@@ -1,7 +1,7 @@
-"""Reading the tasks that are known by name, from their files as released.
+"""Reading the rows of the tasks known by name, from their files as released.
 
-What the originals do is kept: a row's id is "train-17" as in `run_classifier.py`, columns beyond those of the table
-are not looked at, an empty text is a text, and labels may be spelled in more than one way ("contradictory").
+As in the originals, a row's id is "train-17", other columns than the task's are not read, an empty text is a text, and
+a label may have several spellings ("contradictory").
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.tables import fields, json_lines, starts_with
-from bertworks.datasets.known_task import Column, File, KnownTask
-from bertworks.datasets.task_table import TASKS
+from bertworks.data.tables import fields, json_lines
+from bertworks.datasets.registry import locate_split
+from bertworks.datasets.schema import Column, KnownTask, TaskFile
 from bertworks.errors import InputError
-from bertworks.names import listed, plain_name
+from bertworks.names import listed
 from bertworks.tasks.ner.tag_files import read_cluener, read_columns
 from bertworks.tasks.rows import ChoiceRow, Label, Row, TaggedRow
 
@@ -25,58 +25,6 @@ from bertworks.tasks.rows import ChoiceRow, Label, Row, TaggedRow
 _Values = Sequence[str] | Mapping[str, Any]
 
 _Made = TypeVar("_Made", Row, ChoiceRow)
-
-
-def find(name: str, flag: str = "--task_name") -> KnownTask:
-    """The task of a name or an alias; case, dashes, underscores and blanks do not matter.
-
-    Raises:
-        InputError: there is none; says which is nearest. `flag` is the flag to mend.
-    """
-    by_name = {plain_name(known): task for task in TASKS for known in (task.name, *task.aliases)}
-    if task := by_name.get(plain_name(name)):
-        return task
-    near = difflib.get_close_matches(plain_name(name), by_name, 1, 0.6)
-    hint = f"did you mean {by_name[near[0]].name}?" if near else f"known are {', '.join(names())}"
-    raise InputError(f"{flag}={name}: no task of this name; {hint}")
-
-
-def names() -> list[str]:
-    """What the tasks are called; of XNLI's languages, the first alone."""
-    return [task.name for task in TASKS if not task.name.startswith("XNLI-")] + ["XNLI-ar, ..., XNLI-zh"]
-
-
-def split_names(task: KnownTask, split: str) -> list[str]:
-    """The splits that one word means, none or more: of MNLI, `dev` means dev_matched and dev_mismatched."""
-    return [name for name in task.splits if name == split or name.startswith(f"{split}_")]
-
-
-def locate(task: KnownTask, data_dir: Path, split: str) -> tuple[Path, File]:
-    """The file of a split and where in it things stand: in the data folder, or in the task's folder below it.
-
-    Args:
-        task: which task.
-        data_dir: where its files are.
-        split: one of its splits, or the first part of several names, which means the first of them.
-
-    Raises:
-        InputError: the task has no such split, or its file is not there; says which file was looked for.
-    """
-    found = split_names(task, split)
-    if not found:
-        raise InputError(f"{task.name}: has no {split} set, only {', '.join(task.splits)}")
-    candidates = [file for file in task.files if file.split == found[0]]
-    for folder in (data_dir, data_dir / task.folder):
-        for file in candidates:
-            path = folder / file.name
-            if path.is_file() and (not file.begins or starts_with(path, file.begins)):
-                return path, file
-    # What is looked for second may be a layout of the same file.
-    wanted = " or ".join(dict.fromkeys(file.name for file in candidates))
-    raise InputError(
-        f"{data_dir}: has no {wanted}, the {split} set of {task.name}; give its folder (--data_dir), "
-        f"or fetch it with bert download_data {task.name.lower()}"
-    )
 
 
 def rows(
@@ -87,14 +35,14 @@ def rows(
     Args:
         task: which task.
         data_dir: where its files are.
-        split: see `locate`.
+        split: as in `locate_split`.
         bad: gets the rows that cannot be used; None ends with the first one.
 
     Raises:
-        InputError: see `locate`; and for a bad row, with the file and the line: a column that is not there, a label
-            that is none of the task's, a score that is no number.
+        InputError: as in `locate_split`; or for a bad row, with the file and the line: it lacks a column, its label is
+            not the task's, or its score is not a number.
     """
-    path, file = locate(task, data_dir, split)
+    path, file = locate_split(task, data_dir, split)
     bad = BadRows() if bad is None else bad
     if task.kind == "tags":
         read = read_cluener if path.suffix == ".json" else read_columns
@@ -137,7 +85,7 @@ class _MissingError(InputError):
     """A row lacks a column."""
 
 
-def _lines(path: Path, file: File, bad: BadRows) -> Iterator[_Line]:
+def _lines(path: Path, file: TaskFile, bad: BadRows) -> Iterator[_Line]:
     if path.suffix == ".json":
         for number, (place, values) in enumerate(json_lines(path, bad)):
             yield _Line(place, number, values)
@@ -151,7 +99,7 @@ def _lines(path: Path, file: File, bad: BadRows) -> Iterator[_Line]:
 
 
 def _made(
-    task: KnownTask, path: Path, file: File, bad: BadRows, make: Callable[[KnownTask, File, _Line], _Made]
+    task: KnownTask, path: Path, file: TaskFile, bad: BadRows, make: Callable[[KnownTask, TaskFile, _Line], _Made]
 ) -> Iterator[_Made]:
     """What `make` makes of the lines that are meant."""
     there, made = False, False
@@ -178,13 +126,13 @@ def _made(
         raise InputError(f"{path}: has no rows{which}")
 
 
-def _row(task: KnownTask, file: File, line: _Line) -> Row:
+def _row(task: KnownTask, file: TaskFile, line: _Line) -> Row:
     pair = None if file.pair is None else line.text(file.pair)
     label = None if file.label is None else _label(task, line, str(line.get(file.label)))
     return Row(line.place, _id(file, line), line.text(file.text), pair, label)
 
 
-def _choice_row(task: KnownTask, file: File, line: _Line) -> ChoiceRow:
+def _choice_row(task: KnownTask, file: TaskFile, line: _Line) -> ChoiceRow:
     beginning = "" if file.pair is None else line.text(file.pair)
     choices = tuple(f"{beginning} {line.text(column)}".strip() for column in file.choices)
     label = None
@@ -196,7 +144,7 @@ def _choice_row(task: KnownTask, file: File, line: _Line) -> ChoiceRow:
     return ChoiceRow(line.place, _id(file, line), line.text(file.text), choices, label)
 
 
-def _id(file: File, line: _Line) -> str:
+def _id(file: TaskFile, line: _Line) -> str:
     return f"{file.split}-{line.number if file.id is None else line.get(file.id)}"
 
 

@@ -11,8 +11,8 @@ import pytest
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
 from bertworks.data.sequences import Sequences
+from bertworks.datasets.registry import find_task
 from bertworks.errors import InputError
-from bertworks.tasks import known_tasks as datasets
 from bertworks.tasks.classification.problem import Problem, of_known_task, of_records
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "tasks"
@@ -20,7 +20,7 @@ FIXTURES = Path(__file__).parents[2] / "fixtures" / "tasks"
 
 def known(name: str, folder: Path, split: str) -> tuple[Problem, list[str]]:
     bad = BadRows()
-    return of_known_task(datasets.find(name), folder, [split], bad), bad.remarks
+    return of_known_task(find_task(name), folder, [split], bad), bad.remarks
 
 
 def test_an_empty_text_of_a_released_file_is_said(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from bertworks.config import BertConfig
+from bertworks.datasets.registry import find_task
 from bertworks.errors import InputError
-from bertworks.tasks import known_tasks as datasets
 from bertworks.tasks.classification.problem import Problem
 from bertworks.tasks.classification.trained_labels import output_order, reorder
 
@@ -24,7 +24,7 @@ def own(*labels: str, kind: str = "single") -> Problem:
 
 
 def known(name: str) -> Problem:
-    task = datasets.find(name)
+    task = find_task(name)
     return Problem(name=task.name, kind=task.kind, labels=task.labels, metrics=(), known=task)  # type: ignore[arg-type]
 
 

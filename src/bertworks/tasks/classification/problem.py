@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import LabelledRecords, read_labelled_records
 from bertworks.data.sequences import LongText, Sequences, encode, encode_windows
-from bertworks.datasets.known_task import KnownTask
+from bertworks.datasets import registry
+from bertworks.datasets.schema import KnownTask
 from bertworks.errors import InputError
-from bertworks.tasks import known_tasks as datasets
+from bertworks.tasks import known_tasks
 from bertworks.tasks.classification import own_data
 from bertworks.tasks.classification.task import Kind, Labelled
 from bertworks.tasks.rows import AnyRow, ChoiceRow, EncodedRow, Row, is_blank
@@ -73,15 +74,15 @@ def of_known_task(task: KnownTask, data_dir: Path, wanted: Sequence[str], bad: B
         raise InputError(f"--task_name={task.name}: tags words; use bert run_ner")
 
     def read(split: str) -> list[Any]:
-        rows = list(datasets.rows(task, data_dir, split, bad))
+        rows = list(known_tasks.rows(task, data_dir, split, bad))
         bad.remarks += _oddities(rows)  # type: ignore[arg-type]
         return rows
 
     def all_of(split: str) -> dict[str, list[AnyRow]]:
         # MNLI's dev_matched is what the original calls dev; the other set's results end with _mismatched.
-        names = datasets.split_names(task, split) if split in wanted else []
+        names = registry.split_names(task, split) if split in wanted else []
         if split in wanted and not names:
-            datasets.locate(task, data_dir, split)
+            registry.locate_split(task, data_dir, split)
         return {"" if i == 0 else name.removeprefix(split): read(name) for i, name in enumerate(names)}
 
     return Problem(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import record_files
-from bertworks.datasets.known_task import KnownTask
+from bertworks.datasets import registry
+from bertworks.datasets.schema import KnownTask
 from bertworks.errors import InputError
 from bertworks.job import Setup
 from bertworks.tasks import known_tasks
@@ -26,7 +27,7 @@ def read_known(task: KnownTask, data_dir: Path, setup: Setup, bad: BadRows, *, k
     """
     rows: Rows = {}
     for split in setup.splits:
-        path, file = known_tasks.locate(task, data_dir, split)
+        path, file = registry.locate_split(task, data_dir, split)
         if split == "dev" and any(other.split == "test" and other.name == file.name for other in task.files):
             chosen = "; the best model is chosen by it too (not with --keep=last)" if keeps_best else ""
             setup.say(f"{task.name}: has no dev set; its test set is evaluated on ({path}){chosen}")

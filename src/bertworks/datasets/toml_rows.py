@@ -1,0 +1,193 @@
+"""A strict reader of rows in TOML: every `[[kind]]` table becomes a dataclass, and an error names the file and line.
+
+A table with `for_each`, a list of tables, stands for one row for each of its entries. The keys of an entry replace
+`{key}` in all texts of the row; where they are keys of the row, they are added to it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from bertworks.errors import InputError, one_line
+from bertworks.names import plain_name
+
+_DESCRIPTIONS = {str: "a text", int: "an integer", float: "a number", bool: "true or false"}
+
+
+class NamedRow(Protocol):
+    """A row that people call by its name or by an alias."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Its other names."""
+
+
+_Row = TypeVar("_Row", bound=NamedRow)
+
+
+def read_rows(text: str, file: str, kind: str, row_type: type[_Row], **shared: type) -> tuple[_Row, ...]:
+    """Read the rows of a TOML file.
+
+    Args:
+        text: the content of the file.
+        file: its name, for errors.
+        kind: the name of the tables: `[[kind]]`.
+        row_type: the dataclass of a row.
+        shared: dataclasses of values that rows share: with `settings=PublishedSettings`, a row's `settings = "x"` takes
+            the table `[settings.x]`.
+
+    Raises:
+        InputError: the text is not TOML, a key is unknown or missing, a value has the wrong type, or two rows have a
+            name in common.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{file}: not TOML: {one_line(error)}") from None
+    if unknown := next((key for key in document if key != kind and key not in shared), None):
+        location = _location(text, file, rf"\[*\s*{re.escape(unknown)}\b")
+        raise InputError(f"{location}: unknown table {unknown!r}; known are {', '.join([kind, *shared])}")
+    tables = document.get(kind, [])
+    if not isinstance(tables, list):
+        raise InputError(f"{file}: {kind} is not a list of tables; write [[{kind}]] above each")
+    values: dict[str, dict[str, Any]] = {}
+    for key, shared_type in shared.items():
+        named = document.get(key, {})
+        if not isinstance(named, dict):
+            raise InputError(f"{file}: {key} is not a table; write [{key}.NAME] above each")
+        for name, table in named.items():
+            location = _location(text, file, rf"\[\s*{key}\s*\.\s*[\"']?{re.escape(name)}\b")
+            values.setdefault(key, {})[name] = _built(shared_type, table, f"{location}: {key}.{name}")
+    rows: list[_Row] = []
+    by_name: dict[str, _Row] = {}
+    for number, table in enumerate(tables):
+        location = _location(text, file, rf"\[\[\s*{kind}\s*\]\]", number)
+        for given in _each(table, row_type, location):
+            place = f"{location}: {given.get('name', kind)}"
+            for key in shared:
+                if key in given:
+                    given[key] = _shared_value(values.get(key, {}), given[key], f"{place}: {key}")
+            row = _built(row_type, given, place)
+            rows.append(row)
+            for name in (row.name, *row.aliases):
+                other = by_name.setdefault(plain_name(name), row)
+                if other is not row:
+                    raise InputError(f"{place}: {name} is a name of {other.name} too; give each {kind} its own names")
+    return tuple(rows)
+
+
+def _location(text: str, file: str, header: str, number: int = 0) -> str:
+    """Return the file and the line that begins with a pattern: of such lines the one with this number, from 0."""
+    found = list(re.finditer(rf"^[ \t]*{header}", text, re.MULTILINE))
+    return f"{file}, line {text.count(chr(10), 0, found[number].start()) + 1}" if number < len(found) else file
+
+
+def _each(table: Any, row_type: type, location: str) -> list[dict[str, Any]]:
+    """Return the rows that a table stands for: itself, or one for each entry of `for_each`."""
+    if not isinstance(table, dict):
+        raise InputError(f"{location}: {table!r:.60} is not a table")
+    if "for_each" not in table:
+        return [dict(table)]
+    template = {key: value for key, value in table.items() if key != "for_each"}
+    entries = table["for_each"]
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise InputError(f"{location}: for_each is not a list of tables")
+    rows = []
+    for entry in entries:
+        added = {key: value for key, value in entry.items() if key in _fields(row_type)}
+        if unused := next((key for key in entry if key not in added and f"{{{key}}}" not in str(template)), None):
+            raise InputError(f"{location}: for_each: unknown key {unused!r}; no text of the row has {{{unused}}}")
+        rows.append({**_filled(template, entry), **added})
+    return rows
+
+
+def _filled(value: Any, entry: Mapping[str, Any]) -> Any:
+    """Return a value of TOML with every `{key}` replaced in its texts."""
+    if isinstance(value, str):
+        for key, text in entry.items():
+            value = value.replace(f"{{{key}}}", str(text))
+    elif isinstance(value, list):
+        value = [_filled(item, entry) for item in value]
+    elif isinstance(value, dict):
+        value = {_filled(key, entry): _filled(item, entry) for key, item in value.items()}
+    return value
+
+
+def _shared_value(values: Mapping[str, Any], name: object, place: str) -> Any:
+    if not isinstance(name, str) or name not in values:
+        raise InputError(f"{place}: no {name!r}; known are {', '.join(values) or 'none'}")
+    return values[name]
+
+
+@cache
+def _fields(row_type: type) -> dict[str, tuple[Any, bool]]:
+    """Return the type of every key of a dataclass, and whether it must be given."""
+    types, absent = get_type_hints(row_type), dataclasses.MISSING
+    return {
+        field.name: (types[field.name], field.default is absent and field.default_factory is absent)
+        for field in dataclasses.fields(row_type)
+    }
+
+
+def _built(row_type: Any, table: object, place: str) -> Any:
+    """Make a dataclass of a table; `place` begins the message of an error."""
+    if not isinstance(table, dict):
+        raise InputError(f"{place}: {table!r:.60} is not a table")
+    fields = _fields(row_type)
+    if unknown := next((key for key in table if key not in fields), None):
+        raise InputError(f"{place}: unknown key {unknown!r}; known are {', '.join(fields)}")
+    if missing := next((key for key, (_, needed) in fields.items() if needed and key not in table), None):
+        raise InputError(f"{place}: has no {missing}; add it")
+    return row_type(**{key: _converted(fields[key][0], value, f"{place}: {key}") for key, value in table.items()})
+
+
+def _converted(kind: Any, value: Any, place: str) -> Any:
+    """Return a value of TOML as the type of its field."""
+    is_union = get_origin(kind) in (Union, UnionType)
+    kinds = [argument for argument in get_args(kind) if argument is not NoneType] if is_union else [kind]
+    for candidate in kinds:
+        if (converted := _as_type(candidate, value, place)) is not None:
+            return converted
+    raise InputError(f"{place}: {value!r:.60} is not {' or '.join(map(_description, kinds))}")
+
+
+def _as_type(kind: Any, value: Any, place: str) -> Any:
+    """Return a value of TOML as a type; None if it has another. TOML itself has no None."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    converted = None
+    if dataclasses.is_dataclass(kind):
+        # A shared value is a dataclass already.
+        converted = value if isinstance(value, kind) else _built(kind, value, place)  # type: ignore[arg-type]
+    elif origin is tuple and isinstance(value, list):
+        kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
+        if len(kinds) == len(value):
+            numbered = enumerate(zip(kinds, value, strict=True), 1)
+            converted = tuple(_converted(of, item, f"{place}, number {number}") for number, (of, item) in numbered)
+    elif origin is Mapping and isinstance(value, dict):
+        converted = {key: _converted(arguments[1], item, f"{place}: {key}") for key, item in value.items()}
+    elif origin is Literal:
+        converted = value if value in arguments else None
+    elif kind is float and type(value) is int:
+        converted = float(value)
+    elif type(value) is kind:
+        converted = value
+    return converted
+
+
+def _description(kind: Any) -> str:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return f"one of {', '.join(arguments)}"
+    if origin is tuple:
+        return "a list" if arguments[-1] is Ellipsis else f"a list of {len(arguments)}"
+    return "a table" if origin is Mapping else _DESCRIPTIONS[kind]
