@@ -21,22 +21,22 @@ from bertworks.names import listed
 from bertworks.tasks.ner.tag_files import read_cluener, read_columns
 from bertworks.tasks.rows import ChoiceRow, Label, Row, TaggedRow
 
-# What a column's value is taken from: the fields of a line, or an object.
+# The values of a row: the fields of a line, or an object with names.
 _Values = Sequence[str] | Mapping[str, Any]
 
-_Made = TypeVar("_Made", Row, ChoiceRow)
+_AnyRow = TypeVar("_AnyRow", Row, ChoiceRow)
 
 
 def rows(
     task: KnownTask, data_dir: Path, split: str, bad: BadRows | None = None
 ) -> Iterator[Row] | Iterator[ChoiceRow] | Iterator[TaggedRow]:
-    """The rows of a split: `ChoiceRow` for kind choice, `TaggedRow` for tags, else `Row`.
+    """Read the rows of a split: `ChoiceRow` for kind choice, `TaggedRow` for tags, else `Row`.
 
     Args:
-        task: which task.
-        data_dir: where its files are.
+        task: the task.
+        data_dir: the folder with its files.
         split: as in `locate_split`.
-        bad: gets the rows that cannot be used; None ends with the first one.
+        bad: collects the rows that cannot be used; None raises an error at the first one.
 
     Raises:
         InputError: as in `locate_split`; or for a bad row, with the file and the line: it lacks a column, its label is
@@ -47,32 +47,34 @@ def rows(
     if task.kind == "tags":
         read = read_cluener if path.suffix == ".json" else read_columns
         return read(path, bad)
-    return _made(task, path, file, bad, _choice_row) if task.kind == "choice" else _made(task, path, file, bad, _row)
+    if task.kind == "choice":
+        return _usable_rows(task, path, file, bad, _choice_row)
+    return _usable_rows(task, path, file, bad, _row)
 
 
 class _Line(NamedTuple):
-    """A row of a file: where it stands, its number, and its values."""
+    """A row of a file: its file and line, its number from 0 (a header is number 0), and its values."""
 
-    place: str
+    location: str
     number: int
     values: _Values
 
     def get(self, column: Column) -> Any:
-        """What stands in a column.
+        """Return the value of a column.
 
         Raises:
-            _MissingError: there is none.
+            _MissingError: the row lacks it.
         """
         try:
             return self.values[column]  # type: ignore[index]
         except (IndexError, KeyError):
-            raise _MissingError(f"{self.place}: {self._lacks(column)}") from None
+            raise _MissingError(f"{self.location}: {self._lacks(column)}") from None
 
     def text(self, column: Column) -> str:
-        """The same, where a text is expected."""
+        """Return the value of a column that must be a text."""
         value = self.get(column)
         if not isinstance(value, str):
-            raise InputError(f"{self.place}: {column} is not a text but {value!r:.40}")
+            raise InputError(f"{self.location}: {column} is not a text but {value!r:.40}")
         return value
 
     def _lacks(self, column: Column) -> str:
@@ -87,27 +89,27 @@ class _MissingError(InputError):
 
 def _lines(path: Path, file: TaskFile, bad: BadRows) -> Iterator[_Line]:
     if path.suffix == ".json":
-        for number, (place, values) in enumerate(json_lines(path, bad)):
-            yield _Line(place, number, values)
+        for number, (location, values) in enumerate(json_lines(path, bad)):
+            yield _Line(location, number, values)
         return
-    table = fields(path, bad)
-    header = next(table, ("", []))[1] if file.header else []
-    by_name = isinstance(file.text, str)
-    for number, (place, row) in enumerate(table, int(file.header)):
-        # What a row has too little of, it has not got.
-        yield _Line(place, number, dict(zip(header, row, strict=False)) if by_name else row)
+    lines = fields(path, bad)
+    header = next(lines, ("", []))[1] if file.header else []
+    has_names = isinstance(file.text, str)
+    for number, (location, row) in enumerate(lines, int(file.header)):
+        # A row that is shorter than the header lacks the last columns.
+        yield _Line(location, number, dict(zip(header, row, strict=False)) if has_names else row)
 
 
-def _made(
-    task: KnownTask, path: Path, file: TaskFile, bad: BadRows, make: Callable[[KnownTask, TaskFile, _Line], _Made]
-) -> Iterator[_Made]:
-    """What `make` makes of the lines that are meant."""
-    there, made = False, False
+def _usable_rows(
+    task: KnownTask, path: Path, file: TaskFile, bad: BadRows, make: Callable[[KnownTask, TaskFile, _Line], _AnyRow]
+) -> Iterator[_AnyRow]:
+    """Make a row of every line that belongs to the file's rows (see `TaskFile.only`) and can be used."""
+    found, used = False, False
     for line in _lines(path, file, bad):
         try:
             if file.only and line.get(file.only[0]) != file.only[1]:
                 continue
-            there = True
+            found = True
             if file.label is not None and line.get(file.label) in task.left_out:
                 continue
             row = make(task, file, line)
@@ -117,11 +119,11 @@ def _made(
             else:
                 bad.found(str(problem))
             continue
-        made = True
+        used = True
         yield row
-    if not made and (there or bad.of(path)):
+    if not used and (found or bad.of(path)):
         raise bad.nothing_left(path)
-    if not made:
+    if not used:
         which = f" with {file.only[1]} in column {file.only[0]}" if file.only else ""
         raise InputError(f"{path}: has no rows{which}")
 
@@ -129,7 +131,7 @@ def _made(
 def _row(task: KnownTask, file: TaskFile, line: _Line) -> Row:
     pair = None if file.pair is None else line.text(file.pair)
     label = None if file.label is None else _label(task, line, str(line.get(file.label)))
-    return Row(line.place, _id(file, line), line.text(file.text), pair, label)
+    return Row(line.location, _id(file, line), line.text(file.text), pair, label)
 
 
 def _choice_row(task: KnownTask, file: TaskFile, line: _Line) -> ChoiceRow:
@@ -139,9 +141,9 @@ def _choice_row(task: KnownTask, file: TaskFile, line: _Line) -> ChoiceRow:
     if file.label is not None:
         written = str(line.get(file.label))
         if written not in map(str, range(len(choices))):
-            raise InputError(f"{line.place}: {written!r:.40} is no choice; they are 0 to {len(choices) - 1}")
+            raise InputError(f"{line.location}: {written!r:.40} is no choice; they are 0 to {len(choices) - 1}")
         label = int(written)
-    return ChoiceRow(line.place, _id(file, line), line.text(file.text), choices, label)
+    return ChoiceRow(line.location, _id(file, line), line.text(file.text), choices, label)
 
 
 def _id(file: TaskFile, line: _Line) -> str:
@@ -150,30 +152,30 @@ def _id(file: TaskFile, line: _Line) -> str:
 
 def _label(task: KnownTask, line: _Line, written: str) -> Label:
     if task.kind == "regression":
-        return score(line.place, written)
+        return score(line.location, written)
     label = task.spellings.get(written, written)
     if label not in task.labels:
-        raise InputError(f"{line.place}: {unknown(label, task.labels)}")
+        raise InputError(f"{line.location}: {unknown(label, task.labels)}")
     return label
 
 
-def score(place: str, written: str) -> float:
-    """A label that is a number.
+def score(location: str, written: str) -> float:
+    """Return a label that is a number.
 
     Raises:
-        InputError: it is none, or not a finite one.
+        InputError: it is not a number, or not finite; the message begins with `location`.
     """
     try:
         value = float(written)
     except ValueError:
-        raise InputError(f"{place}: the score {written!r:.40} is not a number") from None
+        raise InputError(f"{location}: the score {written!r:.40} is not a number") from None
     if not math.isfinite(value):
-        raise InputError(f"{place}: the score is {value}; give a number")
+        raise InputError(f"{location}: the score is {value}; give a number")
     return value
 
 
 def unknown(label: str, labels: Sequence[str]) -> str:
-    """What to say of a label that is not known."""
+    """Return the message for an unknown label, with the nearest known one."""
     near = difflib.get_close_matches(label, labels, 1, 0.6)
     hint = f"did you mean {listed(near)}?" if near else f"known are {listed(labels)}"
     return f"{label!r:.60} is no label; {hint}"
