@@ -65,6 +65,12 @@ def test_a_row_of_somebody_elses_is_read() -> None:
     assert isinstance(weather.settings.num_train_epochs, float)
 
 
+def test_a_row_may_have_settings_of_its_own() -> None:
+    own = "{ train_batch_size = 8, learning_rate = 1e-5, num_train_epochs = 1, max_seq_length = 32, source = 'me' }"
+    (_, mood) = read(TASKS.replace('"mine"\ncounts = {}', f"{own}\ncounts = {{}}"))
+    assert mood.settings == PublishedSettings(8, 1e-5, 1.0, 32, "me")
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "problem"),
     [
@@ -81,6 +87,7 @@ def test_a_row_of_somebody_elses_is_read() -> None:
         ('[0, "en"]', "[0]", r"line 9: Weather: files, number 1: only: [0] is not a list of 2"),
         ('split = "dev"', 'spilt = "dev"', "line 21: Mood: files, number 1: unknown key 'spilt'"),
         ('name = "dev.json"\n', "", "line 21: Mood: files, number 1: has no name; add it"),
+        ('"mine"\ncounts = {}', '["mine"]\ncounts = {}', "line 21: Mood: settings: ['mine'] is not a table"),
         ('"mine"\ncounts = {}', '"mein"\ncounts = {}', "line 21: Mood: settings: no 'mein'; known are mine"),
         ("2e-5", '"2e-5"', "line 1: settings.mine: learning_rate: '2e-5' is not a number"),
         ('"Mood"', '"WEATHER"', "line 21: WEATHER: WEATHER is a name of Weather too; give each task its own names"),

@@ -60,30 +60,38 @@ def read_rows(text: str, file: str, kind: str, row_type: type[_Row], **shared: t
     tables = document.get(kind, [])
     if not isinstance(tables, list):
         raise InputError(f"{file}: {kind} is not a list of tables; write [[{kind}]] above each")
-    values: dict[str, dict[str, Any]] = {}
-    for key, shared_type in shared.items():
-        named = document.get(key, {})
-        if not isinstance(named, dict):
-            raise InputError(f"{file}: {key} is not a table; write [{key}.NAME] above each")
-        for name, table in named.items():
-            location = _location(text, file, rf"\[\s*{key}\s*\.\s*[\"']?{re.escape(name)}\b")
-            values.setdefault(key, {})[name] = _built(shared_type, table, f"{location}: {key}.{name}")
+    values = {key: _shared_values(document.get(key, {}), text, file, key, of) for key, of in shared.items()}
     rows: list[_Row] = []
     by_name: dict[str, _Row] = {}
     for number, table in enumerate(tables):
         location = _location(text, file, rf"\[\[\s*{kind}\s*\]\]", number)
         for given in _each(table, row_type, location):
-            place = f"{location}: {given.get('name', kind)}"
-            for key in shared:
-                if key in given:
-                    given[key] = _shared_value(values.get(key, {}), given[key], f"{place}: {key}")
-            row = _built(row_type, given, place)
+            context = f"{location}: {given.get('name', kind)}"
+            for key in shared.keys() & given.keys():
+                # A row may also have values of its own, as a table.
+                if isinstance(given[key], str):
+                    if given[key] not in values[key]:
+                        known = ", ".join(values[key]) or "none"
+                        raise InputError(f"{context}: {key}: no {given[key]!r}; known are {known}")
+                    given[key] = values[key][given[key]]
+            row = _built(row_type, given, context)
             rows.append(row)
             for name in (row.name, *row.aliases):
                 other = by_name.setdefault(plain_name(name), row)
                 if other is not row:
-                    raise InputError(f"{place}: {name} is a name of {other.name} too; give each {kind} its own names")
+                    raise InputError(f"{context}: {name} is a name of {other.name} too; give each {kind} its own names")
     return tuple(rows)
+
+
+def _shared_values(tables: Any, text: str, file: str, key: str, value_type: type) -> dict[str, Any]:
+    """Read the tables `[key.NAME]` by their names."""
+    if not isinstance(tables, dict):
+        raise InputError(f"{file}: {key} is not a table; write [{key}.NAME] above each")
+    values = {}
+    for name, table in tables.items():
+        location = _location(text, file, rf"\[\s*{key}\s*\.\s*[\"']?{re.escape(name)}\b")
+        values[name] = _built(value_type, table, f"{location}: {key}.{name}")
+    return values
 
 
 def _location(text: str, file: str, header: str, number: int = 0) -> str:
@@ -123,12 +131,6 @@ def _filled(value: Any, entry: Mapping[str, Any]) -> Any:
     return value
 
 
-def _shared_value(values: Mapping[str, Any], name: object, place: str) -> Any:
-    if not isinstance(name, str) or name not in values:
-        raise InputError(f"{place}: no {name!r}; known are {', '.join(values) or 'none'}")
-    return values[name]
-
-
 @cache
 def _fields(row_type: type) -> dict[str, tuple[Any, bool]]:
     """Return the type of every key of a dataclass, and whether it must be given."""
@@ -139,42 +141,42 @@ def _fields(row_type: type) -> dict[str, tuple[Any, bool]]:
     }
 
 
-def _built(row_type: Any, table: object, place: str) -> Any:
-    """Make a dataclass of a table; `place` begins the message of an error."""
+def _built(row_type: Any, table: object, context: str) -> Any:
+    """Make a dataclass of a table; `context` begins the message of an error."""
     if not isinstance(table, dict):
-        raise InputError(f"{place}: {table!r:.60} is not a table")
+        raise InputError(f"{context}: {table!r:.60} is not a table")
     fields = _fields(row_type)
     if unknown := next((key for key in table if key not in fields), None):
-        raise InputError(f"{place}: unknown key {unknown!r}; known are {', '.join(fields)}")
+        raise InputError(f"{context}: unknown key {unknown!r}; known are {', '.join(fields)}")
     if missing := next((key for key, (_, needed) in fields.items() if needed and key not in table), None):
-        raise InputError(f"{place}: has no {missing}; add it")
-    return row_type(**{key: _converted(fields[key][0], value, f"{place}: {key}") for key, value in table.items()})
+        raise InputError(f"{context}: has no {missing}; add it")
+    return row_type(**{key: _converted(fields[key][0], value, f"{context}: {key}") for key, value in table.items()})
 
 
-def _converted(kind: Any, value: Any, place: str) -> Any:
+def _converted(kind: Any, value: Any, context: str) -> Any:
     """Return a value of TOML as the type of its field."""
     is_union = get_origin(kind) in (Union, UnionType)
     kinds = [argument for argument in get_args(kind) if argument is not NoneType] if is_union else [kind]
     for candidate in kinds:
-        if (converted := _as_type(candidate, value, place)) is not None:
+        if (converted := _as_type(candidate, value, context)) is not None:
             return converted
-    raise InputError(f"{place}: {value!r:.60} is not {' or '.join(map(_description, kinds))}")
+    raise InputError(f"{context}: {value!r:.60} is not {' or '.join(map(_description, kinds))}")
 
 
-def _as_type(kind: Any, value: Any, place: str) -> Any:
+def _as_type(kind: Any, value: Any, context: str) -> Any:
     """Return a value of TOML as a type; None if it has another. TOML itself has no None."""
     origin, arguments = get_origin(kind), get_args(kind)
     converted = None
     if dataclasses.is_dataclass(kind):
         # A shared value is a dataclass already.
-        converted = value if isinstance(value, kind) else _built(kind, value, place)  # type: ignore[arg-type]
+        converted = value if isinstance(value, kind) else _built(kind, value, context)  # type: ignore[arg-type]
     elif origin is tuple and isinstance(value, list):
         kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
         if len(kinds) == len(value):
             numbered = enumerate(zip(kinds, value, strict=True), 1)
-            converted = tuple(_converted(of, item, f"{place}, number {number}") for number, (of, item) in numbered)
+            converted = tuple(_converted(of, item, f"{context}, number {number}") for number, (of, item) in numbered)
     elif origin is Mapping and isinstance(value, dict):
-        converted = {key: _converted(arguments[1], item, f"{place}: {key}") for key, item in value.items()}
+        converted = {key: _converted(arguments[1], item, f"{context}: {key}") for key, item in value.items()}
     elif origin is Literal:
         converted = value if value in arguments else None
     elif kind is float and type(value) is int:
