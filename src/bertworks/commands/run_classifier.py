@@ -78,7 +78,7 @@ def main(flags: Flags) -> None:
         dev_fraction=flags.dev_fraction,
         seed=flags.random_seed,
     )
-    task = flags.known_task()
+    task = flags.known_task(tags=False)
     if task and (said := wishes.said()):
         raise InputError(f"--{said[0]}: is for your own files; {task.name} says it itself")
 

@@ -44,9 +44,7 @@ def main(flags: Flags) -> None:
     from bertworks.tasks.ner.job import tagging_job
     from bertworks.tasks.rows import labels_of
 
-    task = flags.known_task()
-    if task and task.kind != "tags":
-        raise InputError(f"--task_name={task.name}: has no tags; use bert run_classifier")
+    task = flags.known_task(tags=True)
     if task and flags.labels:
         raise InputError("--labels: is for .tf_record files; a task known by --task_name has the tags themselves")
 

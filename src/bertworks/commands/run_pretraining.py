@@ -144,7 +144,7 @@ def main(flags: Flags) -> None:
 
 def _show(flags: Flags, step: int) -> None:
     """Print what step `step` trains on."""
-    from bertworks.data.show import show_instances
+    from bertworks.data.instances import show_instances
 
     opened = _open(flags, flags.input_file, "--input_file", None, training=True)
     if opened.tokenizer is None:

@@ -119,11 +119,15 @@ class TaskFlags(FinetuningFlags):
         given = {"train": self.train_file, "dev": self.dev_file, "test": self.test_file}
         return {split: file for split, file in given.items() if file}
 
-    def known_task(self) -> KnownTask | None:
+    def known_task(self, *, tags: bool) -> KnownTask | None:
         """The task that --task_name names, if it is given.
 
+        Args:
+            tags: whether the command wants a task of tags.
+
         Raises:
-            InputError: there is no such task, or other flags say where its data are, or none does.
+            InputError: there is no such task, or it is one of another kind; other flags say where its data are, or
+                none does.
         """
         from bertworks.datasets.registry import find_task  # noqa: PLC0415  (--help imports nothing)
 
@@ -132,6 +136,10 @@ class TaskFlags(FinetuningFlags):
         if self.files:
             raise InputError(f"--task_name and --{next(iter(self.files))}_file: give one; each says where the data are")
         task = find_task(self.task_name)
+        if tags and task.kind != "tags":
+            raise InputError(f"--task_name={task.name}: has no tags; use bert run_classifier")
+        if task.kind == "tags" and not tags:
+            raise InputError(f"--task_name={task.name}: tags words; use bert run_ner")
         if not self.data_dir:
             raise InputError(f"--data_dir: must be given, the folder with the files of {task.name}")
         return task
