@@ -29,12 +29,13 @@ from bertworks.model.heads import (
     initialise,
 )
 from bertworks.progress import say
-from bertworks.tasks.attentions import Study, study
-from bertworks.tasks.classification.labels import Classified, Text, classify, tag
+from bertworks.tasks.attentions import Attentions, compute_attentions
+from bertworks.tasks.classification.classify import Classified, classify
 from bertworks.tasks.embed import features
 from bertworks.tasks.fill_mask import Guess, fill_mask
-from bertworks.tasks.ner.alignment import Entity, Unit
+from bertworks.tasks.ner.tag import Entity, TagUnit, tag
 from bertworks.tasks.squad.answering import Answered, Texts, answer
+from bertworks.tasks.texts import Text
 from bertworks.text.tokenizer import Tokenizer
 
 Head = TypeVar("Head", SequenceClassifier, TokenClassifier, SpanClassifier)
@@ -73,7 +74,7 @@ class Pretrained:
         pooling: features.Pooling = "mean",
         max_seq_length: int | None = None,
     ) -> NDArray[np.float32]:
-        """One vector a text: float32 [N, H times the number of layers]; see `tasks.features.embed`."""
+        """One vector a text: float32 [N, H times the number of layers]; see `tasks.embed.features.embed`."""
         return features.embed(
             self.model.bert,
             self.tokenizer,
@@ -94,9 +95,9 @@ class Pretrained:
         return classify(self._with(SequenceClassifier), self.tokenizer, texts, max_seq_length, self.dtype)
 
     def tag(
-        self, texts: Sequence[str], unit: Unit | None = None, max_seq_length: int | None = None
+        self, texts: Sequence[str], unit: TagUnit | None = None, max_seq_length: int | None = None
     ) -> list[list[Entity]]:
-        """The entities of each text: type, first and last character, and what stands there; see `tasks.labels.tag`."""
+        """The entities of each text: type, first and last character, and what stands there; see `tasks.ner.tag.tag`."""
         return tag(self._with(TokenClassifier), self.tokenizer, texts, unit, max_seq_length, self.dtype)
 
     def answer(
@@ -128,9 +129,9 @@ class Pretrained:
             dtype=self.dtype,
         )
 
-    def attentions(self, text: str, text_pair: str | None = None) -> Study:
+    def attentions(self, text: str, text_pair: str | None = None) -> Attentions:
         """Every attention probability and every hidden state for one text or two, computed plainly in float32."""
-        return study(self.model.bert, self.tokenizer, text, text_pair)
+        return compute_attentions(self.model.bert, self.tokenizer, text, text_pair)
 
     def save(self, folder: Path | str) -> None:
         """Write a model folder that everybody can open, of what was loaded: nothing that was freshly drawn."""

@@ -293,7 +293,7 @@ def records(folder: Path) -> list[str]:
     tokenizer = Tokenizer.from_vocab(FIXTURES / "vocab.txt")
     mrpc = problem.of_known_task(find_task("MRPC"), MRPC, ["train", "dev", "test"], BadRows())
     for name, rows in (("train", mrpc.train), ("eval", mrpc.dev[""]), ("predict", mrpc.test[""])):
-        data = problem.labelled(mrpc, rows, tokenizer, 64)
+        data = problem.encode_rows(mrpc, rows, tokenizer, 64)
         labels = np.zeros(len(data), np.int64) if data.labels is None else data.labels
         write_labelled_records(folder / f"{name}.tf_record", LabelledRecords(data.sequences, labels), 64)
     names = {"train": "train", "dev": "eval", "test": "predict"}

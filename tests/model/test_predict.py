@@ -14,7 +14,7 @@ from bertworks.data.batch import PackedBatch
 from bertworks.model.bert import Bert
 from bertworks.model.heads import PretrainingModel
 from bertworks.model.predict import Example, default_token_budget, predict
-from bertworks.model.reference import study
+from bertworks.tasks.attentions import plain_forward
 from tests.model.conftest import batch_of
 
 CPU = torch.device("cpu")
@@ -82,7 +82,7 @@ def padded_plainly(bert: Bert, example: Example) -> np.ndarray:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "softmax", lambda scores, dim: softmax(scores - 10000.0 * nowhere, dim))
-        return study(bert, ids, segment_ids)[0][-1].numpy()
+        return plain_forward(bert, ids, segment_ids)[0][-1].numpy()
 
 
 def test_rows_may_be_all_that_is_computed(model: PretrainingModel) -> None:

@@ -41,7 +41,7 @@ def test_the_first_losses_of_a_real_model_are_those_of_transformers(tmp_path: Pa
     theirs = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()  # eval: no dropout
 
     mrpc = problem.of_known_task(find_task("MRPC"), MRPC, ["train"], BadRows())
-    data = problem.labelled(mrpc, mrpc.train, tokenizer, 64)
+    data = problem.encode_rows(mrpc, mrpc.train, tokenizer, 64)
     settings = classification.Classification(
         kind="single", classes=2, train=data, train_batch_size=BATCH, random_seed=SEED
     )

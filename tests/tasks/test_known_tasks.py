@@ -15,8 +15,9 @@ from bertworks.datasets.registry import find_task
 from bertworks.errors import InputError
 from bertworks.names import plain_name
 from bertworks.tasks import known_tasks
+from bertworks.tasks.classification.rows import ChoiceRow, Row
 from bertworks.tasks.metrics import METRICS
-from bertworks.tasks.rows import ChoiceRow, Row, TaggedRow
+from bertworks.tasks.ner.tag_files import TaggedRow
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "tasks"
 
@@ -201,7 +202,7 @@ def test_rows_are_of_the_kind_of_the_task() -> None:
 
 
 def test_the_place_of_a_row_is_its_line() -> None:
-    places = [row.place for row in known_tasks.rows(find_task("QQP"), FIXTURES, "train")]
+    places = [row.location for row in known_tasks.rows(find_task("QQP"), FIXTURES, "train")]
     assert places == [f"{FIXTURES / 'QQP' / 'train.tsv'}, line {line}" for line in (2, 4)]
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from bertworks.train.pictures import learning_curve
-from tests.tasks.classification.test_pictures import pixels
+from tests.pictures import pixels
 
 
 def test_learning_curve(tmp_path: Path) -> None:

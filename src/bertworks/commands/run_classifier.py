@@ -59,15 +59,15 @@ def main(flags: Flags) -> None:
     from bertworks.data.bad_rows import BadRows
     from bertworks.finetune.run import run
     from bertworks.tasks.classification.job import LongTexts, classification_job, read_files
-    from bertworks.tasks.classification.own_data import Wishes
+    from bertworks.tasks.classification.own_data import DataOptions
     from bertworks.tasks.classification.problem import of_known_task
-    from bertworks.tasks.rows import labels_of
+    from bertworks.tasks.labels import labels_of
 
     if flags.dev_fraction and flags.dev_file:
         raise InputError("--dev_fraction: give it or --dev_file; each says what to evaluate on")
     if flags.labels and flags.kind == "regression":
         raise InputError("--labels: names classes, but --kind=regression has none")
-    wishes = Wishes(
+    options = DataOptions(
         text_column=flags.text_column,
         pair_column=flags.pair_column,
         label_column=flags.label_column,
@@ -79,15 +79,15 @@ def main(flags: Flags) -> None:
         seed=flags.random_seed,
     )
     task = flags.known_task(tags=False)
-    if task and (said := wishes.said()):
-        raise InputError(f"--{said[0]}: is for your own files; {task.name} says it itself")
+    if task and (given := options.given()):
+        raise InputError(f"--{given[0]}: is for your own files; {task.name} says it itself")
 
     def read(settings: Flags, setup: Setup) -> Job:
         bad, long_texts = BadRows(settings.on_bad_row), LongTexts(settings.long_text, settings.doc_stride)
         if task:
             problem = of_known_task(task, Path(settings.data_dir or ""), setup.splits, bad)
         else:
-            problem = read_files(settings.files, wishes, setup, long_texts, bad)
+            problem = read_files(settings.files, options, setup, long_texts, bad)
         for line in bad.summary():
             setup.say(line)
         return classification_job(problem, setup, long_texts, settings.class_weights)

@@ -40,9 +40,9 @@ def main(flags: Flags) -> None:
     """Run the command."""
     from bertworks.data.bad_rows import BadRows
     from bertworks.finetune.run import run
+    from bertworks.tasks.labels import labels_of
     from bertworks.tasks.ner import reading
     from bertworks.tasks.ner.job import tagging_job
-    from bertworks.tasks.rows import labels_of
 
     task = flags.known_task(tags=True)
     if task and flags.labels:

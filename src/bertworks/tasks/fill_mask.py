@@ -1,4 +1,4 @@
-"""What a pre-trained model puts in the place of [MASK]."""
+"""Predict the words at [MASK] with a pre-trained model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bertworks.text.vocab_file import MASK
 
 Guess = tuple[str, float]
 
-# How much of a text a message shows.
+# The most characters of a text in a message.
 _SHOWN = 40
 
 
@@ -29,22 +29,22 @@ def fill_mask(
     top_k: int = 5,
     dtype: torch.dtype = torch.float32,
 ) -> Iterator[tuple[str, list[list[Guess]]]]:
-    """The most probable words for every [MASK] of every text. Texts are taken as they are needed.
+    """Yield the most probable words for every [MASK] of every text.
 
-    Only words of the vocabulary count, which may have fewer than the model: their probabilities sum to 1.
+    A vocabulary may have fewer words than the model. Probabilities sum to 1 over the words of the vocabulary.
 
     Args:
         model: the network, on any device.
         tokenizer: the model's.
-        texts: texts, or (place, text): where a text is from, such as "FILE, line 7", which its errors begin with.
-        top_k: how many words to give for each [MASK]; never more than there are.
-        dtype: what to compute in.
+        texts: texts, or pairs (location, text), where errors name the location, such as "FILE, line 7"; read as needed.
+        top_k: the number of words for each [MASK]; all words if there are fewer.
+        dtype: the type to compute in.
 
     Yields:
-        for each text: the text, and for each [MASK] in it `top_k` (word, probability), best first.
+        for each text, the text and a list for each [MASK] of it: `top_k` pairs (word, probability), best first.
 
     Raises:
-        InputError: a text has no [MASK], or is longer than the model; `top_k` is less than 1.
+        InputError: a text has no [MASK] or too many tokens, or `top_k` is below 1.
     """
     if top_k < 1:
         raise InputError(f"--top_k: {top_k} must be at least 1")
@@ -52,26 +52,26 @@ def fill_mask(
     words = min(tokenizer.vocab_size, model.config.vocab_size)
 
     def examples() -> Iterator[Example]:
-        for one in texts:
-            place, text = ("", one) if isinstance(one, str) else (f"{one[0]}: ", one[1])
+        for item in texts:
+            location, text = ("", item) if isinstance(item, str) else (f"{item[0]}: ", item[1])
             taken.append(text)
-            yield _example(tokenizer, text, model.config.max_position_embeddings, place)
+            yield _example(tokenizer, text, model.config.max_position_embeddings, location)
 
     def compute(batch: PackedBatch) -> Tensor:
         hidden = model.bert(batch, dtype=dtype, read=batch.rows)
         logits = model.masked_lm_logits(hidden)[:, :words]
         found = torch.softmax(logits.float(), -1).topk(min(top_k, words))
-        # Ids of words are below 2^24, so that they stay whole in float32 beside their probabilities.
+        # Word ids are below 2^24, so float32 holds them exactly, in one tensor with the probabilities.
         return torch.stack([found.indices.float(), found.values], -1)  # [R, top_k, 2]
 
     device = model.bert.embeddings.word_embeddings.weight.device
-    for answer in predict(compute, examples(), "row", device=device):
-        guesses = [[(tokenizer.tokens[int(word)], float(p)) for word, p in one] for one in answer]
+    for masks in predict(compute, examples(), "row", device=device):
+        guesses = [[(tokenizer.tokens[int(word)], float(p)) for word, p in best] for best in masks]
         yield taken.popleft(), guesses
 
 
-def _example(tokenizer: Tokenizer, text: str, longest: int, place: str) -> Example:
-    """[CLS] text [SEP], every [MASK] of the text as one token. Messages begin with `place`."""
+def _example(tokenizer: Tokenizer, text: str, positions: int, location: str) -> Example:
+    """[CLS] text [SEP], every [MASK] of the text as one token. Errors begin with `location`."""
     ids = [tokenizer.cls_id]
     rows = []
     for i, part in enumerate(text.split(MASK)):
@@ -82,7 +82,7 @@ def _example(tokenizer: Tokenizer, text: str, longest: int, place: str) -> Examp
     ids.append(tokenizer.sep_id)
     shown = f"{text[:_SHOWN]!r}{'...' if len(text) > _SHOWN else ''}"
     if not rows:
-        raise InputError(f"{place}no {MASK} in {shown}")
-    if len(ids) > longest:
-        raise InputError(f"{place}{len(ids)} tokens, but the model has {longest} positions: {shown}")
+        raise InputError(f"{location}no {MASK} in {shown}")
+    if len(ids) > positions:
+        raise InputError(f"{location}{len(ids)} tokens, but the model has {positions} positions: {shown}")
     return Example(ids, np.zeros(len(ids), np.int64), rows)

@@ -1,8 +1,8 @@
-"""What a fine-tuned model is judged by: the metrics of GLUE, CLUE and the original's recipes, on plain arrays.
+"""The metrics of GLUE, CLUE and the original's recipes, on plain arrays.
 
-Every metric is a short formula, so they are written out here, and checked against scikit-learn and scipy in the tests.
-Where a formula has no value (no positive example, all predictions equal) the result is 0, as in scikit-learn: a model
-that has collapsed scores badly, and a comparison of checkpoints never meets a number that is none.
+Every metric is a short formula; the tests check it against scikit-learn and scipy. Where a formula has no value (no
+positive example, all predictions equal) the result is 0, as in scikit-learn, so that checkpoints can always be compared
+and a collapsed model has a bad score.
 
 Shapes: N examples, C classes. Classes are int64 [N], several labels at once 0 or 1 in [N, C], scores floats [N].
 """
@@ -21,7 +21,7 @@ Labels = NDArray[Any]
 
 
 class Counts(NamedTuple):
-    """How often a class, or a kind of entity, was predicted rightly, was predicted at all, and was there."""
+    """How often a class, or a type of entity, was predicted correctly, was predicted, and was the label."""
 
     correct: int
     predicted: int
@@ -29,12 +29,12 @@ class Counts(NamedTuple):
 
     @property
     def precision(self) -> float:
-        """Of what was predicted, the share that is right."""
+        """The share of predictions that are correct."""
         return self.correct / self.predicted if self.predicted else 0.0
 
     @property
     def recall(self) -> float:
-        """Of what was there, the share that was found."""
+        """The share of labels that were predicted."""
         return self.correct / self.actual if self.actual else 0.0
 
     @property
@@ -44,37 +44,36 @@ class Counts(NamedTuple):
 
 
 def total(counts: Iterable[Counts]) -> Counts:
-    """All of them together, as micro averages want it."""
-    added = np.array([(0, 0, 0), *counts]).sum(0).tolist()
-    return Counts(*added)
+    """Return the sums of the counts, for micro averages."""
+    return Counts(*np.array([(0, 0, 0), *counts]).sum(0).tolist())
 
 
 def accuracy(labels: Labels, predictions: Labels) -> float:
-    """The share of examples that are right; of several labels at once, all of them must be."""
+    """Return the share of correct examples; with several classes at once, all classes of an example must be correct."""
     right = labels == predictions
     return float(np.mean(right if right.ndim == 1 else right.all(1)))
 
 
 def f1(labels: Labels, predictions: Labels) -> float:
-    """F1 of class 1, as MRPC and QQP are scored."""
+    """Return F1 of class 1, the score of MRPC and QQP."""
     return per_class(labels, predictions, max(2, _classes(labels, predictions)))[1].f1
 
 
 def macro_f1(labels: Labels, predictions: Labels) -> float:
-    """The mean F1 of the classes that are there or were predicted; of several labels at once, of every one of them."""
+    """Return the mean F1 of the classes that occur or were predicted; with several classes at once, of all classes."""
     counts = _counts(labels, predictions)
     if labels.ndim == 1:
-        counts = [one for one in counts if one.predicted or one.actual]
-    return float(np.mean([one.f1 for one in counts]))
+        counts = [count for count in counts if count.predicted or count.actual]
+    return float(np.mean([count.f1 for count in counts]))
 
 
 def micro_f1(labels: Labels, predictions: Labels) -> float:
-    """F1 over all decisions together; where each example has just one class, this is the accuracy."""
+    """Return F1 of all decisions together; with one class for each example, this is the accuracy."""
     return total(_counts(labels, predictions)).f1
 
 
 def matthews(labels: Labels, predictions: Labels) -> float:
-    """Matthews' correlation, for any number of classes (Gorodkin 2004, "Comparing two K-category assignments")."""
+    """Return Matthews' correlation of any number of classes (Gorodkin 2004, "Comparing two K-category assignments")."""
     matrix = confusion_matrix(labels, predictions, _classes(labels, predictions)).astype(np.float64)
     actual, predicted, count = matrix.sum(1), matrix.sum(0), matrix.sum()
     spread = (count**2 - predicted @ predicted) * (count**2 - actual @ actual)
@@ -82,23 +81,23 @@ def matthews(labels: Labels, predictions: Labels) -> float:
 
 
 def pearson(labels: Labels, predictions: Labels) -> float:
-    """The linear correlation of two scores."""
+    """Return the linear correlation of two scores."""
     one, other = (
         np.asarray(scores, np.float64) - np.mean(scores, dtype=np.float64) for scores in (labels, predictions)
     )
     spread = np.sqrt((one @ one) * (other @ other))
-    # A mean of equal numbers may differ from them in the last digit, which is not spread.
+    # The mean of equal numbers may differ from them in the last digit; their spread is still 0.
     if not spread or np.ptp(labels) == 0 or np.ptp(predictions) == 0:
         return 0.0
     return float(np.clip(one @ other / spread, -1, 1))
 
 
 def spearman(labels: Labels, predictions: Labels) -> float:
-    """The linear correlation of the ranks of two scores; equal scores share the mean of their ranks."""
+    """Return the linear correlation of the ranks of two scores; equal scores have the mean of their ranks."""
     return pearson(_ranks(labels), _ranks(predictions))
 
 
-# Of all of them more is better, so that a best checkpoint can be kept by any.
+# Higher is better in all of them, so any can choose the best checkpoint.
 METRICS: Mapping[str, Callable[[Labels, Labels], float]] = {
     "accuracy": accuracy,
     "f1": f1,
@@ -112,10 +111,10 @@ METRICS: Mapping[str, Callable[[Labels, Labels], float]] = {
 
 
 def evaluate(names: Iterable[str], labels: Labels, predictions: Labels) -> dict[str, float]:
-    """The metrics named, in this order.
+    """Return the named metrics, in this order.
 
     Raises:
-        InputError: there is no such metric, nothing to judge, or a prediction that is not a number.
+        InputError: there is no such metric, no example, or a prediction that is not a number.
     """
     labels, predictions = np.asarray(labels), np.asarray(predictions)
     if labels.shape != predictions.shape:
@@ -136,19 +135,19 @@ def evaluate(names: Iterable[str], labels: Labels, predictions: Labels) -> dict[
 
 
 def confusion_matrix(labels: Labels, predictions: Labels, classes: int) -> NDArray[np.int64]:
-    """How many examples of class i (rows) were taken for class j (columns). Shape [C, C]."""
-    places = np.asarray(labels, np.int64) * classes + np.asarray(predictions, np.int64)
-    return np.bincount(places, minlength=classes**2).astype(np.int64).reshape(classes, classes)
+    """Count the examples of class i (rows) that were predicted as class j (columns). Shape [C, C]."""
+    cells = np.asarray(labels, np.int64) * classes + np.asarray(predictions, np.int64)
+    return np.bincount(cells, minlength=classes**2).astype(np.int64).reshape(classes, classes)
 
 
 def per_class(labels: Labels, predictions: Labels, classes: int) -> list[Counts]:
-    """Counts of each class. `labels` and `predictions` are [N], or 0 and 1 in [N, C]."""
+    """Return the counts of each class. `labels` and `predictions` are [N], or 0 and 1 in [N, C]."""
     if labels.ndim == 2:
         correct, predicted, actual = (labels * predictions).sum(0), predictions.sum(0), labels.sum(0)
     else:
         matrix = confusion_matrix(labels, predictions, classes)
         correct, predicted, actual = matrix.diagonal(), matrix.sum(0), matrix.sum(1)
-    return [Counts(*one) for one in np.stack([correct, predicted, actual], 1).astype(np.int64).tolist()]
+    return [Counts(*counts) for counts in np.stack([correct, predicted, actual], 1).astype(np.int64).tolist()]
 
 
 def _counts(labels: Labels, predictions: Labels) -> list[Counts]:
@@ -156,12 +155,12 @@ def _counts(labels: Labels, predictions: Labels) -> list[Counts]:
 
 
 def _classes(labels: Labels, predictions: Labels) -> int:
-    """How many classes there are, as far as can be seen."""
+    """The number of classes, up to the last that occurs or was predicted."""
     return labels.shape[1] if labels.ndim == 2 else int(max(labels.max(), predictions.max())) + 1
 
 
 def _ranks(scores: Labels) -> NDArray[np.float64]:
-    """The place of each score in ascending order, from 1 on, equal ones sharing the mean of theirs. Shape [N]."""
+    """The rank of each score in ascending order, from 1; equal scores have the mean of their ranks. Shape [N]."""
     _, which, repeats = np.unique(scores, return_inverse=True, return_counts=True)
     lasts = np.cumsum(repeats)
     means: NDArray[np.float64] = lasts - (repeats - 1) / 2

@@ -1,4 +1,4 @@
-"""Pre-training: masked words and next sentence. The batches of a step, its loss terms, its evaluation."""
+"""The task of pre-training: masked words and next sentences."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Pretraining:
     Attributes:
         vocab_size: the model's; instances with higher ids are refused.
         train_batch_size: instances of an optimizer step, over all processes.
-        max_eval_steps: an evaluation reads the first so many batches of `eval_batch_size` instances.
-        precision, eval_precision: what the model computes in; the weights are float32 always.
+        max_eval_steps: the number of batches, of `eval_batch_size` instances, in an evaluation.
+        precision, eval_precision: the types that the model computes in; its weights stay float32.
     """
 
     source: InstanceSource
@@ -39,7 +39,7 @@ class Pretraining:
 
 
 def task(settings: Pretraining) -> Task:
-    """Pre-training as the loop takes it. The masked-word loss divides by count + 1e-5, as the original's."""
+    """Return the task for the training loop; the masked-word loss divides by count + 1e-5, as in the original."""
     return Task(
         batches=partial(batches, settings),
         counts=counts,
@@ -64,7 +64,7 @@ def batches(settings: Pretraining, step: int, cut: Cut) -> Sequence[PackedBatch]
 
 
 def packed(drawn: Instances, first_key: int = 0) -> PackedBatch:
-    """Instances as a batch; dropout knows each by its place in the step, which begins at `first_key` here."""
+    """Pack instances; their dropout keys count from `first_key`, the number of the first one in the step."""
     return pack(
         drawn.input_ids,
         drawn.segment_ids,
@@ -78,7 +78,7 @@ def packed(drawn: Instances, first_key: int = 0) -> PackedBatch:
 
 
 def counts(batch: PackedBatch) -> Mapping[str, float]:
-    """Predictions of each term of a batch."""
+    """Return the divisor of each term: its number of predictions."""
     words, sequences = len(batch.rows), len(batch)
     return {
         "masked_lm_loss": words,
@@ -89,16 +89,16 @@ def counts(batch: PackedBatch) -> Mapping[str, float]:
 
 
 def sums(precision: torch.dtype, model: nn.Module, batch: PackedBatch, dropout: int | None) -> Mapping[str, Tensor]:
-    """Each term's sum over a batch."""
+    """Return the sum of each term over a batch."""
     terms: Mapping[str, Tensor] = model(batch, dropout=dropout, dtype=precision)
     return terms
 
 
 @torch.no_grad()
 def evaluate(settings: Pretraining, model: nn.Module) -> Mapping[str, float]:
-    """The original's evaluation over the first `max_eval_steps` batches of the evaluation instances.
+    """Evaluate the first `max_eval_steps` batches of the evaluation instances, as the original does.
 
-    `loss` is the mean of the batches' losses; the other values are means over all predictions.
+    `loss` is the mean of the batches' losses; the other results are means over all predictions.
     """
     device = next(model.parameters()).device
     totals, losses = dict.fromkeys(counts(packed(settings.eval_source.instances(0, 0))), (0.0, 0.0)), []
@@ -116,6 +116,6 @@ def evaluate(settings: Pretraining, model: nn.Module) -> Mapping[str, float]:
 
 
 def most_frequent_label_share(source: InstanceSource, count: int) -> float:
-    """How often always guessing the most frequent masked word is right, over the first `count` instances."""
+    """Return the accuracy of always predicting the most frequent masked word, on the first `count` instances."""
     labels = source.instances(0, count).labels
     return float(np.bincount(labels).max() / len(labels))

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
 from bertworks.tasks.classification import own_data
-from bertworks.tasks.classification.own_columns import Columns, guess_columns
-from bertworks.tasks.classification.own_data import OwnData, Wishes, read
+from bertworks.tasks.classification.columns import Columns, guess_columns
+from bertworks.tasks.classification.own_data import DataOptions, OwnData, read
 
 
 def table(path: Path, header: str, rows: Iterable[Sequence[object]]) -> Path:
@@ -38,8 +38,8 @@ def of_labels(path: Path, labels: Iterable[object]) -> Path:
     return table(path, "text label", [(f"text {i}", label) for i, label in enumerate(labels)])
 
 
-def train(path: Path, bad: BadRows | None = None, **wishes: Any) -> OwnData:
-    return read(path, None, None, Wishes(**wishes), bad or BadRows())
+def train(path: Path, bad: BadRows | None = None, **options: Any) -> OwnData:
+    return read(path, None, None, DataOptions(**options), bad or BadRows())
 
 
 # ----------------------------------------------------------------------------------------------------------- columns
@@ -100,13 +100,13 @@ def test_another_separator_is_told(tmp_path: Path, name: str, header: str, probl
     (tmp_path / name).write_text(f"{header}\n{header}\n")
     for files in ((tmp_path / name, None, None), (None, None, tmp_path / name)):
         with pytest.raises(InputError) as error:
-            read(*files, Wishes(labels=("x", "y")), BadRows())
+            read(*files, DataOptions(labels=("x", "y")), BadRows())
         assert str(error.value) == f"{tmp_path / name}, line 1: {problem}"
 
 
 def test_a_test_file_needs_no_label(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "text", [["a"], ["b"]])
-    data = read(None, None, path, Wishes(label_column="mood", labels=("x", "y")), BadRows())
+    data = read(None, None, path, DataOptions(label_column="mood", labels=("x", "y")), BadRows())
     assert [(row.id, row.text, row.label) for row in data.test] == [("1", "a", None), ("2", "b", None)]
     assert data.labels == ("x", "y")
 
@@ -165,18 +165,18 @@ def test_the_kind_and_the_labels_can_be_said(tmp_path: Path) -> None:
 
 def test_what_was_found_out_is_said(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "id text label", [(1, "a", "x"), (2, "b", "y")])
-    assert train(path).said == [
+    assert train(path).notes == [
         f"{path}: columns: text text, label label, id id",
         "one of 2 classes (x, y); if these are scores, give --kind=regression",
     ]
-    assert "label is a score (regression)" in train(of_labels(path, [0.5, 1])).said[1]
+    assert "label is a score (regression)" in train(of_labels(path, [0.5, 1])).notes[1]
 
 
 def test_classes_that_differ_in_capitals_are_told(tmp_path: Path) -> None:
     path = of_labels(tmp_path / "a.csv", ["Pos", "pos", "neg", "neg"])
     said = "'Pos' and 'pos' are taken for different classes; if they are the same, write them alike"
-    assert said in train(path).said
-    assert said not in train(of_labels(path, ["Pos", "neg"])).said
+    assert said in train(path).notes
+    assert said not in train(of_labels(path, ["Pos", "neg"])).notes
 
 
 def test_whole_numbers_are_one_class_however_they_are_written_or_said(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_pairs_and_ids_are_read(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "id premise hypothesis label", [("q1", "a", "b", "x"), ("q2", "c", "d", "y")])
     rows = train(path).train
     assert [row[1:] for row in rows] == [("q1", "a", "b", "x"), ("q2", "c", "d", "y")]
-    assert rows[1].place == f"{path}, line 3"
+    assert rows[1].location == f"{path}, line 3"
 
 
 # ------------------------------------------------------------------------------------------------------------ errors
@@ -252,21 +252,21 @@ def test_a_label_that_training_never_saw_is_told_with_the_nearest(tmp_path: Path
     dev = of_labels(tmp_path / "dev.csv", ["positive", "negativ"])
     for files in ((of, dev, None), (of, None, dev)):
         with pytest.raises(InputError, match=r"dev\.csv, line 3: 'negativ' is no label; did you mean negative\?"):
-            read(*files, Wishes(), BadRows())
+            read(*files, DataOptions(), BadRows())
 
 
 def test_a_file_that_lacks_the_column_of_the_first_is_told(tmp_path: Path) -> None:
     of = of_labels(tmp_path / "train.csv", ["x", "y"])
     dev = table(tmp_path / "dev.csv", "sentence label", [("a", "x")])
     with pytest.raises(InputError, match=r"dev\.csv: has no column 'text' \(--text_column\)"):
-        read(of, dev, None, Wishes(), BadRows())
+        read(of, dev, None, DataOptions(), BadRows())
 
 
 def test_without_training_rows_the_classes_must_be_said(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the classes are not known; give --train_file, or --labels=a,b,c"):
-        read(None, of_labels(tmp_path / "dev.csv", ["x", "y"]), None, Wishes(), BadRows())
+        read(None, of_labels(tmp_path / "dev.csv", ["x", "y"]), None, DataOptions(), BadRows())
     with pytest.raises(InputError, match="at least one must be given"):
-        read(None, None, None, Wishes(), BadRows())
+        read(None, None, None, DataOptions(), BadRows())
 
 
 def test_bad_rows_can_be_left_out(tmp_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_dev_or_test_file_of_bad_rows_alone_is_told(tmp_path: Path) -> None:
         other = table(tmp_path / "other.csv", "text label", rows)
         for files in ((of, other, None), (of, None, other)):
             with pytest.raises(InputError, match=rf"other\.csv: no row can be used; the first: .*{problem}"):
-                read(*files, Wishes(), BadRows("skip"))
+                read(*files, DataOptions(), BadRows("skip"))
 
 
 # ---------------------------------------------------------------------------------------------------------- dev rows
@@ -302,8 +302,8 @@ def test_a_dev_set_is_drawn_where_there_is_no_file_of_one(tmp_path: Path) -> Non
     assert sorted([*data.train, *data.dev], key=lambda row: int(row.id)) == train(path).train
     assert data.dev == train(path, dev_fraction=0.2, seed=3).dev
     assert data.dev != train(path, dev_fraction=0.2, seed=4).dev
-    assert data.said[-1] == "20 of 100 training rows are the dev set (--dev_fraction)"
-    assert read(path, path, None, Wishes(dev_fraction=0.2), BadRows()).train == train(path).train
+    assert data.notes[-1] == "20 of 100 training rows are the dev set (--dev_fraction)"
+    assert read(path, path, None, DataOptions(dev_fraction=0.2), BadRows()).train == train(path).train
 
 
 @pytest.mark.parametrize("fraction", [-0.1, 1.0, float("nan")])

@@ -14,7 +14,7 @@ from bertworks.data.sequences import encode, encode_windows
 from bertworks.model.heads import SequenceClassifier, initialise
 from bertworks.task import Cut
 from bertworks.tasks.classification import task as classification
-from bertworks.tasks.classification.task import Classification, Kind, Labelled
+from bertworks.tasks.classification.task import Classification, LabelledSequences, ProblemKind
 from bertworks.text.tokenizer import Tokenizer
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -28,11 +28,11 @@ LABELS = {
 }
 
 
-def data(kind: Kind) -> Labelled:
+def data(kind: ProblemKind) -> LabelledSequences:
     labels = LABELS[kind]
     sequences = encode(TOKENIZER, [(line, None) for line in LINES], 32)
     counts = np.full(12, 2) if kind == "choice" else None
-    return Labelled([str(i) for i in range(len(labels))], sequences, labels, counts)
+    return LabelledSequences([str(i) for i in range(len(labels))], sequences, labels, counts)
 
 
 def model(classes: int, dropout: float = 0.1) -> SequenceClassifier:
@@ -51,14 +51,14 @@ def model(classes: int, dropout: float = 0.1) -> SequenceClassifier:
     return made
 
 
-def settings(kind: Kind, **more: object) -> Classification:
+def settings(kind: ProblemKind, **more: object) -> Classification:
     classes = 3 if kind in ("single", "multi") else 1
     return Classification(kind=kind, classes=classes, train=data(kind), train_batch_size=6, **more)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", ["single", "multi", "regression", "choice"])
 @pytest.mark.parametrize("cut", [Cut(token_budget=40), Cut(token_budget=1)])
-def test_any_cut_of_a_step_gives_the_same_gradient(kind: Kind, cut: Cut) -> None:
+def test_any_cut_of_a_step_gives_the_same_gradient(kind: ProblemKind, cut: Cut) -> None:
     job = settings(kind)
     task = classification.task(job)
     gradients = []
@@ -74,16 +74,16 @@ def test_any_cut_of_a_step_gives_the_same_gradient(kind: Kind, cut: Cut) -> None
         torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
 
 
-def windows(kind: Kind = "single") -> Labelled:
+def windows(kind: ProblemKind = "single") -> LabelledSequences:
     """The same texts, read through windows: some have several."""
     sequences, counts = encode_windows(TOKENIZER, [(line, None) for line in LINES], 12, 4)
     assert len(set(counts.tolist())) > 2
-    return Labelled([str(i) for i in range(24)], sequences, LABELS[kind], counts)
+    return LabelledSequences([str(i) for i in range(24)], sequences, LABELS[kind], counts)
 
 
 def test_every_window_is_an_example_of_its_texts_label_and_any_cut_is_the_same() -> None:
     data = windows()
-    apart = data.apart()
+    apart = data.split_windows()
     assert len(apart) == len(apart.sequences) == len(apart.labels) == data.counts.sum()
     assert [apart.ids.count(i) for i in data.ids] == data.counts.tolist()
     for row, i in enumerate(apart.ids):
@@ -106,10 +106,10 @@ def test_every_window_is_an_example_of_its_texts_label_and_any_cut_is_the_same()
 
 
 @pytest.mark.parametrize("kind", ["single", "multi", "regression"])
-def test_the_mean_over_windows_decides(kind: Kind) -> None:
+def test_the_mean_over_windows_decides(kind: ProblemKind) -> None:
     data, made = windows(kind), model(1 if kind == "regression" else 3)
     job = settings(kind, dev={"": data})
-    apart, together = (classification.logits_of(job, made, one) for one in (data.apart(), data))
+    apart, together = (classification.predict_logits(job, made, one) for one in (data.split_windows(), data))
     assert len(together) == 24
     starts = data.starts
     for i in range(24):
@@ -121,7 +121,7 @@ def test_the_mean_over_windows_decides(kind: Kind) -> None:
 def test_dropout_of_choices_does_not_depend_on_how_many_an_example_has() -> None:
     # Examples of 1, 2 and 3 sequences: each sequence of a step has a key of its own, whatever the cut.
     sequences = encode(TOKENIZER, [(line, None) for line in LINES], 32)
-    data = Labelled([str(i) for i in range(12)], sequences, LABELS["choice"], np.tile([1, 2, 3], 4))
+    data = LabelledSequences([str(i) for i in range(12)], sequences, LABELS["choice"], np.tile([1, 2, 3], 4))
     task = classification.task(Classification(kind="choice", classes=1, train=data, train_batch_size=12))
     found = [
         [key for batch in task.batches(0, cut) for key in batch.dropout_keys[: len(batch)].tolist()]
@@ -173,9 +173,9 @@ def test_class_weights_are_those_of_the_librarys_mean() -> None:
 
 
 @pytest.mark.parametrize("kind", ["single", "multi", "regression", "choice"])
-def test_predictions_come_in_order_whatever_the_batches(kind: Kind) -> None:
+def test_predictions_come_in_order_whatever_the_batches(kind: ProblemKind) -> None:
     job, made = settings(kind), model(3 if kind in ("single", "multi") else 1)
-    logits = classification.logits_of(job, made, data(kind))
+    logits = classification.predict_logits(job, made, data(kind))
     assert logits.shape == {"single": (24, 3), "multi": (24, 3), "regression": (24, 1), "choice": (12, 2)}[kind]
     one = data(kind).sequences
     ids, segments, lengths = one.take(np.array([5]))

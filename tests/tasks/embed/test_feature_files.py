@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from bertworks.errors import InputError
 from bertworks.tasks.embed.feature_files import check_output, feature_file, rounded_texts
-from bertworks.tasks.embed.features import Features
+from bertworks.tasks.embed.features import TextFeatures
 
 TOKENS = ["[PAD]", "[CLS]", "[SEP]", "the", '"', "北", "##é"]
 LAYERS = (-1, 0)
@@ -67,11 +67,11 @@ def test_numbers_too_large_for_the_tables(odd: float) -> None:
     assert [text.decode() for text in rounded_texts(values)] == [plain(row) for row in values]
 
 
-def features_of(lengths: Sequence[int], pooling: str) -> list[Features]:
+def features_of(lengths: Sequence[int], pooling: str) -> list[TextFeatures]:
     rng = np.random.default_rng(1)
     width = HIDDEN * len(LAYERS)
     return [
-        Features(
+        TextFeatures(
             ("the", "é") if n == 3 else "北 the",
             rng.integers(0, len(TOKENS), n).tolist(),
             False,
@@ -81,7 +81,7 @@ def features_of(lengths: Sequence[int], pooling: str) -> list[Features]:
     ]
 
 
-def write(path: Path, added: Sequence[Features], pooling: str) -> None:
+def write(path: Path, added: Sequence[TextFeatures], pooling: str) -> None:
     with feature_file(path, layers=LAYERS, hidden_size=HIDDEN, pooling=pooling, tokens=TOKENS) as add:
         for one in added:
             add(one)
@@ -157,7 +157,7 @@ def test_arrays_of_token_rows_say_where_lines_begin(tmp_path: Path, suffix: str)
 @pytest.mark.parametrize("pooling", ["none", "max"])
 def test_parquet(tmp_path: Path, pooling: str, monkeypatch: pytest.MonkeyPatch) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
-    monkeypatch.setattr("bertworks.tasks.embed.feature_files._ROW_GROUP_VALUES", 40)
+    monkeypatch.setattr("bertworks.tasks.embed.feature_files.ROW_GROUP_VALUES", 40)
     added = features_of([3, 2, 11], pooling)
     write(tmp_path / "out.parquet", added, pooling)
     table = parquet.read_table(tmp_path / "out.parquet").to_pydict()

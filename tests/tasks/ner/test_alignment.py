@@ -1,8 +1,6 @@
-"""Words to sequences, windows, and tags back to places in a text."""
+"""Words to sequences and windows."""
 
 from __future__ import annotations
-
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -10,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.errors import InputError
-from bertworks.tasks.ner.alignment import Entity, align, entities, windows, words_of
+from bertworks.tasks.ner.alignment import align, windows
 from bertworks.text.tokenizer import Tokenizer
 
 TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "##a", "##b", "ab", "林", "."]
@@ -103,43 +101,3 @@ def test_no_room_and_no_stride() -> None:
         align(TOKENIZER, [["a"]], 2)
     with pytest.raises(InputError, match="--doc_stride=0: must be at least 1"):
         align(TOKENIZER, [["a", "b"]], 3, 0)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Marta Olsen sails.", "Marta|Olsen|sails|."),
-        (
-            ' "He re-elected 1.5%," said J. Doe of the U.S. today. ',
-            '"|He|re-elected|1.5|%|,|"|said|J.|Doe|of|the|U.S.|today|.',
-        ),
-        ("Olsen's boat, Marta’s", "Olsen|'s|boat|,|Marta|’s"),
-        ("小林在Porto。", "小|林|在|Porto|。"),
-        ("naïve cafe\u0301\u3000हिन्दी", "naïve|cafe\u0301|हिन्दी"),
-        ("...", ".|.|."),
-        ("", ""),
-    ],
-)
-def test_words_of_a_text(text: str, expected: str) -> None:
-    assert "|".join(text[begin:end] for begin, end in words_of(text)) == expected
-
-
-@given(st.text(max_size=30))
-def test_words_cover_all_but_white_space(text: str) -> None:
-    places = words_of(text)
-    assert all(begin < end for begin, end in places)
-    assert all(one[1] <= other[0] for one, other in pairwise(places))
-    covered = {i for begin, end in places for i in range(begin, end)}
-    assert not any(
-        character.strip() and not character.isspace() and i not in covered for i, character in enumerate(text)
-    )
-    assert words_of(text, "character") == [(i, i + 1) for i in range(len(text))]
-
-
-def test_entities_of_a_text() -> None:
-    text = "Marta  Olsen sails to Porto."
-    tags = ("B-PER", "I-PER", "O", "O", "I-LOC", "O")
-    assert entities(text, words_of(text), tags) == [
-        Entity("PER", 0, 12, "Marta  Olsen"),
-        Entity("LOC", 22, 27, "Porto"),
-    ]

@@ -16,17 +16,17 @@ from bertworks.tasks.ner.entities import (
     BMES,
     CLUENER_TYPES,
     SCHEMES,
+    EntitySpan,
     Scheme,
-    Span,
+    allowed_transitions,
     cluener_score,
     in_scheme,
-    legal,
-    recognise,
+    scheme_of,
     score,
     score_spans,
+    score_table,
     spans,
     split_tag,
-    table,
     tags,
     without_overlaps,
 )
@@ -44,13 +44,13 @@ PAIRS = st.lists(
 
 
 @st.composite
-def entity_sets(draw: st.DrawFn) -> tuple[list[Span], int]:
+def entity_sets(draw: st.DrawFn) -> tuple[list[EntitySpan], int]:
     """Spans that do not overlap, and the length of their sentence."""
     found, at = [], 0
     for gap, length, kind in draw(
         st.lists(st.tuples(st.integers(0, 2), st.integers(1, 4), st.sampled_from(["A", "B_C", "D-E"])), max_size=5)
     ):
-        found.append(Span(kind, at + gap, at + gap + length))
+        found.append(EntitySpan(kind, at + gap, at + gap + length))
         at += gap + length
     return found, at + draw(st.integers(0, 2))
 
@@ -93,14 +93,14 @@ def test_a_score_by_hand() -> None:
     assert found.by_type == {"LOC": Counts(0, 1, 2), "ORG": Counts(1, 2, 1), "PER": Counts(1, 1, 1)}
     assert found.overall == Counts(2, 4, 4)
     assert found.overall.f1 == 0.5
-    assert table(found).splitlines()[-1].split() == ["all", "50.00%", "50.00%", "50.00%", "4", "4", "2"]
-    assert len({len(line) for line in table(found).splitlines()}) == 1
+    assert score_table(found).splitlines()[-1].split() == ["all", "50.00%", "50.00%", "50.00%", "4", "4", "2"]
+    assert len({len(line) for line in score_table(found).splitlines()}) == 1
     # An empty side scores nothing, and nothing is no error.
     assert score([["O"]], [["B-X"]]).overall.f1 == score([], []).overall.f1 == 0.0
 
 
 @given(entity_sets(), st.sampled_from(list(SCHEMES.values())))
-def test_spans_come_back_from_their_tags(case: tuple[list[Span], int], scheme: Scheme) -> None:
+def test_spans_come_back_from_their_tags(case: tuple[list[EntitySpan], int], scheme: Scheme) -> None:
     found, length = case
     made = tags(found, length, scheme)
     assert len(made) == length
@@ -118,7 +118,7 @@ def test_another_scheme_has_the_same_entities(sentence: list[str], scheme: Schem
 def test_what_is_written_is_legal(sentence: list[str], scheme: Scheme) -> None:
     written = in_scheme(sentence, scheme)
     labels = scheme.labels(["PER", "LOC", "LOC-X", ""])
-    allowed = legal(labels)
+    allowed = allowed_transitions(labels)
     numbers = [labels.index(tag) for tag in written]
     if numbers:
         assert allowed.start[numbers[0]]
@@ -129,7 +129,7 @@ def test_what_is_written_is_legal(sentence: list[str], scheme: Scheme) -> None:
 @given(st.lists(st.sampled_from(["O", "B-X", "I-X", "E-X", "S-X", "B-Y", "I-Y", "E-Y", "S-Y"]), min_size=1, max_size=5))
 def test_what_is_legal_says_the_same_after_a_round_trip(sentence: list[str]) -> None:
     labels = BIOES.labels(["X", "Y"])
-    allowed, numbers = legal(labels), [labels.index(tag) for tag in sentence]
+    allowed, numbers = allowed_transitions(labels), [labels.index(tag) for tag in sentence]
     is_legal = (
         allowed.start[numbers[0]]
         and allowed.end[numbers[-1]]
@@ -149,7 +149,7 @@ def test_what_is_legal_says_the_same_after_a_round_trip(sentence: list[str]) -> 
     ],
 )
 def test_schemes_are_recognised(sentences: list[str], scheme: Scheme) -> None:
-    assert recognise(sentence.split() for sentence in sentences) is scheme
+    assert scheme_of(sentence.split() for sentence in sentences) is scheme
 
 
 @pytest.mark.parametrize("tag", ["", "o", "X-PER", "PER", "b-PER", "-", "PER-B", "B+PER", "BPER"])
@@ -159,8 +159,8 @@ def test_what_is_no_tag(tag: str) -> None:
 
 
 def test_of_overlapping_spans_the_longest_stay() -> None:
-    outer, inner, beside = Span("book", 0, 7), Span("company", 1, 5), Span("name", 7, 9)
-    crossing, twin = Span("x", 6, 8), Span("y", 7, 9)
+    outer, inner, beside = EntitySpan("book", 0, 7), EntitySpan("company", 1, 5), EntitySpan("name", 7, 9)
+    crossing, twin = EntitySpan("x", 6, 8), EntitySpan("y", 7, 9)
     kept, dropped = without_overlaps([crossing, inner, beside, outer, twin])
     assert kept == [outer, beside]
     assert sorted(dropped) == sorted([crossing, inner, twin])
@@ -168,7 +168,7 @@ def test_of_overlapping_spans_the_longest_stay() -> None:
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 6), st.integers(1, 4)), max_size=8))
 def test_without_overlaps_loses_nothing_it_could_keep(drawn: list[tuple[str, int, int]]) -> None:
-    given_spans = [Span(kind, begin, begin + length) for kind, begin, length in drawn]
+    given_spans = [EntitySpan(kind, begin, begin + length) for kind, begin, length in drawn]
     kept, dropped = without_overlaps(given_spans)
     assert sorted(kept + dropped) == sorted(given_spans)
     assert all(one.end <= other.begin for one, other in pairwise(kept))
@@ -177,7 +177,7 @@ def test_without_overlaps_loses_nothing_it_could_keep(drawn: list[tuple[str, int
 
 
 def test_spans_count_once_in_a_sentence() -> None:
-    one = Span("x", 0, 1)
+    one = EntitySpan("x", 0, 1)
     assert score_spans([[one, one]], [[one]]).overall == Counts(1, 1, 1)
 
 

@@ -9,9 +9,16 @@ import pytest
 
 from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
-from bertworks.tasks.ner.entities import BIO, BMES, cluener_score, in_scheme, recognise, spans
-from bertworks.tasks.ner.tag_files import in_labels, mentions, read_cluener, read_columns, write_cluener, write_columns
-from bertworks.tasks.rows import TaggedRow
+from bertworks.tasks.ner.entities import BIO, BMES, cluener_score, in_scheme, scheme_of, spans
+from bertworks.tasks.ner.tag_files import (
+    TaggedRow,
+    in_labels,
+    mentions,
+    read_cluener,
+    read_columns,
+    write_cluener,
+    write_columns,
+)
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "tags"
 
@@ -28,7 +35,7 @@ def test_conll_2003() -> None:
     first, second = columns(path)
     assert first == (f"{path}, line 3", "0", ("Marta", "Olsen", "sails", "to", "Porto", "."), first.tags)
     assert first.tags == ("B-PER", "I-PER", "O", "O", "B-LOC", "O")
-    assert (second.place, second.id, second.words) == (f"{path}, line 12", "1", ("Harbour", "Union", "won", "3-1"))
+    assert (second.location, second.id, second.words) == (f"{path}, line 12", "1", ("Harbour", "Union", "won", "3-1"))
 
 
 def test_chinese_columns() -> None:
@@ -36,7 +43,7 @@ def test_chinese_columns() -> None:
     assert first.words == tuple("小林住在青湖镇")
     assert second.tags == ("O", "O")
     rows = columns(FIXTURES / "bmes.txt")
-    assert recognise(row.tags or () for row in rows) is BMES
+    assert scheme_of(row.tags or () for row in rows) is BMES
     assert in_scheme(rows[0].tags or (), BIO) == ("B-PER", "I-PER", "O", "B-LOC", "O")
 
 

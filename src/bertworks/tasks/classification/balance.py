@@ -1,4 +1,4 @@
-"""How labels are spread over rows, and drawing a dev set in which they are spread alike."""
+"""The balance of labels: a table of it, and a dev set drawn with the same balance as the training rows."""
 
 from __future__ import annotations
 
@@ -10,38 +10,33 @@ from numpy.typing import NDArray
 
 from bertworks import draws
 from bertworks.errors import InputError
-from bertworks.tasks.rows import AnyRow, Label
+from bertworks.tasks.classification.rows import AnyRow, Label
 
 _DEV_SET = 0xD5F1  # what the random numbers of this file are for
 
-# Classes of a table.
+# The most classes that a table shows.
 _SHOWN = 60
 
 
-def draw(labels: Sequence[Label | None], fraction: float, seed: int) -> NDArray[np.bool_]:
-    """Which rows make a dev set: nearly the same share of every class (or of every tenth of the scores).
+def draw_dev_set(labels: Sequence[Label | None], fraction: float, seed: int) -> NDArray[np.bool_]:
+    """Draw about `fraction` of N rows for a dev set: nearly the same share of every class, or of every tenth of scores.
 
-    Whether a row is drawn depends on the seed, its number and the labels.
-
-    Args:
-        labels: of the N rows.
-        fraction: the share of all rows that is drawn.
-        seed: another one draws others.
+    The rows drawn depend only on the labels, the fraction and the seed.
 
     Returns:
-        [N], true for about `fraction * N` rows.
+        [N], true for the rows drawn.
 
     Raises:
         InputError: that would be no row, or all.
     """
     count = len(labels)
     if all(isinstance(label, float) for label in labels):
-        places = np.argsort(np.argsort(np.array(labels, np.float64), kind="stable"), kind="stable")
-        classes = places * 10 // max(1, count)
+        ranks = np.argsort(np.argsort(np.array(labels, np.float64), kind="stable"), kind="stable")
+        classes = ranks * 10 // max(1, count)
     else:
         _, classes = np.unique(np.array([repr(label) for label in labels]), return_inverse=True)
     order = np.lexsort((draws.bits(draws.key(seed, _DEV_SET), np.arange(count)), classes))
-    # Every so many of the rows in the order of their classes, and in no order within a class.
+    # Rows at equal distances in the order of classes, which is random within a class.
     drawn = np.zeros(count, np.bool_)
     drawn[order] = np.diff(np.floor(np.arange(count + 1) * fraction + 0.5)) > 0
     if not 0 < drawn.sum() < count:
@@ -49,8 +44,8 @@ def draw(labels: Sequence[Label | None], fraction: float, seed: int) -> NDArray[
     return drawn
 
 
-def balance(labels: Sequence[str], train: Sequence[AnyRow], dev: Sequence[AnyRow]) -> str:
-    """How often each class occurs in the training and the dev rows, for a person to read; of scores, their spread."""
+def label_table(labels: Sequence[str], train: Sequence[AnyRow], dev: Sequence[AnyRow]) -> str:
+    """Return a table of how often each class occurs in the training and the dev rows; for scores, their range."""
     if not labels:
         return "\n".join(_spread(name, rows) for name, rows in (("train", train), ("dev", dev)) if rows)
     counts = [Counter(name for row in rows for name in _classes(row)) for rows in (train, dev)]

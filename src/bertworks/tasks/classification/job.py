@@ -20,17 +20,16 @@ from bertworks.errors import InputError
 from bertworks.job import Evaluation, Job, Network, Setup, fingerprint
 from bertworks.model.heads import SequenceClassifier
 from bertworks.tasks.classification import own_data, task
-from bertworks.tasks.classification.balance import balance
-from bertworks.tasks.classification.own_data import Wishes
-from bertworks.tasks.classification.pictures import confusion_matrix as draw
-from bertworks.tasks.classification.predictions import write_predictions
-from bertworks.tasks.classification.problem import Problem, labelled, of_own_data, of_records
-from bertworks.tasks.classification.task import Classification, Labelled
+from bertworks.tasks.classification.balance import label_table
+from bertworks.tasks.classification.outputs import draw_confusion_matrix, write_predictions
+from bertworks.tasks.classification.own_data import DataOptions
+from bertworks.tasks.classification.problem import Problem, encode_rows, of_own_data, of_records
+from bertworks.tasks.classification.rows import AnyRow
+from bertworks.tasks.classification.task import Classification, LabelledSequences
 from bertworks.tasks.classification.trained_labels import kind_of, output_order, reorder
 from bertworks.tasks.metrics import confusion_matrix
-from bertworks.tasks.rows import AnyRow
 
-Encode = Callable[[Sequence[AnyRow]], Labelled]
+Encode = Callable[[Sequence[AnyRow]], LabelledSequences]
 
 
 @dataclass(frozen=True)
@@ -60,15 +59,18 @@ def classification_job(
     Raises:
         InputError: a split that is asked for has no rows; the trained model predicts something else.
     """
-    for line in problem.said:
+    for line in problem.notes:
         setup.say(line)
     _check_rows(problem, setup.splits)
     order = _output_order(problem, setup.checkpoint, setup.config, trains=setup.trains)
     if setup.trains and problem.kind in ("single", "multi"):
-        setup.say(balance(problem.labels, problem.train, problem.dev.get("", ())))
+        setup.say(label_table(problem.labels, problem.train, problem.dev.get("", ())))
     length, long_text = setup.max_seq_length, long_texts.long_text
     stride = long_texts.doc_stride or length // 2
-    encode = partial(_encode, problem, setup, long_text, stride)
+
+    def encode(rows: Sequence[AnyRow]) -> LabelledSequences:
+        return encode_rows(problem, rows, setup.tokenizer, length, long_text, stride)
+
     settings = _settings(problem, setup, encode, long_text, class_weights)
     train, choices = settings.train, problem.kind == "choice"
     return Job(
@@ -94,40 +96,42 @@ def classification_job(
     )
 
 
-def read_files(files: Mapping[str, str], wishes: Wishes, setup: Setup, long_texts: LongTexts, bad: BadRows) -> Problem:
+def read_files(
+    files: Mapping[str, str], options: DataOptions, setup: Setup, long_texts: LongTexts, bad: BadRows
+) -> Problem:
     """Read somebody's own files, or record files that the original wrote.
 
     Args:
         files: by split.
-        wishes: what a person says of them; without training, the model tells labels and kind where they do not.
+        options: how to read them; without training, the model tells labels and kind if they do not.
 
     Raises:
         InputError: a split that is asked for has no file; or see `own_data.read` and `problem.of_records`.
     """
     for split in setup.splits:
-        if split not in files and not (split == "dev" and wishes.dev_fraction and "train" in files):
+        if split not in files and not (split == "dev" and options.dev_fraction and "train" in files):
             or_fraction = ", or --dev_fraction=0.1 with --train_file" if split == "dev" else ""
             wanted = {"train": "do_train", "dev": "do_eval", "test": "do_predict"}[split]
             raise InputError(f"--{wanted}: give --{split}_file{or_fraction} (or --task_name and --data_dir)")
     if not setup.trains:
-        kind = wishes.kind or kind_of(setup.config)
-        wishes = replace(wishes, labels=wishes.labels or setup.config.labels, kind=kind)  # type: ignore[arg-type]
+        kind = options.kind or kind_of(setup.config)
+        options = replace(options, labels=options.labels or setup.config.labels, kind=kind)  # type: ignore[arg-type]
     used = {split: file for split, file in files.items() if split in setup.splits}
     if records := record_files(used):
         first = next(iter(records.values()))[0]
-        wrong = wishes.said(own_data.OF_TEXTS)
+        wrong = options.given(own_data.TEXT_OPTIONS)
         wrong += ["long_text"] if long_texts.long_text != "truncate" else []
-        wrong += ["kind"] if wishes.kind not in (None, "single") else []
+        wrong += ["kind"] if options.kind not in (None, "single") else []
         if wrong:
             raise InputError(
                 f"--{wrong[0]}: {first} has token ids, cut already, with one class each; leave the flag out"
             )
-        return of_records(records, first.stem, wishes.labels, setup.config.vocab_size, setup.max_seq_length)
+        return of_records(records, first.stem, options.labels, setup.config.vocab_size, setup.max_seq_length)
     # A share of the training file may be what is evaluated on.
-    if "dev" in setup.splits and wishes.dev_fraction:
+    if "dev" in setup.splits and options.dev_fraction:
         used["train"] = files["train"]
     train, dev, test = (Path(used[split]) if split in used else None for split in ("train", "dev", "test"))
-    return of_own_data(own_data.read(train, dev, test, wishes, bad), Path(next(iter(files.values()))).stem)
+    return of_own_data(own_data.read(train, dev, test, options, bad), Path(next(iter(files.values()))).stem)
 
 
 def _check_rows(problem: Problem, splits: Sequence[str]) -> None:
@@ -161,11 +165,6 @@ def _reorder(order: Sequence[int] | None, network: Network) -> None:
         reorder(network.classifier, order)
 
 
-def _encode(problem: Problem, setup: Setup, long_text: LongText, stride: int, rows: Sequence[AnyRow]) -> Labelled:
-    """Tokenize rows."""
-    return labelled(problem, rows, setup.tokenizer, setup.max_seq_length, long_text, stride)
-
-
 def _with_labels(config: BertConfig, problem: Problem) -> BertConfig:
     """The configuration of the classifier, as Hugging Face's classes want it."""
     if problem.kind == "choice":
@@ -185,7 +184,7 @@ def _settings(
         if data and data.sequences.cut:
             setup.say(f"{name}: {_cut_texts(data, setup.max_seq_length, long_text)}")
     if train and long_text == "window":
-        train = train.apart()
+        train = train.split_windows()
     return Classification(
         kind=problem.kind,
         classes=problem.classes,
@@ -200,7 +199,7 @@ def _settings(
     )
 
 
-def _cut_texts(data: Labelled, max_seq_length: int, long_text: LongText) -> str:
+def _cut_texts(data: LabelledSequences, max_seq_length: int, long_text: LongText) -> str:
     """How many texts are longer than a sequence, and what becomes of them."""
     cut = data.sequences.cut
     texts = len(data) if long_text == "window" else len(data.sequences)
@@ -212,7 +211,7 @@ def _cut_texts(data: Labelled, max_seq_length: int, long_text: LongText) -> str:
     return f"{cut:,} of {texts:,} texts are longer than --max_seq_length={max_seq_length} and {does[long_text]}"
 
 
-def _class_weights(text: str | None, problem: Problem, data: Labelled | None) -> NDArray[np.float32] | None:
+def _class_weights(text: str | None, problem: Problem, data: LabelledSequences | None) -> NDArray[np.float32] | None:
     """What `--class_weights` means. Shape [C]."""
     if text is None or data is None or data.labels is None:
         return None
@@ -237,8 +236,8 @@ def _results(
 ) -> Iterator[str | Evaluation]:
     """Evaluate the dev sets, and write the predictions of the test sets."""
     if "dev" in setup.splits:
-        logits = {ending: task.logits_of(settings, network, data) for ending, data in settings.dev.items()}
-        results = dict(task.judge(settings, logits))
+        logits = {ending: task.predict_logits(settings, network, data) for ending, data in settings.dev.items()}
+        results = dict(task.evaluate_logits(settings, logits))
         results["loss"] = results["eval_loss"]
         yield Evaluation(results, originals=("eval_accuracy", "eval_loss", "global_step", "loss"))
         if problem.kind == "single":
@@ -247,7 +246,7 @@ def _results(
         for ending, rows in problem.test.items():
             data = encode(rows)
             start = time.perf_counter()
-            predicted = task.logits_of(settings, network, data)
+            predicted = task.predict_logits(settings, network, data)
             rate = len(data.sequences.ids) / (time.perf_counter() - start)
             written = write_predictions(setup.output_dir, problem, ending, data.ids, predicted)
             yield f"Predicted {len(data):,} examples, {rate:,.0f} tokens/s: {', '.join(map(str, written))}"
@@ -259,7 +258,7 @@ def _confusion(
     """Draw the confusion matrix of each dev set."""
     for ending, data in settings.dev.items():
         assert data.labels is not None
-        counts = confusion_matrix(data.labels, task.predicted("single", logits[ending]), problem.classes)
+        counts = confusion_matrix(data.labels, task.predictions("single", logits[ending]), problem.classes)
         title = f"{problem.name}{ending.replace('_', ' ')}: {counts.trace() / counts.sum():.1%} right"
         path = setup.output_dir / f"confusion_matrix{ending}.png"
-        yield f"What was taken for what: {draw(path, counts, problem.labels, title)}"
+        yield f"What was taken for what: {draw_confusion_matrix(path, counts, problem.labels, title)}"

@@ -1,16 +1,17 @@
-"""What is to be classified, whether it came from a task known by name or from somebody's own files."""
+"""A classification problem and its data, from a task known by name, from your own files, or from record files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bertworks import ragged
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import LabelledRecords, read_labelled_records
 from bertworks.data.sequences import LongText, Sequences, encode, encode_windows
@@ -19,11 +20,12 @@ from bertworks.datasets.schema import KnownTask
 from bertworks.errors import InputError
 from bertworks.tasks import known_tasks
 from bertworks.tasks.classification import own_data
-from bertworks.tasks.classification.task import Kind, Labelled
-from bertworks.tasks.rows import AnyRow, ChoiceRow, EncodedRow, Row, is_blank
+from bertworks.tasks.classification.rows import AnyRow, ChoiceRow, EncodedRow, Row
+from bertworks.tasks.classification.task import LabelledSequences, ProblemKind
+from bertworks.tasks.texts import is_blank
 from bertworks.text.tokenizer import Tokenizer
 
-# What decides, and what is shown beside it, where no task says so.
+# The metrics of problems that are not known tasks; the first chooses the best model.
 _METRICS: dict[str, tuple[str, ...]] = {
     "single": ("accuracy", "macro_f1"),
     "multi": ("micro_f1", "macro_f1", "exact_match"),
@@ -39,21 +41,21 @@ class Problem:
     Attributes:
         name: of the task, or of the training file.
         labels: the classes in the order of the model's outputs; none for numbers and choices.
-        metrics: names of `tasks.metrics`, the one that decides first.
-        train: its rows; empty where nothing is trained.
-        dev, test: rows by what their files' names end with ("" for the usual one).
-        said: what was found out about the data, lines for a person.
-        known: the task, where it is one known by name.
+        metrics: names in `tasks.metrics`; the first chooses the best model.
+        train: the training rows; none if nothing is trained.
+        dev, test: rows by the ending of their results' names ("" for the usual set).
+        notes: what was found out about the data, a line each.
+        known: the task, if it is known by name.
     """
 
     name: str
-    kind: Kind
+    kind: ProblemKind
     labels: tuple[str, ...]
     metrics: tuple[str, ...]
     train: Sequence[AnyRow] = ()
     dev: Mapping[str, Sequence[AnyRow]] = field(default_factory=dict)
     test: Mapping[str, Sequence[AnyRow]] = field(default_factory=dict)
-    said: Sequence[str] = ()
+    notes: Sequence[str] = ()
     known: KnownTask | None = None
 
     @property
@@ -63,12 +65,12 @@ class Problem:
 
 
 def of_known_task(task: KnownTask, data_dir: Path, wanted: Sequence[str], bad: BadRows) -> Problem:
-    """A task known by name; `wanted` are train, dev and test, as far as they are needed.
+    """Read a task known by name; `wanted` are those of train, dev and test that are needed.
 
-    What is odd about rows that the release has all the same (empty texts, ids that occur twice) is a remark of `bad`.
+    Empty texts and repeated ids of the released files become remarks of `bad`.
 
     Raises:
-        InputError: a file is not there or not of this task, or the task has no such set.
+        InputError: a file is missing or not of this task, or the task has no such set.
     """
     if task.kind == "tags":
         raise InputError(f"--task_name={task.name}: tags words; use bert run_ner")
@@ -79,7 +81,7 @@ def of_known_task(task: KnownTask, data_dir: Path, wanted: Sequence[str], bad: B
         return rows
 
     def all_of(split: str) -> dict[str, list[AnyRow]]:
-        # MNLI's dev_matched is what the original calls dev; the other set's results end with _mismatched.
+        # The original calls MNLI's dev_matched dev; the results of the other set end with _mismatched.
         names = registry.split_names(task, split) if split in wanted else []
         if split in wanted and not names:
             registry.locate_split(task, data_dir, split)
@@ -98,15 +100,13 @@ def of_known_task(task: KnownTask, data_dir: Path, wanted: Sequence[str], bad: B
 
 
 def _oddities(rows: Sequence[Row | ChoiceRow]) -> list[str]:
-    """What is odd about the rows of a released file."""
+    """Remarks about empty texts and repeated ids of a released file."""
     found = []
-    if blank := [
-        row for row in rows if any(is_blank(text) for pair in _texts(row) for text in pair if text is not None)
-    ]:
-        found.append(f"{_rows(blank)} an empty text, the first: {blank[0].place}")
+    if blank := [row for row in rows if any(text is not None and is_blank(text) for text in chain(*_texts(row)))]:
+        found.append(f"{_rows(blank)} an empty text, the first: {blank[0].location}")
     seen: set[str] = set()
     if twice := [row for row in rows if row.id in seen or seen.add(row.id)]:  # type: ignore[func-returns-value]
-        found.append(f"{_rows(twice)} the id of an earlier one, the first: {twice[0].place}, {twice[0].id!r:.60}")
+        found.append(f"{_rows(twice)} the id of an earlier one, the first: {twice[0].location}, {twice[0].id!r:.60}")
     return found
 
 
@@ -115,7 +115,7 @@ def _rows(rows: Sequence[AnyRow]) -> str:
 
 
 def of_own_data(data: own_data.OwnData, name: str) -> Problem:
-    """Somebody's own files."""
+    """Return the problem of your own files."""
     return Problem(
         name=name,
         kind=data.kind,
@@ -124,28 +124,28 @@ def of_own_data(data: own_data.OwnData, name: str) -> Problem:
         train=data.train,
         dev={"": data.dev} if data.dev else {},
         test={"": data.test} if data.test else {},
-        said=data.said,
+        notes=data.notes,
     )
 
 
 def of_records(
     files: Mapping[str, Sequence[Path]], name: str, labels: Sequence[str] | None, vocab_size: int, max_seq_length: int
 ) -> Problem:
-    """Record files that the original wrote (`data.labelled_records`): token ids and the number of a class each.
+    """Read record files of the original (`data.labelled_records`): token ids and the number of a class each.
 
     Args:
-        files: those of train, dev and test, as far as they are needed.
-        labels: what the classes are called; None calls them by their numbers.
+        files: those of train, dev and test that are needed.
+        labels: the names of the classes; None names them by their numbers.
         vocab_size: the model's.
-        max_seq_length: the most tokens there may be.
+        max_seq_length: the most tokens that a text may have.
 
     Raises:
-        InputError: with the file: damaged, of another vocabulary, with more classes or longer than is said, or of tags.
+        InputError: with the file: damaged, another vocabulary, more classes than labels, too long, or with tags.
     """
     found: dict[str, list[AnyRow]] = {}
     for split in sorted(files, key=("train", "dev", "test").index):
         path = files[split][0]
-        # The original writes some class into a test file, which means nothing.
+        # The original writes an arbitrary class into a test file.
         classes = len(labels) if labels and split != "test" else None
         records = read_labelled_records(files[split], vocab_size=vocab_size, classes=classes)
         _check_records(path, records, max_seq_length)
@@ -153,7 +153,7 @@ def of_records(
             raise InputError(f"{path}: all {len(records.labels):,} examples have the label {there[0]}; two are needed")
         if not labels and split == "test":
             raise InputError(f"{path}: the classes are not known; give --labels=a,b,c")
-        # The training records say which classes there are; in others, one beyond them is a mistake.
+        # The training records define the classes; others must not have more.
         labels = labels or tuple(map(str, range(int(records.labels.max()) + 1)))
         found[split] = list(_encoded(split, path, records, labels))
     return Problem(
@@ -182,26 +182,26 @@ def _encoded(split: str, path: Path, records: LabelledRecords, labels: Sequence[
         yield EncodedRow(f"{path}: record {i}", str(i), sequences.ids[begin:end], int(sequences.first[i]), label)
 
 
-def labelled(
+def encode_rows(
     problem: Problem,
     rows: Sequence[AnyRow],
     tokenizer: Tokenizer,
     max_seq_length: int,
     long_text: LongText = "truncate",
     stride: int = 1,
-) -> Labelled:
-    """Rows as the model takes them; see `data.sequences.encode` and `encode_windows` for the last two."""
+) -> LabelledSequences:
+    """Tokenize rows for the model; see `data.sequences.encode` and `encode_windows` for the last two arguments."""
     ids, labels = [row.id for row in rows], _labels(problem, rows)
     if encoded := [row for row in rows if isinstance(row, EncodedRow)]:
-        starts = np.cumsum([0, *(len(row.ids) for row in encoded)])
+        starts = ragged.starts([len(row.ids) for row in encoded])
         first = np.array([row.first for row in encoded], np.int64)
-        return Labelled(ids, Sequences(np.concatenate([row.ids for row in encoded]), starts, first), labels)
+        return LabelledSequences(ids, Sequences(np.concatenate([row.ids for row in encoded]), starts, first), labels)
     texts = (pair for row in rows for pair in _texts(row))
     if long_text == "window":
         sequences, counts = encode_windows(tokenizer, texts, max_seq_length, stride)
-        return Labelled(ids, sequences, labels, counts)
-    of_each = [len(row.choices) if isinstance(row, ChoiceRow) else 1 for row in rows]
-    return Labelled(ids, encode(tokenizer, texts, max_seq_length, long_text), labels, np.array(of_each, np.int64))
+        return LabelledSequences(ids, sequences, labels, counts)
+    counts = np.array([len(row.choices) if isinstance(row, ChoiceRow) else 1 for row in rows], np.int64)
+    return LabelledSequences(ids, encode(tokenizer, texts, max_seq_length, long_text), labels, counts)
 
 
 def _texts(row: AnyRow) -> Iterable[tuple[str, str | None]]:
@@ -212,20 +212,16 @@ def _texts(row: AnyRow) -> Iterable[tuple[str, str | None]]:
 
 
 def _labels(problem: Problem, rows: Sequence[AnyRow]) -> NDArray[Any] | None:
-    """What is right for each row; None where a row has none."""
+    """The labels of rows as arrays (see `LabelledSequences`); None if a row has none."""
     if any(row.label is None for row in rows):
         return None
     labels: list[Any] = [row.label for row in rows]
     number = {label: i for i, label in enumerate(problem.labels)}
     if problem.kind == "multi":
-        return _several([[number[one] for one in several] for several in labels], problem.classes)
+        result = np.zeros((len(rows), problem.classes), np.float32)
+        for i, names in enumerate(labels):
+            result[i, [number[name] for name in names]] = 1
+        return result
     if problem.kind == "single":
         return np.array([number[label] for label in labels], np.int64)
     return np.array(labels, np.float32 if problem.kind == "regression" else np.int64)
-
-
-def _several(rows: Sequence[Sequence[int]], classes: int) -> NDArray[np.float32]:
-    result = np.zeros((len(rows), classes), np.float32)
-    for i, there in enumerate(rows):
-        result[i, list(there)] = 1
-    return result

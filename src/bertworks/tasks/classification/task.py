@@ -1,10 +1,8 @@
-"""Classifying sequences: one class each, several at once, a number, or the best of several ways to go on.
+"""The task of classifying: one class, several classes at once, a number, or the best of several choices.
 
-The settings are a value; the functions are what the loop asks of a task (task.py), and prediction.
-
-An example is one sequence; or as many as there are choices; or, of a text too long for the model, several windows. In
-training each window is an example of its text's label, so that a long text is cut into micro-batches as any others; in
-evaluation and prediction the mean of its windows' logits decides.
+An example has one sequence, or a sequence for each choice, or several windows of a text that is too long for the model.
+In training each window is an example of its own with the label of its text. In evaluation and prediction the logits of
+a text are the mean of its windows' logits.
 
 Shapes: N examples of a data set, n sequences of an example, B sequences of a batch, C classes.
 """
@@ -12,7 +10,7 @@ Shapes: N examples of a data set, n sequences of an example, B sequences of a ba
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Literal
 
@@ -22,26 +20,26 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bertworks import ragged
 from bertworks.data.batch import PackedBatch, pack
 from bertworks.data.sequences import Sequences
 from bertworks.model.predict import Example, predict
-from bertworks.ragged import within
 from bertworks.task import Cut, Task
 from bertworks.tasks import metrics
 from bertworks.tasks.micro_batches import micro_batches
 
-# What a label is: one class; 0 or 1 for every class; a number; the number of the right choice.
-Kind = Literal["single", "multi", "regression", "choice"]
+# The label of an example: one class; 0 or 1 for every class; a number; the number of the right choice.
+ProblemKind = Literal["single", "multi", "regression", "choice"]
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabelledSequences:
     """A data set, tokenized.
 
     Attributes:
-        ids: [N], as predictions name the examples.
+        ids: [N], the names of the examples in predictions.
         sequences: of all examples, one after the other.
-        labels: [N] int64 or float32, [N, C] float32 for several labels at once; None in a test file.
+        labels: [N] int64 or float32, [N, C] float32 for several classes at once; None for a test file.
         counts: [N], n of each example; None is one each.
     """
 
@@ -56,38 +54,35 @@ class Labelled:
 
     @cached_property
     def starts(self) -> NDArray[np.int64]:
-        """Example i is sequences starts[i], ..., starts[i + 1] - 1. Shape [N + 1]."""
-        counts = np.ones(len(self), np.int64) if self.counts is None else self.counts
-        return np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+        """Example i has sequences starts[i], ..., starts[i + 1] - 1. Shape [N + 1]."""
+        return np.arange(len(self) + 1) if self.counts is None else ragged.starts(self.counts)
 
     @cached_property
-    def most(self) -> int:
+    def largest_count(self) -> int:
         """The largest n."""
         return int(np.diff(self.starts).max(initial=1))
 
     @property
     def arrays(self) -> list[NDArray[Any]]:
-        """All that training sees of it."""
+        """All arrays that training depends on."""
         sequences = self.sequences
         labels = [] if self.labels is None else [self.labels]
         return [sequences.ids, sequences.starts, sequences.first, self.starts, *labels]
 
-    def of(self, examples: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The numbers of the sequences of some examples, one after the other, and how many each of them has."""
+    def sequences_of(self, examples: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return the numbers of the sequences of these examples, one after the other, and how many each example has."""
         counts = self.starts[examples + 1] - self.starts[examples]
-        return np.repeat(self.starts[examples], counts) + within(counts), counts
+        return ragged.runs(self.starts[examples], counts), counts
 
     def tokens_of(self, examples: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The tokens of some examples, over all their sequences."""
-        sequences, counts = self.of(examples)
-        tokens: NDArray[np.int64] = np.add.reduceat(self.sequences.lengths[sequences], np.cumsum(counts) - counts)
-        return tokens
+        """Return the number of tokens of each of these examples, in all its sequences."""
+        return self.sequences.starts[self.starts[examples + 1]] - self.sequences.starts[self.starts[examples]]
 
-    def apart(self) -> Labelled:
-        """Every sequence as an example of its own, with the label of the one it came from."""
+    def split_windows(self) -> LabelledSequences:
+        """Make every sequence an example of its own, with the label of the example it belongs to."""
         source = np.repeat(np.arange(len(self)), np.diff(self.starts))
         labels = None if self.labels is None else self.labels[source]
-        return Labelled([self.ids[i] for i in source.tolist()], self.sequences, labels)
+        return LabelledSequences([self.ids[i] for i in source.tolist()], self.sequences, labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,18 +91,18 @@ class Classification:
 
     Attributes:
         classes: C, the size of the head's output; for choices and numbers 1.
-        train: None where nothing is trained; windows are examples of their own (`Labelled.apart`).
-        dev: by what its results' names end with ("" for the usual one).
-        metrics: names of `tasks.metrics`, the one that decides first.
+        train: None if nothing is trained; windows are examples of their own (`LabelledSequences.split_windows`).
+        dev: the data sets to evaluate on, by the ending of their results' names ("" for the usual one).
+        metrics: names in `tasks.metrics`; the first chooses the best model.
         train_batch_size: examples of an optimizer step, over all processes.
-        class_weights: [C], what the loss of each class counts; None is 1 each.
-        precision, eval_precision: what the model computes in; the weights are float32 always.
+        class_weights: [C], factors of each class's loss; None is 1 each.
+        precision, eval_precision: the types that the model computes in; its weights stay float32.
     """
 
-    kind: Kind
+    kind: ProblemKind
     classes: int
-    train: Labelled | None = None
-    dev: Mapping[str, Labelled] = field(default_factory=dict)
+    train: LabelledSequences | None = None
+    dev: Mapping[str, LabelledSequences] = field(default_factory=dict)
     metrics: Sequence[str] = ("accuracy",)
     train_batch_size: int = 32
     random_seed: int = 12345
@@ -117,7 +112,7 @@ class Classification:
 
 
 def task(settings: Classification) -> Task:
-    """Classification as the loop takes it."""
+    """Return classification as a task of the training loop."""
     return Task(
         batches=partial(batches, settings),
         counts=partial(counts, settings),
@@ -128,7 +123,7 @@ def task(settings: Classification) -> Task:
 
 
 def batches(settings: Classification, step: int, cut: Cut) -> Sequence[PackedBatch]:
-    """This process's share of a step, in micro-batches; see `micro_batches`."""
+    """Return this process's micro-batches of a step; see `micro_batches`."""
     train = settings.train
     assert train is not None
     labels = train.labels
@@ -138,16 +133,16 @@ def batches(settings: Classification, step: int, cut: Cut) -> Sequence[PackedBat
     return [_packed(train, chosen, labels, first_key) for chosen, first_key in parts]
 
 
-def _packed(data: Labelled, examples: NDArray[np.int64], labels: NDArray[Any], first_key: int) -> PackedBatch:
-    """Examples as a batch; dropout knows each sequence by its place in the step."""
-    sequences, each = data.of(examples)
+def _packed(data: LabelledSequences, examples: NDArray[np.int64], labels: NDArray[Any], first_key: int) -> PackedBatch:
+    """Pack examples; dropout keys number the sequences of the step."""
+    sequences, each = data.sequences_of(examples)
     ids, segments, lengths = data.sequences.take(sequences)
-    keys = np.repeat(first_key + np.arange(len(examples)), each) * data.most + within(each)
+    keys = ragged.runs((first_key + np.arange(len(examples))) * data.largest_count, each)
     return pack(ids, segments, lengths, sequence_labels=labels[examples], dropout_keys=keys, filled=True)
 
 
 def counts(settings: Classification, batch: PackedBatch) -> Mapping[str, float]:
-    """What each term's sum is divided by."""
+    """Return the divisor of each term: examples, or the sum of their class weights."""
     examples = len(batch.sequence_labels)
     weights = settings.class_weights
     weight = examples if weights is None else float(weights[batch.sequence_labels.numpy()].sum())
@@ -155,24 +150,22 @@ def counts(settings: Classification, batch: PackedBatch) -> Mapping[str, float]:
 
 
 def sums(settings: Classification, model: nn.Module, batch: PackedBatch, dropout: int | None) -> Mapping[str, Tensor]:
-    """Each term's sum over a batch."""
-    logits = _by_example(settings.kind, model(batch, dropout=dropout, dtype=settings.precision), batch.sequence_labels)
-    terms = {"loss": loss(settings, logits, batch.sequence_labels)}
+    """Return the sum of each term over a batch."""
+    labels = batch.sequence_labels
+    logits = model(batch, dropout=dropout, dtype=settings.precision)  # [B, C]
+    if settings.kind == "choice" and len(labels):
+        logits = logits.view(len(labels), -1)  # [B, 1] -> [N, n]
+    terms = {"loss": loss(settings, logits, labels)}
     if settings.kind in ("single", "choice"):
-        terms["accuracy"] = (logits.argmax(-1) == batch.sequence_labels).sum().float()
+        terms["accuracy"] = (logits.argmax(-1) == labels).sum().float()
     return terms
 
 
-def _by_example(kind: Kind, logits: Tensor, labels: Tensor) -> Tensor:
-    """[B, C] -> [N, C]; of choices [B, 1] -> [N, n]."""
-    return logits.view(len(labels), -1) if kind == "choice" and len(labels) else logits
-
-
 def loss(settings: Classification, logits: Tensor, labels: Tensor) -> Tensor:
-    """The loss summed over examples: a scalar.
+    """Return the loss summed over examples, a scalar.
 
-    Cross entropy for classes and choices (run_classifier.py), the mean over classes of binary cross entropies for
-    several labels at once, the square of the difference for numbers.
+    It is cross entropy for classes and choices (run_classifier.py), the mean over classes of binary cross entropies for
+    several classes at once, and the squared difference for numbers.
     """
     if settings.kind == "regression":
         return F.mse_loss(logits[:, 0], labels, reduction="sum")
@@ -183,8 +176,8 @@ def loss(settings: Classification, logits: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits, labels, weight, reduction="sum")
 
 
-def logits_of(settings: Classification, model: nn.Module, data: Labelled) -> NDArray[np.float32]:
-    """What the model answers about a data set: [N, C], the mean over an example's windows, or [N, n] for choices."""
+def predict_logits(settings: Classification, model: nn.Module, data: LabelledSequences) -> NDArray[np.float32]:
+    """Return the logits of a data set: [N, C], the mean over an example's windows; for choices [N, n]."""
     device = next(model.parameters()).device
     compute: Callable[[PackedBatch], Tensor] = partial(model, dtype=settings.eval_precision)
     found = np.array(list(predict(compute, _examples(data.sequences), "sequence", device=device)), np.float32)
@@ -200,33 +193,33 @@ def _examples(sequences: Sequences) -> Iterator[Example]:
 
 
 def evaluate(settings: Classification, model: nn.Module) -> Mapping[str, float]:
-    """The metrics and the mean loss over every data set with labels, their names beginning with `eval_`."""
-    return judge(settings, {ending: logits_of(settings, model, data) for ending, data in settings.dev.items()})
+    """Return the metrics and the mean loss of every dev set, named eval_..."""
+    logits = {ending: predict_logits(settings, model, data) for ending, data in settings.dev.items()}
+    return evaluate_logits(settings, logits)
 
 
-def judge(settings: Classification, answers: Mapping[str, NDArray[np.float32]]) -> Mapping[str, float]:
-    """The same, given the logits of every such data set."""
+def evaluate_logits(settings: Classification, logits: Mapping[str, NDArray[np.float32]]) -> Mapping[str, float]:
+    """Return the results of `evaluate`, given the logits of every dev set."""
+    unweighted = replace(settings, class_weights=None)
     results: dict[str, float] = {}
     for ending, data in settings.dev.items():
         assert data.labels is not None
-        logits = answers[ending]
-        found = metrics.evaluate(settings.metrics, data.labels, predicted(settings.kind, logits))
+        found = metrics.evaluate(settings.metrics, data.labels, predictions(settings.kind, logits[ending]))
         results |= {f"eval_{name}{ending}": value for name, value in found.items()}
-        plain = Classification(kind=settings.kind, classes=settings.classes)
-        total = loss(plain, torch.from_numpy(logits), torch.from_numpy(data.labels))
+        total = loss(unweighted, torch.from_numpy(logits[ending]), torch.from_numpy(data.labels))
         results[f"eval_loss{ending}"] = float(total) / len(data)
     return results
 
 
-def predicted(kind: Kind, logits: NDArray[np.float32]) -> NDArray[Any]:
-    """[N] classes or numbers, or [N, C] 0 or 1 for several labels at once."""
+def predictions(kind: ProblemKind, logits: NDArray[np.float32]) -> NDArray[Any]:
+    """Return [N] classes or numbers, or [N, C] 0 or 1 for several classes at once."""
     if kind == "regression":
         return logits[:, 0]
     return (logits > 0).astype(np.int64) if kind == "multi" else logits.argmax(-1)
 
 
-def probabilities(kind: Kind, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """[N, C] for each class, or for each choice; of a regression the numbers themselves, [N, 1]."""
+def probabilities(kind: ProblemKind, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return [N, C] for each class or choice; for a regression the predicted numbers, [N, 1]."""
     if kind == "regression":
         return logits
     values = torch.from_numpy(logits)

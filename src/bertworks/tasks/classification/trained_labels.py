@@ -1,8 +1,8 @@
-"""Whether a trained classifier answers the question that is asked, and in which order its outputs stand.
+"""Match the outputs of a trained classifier with the labels of a problem, by name.
 
-A model folder names its outputs (`id2label`), and libraries number classes in different orders: of MNLI, the original
-has `contradiction` first and Hugging Face's `run_glue.py` has `entailment`. So without training it is the names that
-decide, not the numbers.
+Libraries number classes in different orders: MNLI's first class is `contradiction` in the original and `entailment` in
+Hugging Face's `run_glue.py`. A model folder names its outputs (`id2label`), so their names are compared, not their
+numbers.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from bertworks.errors import InputError
 from bertworks.names import listed
 from bertworks.tasks.classification.own_data import class_name
 from bertworks.tasks.classification.problem import Problem
-from bertworks.tasks.classification.task import Kind
+from bertworks.tasks.classification.task import ProblemKind
 
 # `problem_type` of a model folder.
-KINDS: dict[object, Kind] = {
+KINDS: dict[object, ProblemKind] = {
     "single_label_classification": "single",
     "multi_label_classification": "multi",
     "regression": "regression",
 }
 
-# What outputs are called that nobody named.
+# The names of outputs that nobody named.
 _UNNAMED = re.compile(r"LABEL_[0-9]+")
 
-# What Hugging Face's `datasets` calls the classes that GLUE's own files have as 0 and 1: the table of GLUE there
-# (`glue.py`, label_classes), and so the models of its `run_glue.py`.
-_CALLED_ELSEWHERE = {
+# The names in Hugging Face's `datasets` (`glue.py`, label_classes), and so in models of its `run_glue.py`, of the
+# classes that GLUE's own files call 0 and 1.
+_HUGGING_FACE_NAMES = {
     "CoLA": ("unacceptable", "acceptable"),
     "SST-2": ("negative", "positive"),
     "MRPC": ("not_equivalent", "equivalent"),
@@ -40,7 +40,7 @@ _CALLED_ELSEWHERE = {
     "WNLI": ("not_entailment", "entailment"),
 }
 
-_PREDICTS: dict[Kind, str] = {
+_PREDICTS: dict[ProblemKind, str] = {
     "single": "one class a row",
     "multi": "several classes at once",
     "regression": "a number",
@@ -48,16 +48,16 @@ _PREDICTS: dict[Kind, str] = {
 }
 
 
-def kind_of(config: BertConfig) -> Kind | None:
-    """What a model predicts, as its folder says; None where nothing tells."""
+def kind_of(config: BertConfig) -> ProblemKind | None:
+    """Return what a model predicts, from its folder; None if the folder does not tell."""
     return KINDS.get(config.extra.get("problem_type"))
 
 
 def output_order(problem: Problem, config: BertConfig) -> list[int] | None:
-    """Which output of a trained model each of a problem's labels is; None where the folder does not tell.
+    """Return the output of a trained model for each of a problem's labels; None if the folder does not tell.
 
     Raises:
-        InputError: the model predicts something else, or its classes are others.
+        InputError: the model predicts something else, or has other classes.
     """
     kind = kind_of(config)
     if kind is not None and kind != problem.kind:
@@ -66,9 +66,10 @@ def output_order(problem: Problem, config: BertConfig) -> list[int] | None:
     if not names or not problem.labels or all(map(_UNNAMED.fullmatch, names)):
         return None
     spellings = problem.known.spellings if problem.known else {}
-    elsewhere = _CALLED_ELSEWHERE.get(problem.name, ()) if problem.known else ()
-    plain = [_plain(spellings.get(name, name)) for name in names]
-    for trained, wanted in ((names, problem.labels), (plain, [*map(_plain, problem.labels)]), (plain, elsewhere)):
+    other_names = _HUGGING_FACE_NAMES.get(problem.name, ()) if problem.known else ()
+    plain = [_without_case(spellings.get(name, name)) for name in names]
+    wanted_plain = [_without_case(label) for label in problem.labels]
+    for trained, wanted in ((names, problem.labels), (plain, wanted_plain), (plain, other_names)):
         if len(set(trained)) == len(wanted) and sorted(trained) == sorted(wanted):
             return [trained.index(label) for label in wanted]
     raise InputError(
@@ -77,13 +78,13 @@ def output_order(problem: Problem, config: BertConfig) -> list[int] | None:
     )
 
 
-def _plain(name: str) -> str:
-    """A label without what may differ where the same is meant."""
+def _without_case(name: str) -> str:
+    """A label in lower case, a whole number as `class_name` has it."""
     return class_name(name).casefold()
 
 
 def reorder(classifier: nn.Module, order: Sequence[int]) -> None:
-    """Bring the outputs of a dense layer into this order."""
+    """Reorder the outputs of a dense layer in place: its new output i is the old output order[i]."""
     with torch.no_grad():
         for parameter in classifier.parameters():
             parameter.copy_(parameter[torch.tensor(order, device=parameter.device)])

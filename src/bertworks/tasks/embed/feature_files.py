@@ -1,14 +1,14 @@
-"""Features on disk: the original's JSON lines, and arrays for programs. Written as they come, whole or not at all.
+"""Files of features: the original's JSON lines, and arrays. A file appears when it is complete.
 
-- JSON lines, by default: a line of input is `{"linex_index": 0, "features": [{"token": "[CLS]", "layers": [{"index":
+- JSON lines, by default. A line of input is `{"linex_index": 0, "features": [{"token": "[CLS]", "layers": [{"index":
   -1, "values": [...]}, ...]}, ...]}`, as the original writes it; with pooling `{"linex_index": 0, "layers": [...]}`.
 - `.npy`: the pooled features, float32 [N, K].
-- `.npz` and `.safetensors`: `features`, float32 [N, K]; or without pooling [T, K], and `starts`, int64 [N + 1]: line i
-  has the rows starts[i]:starts[i+1].
-- `.parquet`: a row for each line (linex_index, text_a, text_b, embedding), or without pooling for each token
+- `.npz` and `.safetensors`: `features`, float32 [N, K]; without pooling [T, K], and `starts`, int64 [N + 1]: line i has
+  the rows starts[i]:starts[i + 1].
+- `.parquet`: a row for each line (linex_index, text_a, text_b, embedding); without pooling, a row for each token
   (linex_index, token, embedding).
 
-Shapes: N lines, T tokens, K = H times the number of layers, whose vectors stand side by side.
+Shapes: N lines, T tokens, K = H times the number of layers, whose vectors are concatenated.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,22 +31,22 @@ from bertworks.data.parquet import import_pyarrow
 from bertworks.data.safetensors_header import header_bytes
 from bertworks.errors import InputError
 from bertworks.files import written_whole
-from bertworks.tasks.embed.features import Features, Pooling
+from bertworks.tasks.embed.features import Pooling, TextFeatures
 
 _ARRAYS = (".npy", ".npz", ".safetensors")
 
-# A safetensors header of ours is some 200 bytes; this much is kept free for it at the beginning of the file.
+# The room for the safetensors header, which takes some 200 bytes, at the beginning of the file.
 _HEADER_BYTES = 1024
 
-# Values of a row group of a Parquet file.
-_ROW_GROUP_VALUES = 1 << 22
+# The number of values after which a row group of a Parquet file is written.
+ROW_GROUP_VALUES = 1 << 22
 
 
 def check_output(path: Path, pooling: Pooling) -> None:
-    """Refuse a file that cannot be written, before the work begins.
+    """Check before the work begins that a file can be written.
 
     Raises:
-        InputError: a folder, an array that could not tell where lines begin, or a library that is not installed.
+        InputError: it is a folder, a single array for features of tokens, or needs a library that is not installed.
     """
     if path.is_dir():
         raise InputError(f"--output_file={path}: is a folder; give a file such as features.jsonl in it")
@@ -61,66 +62,60 @@ def check_output(path: Path, pooling: Pooling) -> None:
 @contextmanager
 def feature_file(
     path: Path, *, layers: Sequence[int], hidden_size: int, pooling: Pooling, tokens: Sequence[str]
-) -> Iterator[Callable[[Features], None]]:
-    """Open a file of features; its name's end says which kind.
+) -> Iterator[Callable[[TextFeatures], None]]:
+    """Open a file of features; the suffix of its name gives the format.
 
     Args:
         path: the file; it appears when the block ends without an error.
-        layers: as they were asked for.
+        layers: as given to `features.extract`.
         hidden_size: H.
-        pooling: as the features were made.
-        tokens: the vocabulary in the order of its ids.
+        pooling: as given to `features.extract`.
+        tokens: the vocabulary, in the order of its ids.
 
     Yields:
-        a function that adds the next line's features.
+        a function that writes the features of the next line.
     """
     check_output(path, pooling)
     with written_whole(path) as stream:
-        writer: _JsonLines | _Arrays | _Parquet
+        width = len(layers) * hidden_size
         if path.suffix in _ARRAYS:
-            writer = _Arrays(stream, path, len(layers) * hidden_size, pooling)
+            with _Arrays(stream, path, width, pooling) as arrays:
+                yield arrays.add
         elif path.suffix == ".parquet":
-            writer = _Parquet(stream, path, len(layers) * hidden_size, pooling, tokens)
+            with _Parquet(stream, path, width, pooling, tokens) as table:
+                yield table.add
         else:
-            writer = _JsonLines(stream, layers, hidden_size, pooling, tokens)
-        with writer:
-            yield writer.add
+            yield _json_lines(stream, layers, hidden_size, pooling, tokens)
 
 
-class _JsonLines:
-    """The original's file."""
+def _json_lines(
+    stream: BinaryIO, layers: Sequence[int], hidden_size: int, pooling: Pooling, tokens: Sequence[str]
+) -> Callable[[TextFeatures], None]:
+    """Return a function that writes the original's JSON lines."""
+    beginnings = [f'{{"index": {layer}, "values": ['.encode() for layer in layers]
+    numbers = count()
 
-    def __init__(
-        self, stream: BinaryIO, layers: Sequence[int], hidden_size: int, pooling: Pooling, tokens: Sequence[str]
-    ) -> None:
-        self._stream, self._hidden_size, self._pooling, self._tokens = stream, hidden_size, pooling, tokens
-        self._layers = [f'{{"index": {layer}, "values": ['.encode() for layer in layers]
-        self._lines = 0
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def add(self, one: Features) -> None:
-        rows = iter(rounded_texts(one.values.reshape(-1, self._hidden_size)))
-        pooled = self._pooling != "none"
+    def add(features: TextFeatures) -> None:
+        rows = iter(rounded_texts(features.values.reshape(-1, hidden_size)))
+        pooled = pooling != "none"
         parts = []
-        for token in [None] if pooled else one.ids:
-            layers = b"]}, ".join([begin + next(rows) for begin in self._layers])
-            name = b"" if token is None else b'{"token": %b, ' % json.dumps(self._tokens[token]).encode()
-            parts.append(b'%b"layers": [%b]}]}' % (name, layers))
+        for token in [None] if pooled else features.ids:
+            values = b"]}, ".join([beginning + next(rows) for beginning in beginnings])
+            name = b"" if token is None else b'{"token": %b, ' % json.dumps(tokens[token]).encode()
+            parts.append(b'%b"layers": [%b]}]}' % (name, values))
         body = parts[0] if pooled else b'"features": [%b]}' % b", ".join(parts)
-        self._stream.write(b'{"linex_index": %d, %b\n' % (self._lines, body))
-        self._lines += 1
+        stream.write(b'{"linex_index": %d, %b\n' % (next(numbers), body))
+
+    return add
 
 
 def rounded_texts(values: NDArray[np.float32]) -> list[bytes]:
-    """The inside of a JSON list for each row of [n, H]: what `json.dumps([round(float(x), 6) for x in row])` has in it.
+    """Return for each row of [n, H] the text of `json.dumps([round(float(x), 6) for x in row])` without the brackets.
 
-    Python takes longer for that than BERT-Base for computing the numbers. Here a number is its millionths, exactly (24
-    bits of a float32 times 14 bits of 15,625 fit a float64), and its text two entries of tables.
+    Python needs more time for that than BERT-Base for the numbers. Here a number is converted to millionths, exactly
+    (24 bits of a float32 times 14 bits of 15,625 fit a float64), and its text is two entries of tables.
     """
-    if not (np.abs(values) < _LARGEST).all():  # too large for the tables, or not a number
+    if not (np.abs(values) < _LARGEST).all():  # too large for the tables, or NaN
         return [json.dumps([round(float(x), 6) for x in row])[1:-1].encode() for row in values]
     heads, tails, tiny = _tables()
     millionths = np.rint(values * np.float64(1e6)).astype(np.int32)
@@ -129,7 +124,7 @@ def rounded_texts(values: NDArray[np.float32]) -> list[bytes]:
     text = np.empty((*values.shape, 2), np.uint64)
     text[..., 0] = heads[whole + _LARGEST * (millionths < 0)]
     text[..., 1] = tails[size - 1_000_000 * whole]
-    # Below a ten-thousandth Python writes an exponent; minus zero keeps its sign.
+    # Python writes numbers below a ten-thousandth with an exponent, and minus zero with its sign.
     where = np.nonzero(size < _TINY)
     number = millionths[where] + _TINY - 1
     text[where] = tiny[np.where((millionths[where] == 0) & np.signbit(values[where]), 2 * _TINY - 1, number)]
@@ -142,20 +137,20 @@ _TINY = 100
 
 @cache
 def _tables() -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
-    """The texts of numbers in words of 8 bytes, filled with zero bytes that are no part of them.
+    """Tables of the texts of numbers, in words of 8 bytes; zero bytes fill a word and are not part of the text.
 
     Returns:
-        [2000] the whole part with its sign and point, positive ones first; [1000000] the decimals, without zeros at the
-        end, and ", "; [200, 2] numbers from -0.000099 to 0.000099 and -0.0, and ", ".
+        [2000] whole parts with sign and point, positive ones first; [1000000] decimals without zeros at the end, and
+        ", "; [200, 2] the numbers from -0.000099 to 0.000099 and -0.0, and ", ".
     """
     heads = np.array([f"{sign}{whole}.".encode() for sign in ("", "-") for whole in range(_LARGEST)], "S8")
     rest = np.arange(1_000_000)
     tails = np.zeros((len(rest), 8), np.uint8)
     ended = np.ones(len(rest), bool)
-    for place in range(5, -1, -1):
+    for column in range(5, -1, -1):
         rest, digit = np.divmod(rest, 10)
-        ended &= (digit == 0) & (place > 0)
-        tails[:, place] = np.where(ended, 0, digit + ord("0"))
+        ended &= (digit == 0) & (column > 0)
+        tails[:, column] = np.where(ended, 0, digit + ord("0"))
     tails[:, 6:] = np.frombuffer(b", ", np.uint8)
     numbers = [*(n / 1e6 for n in range(1 - _TINY, _TINY)), -0.0]
     tiny = np.array([f"{number!r}, ".encode() for number in numbers], "S16")
@@ -163,18 +158,19 @@ def _tables() -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64
 
 
 class _Arrays:
-    """One array of all rows and, for token rows, one of where lines begin. Their sizes are known at the end only."""
+    """An array of all rows and, without pooling, an array of where lines begin. Sizes are known only at the end."""
 
     def __init__(self, stream: BinaryIO, path: Path, width: int, pooling: Pooling) -> None:
         self._stream, self._kind, self._width, self._by_token = stream, path.suffix, width, pooling == "none"
         self._lines = self._rows = 0
-        # What comes later in the file than it is known lies in nameless files on the same disk.
+        # Arrays that cannot be written to the file yet are in nameless files on the same disk.
         self._starts = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  (closed by __exit__)
         self._values = tempfile.TemporaryFile(dir=path.parent) if self._kind == ".npz" else stream  # noqa: SIM115
         self._starts.write(bytes(8))
         self._write_header()
 
-    def __enter__(self) -> None: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, failed: object, *_: object) -> None:
         with self._starts:
@@ -183,15 +179,15 @@ class _Arrays:
         if self._values is not self._stream:
             self._values.close()
 
-    def add(self, one: Features) -> None:
-        self._values.write(np.ascontiguousarray(one.values, "<f4").data)
+    def add(self, features: TextFeatures) -> None:
+        self._values.write(np.ascontiguousarray(features.values, "<f4").data)
         self._lines += 1
-        self._rows += len(one.ids) if self._by_token else 1
+        self._rows += len(features.ids) if self._by_token else 1
         if self._by_token:
             self._starts.write(self._rows.to_bytes(8, "little"))
 
     def _finish(self) -> None:
-        """Put the sizes, and what was kept aside, in their places."""
+        """Write the final sizes, and copy the arrays of the nameless files into the file."""
         self._starts.seek(0)
         if self._kind == ".npz":
             self._values.seek(0)
@@ -210,7 +206,7 @@ class _Arrays:
         self._write_header()
 
     def _write_header(self) -> None:
-        """The header for what there is so far; it takes the same room for any size."""
+        """Write the header for the current sizes; it takes the same room for any size."""
         if self._kind == ".npy":
             _write_npy_header(self._stream, "<f4", (self._rows, self._width))
         if self._kind == ".safetensors":
@@ -225,12 +221,12 @@ class _Arrays:
 
 
 def _write_npy_header(stream: Any, descr: str, shape: tuple[int, ...]) -> None:
-    """A header of the .npy format; numpy leaves room in it for the first axis to grow."""
+    """Write a header of the .npy format; numpy leaves room for the first size to grow."""
     np.lib.format.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": shape})
 
 
 class _Parquet:
-    """A table, a row group at a time."""
+    """A Parquet table, written a row group at a time."""
 
     def __init__(self, stream: BinaryIO, path: Path, width: int, pooling: Pooling, tokens: Sequence[str]) -> None:
         pa = self._pa = import_pyarrow(f"--output_file={path}", "; .npz does not")
@@ -249,29 +245,29 @@ class _Parquet:
         self._values: list[NDArray[np.float32]] = []
         self._lines = 0
 
-    def __enter__(self) -> None: ...
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, failed: object, *_: object) -> None:
         if failed is None:
             self._write()
         self._writer.close()
 
-    def add(self, one: Features) -> None:
+    def add(self, features: TextFeatures) -> None:
         if self._by_token:
-            self._columns[0] += [self._tokens[i] for i in one.ids]
+            self._columns[0] += [self._tokens[i] for i in features.ids]
         else:
-            for column, text in zip(
-                self._columns, (one.text, None) if isinstance(one.text, str) else one.text, strict=True
-            ):
+            pair = (features.text, None) if isinstance(features.text, str) else features.text
+            for column, text in zip(self._columns, pair, strict=True):
                 column.append(text)
-        self._indices += [self._lines] * (len(one.ids) if self._by_token else 1)
-        self._values.append(one.values.reshape(-1, self._width).copy())
+        self._indices += [self._lines] * (len(features.ids) if self._by_token else 1)
+        self._values.append(features.values.reshape(-1, self._width).copy())
         self._lines += 1
-        if len(self._indices) * self._width >= _ROW_GROUP_VALUES:
+        if len(self._indices) * self._width >= ROW_GROUP_VALUES:
             self._write()
 
     def _write(self) -> None:
-        """A row group of what has been added."""
+        """Write a row group of the lines added since the last one."""
         if not self._indices:
             return
         pa = self._pa

@@ -1,10 +1,10 @@
-"""Texts to vectors: the outputs of chosen layers for every token, or one vector a text.
+"""Compute the features of texts: outputs of chosen layers for every token, or one vector a text.
 
-Layers are numbered as in the original's extract_features: 0 is the first layer's output, -1 the last one's. Those of
-several layers stand side by side in the order asked for, as in the feature-based approach of the BERT paper (section
-5.3, "concat last four hidden").
+Layers are numbered as in the original's extract_features: 0 is the first layer, -1 the last. The outputs of several
+layers are concatenated in the given order, as in the feature-based approach of the BERT paper (section 5.3, "concat
+last four hidden").
 
-Shapes: N texts, T tokens, K = H times the number of layers asked for.
+Shapes: N texts, T tokens, K = H times the number of layers.
 """
 
 from __future__ import annotations
@@ -24,32 +24,31 @@ from bertworks.data.batch import PackedBatch
 from bertworks.errors import InputError
 from bertworks.model.bert import Bert
 from bertworks.model.predict import Example, Unit, predict
+from bertworks.tasks.texts import Text
 from bertworks.text.pairs import Pair, joined
 from bertworks.text.tokenizer import Tokenizer
 
-# none: a row for each token. cls: that of [CLS]. mean, max: over all tokens of the sequence, [CLS] and [SEP] among
-# them, as sentence-transformers pools with its attention mask.
+# none: a row for each token. cls: the row of [CLS]. mean, max: over all tokens of the sequence with [CLS] and [SEP], as
+# sentence-transformers pools.
 Pooling = Literal["none", "cls", "mean", "max"]
 
-Text = str | tuple[str, str]
-
-# Texts that are tokenized together; all that is held of an input of any size is so many and two batches.
+# Texts that are tokenized at a time. Memory holds so many texts and two batches, for input of any size.
 _BLOCK = 256
 
-# How many characters of a text a message shows.
+# The most characters of a text in a message.
 _SHOWN = 40
 
 _UNITS: dict[Pooling, Unit] = {"none": "token", "cls": "row", "mean": "sequence", "max": "sequence"}
 
 
-class Features(NamedTuple):
-    """What a model makes of one text.
+class TextFeatures(NamedTuple):
+    """The features of one text.
 
     Attributes:
         text: the text, or the two of a pair.
-        ids: its tokens as the model read them, [CLS] and [SEP] among them.
-        cut: whether the text was longer and lost its end.
-        values: [len(ids), K] with pooling none, else [K]; a view of its batch's, so copy it to keep only this.
+        ids: the tokens that the model read, with [CLS] and [SEP].
+        cut: whether the text was too long and lost its end.
+        values: [len(ids), K] with pooling none, else [K]. A view of the whole batch: copy it to keep it alone.
     """
 
     text: Text
@@ -68,24 +67,24 @@ def extract(
     max_seq_length: int | None = None,
     dtype: torch.dtype = torch.float32,
     token_budget: int | None = None,
-) -> Iterator[Features]:
-    """The features of texts, in order, in constant memory.
+) -> Iterator[TextFeatures]:
+    """Yield the features of texts, in order, in constant memory.
 
     Args:
         bert: the network, on any device.
         tokenizer: the model's.
-        texts: texts, or pairs of them; taken as they are needed.
-        layers: which layers' outputs, side by side; -1 is the last, 0 the first.
+        texts: texts, or pairs of them; read as they are needed.
+        layers: the layers whose outputs are concatenated; -1 is the last, 0 the first.
         pooling: none gives a row for each token; see `Pooling`.
-        max_seq_length: longer texts are cut as `Tokenizer.encode_pair` does; None: the most that the model takes.
-        dtype: what to compute in.
+        max_seq_length: longer texts are cut as in `Tokenizer.encode_pair`; None is all positions of the model.
+        dtype: the type to compute in.
         token_budget: the most tokens of a batch.
 
     Raises:
-        InputError: no such layer, a length that the model does not take, or a pair for a model without pairs.
+        InputError: no such layer, a length that the model cannot read, or a pair for a model without pairs.
     """
-    numbers = layer_numbers(layers, bert.config)
-    longest = checked_length(max_seq_length, bert.config)
+    numbers = _hidden_state_numbers(layers, bert.config)
+    longest = _checked_length(max_seq_length, bert.config)
     if pooling not in _UNITS:
         raise InputError(f"--pooling={pooling}: give one of {', '.join(_UNITS)}")
     encoded, kept = tee(_encoded(tokenizer, texts, longest, bert.config))
@@ -97,7 +96,7 @@ def extract(
         token_budget=token_budget,
     )
     return (
-        Features(text, pair.ids, cut, values[0] if pooling == "cls" else values)
+        TextFeatures(text, pair.ids, cut, values[0] if pooling == "cls" else values)
         for (text, pair, cut), values in zip(kept, found, strict=True)
     )
 
@@ -113,7 +112,7 @@ def embed(
     dtype: torch.dtype = torch.float32,
     token_budget: int | None = None,
 ) -> NDArray[np.float32]:
-    """One vector a text: [N, K]. The arguments are those of `extract`.
+    """Compute one vector a text, [N, K]. The arguments are those of `extract`.
 
     Raises:
         InputError: as `extract`; one text instead of many; or pooling none, which gives a row for each token.
@@ -121,8 +120,8 @@ def embed(
     if isinstance(texts, str):
         raise InputError("texts: give a list of texts, not one")
     if pooling == "none":
-        raise InputError("pooling: give cls, mean or max; tasks.features.extract gives a row for each token")
-    width = len(layer_numbers(layers, bert.config)) * bert.config.hidden_size
+        raise InputError("pooling: give cls, mean or max; tasks.embed.features.extract gives a row for each token")
+    width = len(_hidden_state_numbers(layers, bert.config)) * bert.config.hidden_size
     result = np.empty((len(texts), width), np.float32)
     found = extract(
         bert,
@@ -134,17 +133,13 @@ def embed(
         dtype=dtype,
         token_budget=token_budget,
     )
-    for row, one in zip(result, found, strict=True):
-        row[:] = one.values
+    for row, text in zip(result, found, strict=True):
+        row[:] = text.values
     return result
 
 
-def layer_numbers(layers: Sequence[int], config: BertConfig) -> list[int]:
-    """Layers in the original's numbering as the network counts its hidden states, 0 being the embeddings.
-
-    Raises:
-        InputError: none at all, no such layer, or no sequence of numbers.
-    """
+def _hidden_state_numbers(layers: Sequence[int], config: BertConfig) -> list[int]:
+    """The numbers of the hidden states of layers; hidden state 0 is the embeddings, 1 the output of layer 0."""
     if not isinstance(layers, Sequence) or not all(isinstance(layer, int | np.integer) for layer in layers):
         raise InputError(f"--layers: give a sequence of numbers such as [-1], not {str(layers)[:_SHOWN]}")
     count = config.num_hidden_layers
@@ -158,12 +153,8 @@ def layer_numbers(layers: Sequence[int], config: BertConfig) -> list[int]:
     return [layer % count + 1 for layer in layers]
 
 
-def checked_length(max_seq_length: int | None, config: BertConfig) -> int:
-    """The longest sequence, in tokens.
-
-    Raises:
-        InputError: more than the model takes, or too few for a pair's special tokens.
-    """
+def _checked_length(max_seq_length: int | None, config: BertConfig) -> int:
+    """The most tokens of a sequence."""
     longest = config.max_position_embeddings
     if max_seq_length is None:
         return longest
@@ -175,7 +166,7 @@ def checked_length(max_seq_length: int | None, config: BertConfig) -> int:
 
 
 def _compute(bert: Bert, layers: Sequence[int], pooling: Pooling, dtype: torch.dtype, batch: PackedBatch) -> Tensor:
-    """A batch's features, [T, K], [R, K] or [B, K]."""
+    """The features of a batch: [T, K] without pooling, [R, K] of the rows with cls, else [B, K]."""
     read = batch.rows if pooling == "cls" else None
     hidden = torch.cat(bert.hidden_states(batch, layers, dtype=dtype, read=read), 1)
     if pooling in ("mean", "max"):
@@ -186,7 +177,7 @@ def _compute(bert: Bert, layers: Sequence[int], pooling: Pooling, dtype: torch.d
 def _encoded(
     tokenizer: Tokenizer, texts: Iterable[Text], max_seq_length: int, config: BertConfig
 ) -> Iterator[tuple[Text, Pair, bool]]:
-    """Each text, its tokens, and whether they were cut."""
+    """Yield each text, its tokens, and whether it was cut."""
     rest = iter(texts)
     while block := list(islice(rest, _BLOCK)):
         first = _ids(tokenizer, [text if isinstance(text, str) else text[0] for text in block])

@@ -1,36 +1,25 @@
-"""Words that have tags to the sequences that a model reads, and its tags back to places in a text.
+"""Build the sequences that a tagger reads from sentences of words.
 
-A word's tag is read, in training and prediction, at the first of its pieces, as in the BERT paper (section 5.3). A word
-of which nothing is left, such as a control character, becomes [UNK], so that every word has a row. Sentences longer
-than a sequence lose their end, or are read through sliding windows; each word's tag is then read in the window where it
-sees most of its neighbours, so that every word counts once and the words of a window are next to each other.
+A word is tagged at its first piece, as in the BERT paper (section 5.3). A word without pieces, such as a control
+character, becomes [UNK], so that every word is tagged. Sentences longer than a sequence lose their end, or are read
+through sliding windows. A word in several windows is tagged only in the window with the most context around it.
 
-Shapes: S sentences, W words of all of them, N sequences, T tokens, M words that are read.
+Shapes: S sentences, W words of all of them, N sequences, T tokens, M words that are tagged.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bertworks import ragged
 from bertworks.errors import InputError
-from bertworks.ragged import within
-from bertworks.tasks.ner.entities import spans
-from bertworks.text import basic, unicode14
 from bertworks.text.tokenizer import Tokenizer
-
-Unit = Literal["word", "character"]
-
-# Over the kinds of characters: c Chinese, p punctuation, o any other that is no white space.
-_WORD = re.compile(rb"[cp]|o(?:[op]*o)?")
-_ABBREVIATION = re.compile(r"(?:[^\W\d_]\.){2,}|[A-Z]\.")
-_CLITICS = ("'s", "’s")
 
 
 @dataclass(frozen=True)
@@ -40,10 +29,10 @@ class AlignedWords:
     Attributes:
         ids: [T], in the tokenizer's type.
         starts: [N + 1]; sequence i is ids[starts[i]:starts[i + 1]].
-        rows: [M]; the first piece of each word that is read, as a place in its sequence.
-        row_starts: [N + 1]; the words read in sequence i are number row_starts[i], ..., row_starts[i + 1] - 1 of M.
-        words: [M]; which of the W words each of them is, ascending.
-        word_starts: [S + 1]; where in the W words each sentence begins.
+        rows: [M]; the position in its sequence of the first piece of each tagged word.
+        row_starts: [N + 1]; the words tagged in sequence i are number row_starts[i], ..., row_starts[i + 1] - 1 of M.
+        words: [M], ascending; which of the W words each of them is.
+        word_starts: [S + 1]; where each sentence begins in the W words.
     """
 
     ids: NDArray[np.unsignedinteger]
@@ -59,18 +48,18 @@ class AlignedWords:
 
     @property
     def cut(self) -> int:
-        """How many words no sequence has room for."""
+        """How many words are in no sequence."""
         return int(self.word_starts[-1]) - len(self.words)
 
     def by_sentence(self, tags: NDArray[np.int64], outside: int = 0) -> list[NDArray[np.int64]]:
-        """Tags of the words that are read [M] as those of each sentence; words that were cut get `outside`."""
+        """Split the tags of the M words by sentence; words that were cut get the tag `outside`."""
         of_all = np.full(int(self.word_starts[-1]), outside, np.int64)
         of_all[self.words] = tags
         return [of_all[begin:end] for begin, end in pairwise(self.word_starts.tolist())]
 
 
-class Window(NamedTuple):
-    """A part of a sentence: words first, ..., last - 1 of it, of which first_read, ..., last_read - 1 are read."""
+class SentenceWindow(NamedTuple):
+    """A part of a sentence: words first, ..., last - 1, of which first_read, ..., last_read - 1 are tagged."""
 
     first: int
     last: int
@@ -81,16 +70,16 @@ class Window(NamedTuple):
 def align(
     tokenizer: Tokenizer, sentences: Sequence[Sequence[str]], max_seq_length: int, stride: int | None = None
 ) -> AlignedWords:
-    """The sequences of tagged sentences, in their order.
+    """Build the sequences of sentences, in their order.
 
     Args:
-        tokenizer: the model's; it remembers the words.
+        tokenizer: the model's.
         sentences: the words of each; a sentence without words is the sequence [CLS] [SEP].
         max_seq_length: the most tokens of a sequence.
-        stride: None cuts what is longer; otherwise so many pieces further on the next window begins.
+        stride: how many pieces after a window the next one begins; None cuts long sentences.
 
     Raises:
-        InputError: there is no room for a single piece, or the stride is none.
+        InputError: there is no room for a piece, or the stride is below 1.
     """
     room = max_seq_length - 2
     if room < 1:
@@ -98,46 +87,52 @@ def align(
             f"--max_seq_length={max_seq_length}: must be at least 3, for [CLS], a piece of a word and [SEP]"
         )
     pieces, counts = _pieces(tokenizer, sentences, room)
-    word_starts = _offsets([len(sentence) for sentence in sentences])
-    piece_starts = _offsets(counts)
-    sequences: list[Window] = []
+    word_starts = ragged.starts([len(sentence) for sentence in sentences])
+    piece_starts = ragged.starts(counts)
+    sequences: list[SentenceWindow] = []
     for first, last in pairwise(word_starts.tolist()):
-        fits = piece_starts[last] - piece_starts[first] <= room
-        if fits or stride is None:
-            kept = last if fits else int(np.searchsorted(piece_starts, piece_starts[first] + room, "right")) - 1
-            sequences.append(Window(first, kept, first, kept))
+        end = min(last, int(np.searchsorted(piece_starts, piece_starts[first] + room, "right")) - 1)
+        if end == last or stride is None:
+            sequences.append(SentenceWindow(first, end, first, end))
         else:
-            own = windows(counts[first:last], room, stride)
-            sequences += [Window(*(first + place for place in window)) for window in own]
+            found = windows(counts[first:last], room, stride)
+            sequences += [SentenceWindow(*(first + word for word in window)) for window in found]
     edges = np.array(sequences, np.int64).reshape(-1, 4)
-    begins, ends = piece_starts[edges[:, 0]], piece_starts[edges[:, 1]]
-    read = edges[:, 3] - edges[:, 2]
-    words = np.repeat(edges[:, 2], read) + within(read)
-    starts = _offsets(ends - begins + 2)
-    ids = np.empty(starts[-1], tokenizer.dtype)
-    ids[starts[:-1]], ids[starts[1:] - 1] = tokenizer.cls_id, tokenizer.sep_id
-    inner = within(ends - begins)
-    ids[np.repeat(starts[:-1] + 1, ends - begins) + inner] = pieces[np.repeat(begins, ends - begins) + inner]
+    begins, read = piece_starts[edges[:, 0]], edges[:, 3] - edges[:, 2]
+    lengths = piece_starts[edges[:, 1]] - begins
+    words = ragged.runs(edges[:, 2], read)
+    ids, starts = _with_special_tokens(tokenizer, pieces[ragged.runs(begins, lengths)], lengths)
     rows = piece_starts[words] - np.repeat(begins, read) + 1
-    return AlignedWords(ids, starts, rows, _offsets(read), words, word_starts)
+    return AlignedWords(ids, starts, rows, ragged.starts(read), words, word_starts)
 
 
-def windows(lengths: NDArray[np.int64], room: int, stride: int) -> list[Window]:
-    """Windows over one sentence, in order; those in which nothing would be read are left out.
+def align_pieces(tokenizer: Tokenizer, sentences: Sequence[Sequence[str]]) -> AlignedWords:
+    """Build the sequences of sentences whose words are pieces of the vocabulary; nothing is cut."""
+    counts = np.array([len(sentence) for sentence in sentences], np.int64)
+    word_starts, rows = ragged.starts(counts), ragged.within(counts) + 1
+    ids, starts = _with_special_tokens(
+        tokenizer, tokenizer.convert_tokens_to_ids(chain.from_iterable(sentences)), counts
+    )
+    return AlignedWords(ids, starts, rows, word_starts, np.arange(len(rows)), word_starts)
 
-    A window begins and ends between words. Each word is read where the smaller of what stands before and after it in
-    the window is largest; of equal windows, in the first (run_squad.py's `_check_is_max_context`).
+
+def windows(lengths: NDArray[np.int64], room: int, stride: int) -> list[SentenceWindow]:
+    """Return the windows over one sentence, in order, without those in which no word is tagged.
+
+    A window begins and ends between words. The context of a word in a window is the smaller of the numbers of pieces
+    before and after it. A word is tagged where its context is largest, and in the first of equal windows
+    (run_squad.py's `_check_is_max_context`).
 
     Args:
-        lengths: pieces of each word, at least 1 and at most `room`.
+        lengths: pieces of each word, from 1 to `room`.
         room: the most pieces of a window.
-        stride: the next window begins at the first word that is at least so many pieces further on, but leaves no gap.
+        stride: the next window begins at the first word at least so many pieces further on, but leaves no gap.
     """
     if stride < 1:
         raise InputError(f"--doc_stride={stride}: must be at least 1")
-    ends = np.cumsum(lengths)
-    begins = ends - lengths
-    owners, context = np.zeros(len(lengths), np.int64), np.full(len(lengths), -1, np.int64)
+    edges_of_words = ragged.starts(lengths)
+    begins, ends = edges_of_words[:-1], edges_of_words[1:]
+    best, context = np.zeros(len(lengths), np.int64), np.full(len(lengths), -1, np.int64)
     edges: list[tuple[int, int]] = []
     first = last = 0
     while last < len(lengths):
@@ -145,63 +140,30 @@ def windows(lengths: NDArray[np.int64], room: int, stride: int) -> list[Window]:
         last = int(np.searchsorted(ends, begins[first] + room, "right"))
         inside = slice(first, last)
         seen = np.minimum(begins[inside] - begins[first], ends[last - 1] - ends[inside])
-        owners[inside] = np.where(seen > context[inside], len(edges), owners[inside])
+        best[inside] = np.where(seen > context[inside], len(edges), best[inside])
         context[inside] = np.maximum(seen, context[inside])
         edges.append((first, last))
-    # A word's best window never lies before that of the word before it, so the words of a window are neighbours.
-    cuts = np.searchsorted(owners, np.arange(len(edges) + 1)).tolist()
-    return [
-        Window(*edge, begin, end) for edge, begin, end in zip(edges, cuts[:-1], cuts[1:], strict=True) if begin < end
-    ]
+    # The best window of a word is never before that of the word before it, so a window tags neighbouring words.
+    cuts = np.searchsorted(best, np.arange(len(edges) + 1)).tolist()
+    reads = zip(edges, pairwise(cuts), strict=True)
+    return [SentenceWindow(*edge, *read) for edge, read in reads if read[0] < read[1]]
 
 
-class Entity(NamedTuple):
-    """An entity of a text: its type, and that it is characters begin, ..., end - 1, which are `text`."""
-
-    type: str
-    begin: int
-    end: int
-    text: str
-
-
-def words_of(text: str, unit: Unit = "word") -> list[tuple[int, int]]:
-    """Where the words of a text are, for a model that was trained on words, or on characters.
-
-    Words are what the CoNLL files have, as far as simple rules go: white space separates them, each punctuation mark at
-    the beginning or end of one stands alone, and so do each Chinese character and "'s". Punctuation inside stays
-    ("1.5", "re-elected"), and so does the full stop of an abbreviation ("U.S.", "J.").
-
-    Returns:
-        begin and end of each, in characters. Characters are all that the text has, white space among them.
-    """
-    if unit == "character":
-        return [(i, i + 1) for i in range(len(text))]
-    kinds = unicode14.kinds().take(basic.code_points(text))
-    choices = [(kinds & unicode14.SPACE) != 0, (kinds & unicode14.CJK) != 0, (kinds & unicode14.PUNCTUATION) != 0]
-    shape = np.select(choices, [ord(" "), ord("c"), ord("p")], ord("o")).astype(np.uint8).tobytes()
-    places: list[tuple[int, int]] = []
-    for match in _WORD.finditer(shape):
-        begin, end = match.span()
-        if places and places[-1][1] == begin and _ABBREVIATION.fullmatch(text, places[-1][0], end):
-            places[-1] = (places[-1][0], end)
-            continue
-        clitic = end - 2 if end - begin > 2 and text[end - 2 : end] in _CLITICS else end
-        places.append((begin, clitic))
-        if clitic < end:
-            places.append((clitic, end))
-    return places
-
-
-def entities(text: str, places: Sequence[tuple[int, int]], tags: Sequence[str]) -> list[Entity]:
-    """The entities of a text, from the places of its words and their tags."""
-    found = ((kind, places[first][0], places[end - 1][1]) for kind, first, end in spans(tags))
-    return [Entity(kind, begin, end, text[begin:end]) for kind, begin, end in found]
+def _with_special_tokens(
+    tokenizer: Tokenizer, pieces: Sequence[int] | NDArray[np.unsignedinteger], lengths: NDArray[np.int64]
+) -> tuple[NDArray[np.unsignedinteger], NDArray[np.int64]]:
+    """Put [CLS] before and [SEP] after each run of pieces: the ids [T], and where the sequences start [N + 1]."""
+    starts = ragged.starts(lengths + 2)
+    ids = np.empty(starts[-1], tokenizer.dtype)
+    ids[starts[:-1]], ids[starts[1:] - 1] = tokenizer.cls_id, tokenizer.sep_id
+    ids[ragged.runs(starts[:-1] + 1, lengths)] = pieces
+    return ids, starts
 
 
 def _pieces(
     tokenizer: Tokenizer, sentences: Iterable[Sequence[str]], room: int
 ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.int64]]:
-    """The pieces of all words, end to end, and how many each has [W]: at least one, and no more than there is room."""
+    """The pieces of all words, end to end, and how many each has [W], from 1 to `room`."""
     numbers: dict[str, int] = {}
     which = np.array([numbers.setdefault(word, len(numbers)) for word in chain.from_iterable(sentences)], np.int64)
     ids, starts = tokenizer.encode_batch(list(numbers))
@@ -209,11 +171,6 @@ def _pieces(
     if not lengths.all():
         ids = np.insert(ids, starts[:-1][lengths == 0], tokenizer.unk_id)
         lengths = np.maximum(lengths, 1)
-        starts = _offsets(lengths)
+        starts = ragged.starts(lengths)
     counts = np.minimum(lengths, room)[which]
-    return ids[np.repeat(starts[which], counts) + within(counts)], counts
-
-
-def _offsets(lengths: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where runs of these lengths begin when they lie end to end, and where the last one ends."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(np.asarray(lengths, np.int64))])
+    return ids[ragged.runs(starts[which], counts)], counts

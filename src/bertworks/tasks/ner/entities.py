@@ -1,14 +1,14 @@
-"""Entities as tags of words and back, and how they are scored.
+"""Entities and the tags of words, one from the other, and the scores of entities.
 
-A tag is "O", or where in an entity a word stands and the entity's type: "B-PER". Schemes differ in how much they say:
+A tag is "O", or the position of a word in an entity and the entity's type: "B-PER". The schemes of tags:
 
     word    Anna   Maria   met   Bob   in   New    York
-    IOB1    I-PER  I-PER   O     I-PER O    I-LOC  I-LOC    B- where an entity of its type ends just before
+    IOB1    I-PER  I-PER   O     I-PER O    I-LOC  I-LOC    B- only directly after an entity of its type
     BIO     B-PER  I-PER   O     B-PER O    B-LOC  I-LOC
     BIOES   B-PER  E-PER   O     S-PER O    B-LOC  E-LOC    in the middle I-; BMES is the same with M-
 
-`spans` reads all of them, and what a model makes of them, by the rules of conlleval (version 2004-01-26), the script of
-the CoNLL shared tasks, with what its Python versions add for BIOES: S-, and a B- after E- begins an entity.
+`spans` reads all of them, and any tags that a model predicts, by the rules of conlleval (version 2004-01-26), the
+script of the CoNLL shared tasks. As in its Python versions for BIOES, S-, and a B- after E-, begin an entity.
 """
 
 from __future__ import annotations
@@ -38,15 +38,14 @@ CLUENER_TYPES = (
 _ALIASES = {"B": "B", "I": "I", "M": "I", "E": "E", "L": "E", "S": "S", "U": "S"}
 _TAG = re.compile(r"([A-Z])(?:[-_](.*))?", re.DOTALL)
 
-# For a CLUENER line: type -> mention -> [[first character, last character]].
+# The labels of a CLUENER line: type -> mention -> [[first character, last character]].
 Mentions = Mapping[str, Mapping[str, Sequence[Sequence[int]]]]
-
 
 _Found = TypeVar("_Found", bound=tuple[str, *tuple[object, ...]])
 
 
-class Span(NamedTuple):
-    """An entity: its type, and that it is words begin, ..., end - 1 of its sentence."""
+class EntitySpan(NamedTuple):
+    """An entity: its type; its words are begin, ..., end - 1 of its sentence."""
 
     type: str
     begin: int
@@ -54,7 +53,7 @@ class Span(NamedTuple):
 
 
 class Scheme(NamedTuple):
-    """How the tags of an entity begin: of its first word, of those in the middle, of the last, and of a single one."""
+    """The letters of an entity's tags: for its first word, words in the middle, the last, and a single word."""
 
     name: str
     first: str
@@ -63,7 +62,7 @@ class Scheme(NamedTuple):
     single: str
 
     def labels(self, types: Iterable[str]) -> list[str]:
-        """Every tag there can be: "O", then type by type."""
+        """Return every tag of entities of these types: "O", then type by type."""
         prefixes = dict.fromkeys((self.first, self.middle, self.last, self.single))
         return [OUTSIDE, *(f"{prefix}-{kind}" for kind in types for prefix in prefixes)]
 
@@ -76,10 +75,10 @@ SCHEMES = {scheme.name: scheme for scheme in (BIO, BIOES, BMES)}
 
 @lru_cache(maxsize=4096)
 def split_tag(tag: str) -> tuple[str, str]:
-    """Where a tag's word stands (B, I, E, S or O) and its entity's type.
+    """Split a tag into the position of its word (B, I, E, S or O) and the type of the entity.
 
     Raises:
-        InputError: it is no tag of a known scheme; the message does not know where it stands.
+        InputError: it is no tag of a known scheme. The message does not name a file and a line; the caller adds them.
     """
     if tag == OUTSIDE:
         return OUTSIDE, ""
@@ -89,29 +88,29 @@ def split_tag(tag: str) -> tuple[str, str]:
     return _ALIASES[match[1]], match[2] or ""
 
 
-def spans(tags: Iterable[str]) -> list[Span]:
-    """The entities of a sentence, in order, by conlleval's rules.
+def spans(tags: Iterable[str]) -> list[EntitySpan]:
+    """Return the entities of a sentence, in order, by conlleval's rules.
 
-    An entity goes on where I- or E- follows B- or I- of the same type. Anything else that is not O begins one: so does
-    an I- after O, and an I- of another type than the tag before it.
+    I- or E- after B- or I- of the same type continues an entity. Any other tag but O begins one: also I- after O, and
+    I- after a tag of another type.
 
     Raises:
         InputError: see `split_tag`.
     """
-    found: list[Span] = []
+    found: list[EntitySpan] = []
     begin, last, last_kind = 0, OUTSIDE, ""
-    # An O after the last word ends what is open there.
-    for at, (place, kind) in enumerate(map(split_tag, (*tags, OUTSIDE))):
-        if not (place in "IE" and last in "BI" and kind == last_kind):
+    # The O after the last word ends an entity there.
+    for i, (position, kind) in enumerate(map(split_tag, (*tags, OUTSIDE))):
+        if not (position in "IE" and last in "BI" and kind == last_kind):
             if last != OUTSIDE:
-                found.append(Span(last_kind, begin, at))
-            begin = at
-        last, last_kind = place, kind
+                found.append(EntitySpan(last_kind, begin, i))
+            begin = i
+        last, last_kind = position, kind
     return found
 
 
-def tags(spans: Iterable[Span], length: int, scheme: Scheme = BIO) -> tuple[str, ...]:
-    """The tags of a sentence of `length` words; the spans must not overlap (see `without_overlaps`)."""
+def tags(spans: Iterable[EntitySpan], length: int, scheme: Scheme = BIO) -> tuple[str, ...]:
+    """Return the tags of a sentence of `length` words; spans must not overlap (see `without_overlaps`)."""
     found = [OUTSIDE] * length
     for kind, begin, end in spans:
         if end - begin == 1:
@@ -122,89 +121,86 @@ def tags(spans: Iterable[Span], length: int, scheme: Scheme = BIO) -> tuple[str,
     return tuple(found)
 
 
-def without_overlaps(spans: Iterable[Span]) -> tuple[list[Span], list[Span]]:
-    """Spans of which tags can be made, in order, and those dropped: of two that overlap, the longer one is kept.
+def without_overlaps(spans: Iterable[EntitySpan]) -> tuple[list[EntitySpan], list[EntitySpan]]:
+    """Split spans into those to keep, in order, and those to drop: of two that overlap, the longer one is kept.
 
-    Of equally long ones, it is the one that begins first; of two types of the same words, the one named first.
+    Of equally long ones, the one that begins first is kept; of two types of the same words, the one given first.
     """
-    kept: list[Span] = []
-    dropped: list[Span] = []
-    for span in sorted(spans, key=lambda one: (one.begin - one.end, one.begin)):
-        place = bisect_right(kept, span.begin, key=lambda one: one.begin)
-        if any(span.begin < other.end and other.begin < span.end for other in kept[max(0, place - 1) : place + 1]):
+    kept: list[EntitySpan] = []
+    dropped: list[EntitySpan] = []
+    for span in sorted(spans, key=lambda span: (span.begin - span.end, span.begin)):
+        i = bisect_right(kept, span.begin, key=lambda other: other.begin)
+        if any(span.begin < other.end and other.begin < span.end for other in kept[max(0, i - 1) : i + 1]):
             dropped.append(span)
         else:
-            kept.insert(place, span)
+            kept.insert(i, span)
     return kept, dropped
 
 
-def recognise(sentences: Iterable[Sequence[str]]) -> Scheme:
-    """The scheme of a data set; IOB1, which says no more than BIO, is taken for BIO.
+def scheme_of(sentences: Iterable[Sequence[str]]) -> Scheme:
+    """Return the scheme of a data set; IOB1 counts as BIO.
 
     Raises:
         InputError: see `split_tag`.
     """
     distinct = {tag for sentence in sentences for tag in sentence}
-    places = {split_tag(tag)[0] for tag in distinct}
-    if not places & {"E", "S"}:
+    if not {split_tag(tag)[0] for tag in distinct} & {"E", "S"}:
         return BIO
     return BMES if any(tag.startswith("M") for tag in distinct) else BIOES
 
 
 def in_scheme(sentence: Sequence[str], scheme: Scheme) -> tuple[str, ...]:
-    """The same entities in the tags of a scheme, whatever scheme they were in."""
+    """Convert the tags of a sentence, of any scheme, to a scheme; the entities stay the same."""
     return tags(spans(sentence), len(sentence), scheme)
 
 
-class Legal(NamedTuple):
-    """Which tags a sentence may have: begin with [C], end with [C], and after tag i (rows) tag j (columns) [C, C]."""
+class Transitions(NamedTuple):
+    """Which tags a sentence may begin with [C] and end with [C], and which tags (columns) may follow which [C, C]."""
 
     start: NDArray[np.bool_]
     moves: NDArray[np.bool_]
     end: NDArray[np.bool_]
 
 
-def legal(labels: Sequence[str]) -> Legal:
-    """What BIO allows, or BIOES where there are labels with E- or S-.
+def allowed_transitions(labels: Sequence[str]) -> Transitions:
+    """Return what BIO allows, or BIOES if there are labels with E- or S-.
 
-    I- and E- follow only B- and I- of their type; in BIOES, after B- and I- one of them must follow.
+    I- and E- follow only B- and I- of their type; in BIOES, B- and I- must be followed by one of them.
     """
-    parts = [split_tag(label) for label in labels]
-    must_end = any(place in "ES" for place, _ in parts)
-    goes_on = np.array([place in "IE" for place, _ in parts])
-    is_open = np.array([place in "BI" for place, _ in parts])
-    same = np.array([[one[1] == other[1] for other in parts] for one in parts])
-    moves = np.where(goes_on[None], is_open[:, None] & same, ~is_open[:, None] if must_end else True)
-    return Legal(~goes_on, moves, ~is_open if must_end else np.ones(len(parts), np.bool_))
+    positions, types = np.array([split_tag(label) for label in labels]).T
+    continues, is_open = np.isin(positions, ["I", "E"]), np.isin(positions, ["B", "I"])
+    may_stop = ~is_open | (not np.isin(positions, ["E", "S"]).any())
+    moves = np.where(continues, is_open[:, None] & (types[:, None] == types), may_stop[:, None])
+    return Transitions(~continues, moves, may_stop)
 
 
 class EntityScore(NamedTuple):
-    """Entities that are right in type, begin and end: over all types, and of each type, in alphabetical order."""
+    """Counts of entities that are right in type, begin and end: of all types, and of each, in alphabetical order."""
 
     overall: Counts
     by_type: dict[str, Counts]
 
 
 def score(gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> EntityScore:
-    """Precision, recall and F1 of entities as conlleval counts them, from the tags of sentences."""
+    """Score the entities of predicted tags by conlleval's rules, sentence by sentence."""
     return score_spans((spans(sentence) for sentence in gold), (spans(sentence) for sentence in predicted))
 
 
-def score_spans(gold: Iterable[Collection[Span]], predicted: Iterable[Collection[Span]]) -> EntityScore:
-    """The same from spans; within a sentence each counts once."""
+def score_spans(gold: Iterable[Collection[EntitySpan]], predicted: Iterable[Collection[EntitySpan]]) -> EntityScore:
+    """Score the entities of predicted spans; the same span counts once in a sentence."""
     return _score(map(set, gold), map(set, predicted))
 
 
 def cluener_score(gold: Iterable[Mentions], predicted: Iterable[Mentions]) -> tuple[float, EntityScore]:
-    """CLUENER's score and its parts: the mean of the F1 of its ten types, where what counts is a mention's text.
+    """Return CLUENER's score, the mean F1 of its ten types, and the counts it is made of.
 
-    As in CLUENER2020's score.py, a mention is right if its type has the same text in the same sentence, wherever it
-    stands, and one that occurs twice in a sentence counts once. Types that are none of the ten do not count. Where a
-    type is neither there nor predicted score.py fails; here its F1 is 0.
+    As in CLUENER2020's score.py, a mention is right if the same text has the same type anywhere in the sentence, a text
+    that occurs twice in a sentence counts once, and other types than the ten do not count. score.py fails for a type
+    that is neither gold nor predicted; here its F1 is 0.
     """
     found = _score(map(_texts, gold), map(_texts, predicted))
     by_type = {kind: found.by_type.get(kind, Counts(0, 0, 0)) for kind in CLUENER_TYPES}
-    return sum(one.f1 for one in by_type.values()) / len(by_type), EntityScore(total(by_type.values()), by_type)
+    return sum(counts.f1 for counts in by_type.values()) / len(by_type), EntityScore(total(by_type.values()), by_type)
 
 
 def _texts(mentions: Mentions) -> set[tuple[str, str]]:
@@ -212,21 +208,21 @@ def _texts(mentions: Mentions) -> set[tuple[str, str]]:
 
 
 def _score(gold: Iterable[Set[_Found]], predicted: Iterable[Set[_Found]]) -> EntityScore:
-    """What is right, predicted and there, by type: the first of what stands in the sets, one set a sentence."""
-    correct, guessed, actual = Counter[str](), Counter[str](), Counter[str]()
-    for there, found in zip(gold, predicted, strict=True):
-        actual.update(one[0] for one in there)
-        guessed.update(one[0] for one in found)
-        correct.update(one[0] for one in there & found)
-    by_type = {kind: Counts(correct[kind], guessed[kind], actual[kind]) for kind in sorted(actual | guessed)}
+    """Count the items of one set a sentence by type, which is the first part of an item."""
+    correct, found, actual = Counter[str](), Counter[str](), Counter[str]()
+    for golden, guessed in zip(gold, predicted, strict=True):
+        actual.update(kind for kind, *_ in golden)
+        found.update(kind for kind, *_ in guessed)
+        correct.update(kind for kind, *_ in golden & guessed)
+    by_type = {kind: Counts(correct[kind], found[kind], actual[kind]) for kind in sorted(actual | found)}
     return EntityScore(total(by_type.values()), by_type)
 
 
-def table(score: EntityScore) -> str:
-    """A score for a person to read, as lines of equal width."""
+def score_table(score: EntityScore) -> str:
+    """Format a score as a table with lines of equal width."""
     width = max(map(len, ("all", *score.by_type)))
     lines = [f"{'':{width}}  precision  recall      F1  entities  predicted  correct"]
-    for name, one in (*score.by_type.items(), ("all", score.overall)):
-        shares = f"{one.precision:9.2%} {one.recall:7.2%} {one.f1:7.2%}"
-        lines.append(f"{name:{width}}  {shares} {one.actual:9,}  {one.predicted:9,} {one.correct:8,}")
+    for name, counts in (*score.by_type.items(), ("all", score.overall)):
+        shares = f"{counts.precision:9.2%} {counts.recall:7.2%} {counts.f1:7.2%}"
+        lines.append(f"{name:{width}}  {shares} {counts.actual:9,}  {counts.predicted:9,} {counts.correct:8,}")
     return "\n".join(lines)

@@ -14,10 +14,9 @@ from bertworks.job import Evaluation, Job, Setup, fingerprint
 from bertworks.model.heads import TokenClassifier
 from bertworks.names import listed
 from bertworks.tasks.ner import task
-from bertworks.tasks.ner.entities import OUTSIDE, recognise, spans, split_tag
-from bertworks.tasks.ner.tag_files import in_labels, write_cluener, write_columns
-from bertworks.tasks.ner.task import Tagged, Tagging, tagged
-from bertworks.tasks.rows import TaggedRow
+from bertworks.tasks.ner.entities import OUTSIDE, scheme_of, spans, split_tag
+from bertworks.tasks.ner.tag_files import TaggedRow, in_labels, write_cluener, write_columns
+from bertworks.tasks.ner.task import TaggedSequences, Tagging, encode_rows
 
 Rows = Mapping[str, list[TaggedRow]]
 
@@ -83,7 +82,7 @@ def _labels(setup: Setup, rows: Rows) -> list[str]:
     trained = setup.config.labels
     if not setup.trains and trained:
         try:
-            recognise([trained])
+            scheme_of([trained])
         except InputError:
             raise InputError(
                 f"--model: its labels are {listed(trained)}, which are no tags; use bert run_classifier"
@@ -94,8 +93,8 @@ def _labels(setup: Setup, rows: Rows) -> list[str]:
     tags = [row.tags or () for row in rows["train"]]
     types = sorted({split_tag(tag)[1] for tag in {tag for several in tags for tag in several} if tag != OUTSIDE})
     if not types:
-        raise InputError(f"{rows['train'][0].place}: no word of the training file has a tag but {OUTSIDE}")
-    return recognise(tags).labels(types)
+        raise InputError(f"{rows['train'][0].location}: no word of the training file has a tag but {OUTSIDE}")
+    return scheme_of(tags).labels(types)
 
 
 def _usable(split: str, rows: list[TaggedRow], labels: Sequence[str], bad: BadRows) -> list[TaggedRow]:
@@ -118,12 +117,12 @@ def _with_labels(setup: Setup, rows: Rows, labels: Sequence[str]) -> BertConfig:
 
 def _settings(
     rows: Rows, labels: Sequence[str], setup: Setup, metric: str, stride: int | None, *, are_pieces: bool
-) -> tuple[Tagging, Tagged | None]:
+) -> tuple[Tagging, TaggedSequences | None]:
     """Tokenize the data; the test set stands apart."""
     data = {}
     for split, found in rows.items():
         used = setup.share(found) if split == "train" else found
-        data[split] = tagged(used, labels, setup.tokenizer, setup.max_seq_length, stride, are_pieces=are_pieces)
+        data[split] = encode_rows(used, labels, setup.tokenizer, setup.max_seq_length, stride, are_pieces=are_pieces)
     for split, made in data.items():
         if made.aligned.cut:
             setup.say(
@@ -143,23 +142,23 @@ def _settings(
     return settings, data.get("test")
 
 
-def _fingerprint(data: Tagged) -> str:
+def _fingerprint(data: TaggedSequences) -> str:
     aligned, tags = data.aligned, data.tags
     assert tags is not None
     return fingerprint(aligned.ids, aligned.starts, aligned.rows, aligned.row_starts, tags[aligned.words])
 
 
 def _results(
-    setup: Setup, settings: Tagging, test: Tagged | None, as_json: bool, network: TokenClassifier
+    setup: Setup, settings: Tagging, test: TaggedSequences | None, as_json: bool, network: TokenClassifier
 ) -> Iterator[str | Evaluation]:
     """Evaluate the dev set, and write the tags of the test set: a word and its tag a line, and JSON if asked for."""
     if "dev" in setup.splits:
-        judged = task.judge(settings, network)
-        yield Evaluation(judged.results, table=judged.table)
+        evaluation = task.evaluate_tags(settings, network)
+        yield Evaluation(evaluation.results, table=evaluation.table)
     if test is None:
         return
     start = time.perf_counter()
-    found = task.predicted(settings, network, test)
+    found = task.predict_tags(settings, network, test)
     rate = len(test.aligned.ids) / (time.perf_counter() - start)
     sentences = list(zip(test.rows, found, strict=True))
     written = [setup.output_dir / "predictions.txt"]
@@ -170,4 +169,4 @@ def _results(
     if as_json:
         written.append(setup.output_dir / "cluener_predict.json")
         write_cluener(written[1], ((row.id, "".join(row.words), spans(tags)) for row, tags in sentences))
-    yield f"Tagged {len(found):,} sentences, {rate:,.0f} tokens/s: {', '.join(map(str, written))}"
+    yield f"TaggedSequences {len(found):,} sentences, {rate:,.0f} tokens/s: {', '.join(map(str, written))}"

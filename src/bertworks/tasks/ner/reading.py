@@ -12,9 +12,7 @@ from bertworks.datasets.schema import KnownTask
 from bertworks.errors import InputError
 from bertworks.job import Setup
 from bertworks.tasks import known_tasks
-from bertworks.tasks.ner.tag_files import read_cluener, read_columns
-from bertworks.tasks.ner.task import rows_of_records
-from bertworks.tasks.rows import TaggedRow
+from bertworks.tasks.ner.tag_files import TaggedRow, read_cluener, read_columns, rows_of_records
 
 Rows = dict[str, list[TaggedRow]]
 
@@ -76,5 +74,5 @@ def _with_tags(split: str, rows: Iterable[TaggedRow]) -> list[TaggedRow]:
     """The rows, which must have tags unless they are to be predicted."""
     found = list(rows)
     if split != "test" and (bare := next((row for row in found if row.tags is None), None)):
-        raise InputError(f"{bare.place}: has no tags; a {split} file has one for each word")
+        raise InputError(f"{bare.location}: has no tags; a {split} file has one for each word")
     return found

@@ -11,7 +11,7 @@ import torch
 from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.config import BertConfig
 from bertworks.model.heads import PretrainingModel
-from bertworks.model.reference import study
+from bertworks.tasks.attentions import plain_forward
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "google_tiny"
 
@@ -28,7 +28,7 @@ def test_hidden_states_are_the_originals(model: PretrainingModel) -> None:
         for i, mask in enumerate(golden["input_mask"]):
             length = int(mask.sum())
             ids, segments = (torch.from_numpy(golden[name][i, :length]).long() for name in ("input_ids", "segment_ids"))
-            hidden, attentions = study(model.bert, ids, segments)
+            hidden, attentions = plain_forward(model.bert, ids, segments)
             assert hidden.shape == (4, length, 32)
             assert attentions.shape == (3, 4, length, length)
             torch.testing.assert_close(attentions.sum(-1), torch.ones(3, 4, length))
@@ -46,6 +46,6 @@ def test_attentions_are_those_of_transformers(model: PretrainingModel, tmp_path:
     ids, segments = torch.arange(5, 30), torch.tensor([0] * 12 + [1] * 13)
     with torch.no_grad():
         expected = theirs(ids[None], token_type_ids=segments[None], output_attentions=True, output_hidden_states=True)
-    hidden, attentions = study(model.bert, ids, segments)
+    hidden, attentions = plain_forward(model.bert, ids, segments)
     torch.testing.assert_close(attentions, torch.cat(expected.attentions), atol=1e-6, rtol=0)
     torch.testing.assert_close(hidden, torch.cat(expected.hidden_states), atol=1e-5, rtol=0)

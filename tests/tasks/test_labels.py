@@ -1,4 +1,4 @@
-"""What a flag says of labels, and which texts are empty."""
+"""The labels of a flag."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.errors import InputError
-from bertworks.tasks.rows import is_blank, labels_of
-from bertworks.text.basic import basic_tokenize
+from bertworks.tasks.labels import labels_of
 
 
 @pytest.mark.parametrize(
@@ -52,8 +51,3 @@ def test_any_labels_can_be_said(labels: list[str]) -> None:
         text = io.StringIO()
         csv.writer(text).writerow(names)
         assert labels_of(text.getvalue().strip("\r\n")) == tuple(names)
-
-
-@given(st.text(st.sampled_from("a1é\u4e2d.\u0301\u200b\u00ad\ufeff\ufffd\0\t\n \u3000")) | st.text())
-def test_a_text_is_blank_if_no_word_is_left_of_it(text: str) -> None:
-    assert is_blank(text) == (basic_tokenize(text) == [])

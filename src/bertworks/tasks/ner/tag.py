@@ -1,0 +1,101 @@
+"""Find the entities of texts with a fine-tuned tagger, whose folder says what its tags are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, cast, get_args
+
+import numpy as np
+import torch
+
+from bertworks.model.heads import TokenClassifier
+from bertworks.tasks.labels import names_of_outputs
+from bertworks.tasks.ner import task as tagging
+from bertworks.tasks.ner.entities import spans
+from bertworks.tasks.ner.tag_files import TaggedRow
+from bertworks.tasks.texts import check_texts, sequence_length
+from bertworks.text import basic, unicode14
+from bertworks.text.tokenizer import Tokenizer
+
+TagUnit = Literal["word", "character"]
+
+# A word, in a text whose characters are replaced by their kinds: c Chinese, p punctuation, o other, blank.
+_WORD = re.compile(rb"[cp]|o(?:[op]*o)?")
+_ABBREVIATION = re.compile(r"(?:[^\W\d_]\.){2,}|[A-Z]\.")
+_CLITICS = ("'s", "’s")
+
+
+class Entity(NamedTuple):
+    """An entity of a text: its type; its characters are begin, ..., end - 1 of the text, and read `text`."""
+
+    type: str
+    begin: int
+    end: int
+    text: str
+
+
+def words_of(text: str, unit: TagUnit = "word") -> list[tuple[int, int]]:
+    """Find the words of a text for a model trained on words, or all its characters for one trained on characters.
+
+    Words are cut by simple rules, nearly as in the CoNLL files: at white space, around each Chinese character, around
+    punctuation at the beginning or end of a word, and before "'s". Punctuation inside a word stays ("1.5",
+    "re-elected"), and so does the full stop of an abbreviation ("U.S.", "J.").
+
+    Returns:
+        begin and end of each, in characters.
+    """
+    if unit == "character":
+        return [(i, i + 1) for i in range(len(text))]
+    kinds = unicode14.kinds().take(basic.code_points(text))
+    choices = [(kinds & unicode14.SPACE) != 0, (kinds & unicode14.CJK) != 0, (kinds & unicode14.PUNCTUATION) != 0]
+    shape = np.select(choices, [ord(" "), ord("c"), ord("p")], ord("o")).astype(np.uint8).tobytes()
+    words: list[tuple[int, int]] = []
+    for match in _WORD.finditer(shape):
+        begin, end = match.span()
+        if words and words[-1][1] == begin and _ABBREVIATION.fullmatch(text, words[-1][0], end):
+            words[-1] = (words[-1][0], end)
+        elif end - begin > 2 and text[end - 2 : end] in _CLITICS:
+            words += [(begin, end - 2), (end - 2, end)]
+        else:
+            words.append((begin, end))
+    return words
+
+
+def entities(text: str, words: Sequence[tuple[int, int]], tags: Sequence[str]) -> list[Entity]:
+    """Return the entities of a text, from begin and end of its words (see `words_of`) and their tags."""
+    found = ((kind, words[first][0], words[end - 1][1]) for kind, first, end in spans(tags))
+    return [Entity(kind, begin, end, text[begin:end]) for kind, begin, end in found]
+
+
+def tag(
+    model: TokenClassifier,
+    tokenizer: Tokenizer,
+    texts: Sequence[str],
+    unit: TagUnit | None,
+    max_seq_length: int | None,
+    dtype: torch.dtype,
+) -> list[list[Entity]]:
+    """Find the entities of each text; long texts are read through windows.
+
+    Args:
+        unit: whether the model was trained on words or on characters (CLUENER); None follows its folder, else words.
+        max_seq_length: of a window; None is that of the training, or all positions of the model.
+
+    Raises:
+        InputError: an item is not a text, or the model cannot read this length.
+    """
+    check_texts(texts, pairs=False)
+    longest = sequence_length(model.config, max_seq_length)
+    unit = unit or cast(TagUnit, model.config.fine_tuned("unit", str, get_args(TagUnit)) or "word")
+    names = names_of_outputs(model.config, len(model.classifier.weight))
+    words = [words_of(text, unit) for text in texts]
+    rows = [
+        TaggedRow("", str(i), tuple(text[begin:end] for begin, end in edges), None)
+        for i, (text, edges) in enumerate(zip(texts, words, strict=True))
+    ]
+    if not rows:
+        return []
+    data = tagging.encode_rows(rows, names, tokenizer, longest, max(1, longest // 2))
+    found = tagging.predict_tags(tagging.Tagging(labels=names, eval_precision=dtype), model, data)
+    return [entities(text, edges, tags) for text, edges, tags in zip(texts, words, found, strict=True)]

@@ -1,0 +1,50 @@
+"""Checks of the texts, and of the sequence length, that are given to a fine-tuned model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bertworks.config import BertConfig
+from bertworks.errors import InputError
+from bertworks.text.basic import basic_tokenize
+
+# One text, or a pair of texts.
+Text = str | tuple[str, str]
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text has no words for the model, such as a text of zero-width blanks."""
+    # A letter or a digit is always part of a word. This is quicker than tokenizing.
+    return not text.lstrip()[:1].isalnum() and not basic_tokenize(text)
+
+
+def check_texts(texts: Sequence[Any], *, pairs: bool) -> None:
+    """Check that this is a list of texts; with `pairs`, of texts or pairs that are not empty.
+
+    The second text of a pair may be empty: it then counts as a single text, as in the original.
+
+    Raises:
+        InputError: it is one text instead of a list, or an item is not a text or is empty.
+    """
+    if isinstance(texts, str):
+        raise InputError("texts: give a list of texts, not one")
+    for number, text in enumerate(texts):
+        is_pair = pairs and isinstance(text, tuple | list) and len(text) == 2
+        if not all(isinstance(part, str) for part in (text if is_pair else [text])):
+            expected = "a text or a pair of texts" if pairs else "a text"
+            raise InputError(f"texts[{number}]: is not {expected} but {text!r:.60}")
+        if pairs and is_blank(text[0] if is_pair else text):
+            raise InputError(f"texts[{number}]: the text is empty")
+
+
+def sequence_length(config: BertConfig, max_seq_length: int | None) -> int:
+    """Return the longest sequence in tokens: as given, or as in training, or all positions of the model.
+
+    Raises:
+        InputError: the given length is below 3, or above the positions of the model.
+    """
+    positions = config.max_position_embeddings
+    if max_seq_length is not None and not 3 <= max_seq_length <= positions:
+        raise InputError(f"max_seq_length={max_seq_length}: must be from 3 to {positions}, the positions of the model")
+    return max_seq_length or config.longest_sequence
