@@ -1,4 +1,4 @@
-"""The files of answers: predictions.json, nbest_predictions.json and null_odds.json, as the original writes them."""
+"""The files of answers: predictions.json, nbest_predictions.json and null_odds.json, in the original's format."""
 
 from __future__ import annotations
 
@@ -13,19 +13,15 @@ from bertworks.tasks.squad.nbest import NbestAnswers, Question
 
 PREDICTIONS, NBEST, NULL_ODDS = "predictions.json", "nbest_predictions.json", "null_odds.json"
 
-# No score is larger; it also keeps infinity and what is not a number out.
+# The largest score that is accepted; this refuses infinity and NaN.
 _LARGEST = 1e18
 
 
 def write_answers(
     folder: Path, questions: Iterable[Question], found: Iterable[NbestAnswers], with_null: bool
 ) -> list[Path]:
-    """Write predictions.json, nbest_predictions.json and, of version 2, null_odds.json, as the original writes them.
-
-    Returns:
-        the paths written.
-    """
-    # By hand: the standard library indents in plain Python, which takes longer than finding the answers.
+    """Write predictions.json, nbest_predictions.json and, for SQuAD 2.0, null_odds.json; return their paths."""
+    # json.dumps indents in plain Python, which takes longer than finding the answers.
     quoted = json.encoder.encode_basestring_ascii
     predictions, nbest, odds = [], [], []
     for question, answer in zip(questions, found, strict=True):
@@ -33,23 +29,23 @@ def write_answers(
         predictions.append(f"    {name}: {quoted(answer.prediction)}")
         odds.append(f"    {name}: {answer.null_odds!r}")
         entries = ",\n".join(
-            f'        {{\n            "text": {quoted(one.text)},\n            "probability": {one.probability!r},\n'
-            f'            "start_logit": {one.start_logit!r},\n            "end_logit": {one.end_logit!r}\n        }}'
-            for one in answer.nbest
+            f'        {{\n            "text": {quoted(text)},\n            "probability": {probability!r},\n'
+            f'            "start_logit": {start_logit!r},\n            "end_logit": {end_logit!r}\n        }}'
+            for text, probability, start_logit, end_logit, _, _ in answer.nbest
         )
         nbest.append(f"    {name}: [\n{entries}\n    ]")
-    written = {PREDICTIONS: predictions, NBEST: nbest} | ({NULL_ODDS: odds} if with_null else {})
-    for file, members in written.items():
+    contents = {PREDICTIONS: predictions, NBEST: nbest} | ({NULL_ODDS: odds} if with_null else {})
+    for file, members in contents.items():
         inside = ",\n".join(members)
         files.write_text(folder / file, f"{{\n{inside}\n}}\n" if members else "{}\n")
-    return [folder / file for file in written]
+    return [folder / file for file in contents]
 
 
 def read_predictions(path: Path) -> dict[str, str]:
-    """predictions.json: question id -> answer.
+    """Read predictions.json: question id -> answer.
 
     Raises:
-        InputError: the file is not of this form; says which question.
+        InputError: the file has another form; names the question.
     """
     content = json_stream.whole(path)
     for question, answer in content.items():
@@ -60,10 +56,10 @@ def read_predictions(path: Path) -> dict[str, str]:
 
 
 def read_na_probs(path: Path) -> dict[str, float]:
-    """null_odds.json or a file of no-answer probabilities: question id -> number; whole numbers stay so.
+    """Read null_odds.json, or no-answer probabilities in its form: question id -> number. Whole numbers stay whole.
 
     Raises:
-        InputError: the file is not of this form; says which question.
+        InputError: the file has another form; names the question.
     """
     content = json_stream.whole(path)
     for question, odds in content.items():

@@ -1,4 +1,4 @@
-"""The spans that may be answers: those of the best starts and ends of many windows at a time.
+"""The spans of a question's windows that may be its answer: those of the best starts and ends, many windows at a time.
 
 Shapes: W windows, L tokens of the longest, S spans.
 """
@@ -12,137 +12,26 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-# About so many pairs of a start and an end, or logits, are looked at together: what second-level caches hold.
+# How many logits, or pairs of a start and an end, are processed together: as many as second-level caches hold.
 PAIRS_TOGETHER = 1 << 17
 
-
-class CandidateSpans(NamedTuple):
-    """Possible answers, all [S]: window, first and last token, their logits in double precision."""
-
-    window: NDArray[np.int64]
-    start: NDArray[np.int64]
-    end: NDArray[np.int64]
-    start_logit: NDArray[np.float64]
-    end_logit: NDArray[np.float64]
-
-    def ordered(self, group: NDArray[np.integer]) -> CandidateSpans:
-        """Those of the first group first, the best of a group first; of equal ones the earlier stays before."""
-        order = np.lexsort((-(self.start_logit + self.end_logit), group[self.window]))
-        return CandidateSpans(
-            self.window[order], self.start[order], self.end[order], self.start_logit[order], self.end_logit[order]
-        )
-
-    def with_others(self, others: CandidateSpans) -> CandidateSpans:
-        """These, then others."""
-        return CandidateSpans(
-            np.append(self.window, others.window),
-            np.append(self.start, others.start),
-            np.append(self.end, others.end),
-            np.append(self.start_logit, others.start_logit),
-            np.append(self.end_logit, others.end_logit),
-        )
-
-
-def windows_together(n_best_size: int, length: int) -> int:
-    """How many windows of `length` tokens are best looked at together."""
-    return max(1, PAIRS_TOGETHER // max(length, min(n_best_size, length) ** 2))
-
-
-def best_spans(
-    starts: NDArray[np.float32],
-    ends: NDArray[np.float32],
-    may_start: NDArray[np.bool_],
-    may_end: NDArray[np.bool_],
-    n_best_size: int,
-    max_answer_length: int,
-) -> CandidateSpans:
-    """The spans of windows' `n_best_size` best starts and ends, window by window, the best start first, then end.
-
-    Args:
-        starts, ends: [W, L]; finite logits.
-        may_start, may_end: [W, L]; where an answer may begin, and end. The best are chosen without regard to it.
-        n_best_size: how many starts and ends of a window are looked at.
-        max_answer_length: the most tokens of a span.
-    """
-    count, length = starts.shape
-    step = windows_together(n_best_size, length)
-    parts = []
-    for first in range(0, count, step):
-        part = slice(first, first + step)
-        of_start, of_end = _best(starts[part], n_best_size), _best(ends[part], n_best_size)  # [w, n]
-        # What may not be is moved to where no span can be made with it.
-        start = np.where(np.take_along_axis(may_start[part], of_start, 1), of_start, length)
-        end = np.where(np.take_along_axis(may_end[part], of_end, 1), of_end, -1)
-        longer = end.astype(np.int32)[:, None] - start.astype(np.int32)[:, :, None]  # [w, starts, ends]
-        # As unsigned numbers, those below 0 are too large.
-        found = np.flatnonzero(longer.view(np.uint32) < min(max(0, max_answer_length), length))
-        row, column = np.divmod(found, end.shape[1])
-        window = row // start.shape[1]
-        parts.append((window + first, start.ravel()[row], end[window, column]))
-    columns = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return _made(starts, ends, *columns)
-
-
-def best_span(
-    starts: NDArray[np.float32],
-    ends: NDArray[np.float32],
-    may_start: NDArray[np.bool_],
-    may_end: NDArray[np.bool_],
-    max_answer_length: int,
-) -> CandidateSpans:
-    """The one best span of each window, of any start and any end; none where there is none. See `best_spans`."""
-    found = []
-    for window in range(len(starts)):
-        start, end = np.flatnonzero(may_start[window]), np.flatnonzero(may_end[window])
-        longer = end - start[:, None]  # [starts, ends]
-        allowed = (longer >= 0) & (longer < max_answer_length)
-        if allowed.any():
-            totals = starts[window, start].astype(np.float64)[:, None] + ends[window, end].astype(np.float64)
-            row, column = np.unravel_index(np.where(allowed, totals, -np.inf).argmax(), totals.shape)
-            found.append((window, start[row], end[column]))
-    columns = np.array(found, np.int64).reshape(-1, 3).T
-    return _made(starts, ends, *columns)
-
-
-def _made(
-    starts: NDArray[np.float32],
-    ends: NDArray[np.float32],
-    window: NDArray[np.int64],
-    start: NDArray[np.int64],
-    end: NDArray[np.int64],
-) -> CandidateSpans:
-    return CandidateSpans(
-        window, start, end, starts[window, start].astype(np.float64), ends[window, end].astype(np.float64)
-    )
-
-
-def _best(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """Where the highest scores of each row are, the highest first; of equal ones the earlier comes first, and stays.
-
-    Score and place become one whole number, smaller for a higher score and then for an earlier place: the bits of
-    floats are in the order of the floats, but backwards below 0.
-    """
-    bits = (scores + np.float32(0)).view(np.int32)  # -0.0 becomes 0.0, its equal
-    ascending = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
-    keys = (~ascending).astype(np.int64) << 32 | np.arange(scores.shape[1])
-    if count < keys.shape[1]:
-        keys = np.partition(keys, count - 1, axis=1)[:, :count]
-    keys.sort(axis=1)
-    return keys & 0xFFFFFFFF
-
-
+# The logits of a window's tokens, padding included: as starts and as ends, [L] each.
 WindowLogits = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+# A span that may be an answer: the number of its window among those of its question; its first and last token in the
+# window; their logits; their words; whether it begins with the first token of a word and ends with the last of a word.
+Candidate = tuple[int, int, int, float, float, int, int, bool]
 
 
 class WindowTokens(NamedTuple):
-    """A sequence that a model read: [CLS] question [SEP] part of the document [SEP].
+    """A sequence that a model reads: [CLS] question [SEP] part of the document [SEP].
 
     Attributes:
         example: the number of its question.
         tokens: [L], as text.
-        words: [L]; the number of the word that each of the document's tokens is of, -1 elsewhere.
-        is_max_context: [L]; whether no other window shows more of what is around a token of the document.
-        shift: what to add to the place of a token of the document for its number in the document.
+        words: [L]; the number of each document token's word, -1 elsewhere.
+        is_max_context: [L]; whether no other window shows more context of this document token.
+        shift: number in the document less position in the window, of every document token.
     """
 
     example: int
@@ -152,20 +41,15 @@ class WindowTokens(NamedTuple):
     shift: int = 0
 
 
-# A span that may be an answer: which of its question's windows it is in; its first and last token; their logits; the
-# words that these are of; whether it begins with the first token of a word and ends with the last one of a word.
-Candidate = tuple[int, int, int, float, float, int, int, bool]
-
-
 class WindowBatch:
     """All windows of some questions, as arrays.
 
     Attributes:
         windows: W of them.
-        examples: [W]; the number of each one's question.
-        starts, ends: [W, L]; logits. Beyond a window's own, the lowest number.
-        words: [W, L]; -1 beyond a window's own, too.
-        may_start, may_end: [W, L]; where an answer may begin, and end.
+        examples: [W]; the number of each window's question.
+        starts, ends: [W, L]; logits; the lowest float32 after a window's own.
+        words: [W, L]; as in `WindowTokens`; -1 after a window's own, too.
+        may_start, may_end: [W, L]; where an answer may begin and end.
     """
 
     def __init__(self, windows: Sequence[WindowTokens], logits: Sequence[WindowLogits]) -> None:
@@ -184,44 +68,149 @@ class WindowBatch:
 def window_batches(
     windows: Iterable[WindowTokens], logits: Iterable[WindowLogits], n_best_size: int
 ) -> Iterator[WindowBatch]:
-    """Blocks of whole questions."""
-    mine: list[WindowTokens] = []
-    scores: list[WindowLogits] = []
-    for _, group in groupby(zip(windows, logits, strict=True), lambda pair: pair[0].example):
-        for window, pair in group:
-            mine.append(window)
-            scores.append(pair)
-        if len(mine) >= windows_together(n_best_size, len(scores[-1][0])):
-            yield WindowBatch(mine, scores)
-            mine, scores = [], []
-    if mine:
-        yield WindowBatch(mine, scores)
+    """Group the windows of whole questions into batches."""
+    batch: list[WindowTokens] = []
+    batch_logits: list[WindowLogits] = []
+    for _, of_question in groupby(zip(windows, logits, strict=True), lambda pair: pair[0].example):
+        for window, of_window in of_question:
+            batch.append(window)
+            batch_logits.append(of_window)
+        if len(batch) >= _windows_together(n_best_size, len(batch_logits[-1][0])):
+            yield WindowBatch(batch, batch_logits)
+            batch, batch_logits = [], []
+    if batch:
+        yield WindowBatch(batch, batch_logits)
+
+
+def _windows_together(n_best_size: int, length: int) -> int:
+    """Return how many windows of `length` tokens are processed together."""
+    return max(1, PAIRS_TOGETHER // max(length, min(n_best_size, length) ** 2))
 
 
 def candidates(
-    block: WindowBatch, n_best_size: int, max_answer_length: int, *, at_least_one: bool
+    batch: WindowBatch, n_best_size: int, max_answer_length: int, *, at_least_one: bool
 ) -> tuple[list[list[Any]], NDArray[np.int64]]:
-    """The fields of a block's candidates, question by question, the best first; and each one's question's number.
+    """Find the candidates of a batch, question by question, the best first.
 
     Args:
-        block: all windows of some questions.
+        batch: all windows of some questions.
         n_best_size, max_answer_length: see `best_spans`.
-        at_least_one: whether a question whose best starts and ends make no span gets its best span of any.
+        at_least_one: if the best starts and ends of a question make no span, take its best span of any start and end.
+
+    Returns:
+        the fields of `Candidate`, [S] each, and the number of each candidate's question, [S].
     """
-    where = (block.starts, block.ends, block.may_start, block.may_end)
-    spans = best_spans(*where, n_best_size, max_answer_length)
+    spans = best_spans(batch.starts, batch.ends, batch.may_start, batch.may_end, n_best_size, max_answer_length)
     if at_least_one:
-        without = np.flatnonzero(~np.isin(block.examples, block.examples[spans.window]))
-        of_these = (block.starts[without], block.ends[without], block.may_start[without], block.may_end[without])
+        without = np.flatnonzero(~np.isin(batch.examples, batch.examples[spans.window]))
+        of_these = batch.starts[without], batch.ends[without], batch.may_start[without], batch.may_end[without]
         more = best_span(*of_these, max_answer_length)
         spans = spans.with_others(more._replace(window=without[more.window]))
-    window, start, end, start_logit, end_logit = spans = spans.ordered(block.examples)
-    first, last = block.words[window, start], block.words[window, end]
-    # Where no word is beside it, more of the span's own word may be in another window.
-    before = np.where(start > 0, block.words[window, start - 1], -1)
-    after = np.pad(block.words, ((0, 0), (0, 1)), constant_values=-1)[window, end + 1]
+    window, start, end, start_logit, end_logit = spans.ordered(batch.examples)
+    first, last = batch.words[window, start], batch.words[window, end]
+    # At the edge of the document's part, more tokens of the span's word may be in another window.
+    before = np.where(start > 0, batch.words[window, start - 1], -1)
+    after = np.pad(batch.words, ((0, 0), (0, 1)), constant_values=-1)[window, end + 1]
     whole = (before >= 0) & (before != first) & (after >= 0) & (after != last)
-    of_candidate = block.examples[window]
-    own = window - np.searchsorted(block.examples, of_candidate)
-    columns = (own, start, end, start_logit, end_logit, first, last, whole)
-    return [column.tolist() for column in columns], of_candidate
+    examples = batch.examples[window]
+    own = window - np.searchsorted(batch.examples, examples)
+    return [column.tolist() for column in (own, start, end, start_logit, end_logit, first, last, whole)], examples
+
+
+class CandidateSpans(NamedTuple):
+    """Spans that may be answers, [S] each: window, first and last token, their logits in double precision."""
+
+    window: NDArray[np.int64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    start_logit: NDArray[np.float64]
+    end_logit: NDArray[np.float64]
+
+    def ordered(self, group: NDArray[np.integer]) -> CandidateSpans:
+        """Sort by the group of each window, then from the best score down; equal ones stay in order."""
+        order = np.lexsort((-(self.start_logit + self.end_logit), group[self.window]))
+        return CandidateSpans._make(column[order] for column in self)
+
+    def with_others(self, others: CandidateSpans) -> CandidateSpans:
+        """Append others."""
+        return CandidateSpans._make(map(np.append, self, others))
+
+
+def best_spans(
+    starts: NDArray[np.float32],
+    ends: NDArray[np.float32],
+    may_start: NDArray[np.bool_],
+    may_end: NDArray[np.bool_],
+    n_best_size: int,
+    max_answer_length: int,
+) -> CandidateSpans:
+    """Find the spans of the `n_best_size` best starts and ends, window by window, by the start's rank, then the end's.
+
+    Args:
+        starts, ends: [W, L]; finite logits.
+        may_start, may_end: [W, L]; where an answer may begin and end. The best are chosen regardless of it.
+        n_best_size: how many starts and ends of a window are combined.
+        max_answer_length: the most tokens of a span.
+    """
+    count, length = starts.shape
+    step = _windows_together(n_best_size, length)
+    parts = []
+    for first in range(0, count, step):
+        part = slice(first, first + step)
+        start, end = _best(starts[part], n_best_size), _best(ends[part], n_best_size)  # [w, n]
+        # Move starts and ends that are not allowed to where they make no span.
+        start = np.where(np.take_along_axis(may_start[part], start, 1), start, length)
+        end = np.where(np.take_along_axis(may_end[part], end, 1), end, -1)
+        longer = end.astype(np.int32)[:, None] - start.astype(np.int32)[:, :, None]  # [w, starts, ends]
+        # As unsigned numbers, negative ones are too large.
+        found = np.flatnonzero(longer.view(np.uint32) < min(max(0, max_answer_length), length))
+        row, column = np.divmod(found, end.shape[1])
+        window = row // start.shape[1]
+        parts.append((window + first, start.ravel()[row], end[window, column]))
+    return _with_logits(starts, ends, *map(np.concatenate, zip(*parts, strict=True)))
+
+
+def best_span(
+    starts: NDArray[np.float32],
+    ends: NDArray[np.float32],
+    may_start: NDArray[np.bool_],
+    may_end: NDArray[np.bool_],
+    max_answer_length: int,
+) -> CandidateSpans:
+    """Find the best span of each window, of any start and end, if there is one. See `best_spans` for the arguments."""
+    found = []
+    for window in range(len(starts)):
+        start, end = np.flatnonzero(may_start[window]), np.flatnonzero(may_end[window])
+        longer = end - start[:, None]  # [starts, ends]
+        allowed = (longer >= 0) & (longer < max_answer_length)
+        if allowed.any():
+            totals = starts[window, start].astype(np.float64)[:, None] + ends[window, end].astype(np.float64)
+            row, column = np.unravel_index(np.where(allowed, totals, -np.inf).argmax(), totals.shape)
+            found.append((window, start[row], end[column]))
+    return _with_logits(starts, ends, *np.array(found, np.int64).reshape(-1, 3).T)
+
+
+def _with_logits(
+    starts: NDArray[np.float32],
+    ends: NDArray[np.float32],
+    window: NDArray[np.int64],
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+) -> CandidateSpans:
+    logits = starts[window, start].astype(np.float64), ends[window, end].astype(np.float64)
+    return CandidateSpans(window, start, end, *logits)
+
+
+def _best(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Return where the highest scores of each row are, the highest first, the earlier of equal ones first.
+
+    Score and position are packed into one whole number that is smaller for a higher score, then for an earlier
+    position. The bits of floats are in the order of the floats, but reversed below 0.
+    """
+    bits = (scores + np.float32(0)).view(np.int32)  # -0.0 becomes 0.0, its equal
+    ascending = np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
+    keys = (~ascending).astype(np.int64) << 32 | np.arange(scores.shape[1])
+    if count < keys.shape[1]:
+        keys = np.partition(keys, count - 1, axis=1)[:, :count]
+    keys.sort(axis=1)
+    return keys & 0xFFFFFFFF

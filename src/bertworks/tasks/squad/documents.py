@@ -1,6 +1,6 @@
-"""Documents as tokens, and where in them answers are.
+"""Documents and the questions about them: their words, their tokens, and which tokens are the answer.
 
-Shapes: E examples, D documents.
+Shapes: E examples, D documents, T tokens of all documents.
 """
 
 from __future__ import annotations
@@ -9,22 +9,26 @@ import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
-from itertools import chain
+from functools import cached_property
+from itertools import chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.errors import InputError
-from bertworks.ragged import within
+from bertworks.ragged import starts, within
 from bertworks.text import basic
 from bertworks.text.tokenizer import Tokenizer
 
 Ints = NDArray[np.int64]
 
-# What parts words here is not all that parts words for the tokenizer.
+# The original's white space. The tokenizer also splits at other characters.
 _BLANKS = " \t\r\n\u202f"
 _WORD = re.compile(f"[^{_BLANKS}]+")
+
+# Whether a code point belongs to a word. The last entry stands for all code points after it.
+_IN_WORD = np.ones(max(map(ord, _BLANKS)) + 2, np.bool_)
+_IN_WORD[[ord(blank) for blank in _BLANKS]] = False
 
 
 @dataclass(frozen=True)
@@ -33,24 +37,24 @@ class Document:
 
     Attributes:
         text: as the file has it.
-        place: where it stands, for messages.
+        location: where it stands, for messages.
     """
 
     text: str
-    place: str = "the document"
+    location: str = "the document"
 
     @cached_property
     def words(self) -> list[str]:
-        """Its words: what blanks, tabs, line ends and U+202F part."""
+        """Split the text at blanks, tabs, line ends and U+202F."""
         return _WORD.findall(self.text)
 
     @cached_property
-    def word_spans(self) -> NDArray[np.int64]:
+    def word_spans(self) -> Ints:
         """Begin and end of each word, in characters. Shape [words, 2]."""
         codes = basic.code_points(self.text)
-        inside = np.zeros(len(codes) + 2, np.bool_)
-        inside[1:-1] = _inside().take(codes, mode="clip")
-        return np.flatnonzero(inside[1:] != inside[:-1]).reshape(-1, 2)
+        in_word = np.zeros(len(codes) + 2, np.bool_)
+        in_word[1:-1] = _IN_WORD.take(codes, mode="clip")
+        return np.flatnonzero(in_word[1:] != in_word[:-1]).reshape(-1, 2)
 
     @cached_property
     def _word_begins(self) -> list[int]:
@@ -58,18 +62,18 @@ class Document:
         return begins
 
     def word_at(self, character: int) -> int:
-        """The number of the word that a character is in; a blank's is that of the word before it, or -1."""
+        """Return the number of the word at a character; at a blank, that of the word before it, or -1."""
         return bisect_right(self._word_begins, character) - 1
 
 
 @dataclass(frozen=True)
 class GoldAnswer:
-    """An answer in a document's words, for training.
+    """The right answer to a question, for training.
 
     Attributes:
         text: as the file has it.
         begin: where the file says that it begins, in characters.
-        first_word, last_word: the words it touches.
+        first_word, last_word: the words of the document that it touches.
     """
 
     text: str
@@ -86,7 +90,7 @@ class SquadExample:
         id: unique in its file.
         question: its text.
         document: what is asked about.
-        answer: in training what is right; None where that is that there is no answer, and in prediction.
+        answer: the right answer, in training; None if the document has none, and in prediction.
     """
 
     id: str
@@ -97,53 +101,53 @@ class SquadExample:
 
 @dataclass(frozen=True)
 class TokenizedDocuments:
-    """Tokenized documents.
+    """Documents as tokens.
 
     Attributes:
-        ids: the tokens of all, end to end.
-        words: for each token the number of its word in its document.
-        starts: [D + 1]; where each document begins in them.
-        word_tokens: for each document: the number of the first token of each word, and of all tokens.
+        ids: [T]; the documents end to end.
+        words: [T]; the number of each token's word in its document.
+        starts: [D + 1]; where each document begins in `ids`, and where the last one ends.
+        word_starts: for each document, [words + 1]; its first token of each word, and its number of tokens.
     """
 
     ids: NDArray[np.unsignedinteger]
     words: NDArray[np.int32]
     starts: Ints
-    word_tokens: list[Ints]
+    word_starts: list[Ints]
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, documents: Sequence[Document]) -> TokenizedDocuments:
-        """Tokenize documents, every word by itself: what parts words for the tokenizer may stand inside of one.
+        """Tokenize documents, each word by itself, because the tokenizer may split a word further.
 
         Raises:
-            InputError: nothing is left of one.
+            InputError: a document has no tokens.
         """
         lines = "\n".join(chain.from_iterable(document.words for document in documents))
         ids, edges = tokenizer.encode_lines(lines.encode("utf-8", "surrogatepass") + b"\n")
-        counts = np.array([len(document.words) for document in documents], np.int64)
-        firsts = offsets(counts)
-        starts = edges[firsts]
-        empty = np.flatnonzero(np.diff(starts) == 0)
+        counts = [len(document.words) for document in documents]
+        firsts = starts(counts)
+        of_documents = edges[firsts]
+        empty = np.flatnonzero(np.diff(of_documents) == 0)
         if len(empty):
-            place = documents[empty[0]].place
-            raise InputError(f"{place}: nothing is left of the context when it is tokenized; remove the paragraph")
+            location = documents[empty[0]].location
+            raise InputError(f"{location}: nothing is left of the context when it is tokenized; remove the paragraph")
         words = np.repeat(within(counts).astype(np.int32), np.diff(edges))
-        bounds = zip(firsts[:-1].tolist(), firsts[1:].tolist(), strict=True)
-        return cls(ids, words, starts, [edges[first : last + 1] - edges[first] for first, last in bounds])
+        word_starts = [edges[first : last + 1] - edges[first] for first, last in pairwise(firsts.tolist())]
+        return cls(ids, words, of_documents, word_starts)
 
     def answer_spans(
         self, tokenizer: Tokenizer, examples: Sequence[SquadExample], which: Ints, by_characters: bool
     ) -> Ints:
-        """First and last token of each answer in its document, [E, 2]; both -1 where there is none.
+        """Return the first and last token of each answer in its document, [E, 2]; both are -1 if there is no answer.
 
         Args:
             tokenizer: as for `of`.
             examples: E of them.
             which: [E]; the document of each.
-            by_characters: see `Settings`.
+            by_characters: `WindowSettings.tighten_by_characters`.
         """
-        ids, starts = tokenizer.encode_batch([example.answer.text if example.answer else "" for example in examples])
-        bounds = starts.tolist()
+        ids, edges = tokenizer.encode_batch([example.answer.text if example.answer else "" for example in examples])
+        bounds = edges.tolist()
         spans = np.full((len(examples), 2), -1, np.int64)
         characters_of, characters = -1, spans
         for number, (example, document) in enumerate(zip(examples, which.tolist(), strict=True)):
@@ -158,35 +162,19 @@ class TokenizedDocuments:
                 if len(touched):
                     spans[number] = touched[0], touched[-1]
                     continue
-            of_words = self.word_tokens[document]
-            first, last = int(of_words[answer.first_word]), int(of_words[answer.last_word + 1]) - 1
+            first, end = self.word_starts[document][[answer.first_word, answer.last_word + 1]].tolist()
             begin = int(self.starts[document])
-            stretch = self.ids[begin + first : begin + last + 1].tolist()
-            place = _tightened(stretch, ids[bounds[number] : bounds[number + 1]].tolist())
-            spans[number] = (first, last) if place is None else (first + place[0], first + place[1])
+            of_words = self.ids[begin + first : begin + end].tolist()
+            spans[number] = _tightened(first, of_words, ids[bounds[number] : bounds[number + 1]].tolist())
         return spans
 
 
-def offsets(lengths: Ints) -> Ints:
-    """Where runs of these lengths begin when they lie end to end, and where the last one ends."""
-    return np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths)])
+def _tightened(first: int, of_words: list[int], answer: list[int]) -> tuple[int, int]:
+    """Find an answer's tokens among those of its words, the first of which is number `first`: "1895" in "(1895-1943).".
 
-
-def _tightened(stretch: list[int], answer: list[int]) -> tuple[int, int] | None:
-    """Where in the tokens of its words the tokens of an answer stand first: of "(1895-1943)." the "1895".
-
-    None where they do not stand there: for "Japan" in "Japanese", the word remains.
+    If they are not there, as those of "Japan" in "Japanese", return all tokens of the words.
     """
-    for begin in range(len(stretch) - len(answer) + 1 if answer else 0):
-        if stretch[begin : begin + len(answer)] == answer:
-            return begin, begin + len(answer) - 1
-    return None
-
-
-@cache
-def _inside() -> NDArray[np.bool_]:
-    """Whether a code point is inside of words; the last entry is for all that follow, too."""
-    codes = [ord(blank) for blank in _BLANKS]
-    inside = np.ones(max(codes) + 2, np.bool_)
-    inside[codes] = False
-    return inside
+    for begin in range(len(of_words) - len(answer) + 1 if answer else 0):
+        if of_words[begin : begin + len(answer)] == answer:
+            return first + begin, first + begin + len(answer) - 1
+    return first, first + len(of_words) - 1

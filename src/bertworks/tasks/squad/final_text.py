@@ -1,4 +1,4 @@
-"""From predicted tokens back to the document: the text as it stands there."""
+"""From predicted tokens back to the text of the document."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def joined(tokens: Sequence[str]) -> str:
-    """Tokens joined to words: "steve", "smith", "##s" -> "steve smiths"."""
+    """Join tokens to words: "steve", "smith", "##s" -> "steve smiths"."""
     text = " ".join(tokens)
     if "##" in text:
         text = text.replace(" ##", "").replace("##", "")
@@ -17,22 +17,22 @@ def joined(tokens: Sequence[str]) -> str:
 
 
 def characters(spans: NDArray[np.int64], first: int, last: int) -> tuple[int, int]:
-    """Begin and end, in characters, of what tokens cover, given the `spans` [T, 2] of all of a document's tokens."""
-    of_these = spans[first : last + 1]
-    # Over all of them: canonical ordering may have moved the one that came first.
-    return int(of_these[:, 0].min()), int(of_these[:, 1].max())
+    """Return begin and end, in characters, of tokens `first` to `last`, given the `spans` [T, 2] of all tokens."""
+    chosen = spans[first : last + 1]
+    # Canonical ordering may have moved the characters of a token, so look at all of them.
+    return int(chosen[:, 0].min()), int(chosen[:, 1].max())
 
 
 def final_text(predicted: str, words: Sequence[str], tokenized: Sequence[str]) -> str:
-    """A predicted text as it stands in the document: "steve smith" in "Steve Smith's" is "Steve Smith".
+    """Find a predicted text in the document's words: "steve smith" in "Steve Smith's" is "Steve Smith".
 
-    The original's `get_final_text`: where the predicted text is not found among the words' tokens, or where these and
-    the words have not as many characters, it is the words as they are. So numbers of characters, blanks left out, lead
-    from one to the other.
+    This is the original's `get_final_text`. The words and their tokens have equally many characters, blanks not
+    counted, and counting characters leads from one to the other. If they have not, or if the tokens do not contain the
+    predicted text, the words are returned unchanged.
 
     Args:
         predicted: tokens, `joined`.
-        words: those that the tokens are of, at least one, without blanks in them.
+        words: the words of these tokens, at least one, without blanks in them.
         tokenized: for each word, its basic tokens joined by blanks.
     """
     whole = " ".join(words)
@@ -45,7 +45,7 @@ def final_text(predicted: str, words: Sequence[str], tokenized: Sequence[str]) -
         or len(whole) - len(words) + 1 != len(text) - blanks
     ):
         return whole
-    # Characters before and after it. The beginning is near the first word, the end near the last.
+    # Count the characters before and after the text. It begins near the first word and ends near the last.
     before = begin - text.count(" ", 0, begin)
     after = len(text) - blanks - before - len(predicted) + predicted.count(" ")
     first_word, last_word, first, last = 0, len(words) - 1, 0, len(whole)

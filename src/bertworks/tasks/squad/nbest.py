@@ -1,16 +1,16 @@
 """From the logits of windows to answers: the n best spans, their texts, and whether there is an answer at all.
 
-The rules are those of `write_predictions` in the original's run_squad.py: in each window the n tokens that score best
-as a start and the n that score best as an end make spans; a span must lie in the document, begin where its window is
-the one with the most context, and be short enough. A question's best spans become texts as they stand in the document.
-Of version 2, "" is one more answer, whose score is that of [CLS] in the window where that is lowest.
+The rules are those of `write_predictions` in the original's run_squad.py. In each window the n best starts and the n
+best ends make spans. A span must lie in the document, begin where its window has the maximum context, and be short
+enough. A question's best spans become texts of the document. In SQuAD 2.0, "" is one more answer; its score is that of
+[CLS] in the window where that is lowest.
 
-One thing is mended. The original fails on version 2 where the n best have no span at all; here the best span of any
-start and end is found for such a question, and its odds and its answer follow from it as from any other.
+We fix one thing. The original fails in SQuAD 2.0 if the n best starts and ends make no span. We take the question's
+best span of any start and end, and derive its odds and its answer from it as from any other.
 
-And one thing may be chosen, `by_characters`: an answer's text is that of its tokens' own characters. The original looks
-for its tokens in the words that they are of, and gives the whole words where it does not find them; a Chinese paragraph
-is one word, so that it answers with all of it.
+With `by_characters`, an answer's text is that of its tokens' own characters. The original looks for the tokens in their
+words, and answers with the whole words if it does not find them. A Chinese paragraph is one word, so that the original
+answers with the whole paragraph.
 
 Shapes: T tokens of a document, L tokens of a window.
 """
@@ -30,7 +30,6 @@ from numpy.typing import NDArray
 from bertworks.errors import InputError
 from bertworks.tasks.squad.candidates import (
     Candidate,
-    WindowBatch,
     WindowLogits,
     WindowTokens,
     candidates,
@@ -42,7 +41,7 @@ from bertworks.tasks.squad.windows import Windows
 from bertworks.text.basic import basic_tokenize
 from bertworks.text.tokenizer import Tokenizer
 
-# Words whose tokens are remembered: more than the distinct ones of a usual data set, and a few MB.
+# How many words with their tokens are cached: more than the distinct words of a usual data set, a few MB.
 _WORDS = 1 << 16
 
 
@@ -51,9 +50,9 @@ class Question(NamedTuple):
 
     Attributes:
         id: unique in its file.
-        words: the white-space words of its document.
-        text: the document; by characters only.
-        spans: [T, 2]; begin and end of each of the document's tokens, in characters; by characters only.
+        words: the words of its document.
+        text: the document; only used by characters.
+        spans: [T, 2]; begin and end of each of the document's tokens, in characters; only used by characters.
     """
 
     id: str
@@ -67,8 +66,8 @@ class AnswerSettings:
     """The original's flags, with its defaults; `strip_accents` is the tokenizer's.
 
     Attributes:
-        by_characters: an answer is the characters of its tokens, and the n best are of different places; otherwise, as
-            in the original, it is found in the words, and the n best are different texts.
+        by_characters: an answer is the characters of its tokens, and the n best have different positions; otherwise, as
+            in the original, an answer is looked for in the words, and the n best have different texts.
     """
 
     n_best_size: int = 20
@@ -81,14 +80,14 @@ class AnswerSettings:
 
 
 class NbestEntry(NamedTuple):
-    """One of the n best.
+    """One of the n best answers.
 
     Attributes:
-        text: as it stands in the document, words joined by blanks unless by characters; "" for no answer.
+        text: of the document; words are joined by blanks unless by characters; "" for no answer.
         probability: its share among the n best.
-        start_logit, end_logit: what it was scored by.
-        window: which of the question's windows it was found in.
-        tokens: its first and its last token, by their numbers in the document; None for no answer.
+        start_logit, end_logit: of its first and its last token.
+        window: the number of its window among those of the question.
+        tokens: the numbers of its first and its last token in the document; None for no answer.
     """
 
     text: str
@@ -100,13 +99,13 @@ class NbestEntry(NamedTuple):
 
 
 class NbestAnswers(NamedTuple):
-    """What is known of a question.
+    """The answers to a question.
 
     Attributes:
         prediction: the answer; "" for none.
-        nbest: the best first; of version 2, one of them is "".
-        null_odds: of version 2, the score of no answer less that of the best answer; 0 otherwise.
-        best: the best entry that is an answer; None where the document has no token.
+        nbest: the best first; in SQuAD 2.0 one of them is "".
+        null_odds: in SQuAD 2.0, the score of no answer less that of the best answer; 0 otherwise.
+        best: the best entry that is an answer; None if the document has no token.
     """
 
     prediction: str
@@ -115,26 +114,25 @@ class NbestAnswers(NamedTuple):
     best: NbestEntry | None
 
 
-# An entry whose probability is not known yet: text, logits, window and tokens as in `NbestEntry`.
-_Found = tuple[str, float, float, int, tuple[int, int] | None]
+# The fields of `NbestEntry` without its probability.
+_Scored = tuple[str, float, float, int, tuple[int, int] | None]
 
 
 def window_tokens(tokenizer: Tokenizer, windows: Windows) -> Iterator[WindowTokens]:
-    """The windows of a block of examples, made for prediction; examples are counted from the block's first."""
+    """Take apart the windows of a block of examples, made for prediction; count examples from the block's first."""
     texts = np.array(tokenizer.tokens, object)[windows.sequences.ids].tolist()
     examples = (windows.examples - windows.examples[:1]).tolist()
     shifts = (windows.doc_starts - windows.sequences.first).tolist()
     bounds = pairwise(windows.sequences.starts.tolist())
     for example, shift, (begin, end) in zip(examples, shifts, bounds, strict=True):
-        yield WindowTokens(
-            example, texts[begin:end], windows.words[begin:end], windows.is_max_context[begin:end], shift
-        )
+        words, is_max_context = windows.words[begin:end], windows.is_max_context[begin:end]
+        yield WindowTokens(example, texts[begin:end], words, is_max_context, shift)
 
 
 def questions_of(
     tokenizer: Tokenizer, examples: Iterable[SquadExample], settings: AnswerSettings
 ) -> Iterator[Question]:
-    """The questions of a block of examples."""
+    """Turn a block of examples into questions."""
     known, spans = None, None
     for example in examples:
         document = example.document
@@ -149,63 +147,56 @@ def find_answers(
     logits: Iterable[WindowLogits],
     settings: AnswerSettings,
 ) -> Iterator[NbestAnswers]:
-    """The answer of each question, in order, as its windows come in, some hundred windows at a time.
+    """Find the answers of each question, in order, some hundred windows at a time.
 
     Args:
         questions: all of them.
-        windows: in the order of their questions; one without windows has no answer ("empty" where there must be one).
-        logits: for each window those of start and end, at least [L] each. More are those of padding, which takes
-            places among the n best as in the original, and is no part of an answer.
+        windows: in the order of their questions. A question without windows has no answer ("empty" in SQuAD 1.1).
+        logits: for each window those of its tokens, and any number of padding. Padding takes ranks among the n best, as
+            in the original, but is never part of an answer.
         settings: how to choose.
 
     Raises:
-        InputError: a logit is not a finite number; the message names the question.
+        InputError: a logit is not a finite number; names the question.
     """
     tokenized = lru_cache(_WORDS)(
         lambda word: " ".join(basic_tokenize(word, settings.do_lower_case, settings.strip_accents))
     )
     done = 0
-    for block in window_batches(windows, logits, settings.n_best_size):
-        first, last = block.examples[[0, -1]].tolist()
-        if first < done or last >= len(questions) or (np.diff(block.examples) < 0).any():
+    for batch in window_batches(windows, logits, settings.n_best_size):
+        first, last = batch.examples[[0, -1]].tolist()
+        if first < done or last >= len(questions) or (np.diff(batch.examples) < 0).any():
             raise ValueError("the windows are not in the order of the questions")
-        for question in questions[done:first]:
-            yield _answer(question, [], [], [], settings, tokenized)
-        yield from _answers(questions, block, settings, tokenized)
+        broken = ~(np.isfinite(batch.starts) & np.isfinite(batch.ends)).all(1)
+        if broken.any():
+            name = questions[batch.examples[broken.argmax()]].id
+            raise InputError(f"question {name}: the model's logits are not finite numbers; was its training stable?")
+        columns, of_candidates = candidates(
+            batch,
+            settings.n_best_size,
+            settings.max_answer_length,
+            at_least_one=settings.version_2_with_negative,
+        )
+        nulls = list(
+            zip(*(scores[:, 0].astype(np.float64).tolist() for scores in (batch.starts, batch.ends)), strict=True)
+        )
+        # Questions before the batch's first get no window and no candidate.
+        numbers = np.arange(done, last + 2)
+        for question, (begin, end), (first_window, end_window) in zip(
+            questions[done : last + 1],
+            pairwise(np.searchsorted(of_candidates, numbers).tolist()),
+            pairwise(np.searchsorted(batch.examples, numbers).tolist()),
+            strict=True,
+        ):
+            own = slice(first_window, end_window)
+            of_question = zip(*(column[begin:end] for column in columns), strict=True)
+            yield _answers(question, batch.windows[own], of_question, nulls[own], settings, tokenized)
         done = last + 1
     for question in questions[done:]:
-        yield _answer(question, [], [], [], settings, tokenized)
+        yield _answers(question, [], [], [], settings, tokenized)
 
 
 def _answers(
-    questions: Sequence[Question], block: WindowBatch, settings: AnswerSettings, tokenized: Callable[[str], str]
-) -> Iterator[NbestAnswers]:
-    """The answers of the block's questions, from its first to its last."""
-    broken = ~(np.isfinite(block.starts) & np.isfinite(block.ends)).all(1)
-    if broken.any():
-        name = questions[block.examples[broken.argmax()]].id
-        raise InputError(f"question {name}: the model's logits are not finite numbers; was its training stable?")
-    columns, of_candidate = candidates(
-        block,
-        settings.n_best_size,
-        settings.max_answer_length,
-        at_least_one=settings.version_2_with_negative,
-    )
-    first, last = block.examples[[0, -1]].tolist()
-    numbers = np.arange(first, last + 2)
-    nulls = list(zip(*(scores[:, 0].astype(np.float64).tolist() for scores in (block.starts, block.ends)), strict=True))
-    for question, (begin, end), (begin_window, end_window) in zip(
-        questions[first : last + 1],
-        pairwise(np.searchsorted(of_candidate, numbers).tolist()),
-        pairwise(np.searchsorted(block.examples, numbers).tolist()),
-        strict=True,
-    ):
-        mine = slice(begin_window, end_window)
-        of_question = zip(*(column[begin:end] for column in columns), strict=True)
-        yield _answer(question, block.windows[mine], of_question, nulls[mine], settings, tokenized)
-
-
-def _answer(
     question: Question,
     windows: Sequence[WindowTokens],
     candidates: Iterable[Candidate],
@@ -213,18 +204,18 @@ def _answer(
     settings: AnswerSettings,
     tokenized: Callable[[str], str],
 ) -> NbestAnswers:
-    """The answer to one question: from its candidates, the best first, and the logits of [CLS] in its windows."""
+    """Choose a question's answers from its candidates, the best first, and the logits of [CLS] in its windows."""
     limit, null_score = settings.n_best_size, -math.inf
-    null: _Found | None = None
+    null: _Scored | None = None
     if settings.version_2_with_negative:
         null_score, number = min(((sum(pair), i) for i, pair in enumerate(nulls)), default=(0.0, 0))
         null = ("", *(nulls[number] if nulls else (0.0, 0.0)), number, None)
-    nbest: list[_Found] = []
+    nbest: list[_Scored] = []
     seen: set[object] = set()
-    best: _Found | None = None
+    best: _Scored | None = None
     waiting = null
     for window, start, end, start_logit, end_logit, first, last, whole in candidates:
-        # No answer stands after spans of its score.
+        # No answer comes after spans with the same score.
         if waiting and start_logit + end_logit < null_score and len(nbest) < limit:
             nbest.append(waiting)
             waiting = None
@@ -232,24 +223,24 @@ def _answer(
             break
         shift = windows[window].shift
         tokens = shift + start, shift + end
-        words = question.words[first : last + 1]
-        place: object
+        identity: object
         if settings.by_characters:
             assert question.spans is not None
-            place = begin, stop = characters(question.spans, *tokens)
+            identity = begin, stop = characters(question.spans, *tokens)
             text = question.text[begin:stop]
         else:
-            # Whole words are a short way to what `final_text` gives, too.
+            words = question.words[first : last + 1]
             pieces = windows[window].tokens[start : end + 1]
+            # For whole words `final_text` gives the same, more slowly.
             text = " ".join(words) if whole else final_text(joined(pieces), words, list(map(tokenized, words)))
-            place = text
-        if place in seen:
+            identity = text
+        if identity in seen:
             continue
-        seen.add(place)
-        found = (text, start_logit, end_logit, window, tokens)
-        best = best or found
+        seen.add(identity)
+        scored = (text, start_logit, end_logit, window, tokens)
+        best = best or scored
         if len(nbest) < limit:
-            nbest.append(found)
+            nbest.append(scored)
     if waiting:
         nbest.append(waiting)
     entries = _entries(nbest or [("empty", 0.0, 0.0, 0, None)])
@@ -258,12 +249,12 @@ def _answer(
     if best is None:
         return NbestAnswers("", entries, null_score, None)
     odds = null_score - best[1] - best[2]
-    entry = next((one for one in entries if one.tokens), None) or NbestEntry(best[0], 0.0, *best[1:])
+    entry = next((entry for entry in entries if entry.tokens), None) or NbestEntry(best[0], 0.0, *best[1:])
     return NbestAnswers("" if odds > settings.null_score_diff_threshold else entry.text, entries, odds, entry)
 
 
-def _entries(nbest: Sequence[_Found]) -> list[NbestEntry]:
-    """With their probabilities: the softmax of their scores."""
+def _entries(nbest: Sequence[_Scored]) -> list[NbestEntry]:
+    """Add the probabilities: the softmax of the scores."""
     totals = [start_logit + end_logit for _, start_logit, end_logit, _, _ in nbest]
     highest = max(totals)
     powers = [math.exp(total - highest) for total in totals]

@@ -131,7 +131,7 @@ class SquadReader:
         self._note_version(without_word == total, impossible)
 
     def _example(self, name: str, document: Document, qa: dict[str, Any]) -> SquadExample | None:
-        place = place_of(document.place, name)
+        place = place_of(document.location, name)
         question = json_stream.text(qa, "question", place)
         if not self.training:
             return SquadExample(name, question, document)
