@@ -24,7 +24,7 @@ VALUE = st.recursive(
 def read(content: str | bytes, step: int = 1) -> list[Any]:
     """The members of "data", the file being read `step` characters at a time or more."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_stream, "_READ", step)
+        patch.setattr(json_stream, "READ_CHARACTERS", step)
         path = Path(folder) / "some.json"
         path.write_bytes(content.encode() if isinstance(content, str) else content)
         try:
@@ -44,7 +44,7 @@ def test_members_are_those_of_the_whole(data: list[Any], before: Any, after: Any
 def test_a_whole_object_and_what_stands_beside_a_list(data: list[Any], more: dict[str, Any], step: int) -> None:
     content = {**more, "data": data}
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_stream, "_READ", step)
+        patch.setattr(json_stream, "READ_CHARACTERS", step)
         path = Path(folder) / "some.json"
         path.write_text(json.dumps(content))
         assert json_stream.whole(path) == content
@@ -57,14 +57,13 @@ def test_a_whole_object_and_what_stands_beside_a_list(data: list[Any], more: dic
 
 def test_of_a_large_file_only_what_is_needed_to_see_a_mistake_is_read(tmp_path: Path) -> None:
     path = tmp_path / "some.json"
-    path.write_text('{"data": [{"a": 1 2}' + " " * (4 * json_stream._READ) + "]}")
-    read = 0
+    path.write_text('{"data": [{"a": 1 2}' + " " * (4 * json_stream.READ_CHARACTERS) + "]}")
     with path.open() as stream:
-        parser = json_stream._Parser(path, stream)
+        parser = json_stream.JsonParser(path, stream)
         with pytest.raises(InputError, match="line 1, column 19: not the JSON expected"):
             list(parser.members("data", {}))
-        read = len(parser._text)
-    assert read == json_stream._READ
+        left = len(stream.read())
+    assert len(path.read_text()) - left == json_stream.READ_CHARACTERS
 
 
 @given(st.lists(VALUE, min_size=1), st.data(), st.integers(1, 50))

@@ -1,7 +1,7 @@
-"""JSON files of questions and answers: large ones a member at a time, fields checked, errors that name line and column.
+"""JSON files of questions and answers: read large ones member by member, check fields, name line and column in errors.
 
-What Python's `json` reads is read: a byte order mark is skipped, unpaired surrogates stay in texts as characters like
-any other, and numbers such as NaN are for whoever wants a number to refuse.
+Files are read as Python's `json` does: a byte order mark is skipped, unpaired surrogates stay in texts, and numbers may
+be NaN.
 """
 
 from __future__ import annotations
@@ -17,86 +17,78 @@ from typing import Any, TextIO
 from bertworks.errors import InputError
 
 _BLANKS = re.compile("[ \t\r\n]*")
-_PARTING = frozenset(" \t\r\n,:]}")
+_DELIMITERS = frozenset(" \t\r\n,:]}")
 
-# Characters of a file that are read at a time, at least.
-_READ = 1 << 20
+# How many characters of a file are read at a time, at least.
+READ_CHARACTERS = 1 << 20
 
-# Characters of what is no JSON when it is cut: words such as -Infinity, escapes such as \\ud83d.
+# The most characters that may be missing from a value that is cut off: of -Infinity, or of an escape such as \\ud83d.
 _LONGEST_WORD = 16
 
 
 def members(path: Path, name: str, others: dict[str, Any] | None = None) -> Iterator[Any]:
-    """The members of the list called `name` of the JSON object that a file is, one by one.
-
-    A file that is a list has the members of that list.
+    """Yield the members of the list `name` of the JSON object in a file; if the file is a list, that list's members.
 
     Args:
         path: the file.
-        name: the list.
-        others: gets all else that the object has, as it is read: before the end only what stands before the list.
+        name: of the list.
+        others: receives all other fields of the object as they are read; those after the list only at the end.
 
     Raises:
-        InputError: there is no such file, or it is not UTF-8, or no such JSON.
+        InputError: there is no such file, it is not UTF-8, or it is not such JSON.
     """
     with _opened(path) as parser:
         yield from parser.members(name, {} if others is None else others)
 
 
 def whole(path: Path) -> dict[str, Any]:
-    """The JSON object that a file is.
-
-    Raises:
-        InputError: see `members`.
-    """
-    content: dict[str, Any] = {}
+    """Read a file that is one JSON object. Raises InputError as `members` does."""
     with _opened(path) as parser:
-        for key in parser.names():
-            content[key] = parser.value()
+        content = {key: parser.value() for key in parser.names()}
         parser.end()
     return content
 
 
-def items(values: dict[str, Any], name: str, place: str) -> list[dict[str, Any]]:
-    """The objects of the list called `name`; `place` says where it stands, for messages.
+def items(values: dict[str, Any], name: str, location: str) -> list[dict[str, Any]]:
+    """Return the list of objects called `name`.
 
     Raises:
-        InputError: there is no such list.
+        InputError: there is no such list; says so with the location.
     """
     found = values.get(name)
     if not isinstance(found, list):
-        raise InputError(f"{place}: {name!r} should be a list, but is {kind(found)}")
-    wrong = next((item for item in found if not isinstance(item, dict)), found)
-    if wrong is not found:
-        raise InputError(f"{place}: {name!r} should hold objects, but has {kind(wrong)}")
+        raise InputError(f"{location}: {name!r} should be a list, but is {kind(found)}")
+    for item in found:
+        if not isinstance(item, dict):
+            raise InputError(f"{location}: {name!r} should hold objects, but has {kind(item)}")
     return found
 
 
-def text(values: dict[str, Any], name: str, place: str) -> str:
-    """The text called `name`.
+def text(values: dict[str, Any], name: str, location: str) -> str:
+    """Return the text called `name`.
 
     Raises:
-        InputError: there is no such text.
+        InputError: there is no such text; says so with the location.
     """
     found = values.get(name)
     if not isinstance(found, str):
-        raise InputError(f"{place}: {name!r} should be a text, but is {kind(found)}")
+        raise InputError(f"{location}: {name!r} should be a text, but is {kind(found)}")
     return found
 
 
 def kind(value: Any) -> str:
-    """What a value is, for messages."""
+    """Name the type of a value, for messages."""
     return "missing" if value is None else type(value).__name__
 
 
 def short(text: str) -> str:
-    """A text for a message of one line."""
+    """Shorten a text to part of a one-line message."""
     text = " ".join(text.split())
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Parser]:
+def _opened(path: Path) -> Iterator[JsonParser]:
     if path.is_dir():
         raise InputError(f"{path}: a folder, not a file")
     try:
@@ -104,25 +96,26 @@ def _opened(path: Path) -> Iterator[_Parser]:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     with stream:
-        yield _Parser(path, stream)
+        yield JsonParser(path, stream)
 
 
-class _Parser:
-    """A file, of which only what is not parsed yet is in memory."""
+class JsonParser:
+    """Parses a file; only the part that is not parsed yet is in memory."""
 
     def __init__(self, path: Path, stream: TextIO) -> None:
+        """Parse a stream; the path is for messages."""
         self._path = path
         self._stream = stream
         self._text = ""
         self._at = 0
         self._is_whole = False  # whether the text reaches to the end of the file
         self._decoder = json.JSONDecoder()
-        # Of the beginning of the text in the file, from 0 on.
+        # Where the text begins in the file, from 0 on.
         self._line = 0
         self._column = 0
 
     def members(self, name: str, others: dict[str, Any]) -> Iterator[Any]:
-        """See the function of this name."""
+        """Yield as the function of this name does."""
         if self._next() == "[":
             yield from self._list()
         else:
@@ -134,7 +127,7 @@ class _Parser:
         self.end()
 
     def names(self) -> Iterator[str]:
-        """The names in an object; between one and the next its value is to be read."""
+        """Yield the names in an object; the caller parses each one's value before the next name."""
         for _ in self._parts("{", "}"):
             if self._next() != '"':
                 raise self._error("a name in quotation marks was expected")
@@ -142,12 +135,37 @@ class _Parser:
             self._take(":")
             yield name
 
+    def value(self) -> Any:
+        """Parse the next value."""
+        self._next()
+        while True:
+            try:
+                value, end = self._decoder.raw_decode(self._text, self._at)
+                # Without a delimiter after it, this may be the beginning of a longer number.
+                if self._is_whole or self._text[end : end + 1] in _DELIMITERS:
+                    self._at = end
+                    return value
+            except json.JSONDecodeError as error:
+                # Do not read the rest of a large file if it cannot make this valid.
+                is_cut_off = error.msg.startswith("Unterminated string") or error.pos + _LONGEST_WORD >= len(self._text)
+                if self._is_whole or not is_cut_off:
+                    self._at = error.pos
+                    raise self._error(error.msg) from None
+            except (ValueError, RecursionError) as error:
+                raise self._error(" ".join(str(error).split())) from None
+            self._read()
+
+    def end(self) -> None:
+        """Check that nothing follows."""
+        if self._next():
+            raise self._error("more behind its end")
+
     def _list(self) -> Iterator[Any]:
         for _ in self._parts("[", "]"):
             yield self.value()
 
     def _parts(self, begin: str, end: str) -> Iterator[None]:
-        """Stop at each of the parts that commas part; who asks for the next has read it."""
+        """Stop at each part of a list or object; the caller parses it before it asks for the next."""
         self._take(begin)
         if self._next() != end:
             yield
@@ -156,20 +174,13 @@ class _Parser:
                 yield
         self._take(end)
 
-    def end(self) -> None:
-        """There is nothing more."""
-        if self._next():
-            raise self._error("more behind its end")
-
     def _next(self) -> str:
-        """The next character that is no white space, or "" at the end."""
+        """Return the next character that is not white space, or "" at the end."""
         while True:
             found = _BLANKS.match(self._text, self._at)
             self._at = found.end() if found else self._at
-            if self._at < len(self._text):
-                return self._text[self._at]
-            if self._is_whole:
-                return ""
+            if self._at < len(self._text) or self._is_whole:
+                return self._text[self._at : self._at + 1]
             self._read()
 
     def _take(self, character: str) -> None:
@@ -177,50 +188,30 @@ class _Parser:
             raise self._error(f"{character!r} was expected")
         self._at += 1
 
-    def value(self) -> Any:
-        """What stands next."""
-        self._next()
-        while True:
-            try:
-                value, end = self._decoder.raw_decode(self._text, self._at)
-                # What nothing parts from its successor may be the beginning of a longer number.
-                if self._is_whole or self._text[end : end + 1] in _PARTING:
-                    self._at = end
-                    return value
-            except json.JSONDecodeError as error:
-                if self._is_whole or self._is_certain(error):
-                    self._at = error.pos
-                    raise self._error(error.msg) from None
-            except (ValueError, RecursionError) as error:
-                raise self._error(" ".join(str(error).split())) from None
-            self._read()
-
-    def _is_certain(self, error: json.JSONDecodeError) -> bool:
-        """Whether no text that follows can mend it, so that not all of a large file is read."""
-        return error.pos + _LONGEST_WORD < len(self._text) and not error.msg.startswith("Unterminated string")
-
     def _read(self) -> None:
-        """Forget what has been parsed, and read at least as much as is left."""
-        parsed, rest = self._text[: self._at], self._text[self._at :]
-        self._line, self._column = self._place(parsed)
+        """Forget what is parsed, and read at least as many characters as are left."""
+        rest = self._text[self._at :]
+        self._line, self._column = self._position()
         try:
-            more = self._stream.read(max(_READ, len(rest)))
+            more = self._stream.read(max(READ_CHARACTERS, len(rest)))
         except UnicodeDecodeError:
             raise InputError(_where_not_utf8(self._path)) from None
         self._is_whole = not more
         self._text, self._at = rest + more, 0
 
-    def _place(self, parsed: str) -> tuple[int, int]:
-        lines = parsed.count("\n")
-        return self._line + lines, len(parsed) - parsed.rfind("\n") - 1 if lines else self._column + len(parsed)
+    def _position(self) -> tuple[int, int]:
+        """Line and column of the next character in the file, from 0 on."""
+        lines = self._text.count("\n", 0, self._at)
+        column = self._at - self._text.rfind("\n", 0, self._at) - 1
+        return self._line + lines, column if lines else self._column + self._at
 
     def _error(self, what: str) -> InputError:
-        line, column = self._place(self._text[: self._at])
+        line, column = self._position()
         return InputError(f"{self._path}, line {line + 1}, column {column + 1}: not the JSON expected ({what})")
 
 
 def _where_not_utf8(path: Path) -> str:
-    """The message for a file that is not UTF-8."""
+    """Return the message for a file that is not UTF-8."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     with path.open("rb") as stream:
         for number, line in enumerate(stream, 1):

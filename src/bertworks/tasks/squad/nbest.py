@@ -172,14 +172,9 @@ def find_answers(
             name = questions[batch.examples[broken.argmax()]].id
             raise InputError(f"question {name}: the model's logits are not finite numbers; was its training stable?")
         columns, of_candidates = candidates(
-            batch,
-            settings.n_best_size,
-            settings.max_answer_length,
-            at_least_one=settings.version_2_with_negative,
+            batch, settings.n_best_size, settings.max_answer_length, at_least_one=settings.version_2_with_negative
         )
-        nulls = list(
-            zip(*(scores[:, 0].astype(np.float64).tolist() for scores in (batch.starts, batch.ends)), strict=True)
-        )
+        nulls = list(zip(batch.starts[:, 0].tolist(), batch.ends[:, 0].tolist(), strict=True))
         # Questions before the batch's first get no window and no candidate.
         numbers = np.arange(done, last + 2)
         for question, (begin, end), (first_window, end_window) in zip(
