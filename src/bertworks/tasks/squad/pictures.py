@@ -1,6 +1,6 @@
-"""Pictures of answering or not: precision against recall, and how the no-answer scores lie.
+"""Pictures of answering or not: precision against recall, and histograms of the no-answer scores.
 
-The files have the names that evaluate-v2.0.py gives its own.
+The files have the names that evaluate-v2.0.py uses.
 """
 
 from __future__ import annotations
@@ -23,32 +23,29 @@ _BINS = 20
 def draw(folder: Path, gold: Gold, predictions: Mapping[str, str], na_probs: Mapping[str, float]) -> list[Path]:
     """Draw pr_exact.png, pr_f1.png, pr_oracle.png, na_prob_hist_hasAns.png and na_prob_hist_noAns.png.
 
-    What has no question to show is left out.
+    Questions without a prediction are left out, and so are pictures without a question.
 
     Args:
-        folder: where to.
+        folder: to write to.
         gold: all questions.
-        predictions: their answers; questions without one are left out.
-        na_probs: no-answer scores, at least of the questions that have a prediction.
+        predictions: their answers.
+        na_probs: no-answer scores of at least all questions with a prediction.
 
     Returns:
-        the paths written.
+        the paths of the pictures.
     """
     written = [
         _curve(folder / f"pr_{name}.png", curve, _TITLES[name])
         for name, curve in curves(gold, predictions, na_probs).items()
     ]
-    has_answer = [na_probs[question] for question in gold if question in predictions and gold[question]]
-    no_answer = [na_probs[question] for question in gold if question in predictions and not gold[question]]
-    # One scale for both. The script's is 0 to 1, outside of which BERT's differences of logits lie.
-    values = [0.0, 1.0, *has_answer, *no_answer]
-    limits = (min(values), max(values))
-    for name, what, shown in (
-        ("hasAns", "questions with an answer", has_answer),
-        ("noAns", "questions without an answer", no_answer),
-    ):
+    scores = {question: na_probs[question] for question in gold if question in predictions}
+    # Both histograms have one scale. The script's is 0 to 1; BERT's differences of logits are outside of it.
+    limits = min(0.0, 1.0, *scores.values()), max(0.0, 1.0, *scores.values())
+    for name, what, has_answer in (("hasAns", "with an answer", True), ("noAns", "without an answer", False)):
+        shown = [score for question, score in scores.items() if bool(gold[question]) == has_answer]
         if shown:
-            written.append(_histogram(folder / f"na_prob_hist_{name}.png", shown, limits, what))
+            path = folder / f"na_prob_hist_{name}.png"
+            written.append(_histogram(path, shown, limits, f"No-answer scores of {len(shown):,} questions {what}"))
     return written
 
 
@@ -61,16 +58,15 @@ def _curve(path: Path, curve: Curve, title: str) -> Path:
     return _saved(figure, path)
 
 
-def _histogram(path: Path, values: list[float], limits: tuple[float, float], what: str) -> Path:
+def _histogram(path: Path, values: list[float], limits: tuple[float, float], title: str) -> Path:
     figure, axes = _figure()
     axes.hist(values, bins=_BINS, range=limits, weights=[1 / len(values)] * len(values), color="tab:blue")
-    axes.set(xlim=limits, xlabel="no-answer score", ylabel="share of the questions")
-    axes.set_title(f"No-answer scores of {len(values):,} {what}")
+    axes.set(xlim=limits, xlabel="no-answer score", ylabel="share of the questions", title=title)
     return _saved(figure, path)
 
 
 def _figure() -> tuple[Any, Any]:
-    from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import; only when a picture is drawn)
+    from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import)
 
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.subplots()

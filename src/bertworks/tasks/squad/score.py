@@ -1,12 +1,12 @@
-"""How predictions are scored: exact match and F1, to the last digit of the official scripts of SQuAD 1.1 and 2.0.
+"""The official scores of SQuAD 1.1 and 2.0: exact match and F1, equal to the last digit.
 
-The scripts are evaluate-v1.1.py and evaluate-v2.0.py (https://rajpurkar.github.io/SQuAD-explorer). They differ in small
-things: 1.1 counts a question without a prediction as wrong and knows no empty answer; 2.0 leaves it out, and an answer
-of punctuation and articles only is an empty one. Sums go from left to right, as `sum` did when the published numbers
-were made; newer Pythons' `sum` rounds better, which changes a last digit.
+The scripts are evaluate-v1.1.py and evaluate-v2.0.py (https://rajpurkar.github.io/SQuAD-explorer). They differ in
+details. 1.1 counts a question without a prediction as wrong and has no empty answers. 2.0 leaves such a question out,
+and an answer of only punctuation and articles is empty. Sums go from left to right, as `sum` did when the published
+numbers were made; `sum` of newer Pythons rounds better, which changes a last digit.
 
-2.0 knows for each question a no-answer score (the script calls it a probability; BERT's null_odds.json has differences
-of logits): a question whose score is above a threshold counts as answered with "".
+2.0 has a no-answer score for each question (the script calls it a probability; BERT's null_odds.json has differences of
+logits). A question whose score is above a threshold counts as answered with "".
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ import operator
 import re
 import string
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import NamedTuple
 
 from bertworks.errors import InputError
 
-# Question id -> the texts of its answers, in the order of the data set; none where the question has no answer.
+# Question id -> the texts of its answers, in the order of the data set; none if the question has no answer.
 Gold = Mapping[str, Sequence[str]]
-# Question id -> a question's share of exact match or F1, from 0 to 1.
+# Question id -> exact match or F1 of the question, from 0 to 1.
 Scores = Mapping[str, float]
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
@@ -31,14 +31,14 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 class Threshold(NamedTuple):
-    """The best score, in per cent, that a threshold on the no-answer scores reaches, and the lowest such threshold."""
+    """The best score, in per cent, at any threshold on the no-answer scores, and the lowest threshold that gives it."""
 
     score: float
     threshold: float
 
 
 class Curve(NamedTuple):
-    """Precision and recall as ever more questions are answered, the least doubtful first; they begin at no answer."""
+    """Precision and recall as more and more questions are answered, the surest first; they begin with no answer."""
 
     precisions: list[float]
     recalls: list[float]
@@ -53,12 +53,12 @@ class Curve(NamedTuple):
 
 
 def normalize_answer(text: str) -> str:
-    """Lower-cased, without ASCII punctuation, articles and superfluous white space."""
+    """Lower-case a text; remove ASCII punctuation, articles and extra white space."""
     return " ".join(_ARTICLES.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split())
 
 
 def token_f1(prediction: Sequence[str], answer: Sequence[str]) -> float:
-    """F1 of two bags of words; 0 where they share none."""
+    """Return the F1 of two bags of words; 0 if they share none."""
     same = sum((Counter(prediction) & Counter(answer)).values())
     if not same:
         return 0
@@ -68,10 +68,10 @@ def token_f1(prediction: Sequence[str], answer: Sequence[str]) -> float:
 
 
 def evaluate_v1(gold: Gold, predictions: Mapping[str, str]) -> dict[str, float]:
-    """What evaluate-v1.1.py prints: {"exact_match", "f1"} in per cent; a question without a prediction scores 0.
+    """Score as evaluate-v1.1.py: {"exact_match", "f1"} in per cent. A question without a prediction scores 0.
 
     Raises:
-        InputError: no question has a prediction, or one has no answer, as only 2.0 allows.
+        InputError: no question has a prediction, or a question has no answer, as only 2.0 allows.
     """
     _check_overlap(gold, predictions)
     exact_match, f1 = 0, 0.0
@@ -88,7 +88,7 @@ def evaluate_v1(gold: Gold, predictions: Mapping[str, str]) -> dict[str, float]:
 
 
 def raw_scores(gold: Gold, predictions: Mapping[str, str]) -> tuple[Scores, Scores]:
-    """Exact match and F1 of each question by the rules of 2.0; without a prediction it is left out."""
+    """Return exact match and F1 of each question with a prediction, by the rules of 2.0."""
     exact: dict[str, float] = {}
     f1: dict[str, float] = {}
     for question, answers in gold.items():
@@ -98,7 +98,7 @@ def raw_scores(gold: Gold, predictions: Mapping[str, str]) -> tuple[Scores, Scor
         normalized = list(filter(None, map(normalize_answer, answers))) or [""]
         exact[question] = int(prediction in normalized)
         f1[question] = max(
-            # Where either is empty, both must be.
+            # If either is empty, both must be.
             token_f1(prediction.split(), answer.split()) if prediction and answer else int(prediction == answer)
             for answer in normalized
         )
@@ -113,16 +113,16 @@ def evaluate_v2(
     *,
     average_precisions: bool = False,
 ) -> dict[str, float]:
-    """What evaluate-v2.0.py prints, under its names and in its order.
+    """Score as evaluate-v2.0.py, with its names in its order.
 
-    Where a prediction is missing the script fails; here such questions are left out of every count.
+    If a prediction is missing, the script fails; we leave the question out of every count.
 
     Args:
         gold: all questions.
-        predictions: question id -> answer; "" says that there is none. Those of other questions are ignored.
+        predictions: question id -> answer; "" says that there is none. Other questions are ignored.
         na_probs: question id -> no-answer score; adds the best thresholds.
         na_prob_thresh: a question whose no-answer score is above it counts as answered with "".
-        average_precisions: add those of the curves, as the script does where it draws them.
+        average_precisions: add those of the curves, as the script does when it draws them.
 
     Raises:
         InputError: no question has a prediction, or a no-answer score is missing.
@@ -131,7 +131,7 @@ def evaluate_v2(
     exact, f1 = raw_scores(gold, predictions)
     raw = {"exact": exact, "f1": f1}
     has_answer = {question: bool(gold[question]) for question in exact}
-    odds = _known(na_probs, exact) if na_probs is not None else dict.fromkeys(exact, 0.0)
+    odds = _ascending(na_probs, exact) if na_probs is not None else dict.fromkeys(exact, 0.0)
     final = {name: _at_threshold(scores, odds, has_answer, na_prob_thresh) for name, scores in raw.items()}
     found = _means(final, exact)
     for prefix, wanted in (("HasAns", True), ("NoAns", False)):
@@ -148,24 +148,24 @@ def evaluate_v2(
 
 
 def best_thresholds(gold: Gold, predictions: Mapping[str, str], na_probs: Mapping[str, float]) -> dict[str, Threshold]:
-    """For "exact" and "f1", the threshold on the no-answer scores at which the whole set scores best.
+    """Find the threshold on the no-answer scores at which the whole set has the best "exact" and the best "f1".
 
     As in the script, the search begins at 0.0 with every question unanswered, and then answers one question after the
     other in ascending order of their no-answer scores. The threshold is 0.0 if that never helps.
 
     Args:
         gold: all questions.
-        predictions: answers; for a search to make sense they should not be emptied by another threshold before.
-        na_probs: no-answer scores of all questions that have a prediction; equal ones count in the order given.
+        predictions: answers, not emptied by another threshold before.
+        na_probs: no-answer scores of all questions with a prediction; equal ones count in the order given.
     """
     exact, f1 = raw_scores(gold, predictions)
-    order = sorted(_known(na_probs, exact).items(), key=operator.itemgetter(1))
+    order = _ascending(na_probs, exact)
     found = {}
     for name, scores in (("exact", exact), ("f1", f1)):
         current: float = sum(not gold[question] for question in exact)
         best, threshold = current, 0.0
-        for question, odds in order:
-            # An answer to a question that has none loses the point that leaving it unanswered brings.
+        for question, odds in order.items():
+            # A wrong answer to a question without answer loses the point for leaving it unanswered.
             current += scores[question] if gold[question] else -bool(predictions[question])
             if current > best:
                 best, threshold = current, odds
@@ -174,13 +174,13 @@ def best_thresholds(gold: Gold, predictions: Mapping[str, str], na_probs: Mappin
 
 
 def curves(gold: Gold, predictions: Mapping[str, str], na_probs: Mapping[str, float]) -> dict[str, Curve]:
-    """Precision and recall of answering: "exact", "f1", and "oracle", whose every answer is right where there is one.
+    """Return precision and recall by "exact", "f1" and "oracle", which counts every answer as right if there is one.
 
-    Nothing where no question has an answer.
+    If no question has an answer, there are no curves.
     """
     exact, f1 = raw_scores(gold, predictions)
     oracle = {question: float(bool(gold[question])) for question in exact}
-    order = sorted(_known(na_probs, exact).items(), key=operator.itemgetter(1))
+    order = list(_ascending(na_probs, exact).items())
     answerable = sum(bool(gold[question]) for question in exact)
     if not answerable:
         return {}
@@ -189,7 +189,7 @@ def curves(gold: Gold, predictions: Mapping[str, str], na_probs: Mapping[str, fl
         curve, right = Curve([1.0], [0.0]), 0.0
         for done, (question, odds) in enumerate(order, 1):
             right += scores[question] if gold[question] else 0
-            # No threshold parts questions of equal scores.
+            # No threshold separates questions with equal scores.
             if done == len(order) or odds != order[done][1]:
                 curve.precisions.append(right / done)
                 curve.recalls.append(right / answerable)
@@ -202,22 +202,23 @@ def _check_overlap(gold: Gold, predictions: Mapping[str, str]) -> None:
         raise InputError("no question of the data set has a prediction; they are of another data set")
 
 
-def _known(na_probs: Mapping[str, float], questions: Mapping[str, object]) -> dict[str, float]:
-    """The no-answer scores of some questions, in the order given.
+def _ascending(na_probs: Mapping[str, float], questions: Collection[str]) -> dict[str, float]:
+    """Sort the no-answer scores of some questions; equal ones stay in the order given.
 
     Raises:
-        InputError: one has none.
+        InputError: a question has none.
     """
     for question in questions:
         if question not in na_probs:
             raise InputError(f"question {question}: has a prediction, but no no-answer score (--na_prob_file)")
-    return {question: odds for question, odds in na_probs.items() if question in questions}
+    chosen = ((question, odds) for question, odds in na_probs.items() if question in questions)
+    return dict(sorted(chosen, key=operator.itemgetter(1)))
 
 
 def _at_threshold(
     scores: Scores, na_probs: Mapping[str, float], has_answer: Mapping[str, bool], threshold: float
 ) -> Scores:
-    """Scores where a question whose no-answer score is above the threshold is answered with ""."""
+    """Return the scores if questions with a no-answer score above the threshold are answered with ""."""
     return {
         question: float(not has_answer[question]) if na_probs[question] > threshold else score
         for question, score in scores.items()
@@ -225,7 +226,7 @@ def _at_threshold(
 
 
 def _means(scores: Mapping[str, Scores], questions: Iterable[str]) -> dict[str, float]:
-    """The mean of each score over some questions, in per cent, and how many they are."""
+    """Return the mean of each score over some questions, in per cent, and their number."""
     chosen = list(questions)
     means = {
         name: 100.0 * reduce(operator.add, (of_each[question] for question in chosen), 0) / len(chosen)
