@@ -40,7 +40,7 @@ def draw(folder: Path, gold: Gold, predictions: Mapping[str, str], na_probs: Map
     ]
     scores = {question: na_probs[question] for question in gold if question in predictions}
     # Both histograms have one scale. The script's is 0 to 1; BERT's differences of logits are outside of it.
-    limits = min(0.0, 1.0, *scores.values()), max(0.0, 1.0, *scores.values())
+    limits = min([0.0, *scores.values()]), max([1.0, *scores.values()])
     for name, what, has_answer in (("hasAns", "with an answer", True), ("noAns", "without an answer", False)):
         shown = [score for question, score in scores.items() if bool(gold[question]) == has_answer]
         if shown:

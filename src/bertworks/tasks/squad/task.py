@@ -1,10 +1,9 @@
-"""Finding answers: a window's first and last token of the answer, trained and predicted.
+"""Question answering: train and predict the first and last token of the answer in each window.
 
-Every token of a window, those of the question among them, gets a logit as the start and one as the end. A softmax over
-the window's tokens makes probabilities of each; no answer is the first token, [CLS]. In the original, the softmax is
-over max_seq_length tokens, padding among them (`model_fn_builder` in
-https://github.com/google-research/bert/blob/master/run_squad.py). Here there is no padding, and all probability is on
-tokens that are there.
+Every token of a window, also of the question, has a logit as the start and a logit as the end. A softmax over the
+window's tokens makes probabilities of each; no answer is the first token, [CLS]. The original's softmax is over
+max_seq_length tokens, padding included (`model_fn_builder` in
+https://github.com/google-research/bert/blob/master/run_squad.py). Here there is no padding.
 
 Shapes: T packed tokens, B windows of a batch, L tokens of the longest of them.
 """
@@ -14,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -37,13 +37,13 @@ from bertworks.text.tokenizer import Tokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class DevQuestions:
-    """What a model is evaluated on.
+    """The questions that a model is evaluated on.
 
     Attributes:
-        blocks: reads the questions anew, each time it is called; `make_windows` for prediction.
+        blocks: reads the questions and makes their windows for prediction, each time it is called.
         gold: the right answers of each question.
-        answers: how answers are chosen from logits; also says whether the rules of 2.0 score them.
-        tokenizer: what the windows were made with.
+        answers: how answers are chosen from logits, and whether the rules of 2.0 score them.
+        tokenizer: of the windows.
         padded_to: see `logits_of`.
     """
 
@@ -59,10 +59,10 @@ class QuestionAnswering:
     """The settings of a run.
 
     Attributes:
-        train: windows made for training; None where nothing is trained.
-        dev: None where nothing is evaluated.
+        train: windows made for training; None without training.
+        dev: None without evaluation.
         train_batch_size: windows of an optimizer step, over all processes.
-        precision, eval_precision: what the model computes in; the weights are float32 always.
+        precision, eval_precision: what the model computes in; the weights are always float32.
     """
 
     train: Windows | None = None
@@ -74,7 +74,7 @@ class QuestionAnswering:
 
 
 def task(settings: QuestionAnswering) -> Task:
-    """Finding answers as the loop takes it."""
+    """Return question answering in the form that the loop takes."""
     return Task(
         batches=partial(batches, settings),
         counts=counts,
@@ -85,7 +85,7 @@ def task(settings: QuestionAnswering) -> Task:
 
 
 def batches(settings: QuestionAnswering, step: int, cut: Cut) -> Sequence[PackedBatch]:
-    """This process's share of a step, in micro-batches; see `micro_batches`."""
+    """Return this process's share of a step; see `micro_batches`."""
     train = settings.train
     assert train is not None
     lengths = train.sequences.lengths
@@ -95,21 +95,21 @@ def batches(settings: QuestionAnswering, step: int, cut: Cut) -> Sequence[Packed
 
 
 def _packed(train: Windows, chosen: NDArray[np.int64], first_key: int) -> PackedBatch:
-    """Windows as a batch; dropout knows each by its place in the step. `sequence_labels` [B, 2]: start and end."""
+    """Pack windows; their dropout keys are their numbers in the step, `sequence_labels` [B, 2] are start and end."""
     ids, segments, lengths = train.sequences.take(chosen)
     keys = first_key + np.arange(len(chosen))
     return pack(ids, segments, lengths, sequence_labels=train.positions[chosen], dropout_keys=keys, filled=True)
 
 
 def counts(batch: PackedBatch) -> Mapping[str, float]:
-    """What each term's sum is divided by: the windows."""
+    """Return what each term's sum is divided by: the number of windows."""
     return dict.fromkeys(("loss", "start_accuracy", "end_accuracy"), len(batch))
 
 
 def sums(
     settings: QuestionAnswering, model: nn.Module, batch: PackedBatch, dropout: int | None
 ) -> Mapping[str, Tensor]:
-    """Each term's sum over a batch. A window's loss is the mean of the cross entropies of start and end."""
+    """Sum each term over a batch. A window's loss is the mean of the cross entropies of start and end."""
     logits = by_window(model(batch, dropout=dropout, dtype=settings.precision), batch)
     loss = F.cross_entropy(logits, batch.sequence_labels, reduction="sum") / 2
     start, end = (logits.argmax(1) == batch.sequence_labels).sum(0).float()
@@ -117,38 +117,37 @@ def sums(
 
 
 def by_window(logits: Tensor, batch: PackedBatch) -> Tensor:
-    """Logits [T, 2] as [B, L, 2], minus infinity where a window has no token; filler is left out."""
+    """Spread logits [T, 2] to [B, L, 2], minus infinity after a window's tokens; leave out filler."""
     tokens, longest = batch.tokens, int(batch.lengths[: len(batch)].max(initial=1))
     lengths = batch.starts.diff()[: len(batch)]
     firsts = torch.arange(0, len(batch) * longest, longest, device=logits.device)
-    places = torch.repeat_interleave(firsts, lengths, output_size=tokens) + batch.position_ids[:tokens]
+    targets = torch.repeat_interleave(firsts, lengths, output_size=tokens) + batch.position_ids[:tokens]
     spread = logits.new_full((len(batch) * longest, 2), -torch.inf)
-    return spread.index_copy(0, places, logits[:tokens]).view(len(batch), longest, 2)
+    return spread.index_copy(0, targets, logits[:tokens]).view(len(batch), longest, 2)
 
 
 def logits_of(
     model: SpanClassifier, sequences: Sequences, *, padded_to: int | None = None, dtype: torch.dtype = torch.float32
 ) -> Iterator[WindowLogits]:
-    """Of each window, in order, the logits of its tokens as starts and as ends.
+    """Compute the logits of each window's tokens, in order.
 
     Args:
         model: on its device.
         sequences: the windows' tokens.
-        padded_to: make every window so long with padding, as the original does, whose logits are given, too: they
-            take places among its n best. None leaves padding out, which is faster.
+        padded_to: the length to which padding fills every window, as in the original, where the logits of padding take
+            ranks among the n best. None adds no padding, which is faster.
         dtype: what to compute in.
     """
     compute: Callable[[PackedBatch], Tensor] = partial(model, dtype=dtype)
     device = model.qa_outputs.weight.device
-    for logits in predict(compute, _examples(sequences, padded_to), "token", device=device):
+    for logits in predict(compute, _inputs(sequences, padded_to), "token", device=device):
         yield logits[:, 0], logits[:, 1]
 
 
-def _examples(sequences: Sequences, padded_to: int | None) -> Iterator[ModelInput]:
-    for start, end, first in zip(sequences.starts, sequences.starts[1:], sequences.first, strict=False):
-        length = int(end - start)
-        one = ModelInput(sequences.ids[start:end], (np.arange(length) >= first).astype(np.int64))
-        yield one if padded_to is None else one._replace(padding=padded_to - length)
+def _inputs(sequences: Sequences, padded_to: int | None) -> Iterator[ModelInput]:
+    for (start, end), first in zip(pairwise(sequences.starts.tolist()), sequences.first, strict=True):
+        padding = 0 if padded_to is None else padded_to - (end - start)
+        yield ModelInput(sequences.ids[start:end], (np.arange(end - start) >= first).astype(np.int64), padding=padding)
 
 
 def predict_answers(
@@ -160,11 +159,11 @@ def predict_answers(
     padded_to: int | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Iterator[tuple[SquadExample, nbest.NbestAnswers]]:
-    """The answer to every question of a file, in order; a block is in memory at a time.
+    """Answer every question of a file, in order; one block is in memory at a time.
 
     Args:
         model, padded_to, dtype: see `logits_of`.
-        tokenizer: what the windows were made with.
+        tokenizer: of the windows.
         blocks: the questions with their windows.
         settings: how answers are chosen.
 
@@ -179,7 +178,7 @@ def predict_answers(
 
 
 def evaluate(settings: QuestionAnswering, model: nn.Module) -> Mapping[str, float]:
-    """How well the questions of the dev set are answered, in per cent: see `judge`."""
+    """Score the answers to the questions of the dev set, in per cent: see `judge`."""
     dev = settings.dev
     assert dev is not None
     assert isinstance(model, SpanClassifier)
@@ -192,13 +191,13 @@ def evaluate(settings: QuestionAnswering, model: nn.Module) -> Mapping[str, floa
 def judge(
     gold: score.Gold, found: Mapping[str, nbest.NbestAnswers], settings: nbest.AnswerSettings
 ) -> Mapping[str, float]:
-    """The official scores of answers.
+    """Return the official scores of answers.
 
-    Of version 2 the search for the best thresholds looks at the best answer of every question, also of those that
-    `null_score_diff_threshold` leaves unanswered; the official script, which sees predictions only, cannot.
+    In SQuAD 2.0 the search for the best thresholds looks at the best answer of every question, also of those that
+    `null_score_diff_threshold` leaves unanswered. The official script cannot, because it only has the predictions.
 
     Returns:
-        eval_exact_match, eval_f1; of version 2 also eval_HasAns_*, eval_NoAns_* (exact and f1), and for exact and f1
+        eval_exact_match, eval_f1; in SQuAD 2.0 also eval_HasAns_*, eval_NoAns_* (exact and f1), and for exact and f1
         eval_best_* and eval_best_*_thresh.
     """
     if not settings.version_2_with_negative:
@@ -212,18 +211,18 @@ def judge(
 
 
 def best_threshold(results: Mapping[str, float], found: Mapping[str, nbest.NbestAnswers]) -> float:
-    """The `null_score_diff_threshold` at which the answers of version 2 have their best F1, from what `judge` gives.
+    """Return the `null_score_diff_threshold` with the best F1 in SQuAD 2.0, from the results of `judge`.
 
-    Where it is best to answer nothing, the official script says 0, which leaves nothing unanswered if all scores of no
-    answer are negative. Here it is a number below all of them then.
+    If it is best to answer nothing, the official script says 0, which leaves nothing unanswered if all null odds are
+    negative. We return a number below all of them then.
     """
     threshold = results["eval_best_f1_thresh"]
     odds = [answer.null_odds for answer in found.values()]
-    return min([threshold, *(one - 1 for one in odds)]) if threshold == 0 and threshold not in odds else threshold
+    return min([threshold, *(each - 1 for each in odds)]) if threshold == 0 and threshold not in odds else threshold
 
 
 def predictions_at(found: Mapping[str, nbest.NbestAnswers], threshold: float) -> dict[str, str]:
-    """What the predictions of version 2 are at another threshold on no answer's lead, such as the best one found."""
+    """Return the predictions of SQuAD 2.0 at another `null_score_diff_threshold`, such as the best one."""
     return {
         name: answer.best.text if answer.best and answer.null_odds <= threshold else ""
         for name, answer in found.items()
