@@ -1,4 +1,4 @@
-"""Questions to answers with a model that has been fine-tuned: where in a text, or in several, the answer stands."""
+"""Answer questions with a fine-tuned model: find the answer in one text or in several."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bertworks.tasks.squad.task import logits_of
 from bertworks.tasks.squad.windows import Windows, WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 
-# The original's, where neither the caller nor the model's folder says.
+# The original's defaults, if neither the caller nor the model's folder has a value.
 _MAX_SEQ_LENGTH, _DOC_STRIDE, _MAX_QUERY_LENGTH = 384, 128, 64
 
 
@@ -27,12 +27,12 @@ class FoundAnswer(NamedTuple):
     """A possible answer.
 
     Attributes:
-        text: as it stands in the document.
-        begin, end: where, in characters: document[begin:end] is `text`.
+        text: of the document.
+        begin, end: in characters: document[begin:end] is `text`.
         document: the number of the document.
         score: the sum of the logits of its first and its last token.
-        probability: the softmax of that among all that was found in all documents and, if allowed, no answer.
-        window: the part of the document that the model saw at a time and found it in, in characters.
+        probability: the softmax of the scores of all answers in all documents and, if allowed, of no answer.
+        window: begin and end, in characters, of the window of the document in which the model found it.
     """
 
     text: str
@@ -45,13 +45,13 @@ class FoundAnswer(NamedTuple):
 
 
 class Answered(NamedTuple):
-    """What is known of a question.
+    """The answers to a question.
 
     Attributes:
         answers: the best first.
-        no_answer_probability: of no document having the answer; 0 where that is not allowed.
-        has_answer: whether the best answer is one: False where no answer is allowed, and its score is above that of the
-            best answer by more than the threshold that the training found, or 0.
+        no_answer_probability: that no document has the answer; 0 if that is not allowed.
+        has_answer: False if no answer is allowed, and its score is above that of the best answer by more than the
+            threshold that the training found, or 0.
         question_cut: whether the model saw only the beginning of the question.
     """
 
@@ -62,7 +62,7 @@ class Answered(NamedTuple):
 
 
 class Texts:
-    """Texts that questions are asked about, prepared once for any number of questions.
+    """Texts that questions are asked about, prepared once for many questions.
 
     Attributes:
         documents: the texts.
@@ -70,10 +70,10 @@ class Texts:
     """
 
     def __init__(self, tokenizer: Tokenizer, texts: str | Sequence[str], names: Sequence[str] | None = None) -> None:
-        """One text, or several; `names` are what messages call them, or their numbers.
+        """Tokenize one text or several; `names` are for messages, which otherwise give numbers.
 
         Raises:
-            InputError: there is none, or one is no text, or empty.
+            InputError: there is no text, or one is not a text, or empty.
         """
         given: object = texts
         if not isinstance(given, Iterable) or isinstance(given, bytes):
@@ -89,7 +89,7 @@ class Texts:
                 raise InputError(f"{name}: is not a text but {text!r:.60}")
             spans = tokenizer.encode_with_offsets(text).spans
             if not len(spans):
-                # What the tokenizer deletes is no blank in all cases.
+                # The tokenizer deletes more than blanks.
                 raise InputError(f"{name}: is empty" + ("" if not text.strip() else " once it is tokenized"))
             self.documents.append(Document(text, name))
             self.spans.append(spans)
@@ -110,27 +110,27 @@ def answer(
     allow_none: bool | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Answered:
-    """The best answers to a question in a document, or in several, which may be of any length.
+    """Find the best answers to a question in documents of any length.
 
-    A document longer than a window is read through several that overlap. No answer scores what [CLS] scores in the
-    window, of any document, where that is lowest, as the original does for the windows of one document.
+    A long document is read through several windows that overlap. The score of no answer is the lowest score of [CLS]
+    in the windows of all documents; the original does the same for the windows of one document.
 
     Args:
         model: on its device.
         tokenizer: over its vocabulary.
-        question: at least a word. What is longer than max_query_length is cut.
-        documents: one, or several; each at least a word. `Texts` are prepared once for many questions.
-        top_k: how many answers at most. Each stands in another place; their texts may be equal.
-        max_seq_length, doc_stride, max_query_length: tokens of a window, between windows, of a question; None is as in
-            the model's training, or 384, 128 and 64, or less where the model cannot read as much.
-        n_best_size: how many starts and ends of a window are looked at; `top_k` if that is more.
+        question: at least a word; cut to max_query_length.
+        documents: one or several; each at least a word. `Texts` are prepared once for many questions.
+        top_k: the most answers. Their positions differ; their texts may be equal.
+        max_seq_length, doc_stride, max_query_length: tokens of a window, between windows, of a question; by default as
+            in the model's training, or 384, 128 and 64, or less if the model cannot read as much.
+        n_best_size: how many starts and ends of a window are combined, at least `top_k`.
         max_answer_length: the longest answer, in tokens.
-        allow_none: whether no answer is possible, and takes part in the probabilities; None is as in the model's
-            training: not with SQuAD 1.1.
+        allow_none: whether no answer is possible and has a probability; by default as in the model's training: not with
+            SQuAD 1.1.
         dtype: what to compute in.
 
     Raises:
-        InputError: a question or a document is no text, or empty; there is no document; a number makes no sense.
+        InputError: a question or a document is not a text, or empty; there is no document; a number is out of range.
     """
     if not isinstance(question, str):
         raise InputError(f"question: is not a text but {question!r:.60}")
@@ -143,7 +143,7 @@ def answer(
     trained = model.config.fine_tuned
     if allow_none is None:
         allow_none = trained("version_2_with_negative", bool) is not False
-    chosen = nbest.AnswerSettings(
+    settings = nbest.AnswerSettings(
         n_best_size=max(n_best_size, top_k),
         max_answer_length=max_answer_length,
         do_lower_case=tokenizer.do_lower_case,
@@ -153,24 +153,25 @@ def answer(
     )
     found: list[FoundAnswer] = []
     null, question_cut = math.inf, False
-    asked = (SquadExample(str(number), question, document) for number, document in enumerate(texts.documents))
-    of_windows = _settings(model.config, max_seq_length, doc_stride, max_query_length)
-    for block, windows in make_windows(tokenizer, asked, of_windows, training=False):
+    examples = (SquadExample(str(number), question, document) for number, document in enumerate(texts.documents))
+    window_settings = _settings(model.config, max_seq_length, doc_stride, max_query_length)
+    for block, windows in make_windows(tokenizer, examples, window_settings, training=False):
         numbers = [int(example.id) for example in block]
-        questions = [nbest.Question(one.id, (), one.document.text, texts.spans[int(one.id)]) for one in block]
+        questions = [nbest.Question(str(n), (), texts.documents[n].text, texts.spans[n]) for n in numbers]
         logits = logits_of(model, windows.sequences, dtype=dtype)
-        of_block = nbest.find_answers(questions, nbest.window_tokens(tokenizer, windows), logits, chosen)
-        for number, one in zip(numbers, of_block, strict=True):
-            found += _found(number, texts, one, windows)
-            null = min([null, *(entry.start_logit + entry.end_logit for entry in one.nbest if entry.tokens is None)])
+        of_block = nbest.find_answers(questions, nbest.window_tokens(tokenizer, windows), logits, settings)
+        for number, answers in zip(numbers, of_block, strict=True):
+            found += _found(number, texts, answers, windows)
+            nulls = (entry.start_logit + entry.end_logit for entry in answers.nbest if entry.tokens is None)
+            null = min([null, *nulls])
         question_cut = question_cut or windows.questions_cut > 0
-    found.sort(key=lambda one: -one.score)
-    scores = [one.score for one in found] + ([null] if allow_none else [])
+    found.sort(key=lambda answer: -answer.score)
+    scores = [answer.score for answer in found] + ([null] if allow_none else [])
     highest = max(scores, default=0.0)
     whole = sum(math.exp(score - highest) for score in scores)
     threshold = trained("null_score_diff_threshold", float) or 0.0
     return Answered(
-        [one._replace(probability=math.exp(one.score - highest) / whole) for one in found[:top_k]],
+        [answer._replace(probability=math.exp(answer.score - highest) / whole) for answer in found[:top_k]],
         math.exp(null - highest) / whole if allow_none else 0.0,
         bool(found) and not (allow_none and null - found[0].score > threshold),
         question_cut,
@@ -180,7 +181,7 @@ def answer(
 def _settings(
     config: BertConfig, max_seq_length: int | None, doc_stride: int | None, max_query_length: int | None
 ) -> WindowSettings:
-    """What windows are: as told, as in training, or as the original has it and the model can read."""
+    """Take what is given, else the values of the training, else the original's, as far as the model can read."""
     room, trained = config.max_position_embeddings, config.fine_tuned
     if max_seq_length is None:
         max_seq_length = min(trained("max_seq_length", int) or _MAX_SEQ_LENGTH, room)
@@ -193,22 +194,22 @@ def _settings(
         max_query_length = max(0, min(_MAX_QUERY_LENGTH if wanted is None else wanted, (max_seq_length - 3) // 2))
     return WindowSettings(
         max_seq_length=max_seq_length,
-        doc_stride=min(doc_stride, max_seq_length),  # more is no more, windows leave nothing out
+        doc_stride=min(doc_stride, max_seq_length),  # more makes no difference, because windows leave nothing out
         max_query_length=max_query_length,
     )
 
 
-def _found(number: int, texts: Texts, answer: nbest.NbestAnswers, windows: Windows) -> Iterator[FoundAnswer]:
-    """The possible answers in one document; their probabilities are not known yet."""
+def _found(number: int, texts: Texts, answers: nbest.NbestAnswers, windows: Windows) -> Iterator[FoundAnswer]:
+    """Turn the n best of one document into answers; their probabilities are not known yet."""
     text, spans = texts.documents[number].text, texts.spans[number]
     first_window = int(windows.examples.searchsorted(number))
     sequences = windows.sequences
-    for entry in answer.nbest:
+    for entry in answers.nbest:
         if entry.tokens is None:
             continue
         begin, end = characters(spans, *entry.tokens)
         at = first_window + entry.window
-        # Behind [CLS] question [SEP], and before the last [SEP].
+        # The tokens between [CLS] question [SEP] and the last [SEP].
         first = int(windows.doc_starts[at])
         last = first + int(sequences.lengths[at]) - int(sequences.first[at]) - 2
         score = entry.start_logit + entry.end_logit

@@ -1,20 +1,21 @@
-"""The record files of windows: train.tf_record and eval.tf_record, which the original writes and MindSpore reads, too.
+"""The record files of windows: train.tf_record and eval.tf_record, written by the original and read by MindSpore, too.
 
 One window is these features, lists of int64 (`FeatureWriter` in
 https://github.com/google-research/bert/blob/master/run_squad.py):
 
     unique_ids                            [1], from 1,000,000,000 on
     input_ids, input_mask, segment_ids    [max_seq_length], padded with zeros
-    start_positions, end_positions        [1] each, in training only: places in the sequence, 0 where there is no answer
+    start_positions, end_positions        [1] each, in training only: positions in the sequence, 0 if there is no answer
     is_impossible                         [1], in training only: whether there is no answer in the document
 
-Padding is dropped on reading. Which question a window is of, no record says, so that each counts as an example of its
-own; and how its tokens lead back to a document's text, so that predictions want the file of questions as well.
+Padding is dropped on reading. A record does not say which question a window belongs to, so each window counts as one
+example. Nor does it say how tokens lead back to the text, so predictions need the file of questions as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +27,7 @@ from bertworks.data.labelled_records import features_of, padded_features, record
 from bertworks.data.sequences import Sequences
 from bertworks.data.tfrecord import RecordFile
 from bertworks.errors import InputError
+from bertworks.ragged import starts
 from bertworks.tasks.squad.windows import ExampleWindows, Windows
 from bertworks.text.tokenizer import Tokenizer
 
@@ -37,20 +39,16 @@ _HOW = "--vocab_file, --do_lower_case, --max_seq_length, --doc_stride and --max_
 
 
 class _Window(NamedTuple):
-    """A record: where it stands, its tokens, how many are of segment 0, and all its features."""
+    """A record: its location, its tokens, how many of them are of segment 0, and all its features."""
 
-    place: str
+    location: str
     ids: NDArray[np.int64]
     first: int
     features: Mapping[str, NDArray[np.int64]]
 
 
 def write_records(path: Path, parts: Iterable[Windows], max_seq_length: int) -> int:
-    """Write windows in their order; those made for training with their answers.
-
-    Returns:
-        how many they are.
-    """
+    """Write windows in their order, with answers if they are made for training; return their number."""
     count = 0
     with files.written_whole(path) as stream:
         for windows in parts:
@@ -65,33 +63,33 @@ def write_records(path: Path, parts: Iterable[Windows], max_seq_length: int) -> 
 
 
 def read_train_records(paths: Sequence[Path], tokenizer: Tokenizer, max_seq_length: int) -> Windows:
-    """All windows of files for training, each as an example of its own. `doc_starts`, which nothing tells, are 0.
+    """Read all windows of files for training, each as one example. `doc_starts` are unknown, and 0.
 
     Args:
         paths: the files.
         tokenizer: over the vocabulary that they were made with.
-        max_seq_length: the most tokens there may be, padding not counted.
+        max_seq_length: the most tokens of a window, padding not counted.
 
     Raises:
-        InputError: with the file and the record: damaged, no such window, too long, or of another vocabulary.
+        InputError: names file and record: damaged, not such a window, too long, or of another vocabulary.
     """
     ids, firsts, numbers = [], [], []
     for window in _windows(paths, tokenizer):
         length = len(window.ids)
         if length > max_seq_length:
-            raise InputError(f"{window.place} has {length} tokens; give --max_seq_length={length}")
+            raise InputError(f"{window.location} has {length} tokens; give --max_seq_length={length}")
         ids.append(window.ids.astype(tokenizer.dtype))
         firsts.append(window.first)
         numbers.append(_answer(window))
-    unique_ids, starts, ends, impossible = np.array(numbers, np.int64).T
+    unique_ids, first_tokens, last_tokens, impossible = np.array(numbers, np.int64).T
     count = len(ids)
     return Windows(
-        sequences=Sequences(np.concatenate(ids), np.cumsum([0, *map(len, ids)]), np.array(firsts, np.int64)),
+        sequences=Sequences(np.concatenate(ids), starts(list(map(len, ids))), np.array(firsts, np.int64)),
         examples=np.arange(count),
         unique_ids=unique_ids,
         doc_starts=np.zeros(count, np.int64),
         questions_cut=0,
-        positions=np.stack([starts, ends], 1),
+        positions=np.stack([first_tokens, last_tokens], 1),
         is_impossible=impossible != 0,
         words=np.zeros(0, np.int32),
         is_max_context=np.zeros(0, np.bool_),
@@ -99,21 +97,21 @@ def read_train_records(paths: Sequence[Path], tokenizer: Tokenizer, max_seq_leng
 
 
 def _answer(window: _Window) -> tuple[int, int, int, int]:
-    """unique_ids, start_positions, end_positions and is_impossible (0 where it is left out) of a record."""
+    """Return unique_ids, start_positions, end_positions and is_impossible (by default 0) of a record."""
     found = []
     for name in (_UNIQUE_ID, _START, _END, _IMPOSSIBLE):
         values = window.features.get(name, np.zeros(int(name == _IMPOSSIBLE), np.int64))
         if len(values) != 1:
             what = f"has {len(values)} numbers, not 1" if len(values) else "is missing"
             raise InputError(
-                f"{window.place}: {name} {what}; give a file of windows made for training, such as {TRAIN}"
+                f"{window.location}: {name} {what}; give a file of windows made for training, such as {TRAIN}"
             )
         found.append(int(values[0]))
     unique_id, start, end, impossible = found
     if not 0 <= start <= end < len(window.ids):
         raise InputError(
-            f"{window.place}: the answer is tokens {start} to {end}, but there are {len(window.ids)}, from 0 on; make "
-            "the file anew"
+            f"{window.location}: the answer is tokens {start} to {end}, but there are {len(window.ids)}, from 0 on; "
+            "make the file anew"
         )
     return unique_id, start, end, impossible
 
@@ -121,50 +119,48 @@ def _answer(window: _Window) -> tuple[int, int, int, int]:
 def check_records(
     blocks: Iterable[ExampleWindows], paths: Sequence[Path], tokenizer: Tokenizer
 ) -> Iterator[ExampleWindows]:
-    """The blocks as they are, once their windows are known to be those of record files, in the same order.
+    """Yield the blocks unchanged, after checking that record files have the same windows in the same order.
 
     Args:
         blocks: of the file of questions.
         paths: the record files, such as eval.tf_record.
-        tokenizer: what the blocks were made with.
+        tokenizer: of the blocks.
 
     Raises:
-        InputError: with the file and the record: damaged, or not the window that the file of questions gives; or one
-            has more than the other.
+        InputError: names file and record: damaged, not the window of the file of questions, or too many or too few.
     """
     records = _windows(paths, tokenizer)
     for examples, windows in blocks:
-        starts, firsts = windows.sequences.starts.tolist(), windows.sequences.first.tolist()
-        for i, number in enumerate(windows.examples.tolist()):
-            window, question = next(records, None), examples[number - int(windows.examples[0])].id
+        sequences = windows.sequences
+        bounds = pairwise(sequences.starts.tolist())
+        for number, first, (begin, end) in zip(windows.examples, sequences.first, bounds, strict=True):
+            window, question = next(records, None), examples[number - windows.examples[0]].id
             if window is None:
                 raise InputError(
                     f"{paths[-1]}: ends before question {question}; is it of another --predict_file, or made with "
                     f"other {_HOW}?"
                 )
-            if window.first != firsts[i] or not np.array_equal(
-                window.ids, windows.sequences.ids[starts[i] : starts[i + 1]]
-            ):
+            if window.first != first or not np.array_equal(window.ids, sequences.ids[begin:end]):
                 raise InputError(
-                    f"{window.place}: has other tokens than question {question} has; is it of another --predict_file, "
-                    f"or made with other {_HOW}?"
+                    f"{window.location}: has other tokens than question {question} has; is it of another "
+                    f"--predict_file, or made with other {_HOW}?"
                 )
         yield examples, windows
     if more := next(records, None):
-        raise InputError(f"{more.place}: is behind the last question's; is the file of another --predict_file?")
+        raise InputError(f"{more.location}: is behind the last question's; is the file of another --predict_file?")
 
 
 def _windows(paths: Sequence[Path], tokenizer: Tokenizer) -> Iterator[_Window]:
-    """The records of files, checked for being windows of this vocabulary."""
+    """Read records, and check that each is a window of this vocabulary."""
     for file in map(RecordFile, paths):
         for number in range(len(file)):
-            place = f"{file.path}: record {number}"
-            features = features_of(place, file[number])
-            ids, first = sequence_of(place, features, tokenizer.vocab_size)
+            location = f"{file.path}: record {number}"
+            features = features_of(location, file[number])
+            ids, first = sequence_of(location, features, tokenizer.vocab_size)
             ends = first > 1 and len(ids) > first + 1 and (ids[0], ids[first - 1], ids[-1])
             if ends != (tokenizer.cls_id, tokenizer.sep_id, tokenizer.sep_id):
                 raise InputError(
-                    f"{place} is not [CLS], question, [SEP], document, [SEP]; give the vocabulary that the file was "
+                    f"{location} is not [CLS], question, [SEP], document, [SEP]; give the vocabulary that the file was "
                     "made with (--vocab_file)"
                 )
-            yield _Window(place, ids, first, features)
+            yield _Window(location, ids, first, features)
