@@ -1,4 +1,4 @@
-"""`bert convert_triviaqa`: TriviaQA's released files in the form of SQuAD, for `run_squad`."""
+"""`bert convert_triviaqa`: convert TriviaQA's released files to SQuAD form, for `run_squad`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from bertworks.flags import REQUIRED, RETIRED, CommandFlags, flag
 
 @dataclass(frozen=True, kw_only=True)
 class Flags(CommandFlags):
-    """Make a file in SQuAD form of one of TriviaQA's, as its authors' convert_to_squad_format.py does.
+    """Convert a file of TriviaQA to SQuAD form, as its authors' convert_to_squad_format.py does.
 
-    Every page that is evidence for a question becomes a document with this question; questions whose answer is not
-    found in their page are left out and counted. Fine-tuning on it first makes a better model for SQuAD.
+    Every page that is evidence for a question becomes a document with this question. Questions whose answer is not
+    found in their page are left out and counted. A model that is first fine-tuned on the result is better at SQuAD.
     """
 
     triviaqa_file: str = flag(
@@ -20,27 +20,29 @@ class Flags(CommandFlags):
     )
     wikipedia_dir: str | None = flag(
         None,
-        "The folder of Wikipedia's pages; by default evidence/wikipedia beside the folder of --triviaqa_file.",
+        "The folder of Wikipedia's pages; by default evidence/wikipedia next to the folder of --triviaqa_file.",
         group="Input",
         path=True,
     )
     web_dir: str | None = flag(
         None,
-        "The folder of other pages; by default evidence/web beside the folder of --triviaqa_file.",
+        "The folder of other pages; by default evidence/web next to the folder of --triviaqa_file.",
         group="Input",
         path=True,
     )
-    max_num_tokens: int = flag(800, "Tokens of a page, from its beginning on.", group="Input", lowest=1)
-    sample_size: int = flag(80000, "Pages of web-train.json, drawn by chance.", group="Input", lowest=1)
-    seed: int = flag(10, "What the chance depends on.", group="Input")
+    max_num_tokens: int = flag(800, "How many tokens of a page are kept, from its beginning.", group="Input", lowest=1)
+    sample_size: int = flag(
+        80000, "How many pages of web-train.json are kept, a random sample.", group="Input", lowest=1
+    )
+    seed: int = flag(10, "The seed of the sample.", group="Input")
     whole_words: bool = flag(
-        True, "Answers begin and end where words do; False: anywhere, as the authors' do.", group="Input"
+        True, "Answers begin and end where words do; False: anywhere, as in the authors' script.", group="Input"
     )
 
     squad_file: str = flag(REQUIRED, "The file in SQuAD form.", group="Output", path=True)
     keep_unanswered: bool = flag(
         False,
-        "Write questions whose answer is not found, too, without answers: for prediction, and for the test files.",
+        "Also write questions whose answer is not found, without answers: for prediction, and for the test files.",
         group="Output",
     )
 
@@ -48,7 +50,7 @@ class Flags(CommandFlags):
 
 
 def main(flags: Flags) -> None:
-    """Look at the file, convert it, and say what was left out."""
+    """Run the command."""
     from pathlib import Path
 
     from bertworks.errors import InputError

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class Flags(CommandFlags):
     """Score predictions by exact match and F1, digit for digit as the official scripts of SQuAD 1.1 and 2.0.
 
-    Standard output has their JSON and nothing else; what is missing or odd goes to standard error.
+    Standard output has only their JSON; warnings go to standard error.
     """
 
     data_file: str = flag(
@@ -28,25 +28,25 @@ class Flags(CommandFlags):
     )
     na_prob_file: str | None = flag(
         None,
-        "null_odds.json: for each question id a number that is larger the surer it is that there is no answer (2.0); "
-        "adds the best thresholds.",
+        "null_odds.json: for each question id a number that is larger if no answer is more likely (2.0); adds the best "
+        "thresholds.",
         group="Input",
         path=True,
     )
     na_prob_thresh: float = flag(1.0, 'A question whose number is above it counts as answered with "" (2.0).')
     version_2_with_negative: bool | None = flag(
-        None, "Score by the rules of 2.0; by default where the data set is 2.0 or has a question without answer."
+        None, "Score by the rules of 2.0; by default if the data set is 2.0 or has a question without answer."
     )
     output_dir: str | None = flag(
         None,
-        "The folder for pictures, of --na_prob_file: precision and recall, histograms; adds average precisions.",
+        "The folder for pictures of --na_prob_file: precision and recall, histograms; adds average precisions.",
         group="Output",
         path=True,
     )
 
 
 def main(flags: Flags) -> None:
-    """Read, say what is missing, score, draw, print."""
+    """Run the command."""
     import json
 
     from bertworks.errors import InputError
@@ -98,6 +98,7 @@ def _version_2(flags: Flags, data: GoldAnswers, predictions: Mapping[str, str]) 
     from bertworks.errors import InputError
     from bertworks.progress import say
     from bertworks.tasks.squad.answer_files import read_na_probs
+    from bertworks.tasks.squad.pictures import draw
     from bertworks.tasks.squad.score import evaluate_v2
 
     na_probs = read_na_probs(Path(flags.na_prob_file)) if flags.na_prob_file else None
@@ -106,10 +107,8 @@ def _version_2(flags: Flags, data: GoldAnswers, predictions: Mapping[str, str]) 
             say(f"Missing prediction for {question}")
         elif na_probs is not None and question not in na_probs:
             raise InputError(f"{flags.na_prob_file}: has no number for question {question}, which has a prediction")
-    if na_probs is None or not flags.output_dir:
-        return evaluate_v2(data.gold, predictions, na_probs, flags.na_prob_thresh)
-
-    from bertworks.tasks.squad.pictures import draw
-
-    draw(Path(flags.output_dir), data.gold, predictions, na_probs)
-    return evaluate_v2(data.gold, predictions, na_probs, flags.na_prob_thresh, average_precisions=True)
+    with_pictures = False
+    if na_probs is not None and flags.output_dir:
+        draw(Path(flags.output_dir), data.gold, predictions, na_probs)
+        with_pictures = True
+    return evaluate_v2(data.gold, predictions, na_probs, flags.na_prob_thresh, average_precisions=with_pictures)

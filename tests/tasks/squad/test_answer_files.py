@@ -1,4 +1,4 @@
-"""Reading what is scored: what a data set is, and one line for what is wrong with a file."""
+"""The files of answers: written as by the standard library, and one line for what is wrong with a file."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from bertworks.errors import InputError
-from bertworks.tasks.squad.answer_files import read_na_probs, read_predictions
-from bertworks.tasks.squad.reader import GoldAnswers, read_gold_answers
-
-
-def data_set(*questions: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return {"data": [{"paragraphs": [{"context": "x", "qas": list(questions)}]}], **more}
+from bertworks.tasks.squad.answer_files import read_na_probs, read_predictions, write_answers
+from bertworks.tasks.squad.nbest import AnswerSettings, Question, find_answers
+from tests.tasks.squad.made_windows import as_plain, token_windows
 
 
 def write(folder: Path, content: Any) -> Path:
@@ -24,48 +22,6 @@ def write(folder: Path, content: Any) -> Path:
     else:
         path.write_text(json.dumps(content))
     return path
-
-
-ONE = {"id": "q", "answers": [{"text": "x", "answer_start": 0}]}
-
-
-@pytest.mark.parametrize(
-    ("more", "is_version_2"),
-    [({"version": "1.1"}, False), ({}, False), ({"version": "v2.0"}, True), ({"version": 2.0}, True)],
-)
-def test_the_version(tmp_path: Path, more: dict[str, Any], is_version_2: bool) -> None:
-    found = read_gold_answers(write(tmp_path, data_set(ONE, **more)))
-    assert found == GoldAnswers(str(more.get("version", "")), {"q": ["x"]}, is_version_2)
-
-
-def test_a_question_without_answer_tells_the_version(tmp_path: Path) -> None:
-    assert read_gold_answers(write(tmp_path, data_set(ONE, {"id": "p", "answers": []}, version="1.1"))).is_version_2
-    assert read_gold_answers(write(tmp_path, data_set({**ONE, "is_impossible": True}))).is_version_2
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b'{"data": [\n  }', "file.json, line 2, column 3: not the JSON expected (Expecting value)"),
-        (b'{"data": "\xff"}', "file.json, line 1, byte 11: not UTF-8"),
-        (b"[" * 100_000, "file.json, line 1, column 2: not the JSON expected (maximum recursion depth exceeded"),
-        (b"1" * 5000, "file.json, line 1, column 1: not the JSON expected ('{' was expected)"),
-        (b"", "file.json, line 1, column 1: not the JSON expected"),
-        ([], "file.json: has no articles"),
-        ({"q": "x"}, 'file.json: has no articles: a file in SQuAD form is {"data": [...]}'),
-        ({"data": [{"paragraphs": [3]}]}, "file.json, article 1: 'paragraphs' should hold objects, but has int"),
-        (data_set({"answers": []}), "article 1, paragraph 1: 'id' should be a text, but is missing"),
-        (data_set({"id": "q"}), "article 1, paragraph 1, question 'q': 'answers' should be a list, but is missing"),
-        (data_set(ONE, ONE), "article 1, paragraph 1: a second question has id 'q'"),
-        (data_set({"id": "q", "answers": [{}]}), "paragraph 1, question 'q': 'text' should be a text, but is missing"),
-        (data_set(), "file.json: has no question"),
-    ],
-)
-def test_what_is_no_data_set(tmp_path: Path, content: Any, message: str) -> None:
-    with pytest.raises(InputError) as caught:
-        read_gold_answers(write(tmp_path, content))
-    assert message in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 def test_what_are_no_predictions(tmp_path: Path) -> None:
@@ -96,3 +52,23 @@ def test_an_id_of_two_lines_is_named_in_one(tmp_path: Path, read: Any) -> None:
     with pytest.raises(InputError) as caught:
         read(write(tmp_path, {"a\nb": []}))
     assert "question 'a b' is not" in str(caught.value)
+
+
+@pytest.mark.parametrize("with_null", [True, False])
+def test_files_are_those_of_the_standard_library(tmp_path: Path, with_null: bool) -> None:
+    words = ['"é"', "\\b", "\ud800", "李白"]
+    questions = [Question(f'q"{i}', words) for i in range(3)]
+    windows = [window for i in range(3) for window in token_windows(i, words, True, 99, 99)]
+    draw = np.random.default_rng(0)
+    logits = [tuple(draw.normal(size=(2, len(window.tokens))).astype(np.float32)) for window in windows]
+    found = list(find_answers(questions, windows, logits, AnswerSettings(version_2_with_negative=with_null)))
+    paths = write_answers(tmp_path, questions, found, with_null)
+    plain = {question.id: as_plain(answer) for question, answer in zip(questions, found, strict=True)}
+    for path, name in zip(paths, ("prediction", "nbest", "odds"), strict=False):
+        values = {question: answer[name] for question, answer in plain.items()}
+        assert path.read_text() == json.dumps(values, indent=4) + "\n"
+    assert [path.name for path in paths] == ["predictions.json", "nbest_predictions.json", "null_odds.json"][
+        : 2 + with_null
+    ]
+    write_answers(tmp_path, [], [], with_null)
+    assert (tmp_path / "predictions.json").read_text() == "{}\n"

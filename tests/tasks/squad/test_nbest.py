@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,57 +11,19 @@ from hypothesis import strategies as st
 
 from bertworks.errors import InputError
 from bertworks.tasks.squad import candidates
-from bertworks.tasks.squad.answer_files import write_answers
 from bertworks.tasks.squad.candidates import WindowLogits, WindowTokens
 from bertworks.tasks.squad.documents import Document, SquadExample
-from bertworks.tasks.squad.final_text import final_text
 from bertworks.tasks.squad.nbest import (
     AnswerSettings,
-    NbestAnswers,
     Question,
     find_answers,
     questions_of,
     window_tokens,
 )
 from bertworks.tasks.squad.windows import WindowSettings, make_windows
-from bertworks.text.basic import basic_tokenize
 from bertworks.text.tokenizer import Tokenizer
-from tests.tasks.squad.slow_answers import slow_answer, slow_final_text
-
-# Words that make the alignment hard: case, accents, signs, what the tokenizer deletes or parts, ligatures, sigmas.
-WORDS = (
-    *("The", "mill", "Caraño's", "1895-1943).", "$3", "é", "İx"),
-    *("ﬁn", "ΣΑΣ", "a\u200bb", "x\u00a0y", "李白", "\u0301", "#"),
-)
-any_word = st.text(st.characters(exclude_characters=" \t\r\n\u202f"), min_size=1, max_size=4)
-texts = st.lists(st.sampled_from(WORDS) | any_word, min_size=1, max_size=6)
-
-
-def pieces(word: str, lower: bool) -> list[str]:
-    """Tokens of a word: basic tokens, those of three characters and more cut in two."""
-    found = []
-    for token in basic_tokenize(word, lower):
-        found += [token[:2], f"##{token[2:]}"] if len(token) > 2 else [token]
-    return found
-
-
-def token_windows(example: int, words: list[str], lower: bool, room: int, stride: int) -> list[WindowTokens]:
-    """Windows of a document; every token's window of the most context is the last that has it."""
-    tokens = [(piece, i) for i, word in enumerate(words) for piece in pieces(word, lower)]
-    begins = [*range(0, max(1, len(tokens) - room), stride), max(0, len(tokens) - room)] if len(tokens) > room else [0]
-    windows = []
-    for number, begin in enumerate(begins):
-        part = tokens[begin : begin + room]
-        after = begins[number + 1] if number + 1 < len(begins) else len(tokens)
-        windows.append(
-            WindowTokens(
-                example=example,
-                tokens=["[CLS]", "who", "[SEP]", *(token for token, _ in part), "[SEP]"],
-                words=np.array([-1, -1, -1, *(word for _, word in part), -1]),
-                is_max_context=np.array([False] * 3 + [begin + i < after for i in range(len(part))] + [False]),
-            )
-        )
-    return windows
+from tests.tasks.squad.made_windows import as_plain, texts, token_windows
+from tests.tasks.squad.slow_answers import slow_answer
 
 
 def expected(
@@ -87,15 +47,6 @@ def expected(
         settings.version_2_with_negative,
         settings.null_score_diff_threshold,
     )
-
-
-def as_plain(answer: NbestAnswers) -> dict:
-    fields = ("text", "probability", "start_logit", "end_logit")
-    return {
-        "prediction": answer.prediction,
-        "nbest": [{name: getattr(entry, name) for name in fields} for entry in answer.nbest],
-        "odds": answer.null_odds,
-    }
 
 
 @given(
@@ -143,17 +94,6 @@ def test_equal_to_the_slow_implementation(
         else:
             assert probabilities == pytest.approx(wanted_probabilities)
             assert got == wanted
-
-
-@given(texts, st.data(), st.booleans())
-def test_final_text(words: list[str], data: st.DataObject, lower: bool) -> None:
-    text = " ".join(" ".join(words).split(" "))
-    tokens = basic_tokenize(text, lower)
-    begin = data.draw(st.integers(0, len(tokens)))
-    predicted = " ".join(tokens[begin : data.draw(st.integers(begin, len(tokens)))])
-    predicted = predicted[data.draw(st.integers(0, 2)) :].strip()
-    found = final_text(predicted, words, [" ".join(basic_tokenize(word, lower)) for word in words])
-    assert found == slow_final_text(predicted, text, lower)
 
 
 def one_window(words: list[str], **settings: object) -> tuple[list[Question], list[WindowTokens], AnswerSettings]:
@@ -311,23 +251,3 @@ def test_windows_in_another_order() -> None:
                 AnswerSettings(),
             )
         )
-
-
-@pytest.mark.parametrize("with_null", [True, False])
-def test_files_are_those_of_the_standard_library(tmp_path: Path, with_null: bool) -> None:
-    words = ['"é"', "\\b", "\ud800", "李白"]
-    questions = [Question(f'q"{i}', words) for i in range(3)]
-    windows = [window for i in range(3) for window in token_windows(i, words, True, 99, 99)]
-    draw = np.random.default_rng(0)
-    logits = [tuple(draw.normal(size=(2, len(window.tokens))).astype(np.float32)) for window in windows]
-    found = list(find_answers(questions, windows, logits, AnswerSettings(version_2_with_negative=with_null)))
-    paths = write_answers(tmp_path, questions, found, with_null)
-    plain = {question.id: as_plain(answer) for question, answer in zip(questions, found, strict=True)}
-    for path, name in zip(paths, ("prediction", "nbest", "odds"), strict=False):
-        values = {question: answer[name] for question, answer in plain.items()}
-        assert path.read_text() == json.dumps(values, indent=4) + "\n"
-    assert [path.name for path in paths] == ["predictions.json", "nbest_predictions.json", "null_odds.json"][
-        : 2 + with_null
-    ]
-    write_answers(tmp_path, [], [], with_null)
-    assert (tmp_path / "predictions.json").read_text() == "{}\n"

@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
-from bertworks.tasks.squad.documents import Document, GoldAnswer, SquadExample
-from bertworks.tasks.squad.reader import SquadReader
+from bertworks.tasks.squad.documents import GoldAnswer, SquadExample
+from bertworks.tasks.squad.reader import GoldAnswers, SquadReader, read_gold_answers
 from tests.tasks.squad import slow_squad
 
 
@@ -33,15 +31,6 @@ def squad(folder: Path, *qas: Any, context: Any = "The old mill.") -> Path:
 
 def read(path: Path, training: bool = True, version_2: bool = False) -> list[SquadExample]:
     return list(SquadReader(path, training, version_2).examples())
-
-
-@given(st.text("ab \t\r\n\u202f\xa0\u3000\x0b\x00", max_size=30))
-def test_words_are_the_originals(text: str) -> None:
-    words, word_of = slow_squad.words_of(text)
-    document = Document(text)
-    assert document.words == words
-    assert [text[begin:end] for begin, end in document.word_spans] == words
-    assert [document.word_at(character) for character in range(len(text))] == word_of
 
 
 def test_questions_share_their_document_and_have_their_answers(tmp_path: Path) -> None:
@@ -166,3 +155,58 @@ def test_other_files_are_refused(tmp_path: Path, content: Any, message: str) -> 
 def test_whole_numbers_are_ids_as_in_predictions_json(tmp_path: Path) -> None:
     path = squad(tmp_path, question(name=3))  # type: ignore[arg-type]
     assert [example.id for example in SquadReader(path, training=False).examples()] == ["3"]
+
+
+def data_set(*questions: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"data": [{"paragraphs": [{"context": "x", "qas": list(questions)}]}], **more}
+
+
+def write(folder: Path, content: Any) -> Path:
+    path = folder / "file.json"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(json.dumps(content))
+    return path
+
+
+ONE = {"id": "q", "answers": [{"text": "x", "answer_start": 0}]}
+
+
+@pytest.mark.parametrize(
+    ("more", "is_version_2"),
+    [({"version": "1.1"}, False), ({}, False), ({"version": "v2.0"}, True), ({"version": 2.0}, True)],
+)
+def test_the_version(tmp_path: Path, more: dict[str, Any], is_version_2: bool) -> None:
+    found = read_gold_answers(write(tmp_path, data_set(ONE, **more)))
+    assert found == GoldAnswers(str(more.get("version", "")), {"q": ["x"]}, is_version_2)
+
+
+def test_a_question_without_answer_tells_the_version(tmp_path: Path) -> None:
+    assert read_gold_answers(write(tmp_path, data_set(ONE, {"id": "p", "answers": []}, version="1.1"))).is_version_2
+    assert read_gold_answers(write(tmp_path, data_set({**ONE, "is_impossible": True}))).is_version_2
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b'{"data": [\n  }', "file.json, line 2, column 3: not the JSON expected (Expecting value)"),
+        (b'{"data": "\xff"}', "file.json, line 1, byte 11: not UTF-8"),
+        (b"[" * 100_000, "file.json, line 1, column 2: not the JSON expected (maximum recursion depth exceeded"),
+        (b"1" * 5000, "file.json, line 1, column 1: not the JSON expected ('{' was expected)"),
+        (b"", "file.json, line 1, column 1: not the JSON expected"),
+        ([], "file.json: has no articles"),
+        ({"q": "x"}, 'file.json: has no articles: a file in SQuAD form is {"data": [...]}'),
+        ({"data": [{"paragraphs": [3]}]}, "file.json, article 1: 'paragraphs' should hold objects, but has int"),
+        (data_set({"answers": []}), "article 1, paragraph 1: 'id' should be a text, but is missing"),
+        (data_set({"id": "q"}), "article 1, paragraph 1, question 'q': 'answers' should be a list, but is missing"),
+        (data_set(ONE, ONE), "article 1, paragraph 1: a second question has id 'q'"),
+        (data_set({"id": "q", "answers": [{}]}), "paragraph 1, question 'q': 'text' should be a text, but is missing"),
+        (data_set(), "file.json: has no question"),
+    ],
+)
+def test_what_is_no_data_set(tmp_path: Path, content: Any, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        read_gold_answers(write(tmp_path, content))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -211,9 +211,7 @@ def test_names_that_lead_out_of_their_folder_are_refused(tmp_path: Path, name: s
     with pytest.raises(InputError) as caught:
         convert(released(tmp_path, question("q", name)))
     path = tmp_path / "qa/wikipedia-train.json"
-    assert str(caught.value) == (
-        f"{path}, question 1 'q': the Filename {name!r} leads out of its folder; fix the file"
-    )
+    assert str(caught.value) == (f"{path}, question 1 'q': the Filename {name!r} leads out of its folder; fix the file")
     assert not (tmp_path / "squad.json").exists()
 
 
