@@ -60,8 +60,7 @@ def main(flags: Flags) -> None:
         raise InputError(f"{flags.predictions_file}: has no prediction for any question of {flags.data_file}")
     version_2 = data.is_version_2 if flags.version_2_with_negative is None else flags.version_2_with_negative
     scores = (_version_2 if version_2 else _version_1)(flags, data, predictions)
-    extra = sum(question not in data.gold for question in predictions)
-    if extra:
+    if extra := sum(question not in data.gold for question in predictions):
         say(f"{extra:,} predictions are of no question of {flags.data_file} and do not count")
     if flags.output_dir and not flags.na_prob_file:
         say("No picture was drawn: pictures show the no-answer scores of SQuAD 2.0; give --na_prob_file")

@@ -42,11 +42,7 @@ def write_answers(
 
 
 def read_predictions(path: Path) -> dict[str, str]:
-    """Read predictions.json: question id -> answer.
-
-    Raises:
-        InputError: the file has another form; names the question.
-    """
+    """Read predictions.json, question id -> answer; raise InputError if the file has another form."""
     content = json_stream.whole(path)
     for question, answer in content.items():
         if not isinstance(answer, str):
@@ -56,11 +52,7 @@ def read_predictions(path: Path) -> dict[str, str]:
 
 
 def read_na_probs(path: Path) -> dict[str, float]:
-    """Read null_odds.json, or no-answer probabilities in its form: question id -> number. Whole numbers stay whole.
-
-    Raises:
-        InputError: the file has another form; names the question.
-    """
+    """Read null_odds.json or no-answer probabilities, question id -> number; raise InputError for another form."""
     content = json_stream.whole(path)
     for question, odds in content.items():
         if isinstance(odds, bool) or not isinstance(odds, int | float) or not -_LARGEST <= odds <= _LARGEST:

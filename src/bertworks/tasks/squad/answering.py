@@ -70,11 +70,7 @@ class Texts:
     """
 
     def __init__(self, tokenizer: Tokenizer, texts: str | Sequence[str], names: Sequence[str] | None = None) -> None:
-        """Tokenize one text or several; `names` are for messages, which otherwise give numbers.
-
-        Raises:
-            InputError: there is no text, or one is not a text, or empty.
-        """
+        """Tokenize one text or several, none of which may be empty; `names` are for messages."""
         given: object = texts
         if not isinstance(given, Iterable) or isinstance(given, bytes):
             raise InputError(f"documents: are not a text or a list of texts but {given!r:.60}")
@@ -204,13 +200,11 @@ def _found(number: int, texts: Texts, answers: nbest.NbestAnswers, windows: Wind
     text, spans = texts.documents[number].text, texts.spans[number]
     first_window = int(windows.examples.searchsorted(number))
     sequences = windows.sequences
-    for entry in answers.nbest:
-        if entry.tokens is None:
-            continue
-        begin, end = characters(spans, *entry.tokens)
-        at = first_window + entry.window
-        # The tokens between [CLS] question [SEP] and the last [SEP].
-        first = int(windows.doc_starts[at])
-        last = first + int(sequences.lengths[at]) - int(sequences.first[at]) - 2
-        score = entry.start_logit + entry.end_logit
-        yield FoundAnswer(text[begin:end], begin, end, number, score, 0.0, characters(spans, first, last))
+    for _, _, start_logit, end_logit, window, tokens in answers.nbest:
+        if tokens is not None:
+            begin, end = characters(spans, *tokens)
+            at = first_window + window
+            # The tokens between [CLS] question [SEP] and the last [SEP].
+            first = int(windows.doc_starts[at])
+            seen = characters(spans, first, first + int(sequences.lengths[at] - sequences.first[at]) - 2)
+            yield FoundAnswer(text[begin:end], begin, end, number, start_logit + end_logit, 0.0, seen)

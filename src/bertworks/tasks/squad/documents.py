@@ -117,11 +117,7 @@ class TokenizedDocuments:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, documents: Sequence[Document]) -> TokenizedDocuments:
-        """Tokenize documents, each word by itself, because the tokenizer may split a word further.
-
-        Raises:
-            InputError: a document has no tokens.
-        """
+        """Tokenize each word by itself, as the tokenizer may split it further; each document must have a token."""
         lines = "\n".join(chain.from_iterable(document.words for document in documents))
         ids, edges = tokenizer.encode_lines(lines.encode("utf-8", "surrogatepass") + b"\n")
         counts = [len(document.words) for document in documents]

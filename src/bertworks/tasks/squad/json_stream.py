@@ -50,11 +50,7 @@ def whole(path: Path) -> dict[str, Any]:
 
 
 def items(values: dict[str, Any], name: str, location: str) -> list[dict[str, Any]]:
-    """Return the list of objects called `name`.
-
-    Raises:
-        InputError: there is no such list; says so with the location.
-    """
+    """Return the list of objects called `name`; raise InputError with the location if there is none."""
     found = values.get(name)
     if not isinstance(found, list):
         raise InputError(f"{location}: {name!r} should be a list, but is {kind(found)}")
@@ -65,11 +61,7 @@ def items(values: dict[str, Any], name: str, location: str) -> list[dict[str, An
 
 
 def text(values: dict[str, Any], name: str, location: str) -> str:
-    """Return the text called `name`.
-
-    Raises:
-        InputError: there is no such text; says so with the location.
-    """
+    """Return the text called `name`; raise InputError with the location if there is none."""
     found = values.get(name)
     if not isinstance(found, str):
         raise InputError(f"{location}: {name!r} should be a text, but is {kind(found)}")

@@ -25,14 +25,7 @@ def draw(folder: Path, gold: Gold, predictions: Mapping[str, str], na_probs: Map
 
     Questions without a prediction are left out, and so are pictures without a question.
 
-    Args:
-        folder: to write to.
-        gold: all questions.
-        predictions: their answers.
-        na_probs: no-answer scores of at least all questions with a prediction.
-
-    Returns:
-        the paths of the pictures.
+    `na_probs` has the no-answer scores of at least all questions with a prediction. Returns the paths of the pictures.
     """
     written = [
         _curve(folder / f"pr_{name}.png", curve, _TITLES[name])

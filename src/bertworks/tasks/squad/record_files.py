@@ -81,18 +81,16 @@ def read_train_records(paths: Sequence[Path], tokenizer: Tokenizer, max_seq_leng
         ids.append(window.ids.astype(tokenizer.dtype))
         firsts.append(window.first)
         numbers.append(_answer(window))
-    unique_ids, first_tokens, last_tokens, impossible = np.array(numbers, np.int64).T
+    fields = np.array(numbers, np.int64)
     count = len(ids)
     return Windows(
         sequences=Sequences(np.concatenate(ids), starts(list(map(len, ids))), np.array(firsts, np.int64)),
         examples=np.arange(count),
-        unique_ids=unique_ids,
+        unique_ids=fields[:, 0],
         doc_starts=np.zeros(count, np.int64),
         questions_cut=0,
-        positions=np.stack([first_tokens, last_tokens], 1),
-        is_impossible=impossible != 0,
-        words=np.zeros(0, np.int32),
-        is_max_context=np.zeros(0, np.bool_),
+        positions=fields[:, 1:3],
+        is_impossible=fields[:, 3] != 0,
     )
 
 

@@ -203,11 +203,7 @@ def _check_overlap(gold: Gold, predictions: Mapping[str, str]) -> None:
 
 
 def _ascending(na_probs: Mapping[str, float], questions: Collection[str]) -> dict[str, float]:
-    """Sort the no-answer scores of some questions; equal ones stay in the order given.
-
-    Raises:
-        InputError: a question has none.
-    """
+    """Sort the no-answer scores of some questions, of which each must have one; equal ones stay in the order given."""
     for question in questions:
         if question not in na_probs:
             raise InputError(f"question {question}: has a prediction, but no no-answer score (--na_prob_file)")

@@ -161,14 +161,8 @@ def predict_answers(
 ) -> Iterator[tuple[SquadExample, nbest.NbestAnswers]]:
     """Answer every question of a file, in order; one block is in memory at a time.
 
-    Args:
-        model, padded_to, dtype: see `logits_of`.
-        tokenizer: of the windows.
-        blocks: the questions with their windows.
-        settings: how answers are chosen.
-
-    Raises:
-        InputError: a logit is not a finite number.
+    The tokenizer is that of the windows. See `logits_of` for `model`, `padded_to` and `dtype`, and `find_answers` for
+    errors.
     """
     for examples, windows in blocks:
         questions = list(nbest.questions_of(tokenizer, examples, settings))

@@ -10,7 +10,8 @@ Shapes: E examples, D documents, N windows, T tokens of all windows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,10 +83,10 @@ class Windows:
     unique_ids: Ints
     doc_starts: Ints
     questions_cut: int
-    positions: Ints
-    is_impossible: NDArray[np.bool_]
-    words: NDArray[np.int32]
-    is_max_context: NDArray[np.bool_]
+    positions: Ints = field(default_factory=lambda: np.zeros((0, 2), np.int64))
+    is_impossible: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
+    words: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    is_max_context: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     def __len__(self) -> int:
         """N."""
@@ -174,28 +175,26 @@ def _block_windows(
     targets, sources = runs(edges[:-1] + firsts, lengths), runs(documents.starts[which[of]] + doc_starts, lengths)
     ids[targets] = documents.ids[sources]
 
-    words, is_max_context = np.zeros(0, np.int32), np.zeros(0, np.bool_)
-    positions, is_impossible = np.zeros((0, 2), np.int64), np.zeros(0, np.bool_)
+    more: dict[str, Any]
     if training:
         spans = documents.answer_spans(tokenizer, examples, which, settings.tighten_by_characters)[of]
         inside = (spans[:, 0] >= doc_starts) & (spans[:, 1] < doc_starts + lengths)
         positions = np.where(inside[:, None], spans + (firsts - doc_starts)[:, None], 0)
         is_impossible = np.array([example.answer is None for example in examples])[of]
+        more = {"positions": positions, "is_impossible": is_impossible}
     else:
         words = np.full(len(ids), -1, np.int32)
         words[targets] = documents.words[sources]
         is_max_context = np.zeros(len(ids), np.bool_)
         is_max_context[targets] = _is_max_context(tokens[of], rooms[of], steps[of], counts[of], doc_starts, lengths)
+        more = {"words": words, "is_max_context": is_max_context}
     return Windows(
         sequences=Sequences(ids, edges, firsts, int((counts > 1).sum())),
         examples=first_example + of,
         unique_ids=first_id + np.arange(len(of)),
         doc_starts=doc_starts,
         questions_cut=int((full_queries > queries).sum()),
-        positions=positions,
-        is_impossible=is_impossible,
-        words=words,
-        is_max_context=is_max_context,
+        **more,
     )
 
 
