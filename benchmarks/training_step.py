@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 from bertworks.config import BertConfig
 from bertworks.data.batch import PackedBatch, pack
-from bertworks.heap import keep_freed_memory
+from bertworks.model.device import keep_freed_memory
 from bertworks.model.heads import PretrainingModel
 
 SEQUENCES = 32

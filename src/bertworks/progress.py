@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of long work: a bar on a terminal, elsewhere a plain line every ten seconds."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def progress(description: str, total: float | None, unit: str, done: float = 0) 
     """Show progress while the block runs.
 
     Args:
-        description: what is being done.
-        total: how much there is to do, or None if unknown.
-        unit: what is counted ("MB", "words", "steps").
-        done: how much of it was done before, by an earlier process.
+        description: the name of the work.
+        total: the amount of work, or None if unknown.
+        unit: of `total` and `done` ("MB", "words", "steps").
+        done: the amount that an earlier process did.
 
     Yields:
-        advance(amount, note=""): tell that `amount` more is done; `note` is shown beside it.
+        advance(amount, note=None): count `amount` more as done, and show `note` from now on.
     """
     bar = _bar if sys.stderr.isatty() else _lines
     with bar(description, total, unit, done) as advance:
@@ -38,26 +38,20 @@ def progress(description: str, total: float | None, unit: str, done: float = 0) 
 
 @contextmanager
 def _bar(description: str, total: float | None, unit: str, done: float) -> Iterator[Advance]:
-    from rich.console import Console  # noqa: PLC0415  (slow to import, and only needed on a terminal)
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-    )
+    from rich import progress as bars  # noqa: PLC0415  (slow to import, and only needed on a terminal)
+    from rich.console import Console  # noqa: PLC0415
 
     columns = (
-        TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=10),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        bars.TextColumn("[bold]{task.description}"),
+        bars.BarColumn(bar_width=10),
+        bars.TaskProgressColumn(),
+        bars.TimeRemainingColumn(),
+        bars.TextColumn("{task.fields[note]}"),
     )
     console = Console(stderr=True)
-    # The note gives way on a narrow terminal, not the bar and the time left.
+    # On a narrow terminal the note is cut off, not the bar or the time left.
     room = console.width - len(description) - len(" 0123456789 100% 0:00:00 ")
-    with Progress(*columns, console=console, refresh_per_second=4) as bar:
+    with bars.Progress(*columns, console=console, refresh_per_second=4) as bar:
         task = bar.add_task(description, total=total, note="")
         bar.update(task, completed=done)
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bertworks.data.batch import PackedBatch
+from bertworks.data.batch import PackedBatch, cut_by_tokens
+from bertworks.data.sequences import shuffled
+from bertworks.data.stream import rows_of_step
 
 
 @dataclass(frozen=True)
-class Cut:
-    """How much of a step one process trains on, and in what portions.
+class Partition:
+    """How a step is divided: over `world` processes, of which this is number `rank`, and into micro-batches.
 
     Attributes:
-        rank, world: this process among how many.
-        token_budget: the most tokens of a micro-batch.
+        token_budget: the most tokens of a micro-batch, unless one sequence has more.
     """
 
     rank: int = 0
@@ -26,25 +29,52 @@ class Cut:
 
 @dataclass(frozen=True)
 class Task:
-    """A job as four functions; the loop knows nothing else of it.
+    """A job as four functions and the names of its losses. The loop knows nothing else about it.
 
-    Losses and metrics are named sums over predictions. A step's loss is the sum over `losses` of
-    sum / (count + offset), where the count is that of the whole step over all micro-batches and processes; so any cut
-    of a step into micro-batches gives the same gradient.
+    Losses and metrics are named sums over predictions. The loss of a step is the sum over `losses` of
+    sum / (count + offset), where the count is that of the whole step, over all micro-batches and processes. So every
+    partition of a step gives the same gradient.
 
     Attributes:
-        batches: (step, cut) -> the micro-batches of this process in this step, on the host. `step` counts finished
-            optimizer steps, from 0. A pure function: the same for the same arguments, in any order.
-        counts: batch -> how many predictions each term of it has, on the host, before any forward pass.
-        sums: (model, batch, dropout key or None) -> each term's sum over the batch, as a scalar on the device. The
-            terms that are not in `losses` are metrics: only reported.
-        evaluate: model -> results by name, for the report and `eval_results.txt`. Runs in every process.
-        losses: the terms that are trained on, each with the offset of its divisor (the original's masked-word loss
-            divides by count + 1e-5).
+        batches: (step, partition) -> the micro-batches of this process in this step, on the host. `step` counts
+            finished optimizer steps, from 0. A pure function: the result depends on the arguments only.
+        counts: batch -> the number of predictions of each term, on the host, before any forward pass.
+        sums: (model, batch, dropout key or None) -> the sum of each term over the batch, a scalar on the device. Terms
+            that are not in `losses` are metrics: they are only reported.
+        evaluate: model -> results by name, for the report and `eval_results.txt`. Every process runs it.
+        losses: the terms to train on, each with the offset of its divisor (the original's masked-word loss divides by
+            count + 1e-5).
     """
 
-    batches: Callable[[int, Cut], Sequence[PackedBatch]]
+    batches: Callable[[int, Partition], Sequence[PackedBatch]]
     counts: Callable[[PackedBatch], Mapping[str, float]]
     sums: Callable[[nn.Module, PackedBatch, int | None], Mapping[str, Tensor]]
     evaluate: Callable[[nn.Module], Mapping[str, float]]
     losses: Mapping[str, float]
+
+
+def micro_batches(
+    count: int,
+    lengths: Callable[[NDArray[np.int64]], NDArray[np.int64]],
+    *,
+    batch_size: int,
+    seed: int,
+    step: int,
+    partition: Partition,
+) -> Iterator[tuple[NDArray[np.int64], int]]:
+    """Divide this process's share of a fine-tuning step into micro-batches; without a share there is an empty one.
+
+    Args:
+        count: the number of examples; their order is `shuffled`.
+        lengths: indices of examples -> the tokens of each.
+        batch_size: examples of a step, over all processes.
+        seed: of the order.
+        step, partition: as the loop gives them.
+
+    Yields:
+        the indices of a micro-batch's examples, and the position of the first one in the step, its dropout key.
+    """
+    first, last = rows_of_step(step, partition.rank, partition.world, batch_size)
+    chosen = shuffled(seed, count, first, last)
+    for part in cut_by_tokens(lengths(chosen), partition.token_budget) or [slice(0, 0)]:
+        yield chosen[part], first - step * batch_size + part.start

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from bertworks import ragged
 from bertworks.config import BertConfig
 from bertworks.data.batch import PackedBatch, pack
 from bertworks.model.heads import PretrainingModel
@@ -45,7 +46,7 @@ def batch_of(lengths: list[int], seed: int = 0, vocab_size: int = 61) -> PackedB
     """Random sequences; the i-th has i % 3 + 1 masked words, so that no two cuts have equal counts."""
     rng = np.random.default_rng(seed)
     sizes = np.array(lengths, np.int64)
-    starts = np.cumsum(sizes) - sizes
+    starts = ragged.starts(sizes)[:-1]
     rows = np.concatenate(
         [np.zeros(0, np.int64)]
         + [

@@ -8,6 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bertworks import ragged
 from bertworks.model import attention
 from bertworks.model.attention import Layout, attend
 from bertworks.model.dropout import Dropout, at
@@ -21,7 +22,7 @@ def projected(tokens: int, seed: int = 0) -> torch.Tensor:
 
 
 def layout_of(lengths: list[int], read: torch.Tensor | None = None, unseen: list[int] | None = None) -> Layout:
-    starts = torch.tensor(np.concatenate([[0], np.cumsum(lengths)]), dtype=torch.int32)
+    starts = torch.tensor(ragged.starts(lengths), dtype=torch.int32)
     return Layout.of(
         starts, np.array(lengths, np.int64), HEADS, read, None if unseen is None else np.array(unseen, np.int64)
     )
@@ -57,7 +58,7 @@ def test_groups_may_be_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = [3, 40, 5, 31, 32, 33, 64, 9]
     x = projected(sum(lengths))
     together = attend(x, layout_of(lengths), None)
-    monkeypatch.setattr(attention, "_GROUP_VALUES", 1)
+    monkeypatch.setattr(attention, "GROUP_VALUES", 1)
     alone = layout_of(lengths)
     assert len(alone.groups) == len(lengths)
     torch.testing.assert_close(attend(x, alone, None), together)
@@ -100,7 +101,7 @@ def test_rows_that_no_row_looks_at(sizes: list[tuple[int, int]], data: st.DataOb
     some = attend(x[:, 1:], layout_of(lengths, read, unseen), None, x[:, 0].index_select(0, read))
     torch.testing.assert_close(some, expected[read])
     query, key, value = x.unbind(1)
-    other_devices = attention._one_by_one(query, layout.seen(key), layout.seen(value), layout, 0.0)
+    other_devices = attention.attention_by_sequence(query, layout.seen(key), layout.seen(value), layout, 0.0)
     torch.testing.assert_close(other_devices, expected)
 
 
@@ -112,7 +113,7 @@ def test_dropout_of_probabilities_is_the_mask_that_is_drawn() -> None:
     assert dropped is not None
     keep = dropped.keep(HEADS, 64)
     assert keep is not None
-    kept = keep.block_mask(torch.arange(47)[None], 64)[0]  # [heads, rows, keys]
+    kept = keep.group_mask(torch.arange(47)[None], 64)[0]  # [heads, rows, keys]
     expected, first = torch.empty(47, HEADS, SIZE), 0
     for length in lengths:
         part = slice(first, first + length)
@@ -133,7 +134,7 @@ def test_the_fallback_for_other_devices_computes_the_same() -> None:
     lengths = [5, 33, 1]
     x = projected(39)
     query, key, value = x.unbind(1)
-    ours = attention._one_by_one(query, key, value, layout_of(lengths), 0.0)
+    ours = attention.attention_by_sequence(query, key, value, layout_of(lengths), 0.0)
     torch.testing.assert_close(ours, plain(x, lengths))
 
 
@@ -153,9 +154,9 @@ def test_the_kernel_for_gpus_is_given_borders_and_rate(rate: float, monkeypatch:
         return (projected(38)[:, 0],)
 
     monkeypatch.setattr(varlen, "varlen_attn", public)
-    monkeypatch.setattr(attention, "_flash_with_dropout", lambda: private)
+    monkeypatch.setattr(attention, "flash_with_dropout", lambda: private)
     layout = layout_of(lengths)
-    attention._varlen(*projected(38).unbind(1), layout, rate)
+    attention.varlen_attention(*projected(38).unbind(1), layout, rate)
     ((which, arguments),) = calls
     assert which == ("private" if rate else "public")
     assert arguments[0].tolist() == arguments[1].tolist() == [0, 5, 38]
@@ -163,31 +164,66 @@ def test_the_kernel_for_gpus_is_given_borders_and_rate(rate: float, monkeypatch:
     assert arguments[4:5] == ((rate,) if rate else ())
 
 
+def readable(lengths: list[int], size: int) -> torch.Tensor:
+    """Queries, keys and values [T, 3, A, size]; values are unit vectors, so the output is the probabilities."""
+    x = torch.randn(sum(lengths), 3, HEADS, size, generator=torch.Generator().manual_seed(0))
+    x[:, 2] = torch.eye(size)[ragged.within(lengths), None]
+    return x
+
+
+def assert_dropped(drawn: torch.Tensor, expected: torch.Tensor, rate: float, tolerance: float) -> None:
+    """Probabilities [draws, ...] after dropout: the share of zeros is the rate, the others grow, and the mean stays."""
+    present = expected > 0
+    zeroed = (drawn == 0)[:, present]
+    assert abs(zeroed.float().mean() - rate) < 5 * (rate * (1 - rate) / zeroed.numel()) ** 0.5
+    kept = torch.where(drawn == 0, 0.0, expected / (1 - rate))
+    torch.testing.assert_close(drawn, kept, atol=tolerance, rtol=tolerance)
+    deviation = float(expected.square().sum() * rate / (1 - rate) / len(drawn)) ** 0.5
+    assert abs(drawn.sum() / len(drawn) - expected.sum()) < 5 * deviation
+
+
 def test_without_the_private_operator_dropout_still_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "_flash_with_dropout", lambda: None)
+    monkeypatch.setattr(attention, "flash_with_dropout", lambda: None)
     lengths = [5, 33]
+    x, layout = readable(lengths, 33), layout_of(lengths)
     torch.manual_seed(0)
-    dropped = attention._varlen(*projected(38).unbind(1), layout_of(lengths), 0.5)
-    assert dropped.shape == (38, HEADS, SIZE)
-    assert not torch.allclose(dropped, plain(projected(38), lengths))
+    draws = [attention.varlen_attention(*x.unbind(1), layout, 0.3) for _ in range(50)]
+    assert_dropped(torch.stack(draws), attend(x, layout, None), 0.3, 1e-5)
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-def test_on_cuda() -> None:
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-3), (torch.bfloat16, 0.03)])
+def test_on_cuda(dtype: torch.dtype, tolerance: float) -> None:
     lengths = [5, 70, 128, 1]
-    starts = torch.tensor(np.concatenate([[0], np.cumsum(lengths)]), dtype=torch.int32)
-    x = torch.randn(sum(lengths), 3, 2, 64)
-    expected = attend(x, Layout.of(starts, np.array(lengths), 2), None)
-    layout = Layout.of(starts.cuda(), np.array(lengths), 2)
-    torch.testing.assert_close(attend(x.cuda().bfloat16(), layout, None).float().cpu(), expected, atol=0.03, rtol=0.03)
-    torch.testing.assert_close(attend(x.cuda(), layout, None).cpu(), expected, atol=1e-3, rtol=1e-3)
-    unseen = np.array([4, 0, 100, 0])
-    padded = Layout.of(starts.cuda(), np.array(lengths), 2, None, unseen)
-    expected_padded = attend(x, Layout.of(starts, np.array(lengths), 2, None, unseen), None)
-    for like, tolerance in ((x.cuda(), 1e-3), (x.cuda().bfloat16(), 0.03)):
-        ours = attend(like, padded, None).float().cpu()
-        torch.testing.assert_close(ours, expected_padded, atol=tolerance, rtol=tolerance)
-    dropped = attend(x.cuda().bfloat16().requires_grad_(), layout, at(Dropout.of(batch_of(lengths), 1), 1, 0.1))
-    dropped.sum().backward()
-    assert abs(float(dropped.float().mean()) - float(expected.mean())) < 0.05
+    starts = torch.tensor(ragged.starts(lengths), dtype=torch.int32)
+    x = torch.randn(sum(lengths), 3, HEADS, 64)
+    for unseen in (None, np.array([4, 0, 100, 0])):
+        host, cuda = (Layout.of(s, np.array(lengths), HEADS, None, unseen) for s in (starts, starts.cuda()))
+        expected, ours = attend(x, host, None), attend(x.cuda().to(dtype), cuda, None)
+        torch.testing.assert_close(ours.float().cpu(), expected, atol=tolerance, rtol=tolerance)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-3), (torch.bfloat16, 0.03)])
+def test_dropout_on_cuda(dtype: torch.dtype, tolerance: float) -> None:
+    """Also in the backward pass: the gradient of a value is the sum of the probabilities that it is given."""
+    lengths = [40, 64]
+    host = layout_of(lengths)
+    layout = Layout.of(host.query_starts.cuda(), np.array(lengths), HEADS)
+    rate = 0.25  # exact in 8 bits, as many as the kernel compares
+    dropped = at(Dropout.of(batch_of(lengths), 1), 1, rate)
+    x = readable(lengths, 64)
+    expected = attend(x, host, None)
+    torch.manual_seed(0)
+    draws = []
+    for _ in range(50):
+        on_cuda = x.cuda().to(dtype).requires_grad_()
+        probabilities = attend(on_cuda, layout, dropped)
+        probabilities.sum().backward()
+        draws.append(probabilities.detach().float().cpu())
+        given = torch.cat([part.sum(0).T[: len(part)] for part in draws[-1].split(lengths)])  # [T, heads]
+        to_value = on_cuda.grad[:, 2].float().cpu()  # [T, heads, size]
+        torch.testing.assert_close(to_value, given[..., None].expand_as(to_value), atol=tolerance, rtol=tolerance)
+    assert_dropped(torch.stack(draws), expected, rate, tolerance)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from bertworks import ragged
 from bertworks.config import BertConfig
 from bertworks.data.batch import PackedBatch, pack
 from bertworks.model.heads import PretrainingModel
@@ -43,7 +44,7 @@ def google() -> PretrainingModel:
 def batch(golden: Arrays) -> PackedBatch:
     real, masked = golden["input_mask"] == 1, golden["masked_lm_weights"] == 1
     lengths = real.sum(1)
-    starts = np.cumsum(lengths) - lengths
+    starts = ragged.starts(lengths)[:-1]
     return pack(
         golden["input_ids"][real],
         golden["segment_ids"][real],

@@ -1,4 +1,4 @@
-"""The inference loop: answers in order, the same whatever stands beside a sequence, a little of the input at a time."""
+"""The inference loop: outputs in order, the same in any batch, taking a little of the input at a time."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from hypothesis import strategies as st
 
 from bertworks.data.batch import PackedBatch
 from bertworks.model.bert import Bert
+from bertworks.model.device import inference_token_budget
 from bertworks.model.heads import PretrainingModel
-from bertworks.model.predict import Example, default_token_budget, predict
+from bertworks.model.predict import ModelInput, predict
 from bertworks.tasks.attentions import plain_forward
 from tests.model.conftest import batch_of
 
 CPU = torch.device("cpu")
 
 
-def examples_of(lengths: list[int], seed: int = 0) -> list[Example]:
+def examples_of(lengths: list[int], seed: int = 0) -> list[ModelInput]:
     """Random sequences; the i-th has i % 3 rows to read."""
     rng = np.random.default_rng(seed)
     return [
-        Example(rng.integers(1, 61, n), rng.integers(0, 2, n), np.sort(rng.choice(n, min(n, i % 3), replace=False)))
+        ModelInput(rng.integers(1, 61, n), rng.integers(0, 2, n), np.sort(rng.choice(n, min(n, i % 3), replace=False)))
         for i, n in enumerate(lengths)
     ]
 
@@ -74,7 +75,7 @@ def test_padding_is_answered_about_and_changes_nothing(
         np.testing.assert_allclose(answer[: len(one.ids)], real, atol=1e-5, rtol=0)
 
 
-def padded_plainly(bert: Bert, example: Example) -> np.ndarray:
+def padded_plainly(bert: Bert, example: ModelInput) -> np.ndarray:
     softmax = torch.softmax
     nowhere = torch.arange(example.length) >= len(example.ids)
     ids, segment_ids = (
@@ -112,11 +113,11 @@ def test_batches_keep_to_the_budget_and_end_with_filler_that_no_answer_shows() -
 def test_takes_no_more_of_the_input_than_a_batch() -> None:
     taken = 0
 
-    def endless() -> Iterator[Example]:
+    def endless() -> Iterator[ModelInput]:
         nonlocal taken
         while True:
             taken += 1
-            yield Example([1] * 10, [0] * 10)
+            yield ModelInput([1] * 10, [0] * 10)
 
     answers = predict(echo, endless(), "token", device=CPU, token_budget=100)
     for number in range(1, 1001):
@@ -137,7 +138,7 @@ def test_nothing_to_predict() -> None:
 
 
 def test_the_budget_follows_the_device() -> None:
-    assert default_token_budget(CPU) < default_token_budget(torch.device("cuda"))
+    assert inference_token_budget(CPU) < inference_token_budget(torch.device("cuda"))
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from bertworks.data.bad_rows import BadRows
 from bertworks.data.sequences import shuffled
 from bertworks.datasets.registry import find_task
 from bertworks.model.heads import SequenceClassifier, initialise
-from bertworks.task import Cut
+from bertworks.task import Partition
 from bertworks.tasks.classification import problem
 from bertworks.tasks.classification import task as classification
 from bertworks.train import optimizer as optimizers
@@ -57,7 +57,7 @@ def test_the_first_losses_of_a_real_model_are_those_of_transformers(tmp_path: Pa
     losses = []
     for step in range(STEPS):
         rate = optimizers.learning_rate(step, 5e-5, STEPS, 2)
-        (batch,) = task.batches(step, Cut())
+        (batch,) = task.batches(step, Partition())
         our_loss = task.sums(ours, batch, None)["loss"] / BATCH
         our_loss.backward()
         optimizers.clip_by_global_norm([p.grad for p in ours.parameters() if p.grad is not None])

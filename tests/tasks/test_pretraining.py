@@ -9,7 +9,7 @@ from bertworks.data.batch import PackedBatch
 from bertworks.data.instances import Instances
 from bertworks.errors import InputError
 from bertworks.model.heads import PretrainingModel
-from bertworks.task import Cut
+from bertworks.task import Partition
 from bertworks.tasks import pretraining
 
 WORDS = 50
@@ -44,7 +44,9 @@ def settings(**changes) -> pretraining.Pretraining:
 @pytest.mark.parametrize("budget", [1, 30, 10_000])
 def test_processes_and_cuts_share_out_the_same_rows(world: int, budget: int) -> None:
     whole = pretraining.packed(Made().instances(24, 36))
-    parts = [batch for rank in range(world) for batch in pretraining.batches(settings(), 2, Cut(rank, world, budget))]
+    parts = [
+        batch for rank in range(world) for batch in pretraining.batches(settings(), 2, Partition(rank, world, budget))
+    ]
     for name in ("labels", "sequence_labels"):
         assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
     ids, keys = (torch.cat([real(part)[i] for part in parts]) for i in (0, 1))
@@ -54,7 +56,7 @@ def test_processes_and_cuts_share_out_the_same_rows(world: int, budget: int) -> 
 
 
 def test_a_process_without_instances_has_one_empty_batch() -> None:
-    (batch,) = pretraining.batches(settings(train_batch_size=1), 0, Cut(0, 2, 100))
+    (batch,) = pretraining.batches(settings(train_batch_size=1), 0, Partition(0, 2, 100))
     assert len(batch) == 0
     model = model_of(2)
     sums = pretraining.sums(torch.float32, model, batch, 1)
@@ -89,7 +91,7 @@ def test_evaluation_is_the_originals() -> None:
 
 def test_words_that_the_model_does_not_have_are_refused() -> None:
     with pytest.raises(InputError, match="--input_file: holds word"):
-        pretraining.batches(settings(vocab_size=20), 2, Cut())
+        pretraining.batches(settings(vocab_size=20), 2, Partition())
 
 
 def test_most_frequent_label_share() -> None:

@@ -9,7 +9,7 @@ import torch
 
 from bertworks.data.batch import PackedBatch
 from bertworks.errors import InputError
-from bertworks.task import Cut
+from bertworks.task import Partition
 from bertworks.train import distributed, loop
 from tests.commands.runs import metrics as lines
 from tests.train.toy import ToyModel, batches, run, task
@@ -49,10 +49,10 @@ def _meet_damage(rank: int, size: int, store: Path, folder: Path) -> None:
     os.environ.update(RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank))
     torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
 
-    def damaged(step: int, cut: Cut) -> list[PackedBatch]:
-        if step == 3 and cut.rank == 1:
+    def damaged(step: int, partition: Partition) -> list[PackedBatch]:
+        if step == 3 and partition.rank == 1:
             raise InputError("shard-00007: damaged")
-        return batches(step, cut)
+        return batches(step, partition)
 
     model = ToyModel()
     with distributed.world("cpu") as world:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from bertworks import ragged
 from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.config import BertConfig
 from bertworks.data.batch import PackedBatch
 from bertworks.data.instances import Instances
 from bertworks.model.heads import PretrainingModel
-from bertworks.task import Cut
+from bertworks.task import Partition
 from bertworks.tasks import pretraining
 from bertworks.train import loop
 from bertworks.train.distributed import World
@@ -36,7 +37,7 @@ class GoldenBatch:
         mask = golden["input_mask"][which] > 0
         lengths = mask.sum(1)
         weights = golden["masked_lm_weights"][which] > 0
-        positions = golden["masked_lm_positions"][which] + (np.cumsum(lengths) - lengths)[:, None]
+        positions = golden["masked_lm_positions"][which] + ragged.starts(lengths)[:-1, None]
         return Instances(
             input_ids=golden["input_ids"][which][mask].astype(np.int64),
             segment_ids=golden["segment_ids"][which][mask].astype(np.int64),
@@ -97,6 +98,6 @@ def test_the_batch_is_cut(tmp_path: Path) -> None:
         eval_batch_size=6,
         max_eval_steps=1,
     )
-    batches: list[PackedBatch] = list(pretraining.batches(settings, 3, Cut(token_budget=60)))
+    batches: list[PackedBatch] = list(pretraining.batches(settings, 3, Partition(token_budget=60)))
     assert [len(batch) for batch in batches] == [1, 3, 1, 1]
     assert [batch.dropout_keys.tolist() for batch in batches] == [[0, 0], [1, 2, 3, 0], [4, 0], [5, 0]]  # and filler

@@ -1,4 +1,4 @@
-"""The loop on a toy: any cut gives the same numbers, a resumed run is the same run, trouble is said and survived."""
+"""The loop on a toy: any partition gives the same numbers, a resumed run is the same run, errors are reported."""
 
 import os
 import signal

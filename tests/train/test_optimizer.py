@@ -82,7 +82,7 @@ def test_state_survives_by_name() -> None:
     optimizer.step()
     saved = {name: tensor.clone() for name, tensor in optimizers.state_tensors(optimizer, model).items()}
     assert set(saved) == {
-        f"{slot}.{name}" for slot in ("step", "exp_avg", "exp_avg_sq") for name, _ in model.named_parameters()
+        f"{kind}.{name}" for kind in ("step", "exp_avg", "exp_avg_sq") for name, _ in model.named_parameters()
     }
     optimizers.load_state_tensors(fresh, other, saved)
     again = optimizers.state_tensors(fresh, other)

@@ -1,14 +1,15 @@
-"""metrics.jsonl, the window, pictures."""
+"""metrics.jsonl, the window, the learning curve."""
 
 import json
 from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from bertworks.train import report
-from bertworks.train.pictures import learning_curve
-from bertworks.train.report import Window, cut_back
+from bertworks.train.report import MetricWindow, cut_back, learning_curve
 
 
 def test_cut_back_drops_later_lines_and_a_line_cut_short(tmp_path: Path) -> None:
@@ -21,11 +22,11 @@ def test_cut_back_drops_later_lines_and_a_line_cut_short(tmp_path: Path) -> None
 
 
 def test_a_window_carries_over() -> None:
-    whole, first = (Window(torch.device("cpu")) for _ in range(2))
+    whole, first = (MetricWindow(torch.device("cpu")) for _ in range(2))
     whole.add("loss", torch.tensor(0.1), 1)
     first.add("loss", torch.tensor(0.1), 1)
     saved = json.loads(json.dumps(first.pairs(first.stacked())))
-    second = Window(torch.device("cpu"), saved)
+    second = MetricWindow(torch.device("cpu"), saved)
     for window in (whole, second):
         window.add("loss", torch.tensor(0.7), 1)
     assert whole.pairs(whole.stacked()) == second.pairs(second.stacked())
@@ -33,17 +34,44 @@ def test_a_window_carries_over() -> None:
     assert whole.pairs(whole.stacked()) == {}
 
 
-def test_learning_curve_is_a_picture(tmp_path: Path) -> None:
-    lines = [
-        {"step": 0, "precision": "fp32"},
-        {"step": 0, "evaluation": {"loss": 9.0, "masked_lm_accuracy": 0.0}},
-        {"step": 10, "loss": 8.0, "masked_lm_accuracy": 0.1},
-        {"step": 20, "loss": 7.0, "masked_lm_accuracy": 0.2},
-        {"step": 20, "evaluation": {"loss": 7.5, "masked_lm_accuracy": 0.15}},
-    ]
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are saved while the test runs."""
+    figures, save = [], Figure.savefig
+
+    def savefig(figure: Figure, *arguments: object, **options: object) -> None:
+        figures.append(figure)
+        save(figure, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
+    return figures
+
+
+def test_learning_curve(tmp_path: Path, drawn: list[Figure]) -> None:
+    """Every curve has the points of metrics.jsonl, before the first evaluation and after."""
+    lines = [{"step": 0, "precision": "fp32"}, *({"step": n, "loss": 1 / n, "f1": n / 9} for n in (1, 2, 3))]
+    evaluations = [{"step": n, "evaluation": {"eval_loss": 0.5, "eval_accuracy": n / 9}} for n in (2, 3)]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    path = learning_curve(tmp_path, {"baseline": 0.05})
+    learning_curve(tmp_path, ["accuracy", "f1"])
+    with (tmp_path / "metrics.jsonl").open("a") as stream:
+        stream.writelines(json.dumps(line) + "\n" for line in evaluations)
+    path = learning_curve(tmp_path, ["accuracy", "f1"], (3, 3 / 9), {"always the commonest": 0.05})
     assert path.read_bytes().startswith(b"\x89PNG")
+    bare, full = ([curves(axes) for axes in figure.axes] for figure in drawn)
+    training = {"training": [(1, 1.0), (2, 0.5), (3, 1 / 3)]}, {"f1, training": [(1, 1 / 9), (2, 2 / 9), (3, 3 / 9)]}
+    assert bare == [*training]
+    assert full[0] == {**training[0], "held out": [(2, 0.5), (3, 0.5)]}
+    assert full[1] == {
+        **training[1],
+        "accuracy, held out": [(2, 2 / 9), (3, 3 / 9)],
+        "kept: 0.3333 at step 3": [(3, 3 / 9)],
+        "always the commonest": [(0, 0.05), (1, 0.05)],  # a line from side to side
+    }
+
+
+def curves(axes: Axes) -> dict[str, list[tuple[float, float]]]:
+    """Label -> points of every curve."""
+    return {line.get_label(): [*zip(*line.get_data(), strict=True)] for line in axes.get_lines()}
 
 
 def test_tensorboard_events_are_written_where_it_is_installed(tmp_path: Path) -> None:

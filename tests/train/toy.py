@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from bertworks import draws
+from bertworks import draws, ragged
 from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
-from bertworks.task import Cut, Task
+from bertworks.task import Partition, Task
 from bertworks.train.loop import Run
 
 
@@ -26,17 +26,17 @@ class ToyModel(nn.Module):
         return self.weight[batch.input_ids]
 
 
-def batches(step: int, cut: Cut, batch_size: int = 6) -> list[PackedBatch]:
+def batches(step: int, partition: Partition, batch_size: int = 6) -> list[PackedBatch]:
     """Sequences of 1 to 4 words; their labels are to be regressed."""
-    first, last = (step * batch_size + batch_size * r // cut.world for r in (cut.rank, cut.rank + 1))
+    first, last = (step * batch_size + batch_size * r // partition.world for r in (partition.rank, partition.rank + 1))
     rows = np.arange(first, last)
     lengths = draws.integers(draws.key(1), rows, 1, 5)
-    starts = np.concatenate([[0], np.cumsum(lengths)])
+    starts = ragged.starts(lengths)
     tokens = np.concatenate(
         [draws.integers(draws.key(2, row), np.arange(n), 0, 10) for row, n in zip(rows, lengths, strict=True)]
     )
     result = []
-    for part in cut_by_tokens(lengths, cut.token_budget) or [slice(0, 0)]:
+    for part in cut_by_tokens(lengths, partition.token_budget) or [slice(0, 0)]:
         ids = tokens[starts[part.start] : starts[part.stop]]
         result.append(
             pack(

@@ -130,7 +130,7 @@ def _show(folder: Path, held_out: Path) -> None:
     from bertworks.model.heads import PretrainingModel
     from bertworks.tasks.fill_mask import fill_mask
     from bertworks.tasks.pretraining import most_frequent_label_share
-    from bertworks.train.pictures import learning_curve
+    from bertworks.train.report import learning_curve
 
     drawing = Drawing(max_seq_length=MAX_SEQ_LENGTH, max_predictions_per_seq=MAX_PREDICTIONS_PER_SEQ)
     opened = open_input(str(held_out), "--input_file", drawing)

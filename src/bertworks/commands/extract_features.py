@@ -53,8 +53,7 @@ def main(flags: Flags) -> None:
     import time
 
     from bertworks.flag_groups import warn_of_retired
-    from bertworks.heap import keep_freed_memory
-    from bertworks.model.device import precision_name
+    from bertworks.model.device import keep_freed_memory, precision_name
     from bertworks.pretrained import load_model
     from bertworks.progress import progress
     from bertworks.tasks.embed.feature_files import check_output, feature_file

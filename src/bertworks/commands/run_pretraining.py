@@ -204,7 +204,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     opened = _open(flags, flags.input_file, "--input_file", start, training=True)
     config = start.config_for(opened.tokenizer, flags.max_seq_length)
     model = PretrainingModel(config)
-    model.gradient_checkpointing = flags.gradient_checkpointing
+    model.bert.gradient_checkpointing = flags.gradient_checkpointing
     if not (flags.do_train and steps_done(output_dir)):
         model.initialise(flags.random_seed)
         if start.checkpoint is not None:

@@ -12,8 +12,8 @@ from bertworks.errors import InputError
 from bertworks.finetune.flags import FinetuningFlags
 from bertworks.job import Job, Network, Setup
 from bertworks.model.heads import initialise
-from bertworks.train import layers
 from bertworks.train.distributed import World
+from bertworks.train.optimizer import freeze_layers
 
 # How the names of a fine-tuning's head begin.
 _HEADS = ("classifier.", "crf.", "qa_outputs.")
@@ -52,6 +52,6 @@ def build_network(flags: FinetuningFlags, setup: Setup, job: Job, world: World, 
         raise InputError(f"{checkpoint.path}: has no classifier {job.head}; train one (--do_train)")
     initialise(network, job.config.initializer_range, seed, fresh)
     job.adapt(network)
-    layers.freeze(network, flags.freeze_layers)
-    network.gradient_checkpointing = flags.gradient_checkpointing
+    freeze_layers(network, flags.freeze_layers)
+    network.bert.gradient_checkpointing = flags.gradient_checkpointing
     return network.to(world.device)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bertworks.finetune.flags import FinetuningFlags
-from bertworks.train.best import Best
-from bertworks.train.pictures import learning_curve
+from bertworks.train.report import learning_curve
 from bertworks.train.results import steps_done
+from bertworks.train.resume import Best
 
 SEEDS = "seeds.json"
 

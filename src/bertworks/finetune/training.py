@@ -15,10 +15,11 @@ from bertworks.finetune.flags import FinetuningFlags, seeds_of, steps_between
 from bertworks.finetune.results import SEEDS
 from bertworks.flags import recorded, to_toml
 from bertworks.job import Job, Network, Setup
-from bertworks.train import layers, loop, resume
-from bertworks.train.best import Best
+from bertworks.train import loop, resume
 from bertworks.train.distributed import World
+from bertworks.train.optimizer import layerwise_rate_scale
 from bertworks.train.results import begun_with, shape_of, write_model
+from bertworks.train.resume import Best
 
 BuildNetwork = Callable[[int], Network]
 
@@ -110,7 +111,7 @@ def _train(
         keep_checkpoint_max=flags.keep_checkpoint_max,
         identity={**job.identity, "--random_seed": seed, **_identity(flags, job)},
         settings=recorded(flags, without=("output_dir", "do_train", "do_eval", "do_predict")),
-        rate_scale=layers.rate_scale(network, flags.layerwise_lr_decay),
+        rate_scale=layerwise_rate_scale(network, flags.layerwise_lr_decay),
         best=best,
         write_model=write,
         write_notes=lambda: files.write_text(output_dir / "flags.toml", to_toml(flags, command)),

@@ -1,7 +1,7 @@
-"""The network: embeddings, blocks of attention and feed-forward, and the pooler, on packed tokens.
+"""The network on packed tokens: embeddings, blocks of attention and feed-forward, and the pooler.
 
-Parameters are named as in Hugging Face's BertModel and are float32; each step casts them to the type it computes in.
-Shapes: T packed tokens, B sequences, R rows asked for, H hidden, I intermediate, A heads, D head size.
+Parameters have the names of Hugging Face's BertModel and are float32; each operation casts them to its own type.
+Shapes: T packed tokens, B sequences, R rows to return, H hidden, I intermediate, A heads, D head size.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from bertworks.config import BertConfig
 from bertworks.data.batch import PackedBatch
-from bertworks.model import functions
+from bertworks.model import kernels
 from bertworks.model.attention import Layout, attend
 from bertworks.model.dropout import Dropout, at
 
@@ -24,22 +24,22 @@ _SITES = 3
 
 
 def site_of_head(config: BertConfig) -> int:
-    """The dropout site behind the last block."""
+    """The dropout site after the last block."""
     return 1 + _SITES * config.num_hidden_layers
 
 
 class Dense(nn.Linear):
-    """A linear layer whose weights are not drawn yet: they come from a checkpoint or from `heads.initialise`."""
+    """A linear layer without initial weights: they come from a checkpoint or from `heads.initialise`."""
 
     def reset_parameters(self) -> None:
-        """Draw nothing; torch's own draw would cost more than reading a checkpoint."""
+        """Do nothing: drawing weights here would take longer than reading a checkpoint."""
 
 
 class Table(nn.Embedding):
-    """An embedding whose vectors are not drawn yet."""
+    """An embedding without initial weights."""
 
     def reset_parameters(self) -> None:
-        """Draw nothing."""
+        """Do nothing, as in `Dense`."""
 
 
 class Embeddings(nn.Module):
@@ -59,12 +59,12 @@ class Embeddings(nn.Module):
         total = F.embedding(batch.input_ids, self.word_embeddings.weight)
         total = total + F.embedding(batch.position_ids, self.position_embeddings.weight)
         total = total + F.embedding(batch.segment_ids, self.token_type_embeddings.weight)
-        normed = functions.norm(total.to(dtype), self.LayerNorm.weight, self.LayerNorm.bias, self.LayerNorm.eps)
-        return functions.dropout(normed, at(dropout, 0, self.rate))
+        normed = kernels.norm(total.to(dtype), self.LayerNorm.weight, self.LayerNorm.bias, self.LayerNorm.eps)
+        return kernels.dropout(normed, at(dropout, 0, self.rate))
 
 
 class SelfAttention(nn.Module):
-    """Every row of a sequence looks at all rows of its sequence, once per head."""
+    """Multi-head attention of each row to all rows of its sequence."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -74,16 +74,16 @@ class SelfAttention(nn.Module):
         self.key = Dense(config.hidden_size, config.hidden_size)
         self.value = Dense(config.hidden_size, config.hidden_size)
 
-    def forward(self, asking: Tensor, x: Tensor, layout: Layout, dropout: Dropout | None, site: int) -> Tensor:
-        """Rows `asking` [R, H] look at rows x [T, H] -> [R, H]. One product where they are the same rows."""
+    def forward(self, queries: Tensor, x: Tensor, layout: Layout, dropout: Dropout | None, site: int) -> Tensor:
+        """Attend from `queries` [R, H] to x [T, H] -> [R, H]. If they are the same rows, they take one product."""
         q, k, v = ((layer.weight, layer.bias) for layer in (self.query, self.key, self.value))
         by_head = (-1, self.heads, self.head_size)
         dropped = at(dropout, site, self.rate)
-        if asking is x:
-            projected = functions.linears(x, q, k, v).unflatten(1, by_head)  # [T, 3, A, D]
+        if queries is x:
+            projected = kernels.linears(x, q, k, v).unflatten(1, by_head)  # [T, 3, A, D]
             return attend(projected, layout, dropped).flatten(1)
-        projected = functions.linears(x, k, v).unflatten(1, by_head)  # [T, 2, A, D]
-        query = functions.linear(asking, *q).unflatten(1, by_head[1:])  # [R, A, D]
+        projected = kernels.linears(x, k, v).unflatten(1, by_head)  # [T, 2, A, D]
+        query = kernels.linear(queries, *q).unflatten(1, by_head[1:])  # [R, A, D]
         return attend(projected, layout, dropped, query).flatten(1)
 
 
@@ -98,9 +98,9 @@ class AddNorm(nn.Module):
 
     def forward(self, x: Tensor, residual: Tensor, dropout: Dropout | None, site: int) -> Tensor:
         """From x [R, in] and residual [R, H] to [R, H]."""
-        x = functions.linear(x, self.dense.weight, self.dense.bias)
+        x = kernels.linear(x, self.dense.weight, self.dense.bias)
         norm, dropped = self.LayerNorm, at(dropout, site, self.rate)
-        return functions.add_norm(x, residual, norm.weight, norm.bias, norm.eps, dropped)
+        return kernels.add_norm(x, residual, norm.weight, norm.bias, norm.eps, dropped)
 
 
 class Attention(nn.Module):
@@ -122,10 +122,10 @@ class Intermediate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[R, H] -> [R, I]."""
-        return functions.activate(functions.linear(x, self.dense.weight, self.dense.bias), self.activation)
+        return kernels.activate(kernels.linear(x, self.dense.weight, self.dense.bias), self.activation)
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """One layer of the encoder."""
 
     def __init__(self, config: BertConfig, number: int) -> None:
@@ -136,16 +136,16 @@ class Block(nn.Module):
         self.output = AddNorm(config, config.intermediate_size)
 
     def forward(self, x: Tensor, layout: Layout, dropout: Dropout | None, read: Tensor | None = None) -> Tensor:
-        """From x [T, H] to [T, H], or [R, H] for the rows `read` [R], for which the layout is then made.
+        """From x [T, H] to [T, H], or to [R, H] for the rows `read` [R]; then `layout` must be made for `read`.
 
-        Keys and values are computed for all rows, all else only for those read.
+        Keys and values are computed for all rows, everything else only for the rows `read`.
         """
-        asking = x if read is None else x.index_select(0, read)
+        queries = x if read is None else x.index_select(0, read)
         if dropout is not None and read is not None:
             dropout = dropout.rows(read)
         site = self.first_site
-        attended = self.attention.self(asking, x, layout, dropout, site)
-        attended = self.attention.output(attended, asking, dropout, site + 1)
+        attended = self.attention.self(queries, x, layout, dropout, site)
+        attended = self.attention.output(attended, queries, dropout, site + 1)
         result: Tensor = self.output(self.intermediate(attended), attended, dropout, site + 2)
         return result
 
@@ -155,7 +155,7 @@ class Encoder(nn.Module):
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
-        self.layer = nn.ModuleList(Block(config, number) for number in range(config.num_hidden_layers))
+        self.layer = nn.ModuleList(TransformerBlock(config, number) for number in range(config.num_hidden_layers))
 
 
 class Pooler(nn.Module):
@@ -167,15 +167,21 @@ class Pooler(nn.Module):
 
     def forward(self, first_rows: Tensor) -> Tensor:
         """[B, H] -> [B, H]."""
-        return torch.tanh(functions.linear(first_rows, self.dense.weight, self.dense.bias))
+        return torch.tanh(kernels.linear(first_rows, self.dense.weight, self.dense.bias))
 
 
 class Bert(nn.Module):
-    """Embeddings and encoder; the pooler's weights are here because its name is, and heads that want it call it."""
+    """Embeddings, encoder and pooler. The heads that need the pooler call it.
+
+    Attributes:
+        gradient_checkpointing: in training keep only the input of each block and compute the block again in the
+            backward pass, which takes less memory and more time.
+    """
 
     def __init__(self, config: BertConfig, *, pooler: bool = True) -> None:
         super().__init__()
         self.config = config
+        self.gradient_checkpointing = False
         self.embeddings = Embeddings(config)
         self.encoder = Encoder(config)
         if pooler:
@@ -188,31 +194,10 @@ class Bert(nn.Module):
         dtype: torch.dtype = torch.float32,
         dropout: int | None = None,
         read: Tensor | None = None,
-        gradient_checkpointing: bool = False,
     ) -> Tensor:
-        """The last layer's output.
-
-        Args:
-            batch: T packed tokens.
-            dtype: the type to compute in; weights are cast at use.
-            dropout: this step's key; None keeps everything.
-            read: [R] int64, ascending; the rows wanted. None wants all.
-            gradient_checkpointing: keep only each block's input for the backward pass and compute the block again.
-
-        Returns:
-            [R, H], or [T, H] where `read` is None, in `dtype`.
-        """
-        drawn = None if dropout is None else Dropout.of(batch, dropout)
-        layout = Layout.of(batch.starts, batch.lengths, self.config.num_attention_heads, unseen=batch.unseen)
-        x: Tensor = self.embeddings(batch, dtype, drawn)
-        *blocks, last = self.encoder.layer
-        again = gradient_checkpointing and torch.is_grad_enabled()
-        for block in blocks:
-            x = _recomputed(block, x, layout, drawn) if again else block(x, layout, drawn)
-        if read is not None:
-            layout = Layout.of(batch.starts, batch.lengths, self.config.num_attention_heads, read, batch.unseen)
-        result: Tensor = last(x, layout, drawn, read)
-        return result
+        """The last layer's output [R, H], or [T, H] where `read` is None; see `hidden_states`."""
+        last = self.config.num_hidden_layers
+        return self.hidden_states(batch, [last], dtype=dtype, dropout=dropout, read=read)[0]
 
     def hidden_states(
         self,
@@ -220,38 +205,44 @@ class Bert(nn.Module):
         layers: Sequence[int],
         *,
         dtype: torch.dtype = torch.float32,
+        dropout: int | None = None,
         read: Tensor | None = None,
     ) -> list[Tensor]:
-        """The outputs of some layers, without dropout. No other is kept, and none above the last of them computed.
+        """The outputs of some layers. Layers above the last of them are not computed.
 
         Args:
             batch: T packed tokens.
             layers: at least one, in any order: 0 is the embeddings, i the i-th layer.
-            dtype: the type to compute in.
-            read: [R] int64, ascending; the rows wanted. None wants all.
+            dtype: the type to compute in; weights are cast at use.
+            dropout: the key of this step; None is no dropout.
+            read: [R] int64, ascending; the rows to return. None is all.
 
         Returns:
-            [R, H] for each of `layers`, or [T, H] where `read` is None.
+            [R, H] for each of `layers`, or [T, H] where `read` is None, in `dtype`.
         """
+        drawn = None if dropout is None else Dropout.of(batch, dropout)
         heads, last = self.config.num_attention_heads, max(layers)
         layout = Layout.of(batch.starts, batch.lengths, heads, unseen=batch.unseen)
+        again = self.gradient_checkpointing and torch.is_grad_enabled()
+        x: Tensor = self.embeddings(batch, dtype, drawn)
         outputs: dict[int, Tensor] = {}
-        x: Tensor = self.embeddings(batch, dtype, None)
         for number, block in enumerate(self.encoder.layer[:last], 1):
             if number - 1 in layers:
                 outputs[number - 1] = x if read is None else x.index_select(0, read)
-            if number == last and read is not None:
-                x = block(x, Layout.of(batch.starts, batch.lengths, heads, read, batch.unseen), None, read)
+            if number < last:
+                x = _recomputed(block, x, layout, drawn) if again else block(x, layout, drawn)
             else:
-                x = block(x, layout, None)
+                if read is not None:
+                    layout = Layout.of(batch.starts, batch.lengths, heads, read, batch.unseen)
+                x = block(x, layout, drawn, read)
         outputs[last] = x if last or read is None else x.index_select(0, read)
         return [outputs[number] for number in layers]
 
 
 def _recomputed(block: nn.Module, x: Tensor, layout: Layout, dropout: Dropout | None) -> Tensor:
-    """The block's output; its inside is computed again in the backward pass.
+    """The block's output, computed again in the backward pass.
 
-    On CPU the same dropout is drawn again because it has no state; elsewhere the generator's state is put back.
+    On CPU dropout has no state and is the same again; elsewhere the state of the generator is restored.
     """
     stateful = x.device.type != "cpu"
     result: Tensor = checkpoint(block, x, layout, dropout, use_reentrant=False, preserve_rng_state=stateful)

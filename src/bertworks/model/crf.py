@@ -1,11 +1,11 @@
 """A linear-chain conditional random field over the tags of a sentence (Lafferty, McCallum and Pereira 2001).
 
 A path of tags y scores start[y_1] + emission_1[y_1] + transition[y_1, y_2] + emission_2[y_2] + ... + end[y_n]; its
-likelihood is the softmax of its score over all paths. Sequences lie end to end as everywhere, so nothing is padded and
-nothing that is not a word is scored: in step t of the recursions only the sequences that have a word t take part.
+likelihood is the softmax of its score over all paths. Sequences are packed end to end, without padding: step t of the
+recursions computes only the sequences that have a word t.
 
-Shapes: B sequences, M words of all of them, C tags, L the longest length. Sequences may be empty: the likelihood of the
-one path of nothing is 1.
+Shapes: B sequences, M words of all of them, C tags, L the longest length. Sequences may be empty; the likelihood of an
+empty path is 1.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bertworks.ragged import within
+from bertworks import ragged
 
 
 class LinearChainCRF(nn.Module):
-    """How well tags follow each other. The parameters' names are those that pytorch-crf gives them.
+    """Scores of transitions between tags. The parameters have the names of pytorch-crf.
 
-    All zeros, it is a softmax for each word by itself.
+    With all scores zero it is a softmax for each word by itself.
 
     Attributes:
-        transitions: [C, C]; how well tag j (columns) follows tag i (rows).
-        start_transitions, end_transitions: [C]; how well a sequence begins and ends with each tag.
+        transitions: [C, C]; the score of tag j (columns) after tag i (rows).
+        start_transitions, end_transitions: [C]; the scores of beginning and ending with each tag.
     """
 
     def __init__(self, tags: int) -> None:
@@ -38,12 +38,12 @@ class LinearChainCRF(nn.Module):
         """The logarithm of the likelihood of each sequence's tags.
 
         Args:
-            emissions: [M, C]; rows after those of the sequences are filler and are not looked at.
+            emissions: [M, C]; rows after those of the sequences are filler and are ignored.
             tags: [M] int64.
             lengths: [B], on the host.
 
         Returns:
-            [B], in the parameters' type (float32), and all in it: a loss is minus its sum.
+            [B], computed in the parameters' type (float32); the loss is minus its sum.
         """
         steps = _Steps(lengths, emissions.device)
         emissions = emissions[: steps.total].to(self.transitions.dtype)
@@ -53,13 +53,13 @@ class LinearChainCRF(nn.Module):
     def viterbi(
         self, emissions: Tensor, lengths: NDArray[np.int64], forbidden: tuple[Tensor, Tensor, Tensor] | None = None
     ) -> Tensor:
-        """The most likely tags of each sequence: [M] int64, of so many rows as the sequences have.
+        """The most likely tags of each sequence, [M] int64 without filler.
 
         Args:
-            emissions: [M, C]; rows after those of the sequences are filler and are not looked at.
+            emissions: [M, C]; rows after those of the sequences are filler and are ignored.
             lengths: [B], on the host.
-            forbidden: True where a sequence must not begin with a tag [C], have tag j after i [C, C], end with a tag
-                [C]. Where nothing is left that is allowed, the tags mean nothing.
+            forbidden: True where a sequence must not begin with a tag [C], have tag j after tag i [C, C], or end with
+                a tag [C]. Where no path is allowed, the tags mean nothing.
         """
         start, moves, end = (
             score.detach() for score in (self.start_transitions, self.transitions, self.end_transitions)
@@ -80,7 +80,7 @@ class LinearChainCRF(nn.Module):
             best = values + emissions[steps.rows(t)]
         lasts.append(best)
         last_tags = [(last + end).argmax(1) for last in lasts]
-        # Back from the last words: those whose sequence ends at t join those that are led here from t + 1.
+        # Go back from the last words: at t the sequences that end there join those that came from t + 1.
         found = torch.empty(steps.total, dtype=torch.long, device=emissions.device)
         here = last_tags[-1]
         for t in range(steps.longest - 1, 0, -1):
@@ -93,8 +93,8 @@ class LinearChainCRF(nn.Module):
     def _scores(self, emissions: Tensor, tags: Tensor, steps: _Steps) -> Tensor:
         """The score of each sequence's own tags. Shape [B]."""
         classes = len(self.start_transitions)
-        # How often each sequence makes each transition, so that its score, and its gradient, is a product that adds in
-        # the same order every time.
+        # Count the transitions of each sequence: the scores, and the gradients, are then a product, which adds in the
+        # same order every time.
         moves = torch.zeros(len(steps.lengths), classes, classes + 2, device=emissions.device, dtype=emissions.dtype)
         one = torch.ones((), device=emissions.device, dtype=emissions.dtype)
         of, first, last, followed = steps.sequences, steps.firsts, steps.lasts, steps.followed
@@ -103,7 +103,7 @@ class LinearChainCRF(nn.Module):
         moves.index_put_((of[last], tags[last], torch.full_like(last, classes + 1)), one)
         scores = torch.cat([self.transitions, self.start_transitions[:, None], self.end_transitions[:, None]], 1)
         own = emissions.gather(1, tags[:, None])[:, 0]
-        # segment_reduce does not take no segments at all.
+        # segment_reduce refuses zero segments.
         words = torch.segment_reduce(own, "sum", lengths=steps.lengths, initial=0) if len(steps.lengths) else own
         return moves.flatten(1) @ scores.flatten() + words
 
@@ -117,42 +117,43 @@ class LinearChainCRF(nn.Module):
         lasts.append(forward)
         ended = torch.cat(lasts[::-1]) + self.end_transitions  # by falling length
         empty = ended.new_zeros(len(steps.lengths) - len(ended))
-        return torch.cat([ended.logsumexp(1), empty])[steps.place]
+        return torch.cat([ended.logsumexp(1), empty])[steps.rank]
 
 
 class _Steps:
-    """Which words are number t of their sequence, the longest sequence first: what the recursions go along.
+    """The words of each step of the recursions: word t of every sequence that has one, the longest sequence first.
 
     Attributes:
         total, longest: M and L.
         lengths: [B], on the device.
-        alive: [L]; how many sequences have a word t.
-        sequences: [M]; which sequence a word is of.
-        firsts, lasts, followed: the words that are first, last, and not last, of their sequence.
-        place: [B]; where each sequence is among all by falling length.
+        alive: [L]; the number of sequences that have a word t.
+        sequences: [M]; the sequence of each word.
+        firsts, lasts, followed: the words that are first, last, and not last in their sequence.
+        rank: [B]; the position of each sequence by falling length.
     """
 
     def __init__(self, lengths: NDArray[np.int64], device: torch.device) -> None:
         lengths = np.asarray(lengths, np.int64)
-        ends = np.cumsum(lengths)
+        starts = ragged.starts(lengths)
+        firsts, lasts = starts[:-1][lengths > 0], starts[1:][lengths > 0] - 1
         order = np.argsort(-lengths, kind="stable")
         self.total, self.longest = int(lengths.sum()), int(lengths.max(initial=0))
         counts = np.bincount(lengths, minlength=self.longest + 1)
         self.alive: list[int] = (len(lengths) - np.cumsum(counts)[: self.longest]).tolist()
         step = np.repeat(np.arange(self.longest), self.alive)
-        rows = (ends - lengths)[order][within(np.array(self.alive, np.int64))] + step
+        rows = starts[order][ragged.within(self.alive)] + step
 
         def moved(array: NDArray[np.int64]) -> Tensor:
             return torch.from_numpy(array).to(device, non_blocking=True)
 
         self.lengths = moved(lengths)
         self.sequences = moved(np.repeat(np.arange(len(lengths)), lengths))
-        self.firsts = moved((ends - lengths)[lengths > 0])
-        self.lasts = moved(ends[lengths > 0] - 1)
-        self.followed = moved(np.delete(np.arange(self.total), ends[lengths > 0] - 1))
-        self.place = moved(np.argsort(order))
+        self.firsts = moved(firsts)
+        self.lasts = moved(lasts)
+        self.followed = moved(np.delete(np.arange(self.total), lasts))
+        self.rank = moved(np.argsort(order))
         self._rows = moved(rows).split(self.alive)
 
     def rows(self, t: int) -> Tensor:
-        """Word t of each sequence that has one, the longest sequence first. Shape [alive[t]]."""
-        return self._rows[t] if t < self.longest else self.place[:0]
+        """Word t of each sequence that has one. Shape [alive[t]]."""
+        return self._rows[t] if t < self.longest else self.rank[:0]

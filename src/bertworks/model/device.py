@@ -1,31 +1,46 @@
-"""What to compute on and in: the meaning of `--device` and `--precision`."""
+"""The device, the precision, and how many tokens are computed at a time."""
 
 from __future__ import annotations
 
+import ctypes
+import platform
+from typing import Any
+
 import torch
+from torch import nn
 
 from bertworks.errors import InputError
 
-# Functions of torch.cpu, any of which says that the processor multiplies bf16.
-_CPU_QUESTIONS = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+# Functions of torch.cpu that tell whether the processor multiplies bf16; either is enough.
+_CPU_MULTIPLIES_BF16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+
+# On CPU larger batches are no faster, and slower without `keep_freed_memory`; on CUDA this takes about 2 GB for
+# BERT-Base in float32.
+_INFERENCE_TOKENS = {"cpu": 4096, "cuda": 1 << 15}
+
+# On CPU memory is rarely the limit; this many tokens keep the matrix products large and the activations near the cache.
+_CPU_TRAINING_TOKENS = 8192
+
+# Settings of mallopt in glibc's malloc.h: M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD.
+_KEEP_FREED_MEMORY = ((-4, 0), (-1, -1), (-2, 64 << 20))
 
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:
     """The device that `--device` names.
 
     Raises:
-        InputError: no such device here.
+        InputError: this machine has no such device.
     """
-    here = torch.cuda.is_available()
+    has_cuda = torch.cuda.is_available()
     if name == "auto":
-        return torch.device("cuda", local_rank) if here else torch.device("cpu")
+        return torch.device("cuda", local_rank) if has_cuda else torch.device("cpu")
     try:
         device = torch.device(name)
     except RuntimeError:
         raise InputError(f"--device={name}: give auto, cpu, cuda or cuda:N") from None
     if device.type not in ("cpu", "cuda"):
         raise InputError(f"--device={name}: give auto, cpu, cuda or cuda:N")
-    if device.type == "cuda" and (not here or (device.index or 0) >= torch.cuda.device_count()):
+    if device.type == "cuda" and (not has_cuda or (device.index or 0) >= torch.cuda.device_count()):
         raise InputError(
             f"--device={name}: this machine has {torch.cuda.device_count()} CUDA devices; try --device=cpu"
         )
@@ -33,7 +48,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """What `--precision` means on a device: fp32, bf16, or `auto`: bf16 where the hardware multiplies it natively.
+    """The type that `--precision` names: fp32, bf16, or auto, which is bf16 where the hardware multiplies it natively.
 
     Raises:
         InputError: there is no such precision.
@@ -46,13 +61,49 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def _multiplies_bf16(device: torch.device) -> bool:
-    """CUDA from compute capability 8.0 on; CPUs with AVX512_BF16 or AMX."""
+    """Whether it is CUDA of compute capability 8.0 or higher, or a CPU with AVX512_BF16 or AMX."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    supported = (getattr(torch.cpu, name, lambda: False) for name in _CPU_QUESTIONS)
-    return device.type == "cpu" and any(ask() for ask in supported)
+    return device.type == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in _CPU_MULTIPLIES_BF16)
 
 
 def precision_name(dtype: torch.dtype) -> str:
     """`bf16` or `fp32`."""
     return "bf16" if dtype.itemsize == 2 else "fp32"
+
+
+def inference_token_budget(device: torch.device) -> int:
+    """Tokens of a batch that keep a device busy and fit its memory when nothing is trained."""
+    return _INFERENCE_TOKENS["cuda" if device.type == "cuda" else "cpu"]
+
+
+def training_token_budget(model: nn.Module, device: torch.device) -> int:
+    """Tokens of a micro-batch that fit a device in training: a fixed number on CPU, from its total memory on CUDA.
+
+    On CUDA: 16 bytes a parameter for weights, gradients and moments, 0.8 GB for the library's own needs, and per token
+    and layer some 40 values of 2 bytes a hidden unit kept for the backward pass.
+    """
+    if device.type != "cuda":
+        return _CPU_TRAINING_TOKENS
+    total = torch.cuda.get_device_properties(device).total_memory
+    config: Any = getattr(model, "config", None)
+    parameters = sum(p.numel() for p in model.parameters())
+    free = 0.85 * total - 16 * parameters - 0.8e9
+    per_token = 80 * config.hidden_size * config.num_hidden_layers + 12 * config.vocab_size * 0.2
+    return max(1024, min(1 << 18, int(free / per_token)))
+
+
+def keep_freed_memory() -> bool:
+    """Make glibc keep freed buffers of any size instead of returning them to the system; elsewhere do nothing.
+
+    A training step frees and asks for the same large buffers again and again. By default each is a fresh mapping whose
+    pages the kernel must fill with zeros at first touch, which costs as much as the work done in it. The process never
+    shrinks after this call.
+
+    Returns:
+        whether the settings were accepted.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    return all(mallopt(*setting) for setting in _KEEP_FREED_MEMORY)

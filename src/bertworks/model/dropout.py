@@ -1,14 +1,14 @@
-"""Dropout on CPU: which values are kept is a pure function of (step key, sequence, position, layer, site), and cheap.
+"""Dropout on CPU: a cheap pure function of (step key, sequence, position, site) decides which values are kept.
 
-A sequential generator would draw other numbers for another cut into micro-batches, and costs as much as three linear
-layers. Here one 64-bit hash per token gives an odd multiplier a and an offset b, one hash per column a number x, and
-the value in that column is kept where a * x + b, modulo 2^16 and read as a signed number, is not among the lowest
-`rate` * 2^16: multiply-shift hashing (Dietzfelbinger, "Universal hashing and k-wise independent random variables via
-integer arithmetic without primes", STACS 1996) in words of 16 bits, which processors multiply 32 at a time. Because b
-is uniform, each value is dropped with probability exactly round(rate * 2^16) / 2^16; tokens, sites and steps are
-independent; two columns of one token are correlated by less than 0.001 over the draws of a and x.
+A sequential generator would draw other numbers for another partition into micro-batches, and it costs as much as three
+linear layers. Here one 64-bit hash per token gives an odd multiplier a and an offset b, and one hash per column gives a
+number x. The value in that column is kept where a * x + b, modulo 2^16 and read as a signed number, is not among the
+lowest `rate` * 2^16. This is multiply-shift hashing (Dietzfelbinger, "Universal hashing and k-wise independent random
+variables via integer arithmetic without primes", STACS 1996) in words of 16 bits, which processors multiply 32 at a
+time. Because b is uniform, each value is dropped with probability exactly round(rate * 2^16) / 2^16. Tokens, sites and
+steps are independent; two columns of one token are correlated by less than 0.001 over the draws of a and x.
 
-On CUDA the library's own generator is used; the caller seeds it.
+CUDA uses torch's own generator, which the caller seeds.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _TOKENS, _COLUMNS = 1, 2
 
 @dataclass(frozen=True)
 class Keep:
-    """Which values one dropout keeps, before they are written out.
+    """The values that one dropout keeps, before the mask is written out.
 
     Attributes:
         multipliers, offsets: [rows] int16, of each token.
         columns: int16, of each column: [width], or [heads, width] for attention probabilities.
-        dropped: how many of 2^16 numbers mean "dropped".
+        dropped: the number of values, out of 2^16, that are dropped.
     """
 
     multipliers: Tensor
@@ -47,7 +47,7 @@ class Keep:
 
     @property
     def scale(self) -> float:
-        """What kept values are multiplied by, so that the mean stays: 1 / the exact kept share."""
+        """The factor of kept values that preserves the mean: 1 / the exact share that is kept."""
         return _LEVELS / (_LEVELS - self.dropped)
 
     def mask(self) -> Tensor:
@@ -56,21 +56,21 @@ class Keep:
         numbers += self.offsets[:, None]
         return numbers.ge_(self.dropped - _LEVELS // 2)
 
-    def block_mask(self, slots: Tensor, keys: int) -> Tensor:
-        """[n, heads, queries, keys] int16 for a block of sequences, of which `slots` [n, queries] names the rows."""
-        numbers = self.multipliers[slots][:, None, :, None] * self.columns[:, None, :keys]
-        numbers += self.offsets[slots][:, None, :, None]
+    def group_mask(self, rows: Tensor, keys: int) -> Tensor:
+        """[n, heads, queries, keys] int16 for n sequences, whose queries are `rows` [n, queries]."""
+        numbers = self.multipliers[rows][:, None, :, None] * self.columns[:, None, :keys]
+        numbers += self.offsets[rows][:, None, :, None]
         return numbers.ge_(self.dropped - _LEVELS // 2)
 
 
 @dataclass(frozen=True)
 class Dropout:
-    """All the dropout of one forward pass.
+    """The dropout of one forward pass.
 
     Attributes:
         step_key: this step's key, from (seed, step).
         dropout_keys, lengths: [B] as in `PackedBatch`.
-        read: the rows this is about, as indices into the packed tokens; None is all.
+        read: the rows that are computed, as indices into the packed tokens; None is all.
     """
 
     step_key: int
@@ -84,11 +84,11 @@ class Dropout:
         return cls(step_key, batch.dropout_keys, batch.lengths)
 
     def rows(self, read: Tensor) -> Dropout:
-        """The same for some of the rows."""
+        """The same dropout for some of the rows."""
         return replace(self, read=read)
 
     def keep(self, site: int, rate: float, *shape: int) -> Keep | None:
-        """What site number `site` keeps, for columns of this shape; None where the rate drops nothing."""
+        """The values kept at `site`, for columns of this shape; None where the rate drops nothing."""
         dropped = round(rate * _LEVELS)
         if dropped == 0:
             return None
@@ -106,7 +106,7 @@ class Dropout:
 
     @cached_property
     def _tokens(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
-        """Of each row its sequence's key in this step, and its position."""
+        """For each row, the key of its sequence in this step, and its position."""
         keys = np.repeat(draws.key(self.step_key, _TOKENS, self.dropout_keys.numpy()), self.lengths)
         positions = within(self.lengths)
         return (keys, positions) if self.read is None else (keys[self.read.numpy()], positions[self.read.numpy()])
@@ -114,19 +114,19 @@ class Dropout:
 
 @dataclass(frozen=True)
 class Dropped:
-    """One site of one forward pass: how much is dropped there and, on CPU, what."""
+    """Dropout at one site of a forward pass, with its rate."""
 
     dropout: Dropout
     site: int
     rate: float
 
     def keep(self, *shape: int) -> Keep | None:
-        """What is kept, for columns of this shape; None where the rate drops nothing."""
+        """The values that are kept, for columns of this shape; None where the rate drops nothing."""
         return self.dropout.keep(self.site, self.rate, *shape)
 
 
 def at(dropout: Dropout | None, site: int, rate: float) -> Dropped | None:
-    """The dropout of one site, where there is any."""
+    """The dropout of one site, or None without dropout."""
     return None if dropout is None else Dropped(dropout, site, rate)
 
 
@@ -136,8 +136,8 @@ def _low_bits(words: NDArray[np.uint64]) -> Tensor:
 
 
 def masked(x: Tensor, mask: Tensor) -> Tensor:
-    """`x` where the int16 `mask` of the same shape is 1, zero where it is 0."""
+    """Keep `x` where the int16 `mask` of the same shape is 1, and set it to 0 elsewhere."""
     if x.element_size() == mask.element_size():
-        # Numbers of 16 bits are masked by an integer product with their bits, five times as fast as any other way.
+        # The integer product of 16-bit numbers and their mask is five times as fast as any other way.
         return (x.view(torch.int16) * mask).view(x.dtype)
     return x * mask

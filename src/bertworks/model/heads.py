@@ -1,4 +1,4 @@
-"""What stands on the encoder: the two heads of pre-training, classifiers of sequences and of tokens, spans.
+"""The heads: masked words and next sentence, classifiers of sequences and of tokens, spans of answers.
 
 Shapes: T packed tokens, B sequences, M masked words, R rows read, H hidden, V vocabulary.
 """
@@ -13,14 +13,14 @@ from torch import Tensor, nn
 
 from bertworks.config import BertConfig
 from bertworks.data.batch import PackedBatch, rounded
-from bertworks.model import functions
+from bertworks.model import kernels
 from bertworks.model.bert import Bert, Dense, site_of_head
 from bertworks.model.crf import LinearChainCRF
 from bertworks.model.dropout import Dropout, Dropped, at
 
 
 class Transform(nn.Module):
-    """LayerNorm(activation(dense(x))): what masked words pass before they meet the word embeddings."""
+    """LayerNorm(activation(dense(x))) of the masked words, before the product with the word embeddings."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -30,12 +30,12 @@ class Transform(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[M, H] -> [M, H]."""
-        x = functions.activate(functions.linear(x, self.dense.weight, self.dense.bias), self.activation)
-        return functions.norm(x, self.LayerNorm.weight, self.LayerNorm.bias, self.LayerNorm.eps)
+        x = kernels.activate(kernels.linear(x, self.dense.weight, self.dense.bias), self.activation)
+        return kernels.norm(x, self.LayerNorm.weight, self.LayerNorm.bias, self.LayerNorm.eps)
 
 
 class Predictions(nn.Module):
-    """The masked-word head. Its output weights are the word embeddings; only the bias is its own."""
+    """The masked-word head. Its output weights are the word embeddings; it has a bias of its own."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Predictions(nn.Module):
 
 
 class PretrainingHeads(nn.Module):
-    """Both heads, under the names that they have in Hugging Face's BertForPreTraining."""
+    """Both heads of pre-training, named as in Hugging Face's BertForPreTraining."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -53,19 +53,15 @@ class PretrainingHeads(nn.Module):
 
 
 class PretrainingModel(nn.Module):
-    """BERT with the heads it is pre-trained with: masked words and next sentence.
+    """BERT with the heads of pre-training: masked words and next sentence.
 
-    The parameters' names are exactly those of Hugging Face's BertForPreTraining; they are uninitialised until
-    `initialise` draws them or `load_state_dict` brings them.
-
-    Attributes:
-        gradient_checkpointing: spend a second forward pass on holding less memory.
+    The parameters have the names of Hugging Face's BertForPreTraining. They have no values until `initialise` or
+    `load_state_dict` sets them.
     """
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.config = config
-        self.gradient_checkpointing = False
         self.bert = Bert(config)
         self.cls = PretrainingHeads(config)
 
@@ -77,24 +73,18 @@ class PretrainingModel(nn.Module):
         Args:
             batch: `rows` [M] and `labels` [M] are the masked words, `sequence_labels` [B] is 1 where the second segment
                 is a random one.
-            dropout: this step's key; None keeps everything.
-            dtype: what to compute in; parameters and their gradients are float32 always.
+            dropout: the key of this step; None is no dropout.
+            dtype: the type to compute in; parameters and their gradients are always float32.
 
         Returns:
             masked_lm_loss, next_sentence_loss: summed cross entropies (over M, over B).
-            masked_lm_accuracy, next_sentence_accuracy: how many of the most likely answers are right.
+            masked_lm_accuracy, next_sentence_accuracy: the number of correct predictions.
         """
         first_rows = batch.starts[: len(batch)].long()
-        read, place, masked_place = _rows_to_read(first_rows, batch.rows, batch.filler, len(batch.input_ids) - 1)
-        hidden = self.bert(
-            batch,
-            dtype=dtype,
-            dropout=dropout,
-            read=read,
-            gradient_checkpointing=self.gradient_checkpointing,
-        )
-        first, masked = hidden.index_select(0, place), hidden.index_select(0, masked_place)
-        word_loss, words_right = functions.word_losses(
+        read, index, masked_index = _rows_to_read(first_rows, batch.rows, batch.filler, len(batch.input_ids) - 1)
+        hidden = self.bert(batch, dtype=dtype, dropout=dropout, read=read)
+        first, masked = hidden.index_select(0, index), hidden.index_select(0, masked_index)
+        word_loss, words_right = kernels.word_losses(
             self.cls.predictions.transform(masked),
             self.bert.embeddings.word_embeddings.weight,
             self.cls.predictions.bias,
@@ -110,23 +100,23 @@ class PretrainingModel(nn.Module):
         }
 
     def masked_lm_logits(self, hidden_rows: Tensor) -> Tensor:
-        """Rows of the encoder's output [M, H] -> a number for every word [M, V], in the type of the rows."""
+        """Rows of the encoder's output [M, H] -> a logit for every word [M, V], in the type of the rows."""
         transformed = self.cls.predictions.transform(hidden_rows)
         words = self.bert.embeddings.word_embeddings.weight
-        return functions.linear(transformed, words, self.cls.predictions.bias)
+        return kernels.linear(transformed, words, self.cls.predictions.bias)
 
     def next_sentence_logits(self, pooled: Tensor) -> Tensor:
-        """The pooler's output [B, H] -> [B, 2]: the second segment follows the first, or is a random one."""
+        """The pooler's output [B, H] -> logits [B, 2]: the second segment follows the first, or is a random one."""
         layer = self.cls.seq_relationship
-        return functions.linear(pooled, layer.weight, layer.bias)
+        return kernels.linear(pooled, layer.weight, layer.bias)
 
     def initialise(self, seed: int, only: Collection[str] | None = None) -> None:
-        """Draw fresh weights; see `initialise`."""
+        """Draw weights; see `initialise`."""
         initialise(self, self.config.initializer_range, seed, only)
 
 
 class EncoderModel(nn.Module):
-    """BERT without a head, as Hugging Face's BertModel; its parameters' names begin with `bert.` all the same."""
+    """BERT without a head: Hugging Face's BertModel, but the names of its parameters begin with `bert.`."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
@@ -135,78 +125,63 @@ class EncoderModel(nn.Module):
 
 
 class SequenceClassifier(nn.Module):
-    """A number for every class of every sequence, from its first token: Hugging Face's BertForSequenceClassification.
+    """A logit for every class of a sequence, from its first token: Hugging Face's BertForSequenceClassification.
 
-    With one class it is the head of a regression, or of a choice between sequences (BertForMultipleChoice).
-
-    Attributes:
-        gradient_checkpointing: spend a second forward pass on holding less memory.
+    With one class it is a regression, or a choice between sequences (BertForMultipleChoice).
     """
 
     def __init__(self, config: BertConfig, classes: int) -> None:
         super().__init__()
         self.config = config
-        self.gradient_checkpointing = False
         self.bert = Bert(config)
         self.classifier = Dense(config.hidden_size, classes)
 
     def forward(self, batch: PackedBatch, dropout: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Logits [B, classes], float32. Dropout is on the pooler's output too, as in run_classifier.py."""
+        """Logits [B, classes], float32. Dropout is also applied to the pooler's output, as in run_classifier.py."""
         read = batch.starts[: len(batch)].long()
-        first = self.bert(
-            batch, dtype=dtype, dropout=dropout, read=read, gradient_checkpointing=self.gradient_checkpointing
-        )
-        pooled = functions.dropout(self.bert.pooler(first), _of_head(self.config, batch, dropout, read))
-        return functions.linear(pooled, self.classifier.weight, self.classifier.bias).float()
+        first = self.bert(batch, dtype=dtype, dropout=dropout, read=read)
+        pooled = kernels.dropout(self.bert.pooler(first), _of_head(self.config, batch, dropout, read))
+        return kernels.linear(pooled, self.classifier.weight, self.classifier.bias).float()
 
 
 class TokenClassifier(nn.Module):
-    """A number for every class of every token that is asked for: Hugging Face's BertForTokenClassification.
+    """A logit for every class of some tokens: Hugging Face's BertForTokenClassification.
 
     Attributes:
-        gradient_checkpointing: spend a second forward pass on holding less memory.
-        crf: how well tags follow each other; None where every token is tagged by itself.
+        crf: scores the transitions between tags; None where each token is tagged by itself.
     """
 
     def __init__(self, config: BertConfig, classes: int, *, crf: bool = False) -> None:
         super().__init__()
         self.config = config
-        self.gradient_checkpointing = False
         self.bert = Bert(config, pooler=False)
         self.classifier = Dense(config.hidden_size, classes)
         self.crf = LinearChainCRF(classes) if crf else None
 
     def forward(self, batch: PackedBatch, dropout: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
         """Logits [M, classes] of the batch's `rows` [M], float32."""
-        hidden = self.bert(
-            batch, dtype=dtype, dropout=dropout, read=batch.rows, gradient_checkpointing=self.gradient_checkpointing
-        )
-        hidden = functions.dropout(hidden, _of_head(self.config, batch, dropout, batch.rows))
-        return functions.linear(hidden, self.classifier.weight, self.classifier.bias).float()
+        hidden = self.bert(batch, dtype=dtype, dropout=dropout, read=batch.rows)
+        hidden = kernels.dropout(hidden, _of_head(self.config, batch, dropout, batch.rows))
+        return kernels.linear(hidden, self.classifier.weight, self.classifier.bias).float()
 
 
 class SpanClassifier(nn.Module):
-    """How likely each token begins an answer, and ends one: Hugging Face's BertForQuestionAnswering.
-
-    Attributes:
-        gradient_checkpointing: spend a second forward pass on holding less memory.
-    """
+    """Two logits for every token, as the start and as the end of an answer: Hugging Face's BertForQuestionAnswering."""
 
     def __init__(self, config: BertConfig) -> None:
         super().__init__()
         self.config = config
-        self.gradient_checkpointing = False
         self.bert = Bert(config, pooler=False)
         self.qa_outputs = Dense(config.hidden_size, 2)
 
     def forward(self, batch: PackedBatch, dropout: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
         """Logits [T, 2] of every token as a start and as an end, float32.
 
-        As in run_squad.py, nothing is dropped behind the encoder. The head computes in float32 whatever `dtype` is: it
-        costs next to nothing, and among hundreds of tokens bfloat16 makes equals of logits that are not.
+        As in run_squad.py, there is no dropout after the encoder. The head always computes in float32: that is cheap,
+        and in bfloat16 different logits of hundreds of tokens would round to the same number.
         """
-        hidden = self.bert(batch, dtype=dtype, dropout=dropout, gradient_checkpointing=self.gradient_checkpointing)
-        return functions.linear(hidden.float(), self.qa_outputs.weight, self.qa_outputs.bias)
+        hidden = self.bert(batch, dtype=dtype, dropout=dropout)
+        return kernels.linear(hidden.float(), self.qa_outputs.weight, self.qa_outputs.bias)
 
 
 def _of_head(config: BertConfig, batch: PackedBatch, dropout: int | None, read: Tensor) -> Dropped | None:
@@ -218,7 +193,7 @@ def _of_head(config: BertConfig, batch: PackedBatch, dropout: int | None, read: 
 
 @torch.no_grad()
 def initialise(model: nn.Module, deviation: float, seed: int, only: Collection[str] | None = None) -> None:
-    """Draw fresh weights, the same for the same seed wherever the model is: all, or the parameters named in `only`.
+    """Draw all weights, or the parameters named in `only`. The same seed gives the same weights on every device.
 
     Matrices and embeddings get a normal distribution with `deviation`, cut at two deviations; biases get 0 and
     LayerNorm's weights 1 (modeling.py of the original release).
@@ -236,14 +211,14 @@ def initialise(model: nn.Module, deviation: float, seed: int, only: Collection[s
 
 
 def _rows_to_read(first_rows: Tensor, masked_rows: Tensor, filler: int, last_row: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The rows that the heads need [R], ascending, and where among them the first and the masked ones are.
+    """The rows that the heads need [R], ascending, and the indices of first rows and masked rows among them.
 
-    In a batch with filler R and M are rounded up as T is: to the last row, which is filler, and to places of it.
+    In a batch with filler R and M are rounded up as T is, with the last row, which is filler, and with its index.
     """
     read, order = torch.cat([first_rows, masked_rows]).sort()
-    place = torch.empty_like(order)
-    place[order] = torch.arange(len(order), device=order.device)
-    first, masked = place.split([len(first_rows), len(masked_rows)])
+    index = torch.empty_like(order)
+    index[order] = torch.arange(len(order), device=order.device)
+    first, masked = index.split([len(first_rows), len(masked_rows)])
     if filler:
         more = rounded(len(read) + 1) - len(read)
         read = F.pad(read, (0, more), value=last_row)

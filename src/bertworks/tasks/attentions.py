@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bertworks.errors import InputError
-from bertworks.model.bert import Bert, Block, SelfAttention
-from bertworks.model.functions import activate
+from bertworks.model.bert import Bert, SelfAttention, TransformerBlock
+from bertworks.model.kernels import activate
 from bertworks.text.tokenizer import Tokenizer
 
 
@@ -72,7 +72,7 @@ def plain_forward(bert: Bert, input_ids: Tensor, segment_ids: Tensor) -> tuple[T
     )
     hidden, attentions = [embeddings.LayerNorm(x)], []
     for block in bert.encoder.layer:
-        assert isinstance(block, Block)
+        assert isinstance(block, TransformerBlock)
         x = hidden[-1]
         context, probabilities = _attention(block, x)
         output = block.attention.output
@@ -83,7 +83,7 @@ def plain_forward(bert: Bert, input_ids: Tensor, segment_ids: Tensor) -> tuple[T
     return torch.stack(hidden), torch.stack(attentions)
 
 
-def _attention(block: Block, x: Tensor) -> tuple[Tensor, Tensor]:
+def _attention(block: TransformerBlock, x: Tensor) -> tuple[Tensor, Tensor]:
     """The output of a layer's attention [T, H], and its probabilities [A, T, T]."""
     layer = block.attention.self
     assert isinstance(layer, SelfAttention)

@@ -12,7 +12,7 @@ from torch import Tensor
 from bertworks.data.batch import PackedBatch
 from bertworks.errors import InputError
 from bertworks.model.heads import PretrainingModel
-from bertworks.model.predict import Example, predict
+from bertworks.model.predict import ModelInput, predict
 from bertworks.text.tokenizer import Tokenizer
 from bertworks.text.vocab_file import MASK
 
@@ -51,7 +51,7 @@ def fill_mask(
     taken: deque[str] = deque()
     words = min(tokenizer.vocab_size, model.config.vocab_size)
 
-    def examples() -> Iterator[Example]:
+    def examples() -> Iterator[ModelInput]:
         for item in texts:
             location, text = ("", item) if isinstance(item, str) else (f"{item[0]}: ", item[1])
             taken.append(text)
@@ -70,7 +70,7 @@ def fill_mask(
         yield taken.popleft(), guesses
 
 
-def _example(tokenizer: Tokenizer, text: str, positions: int, location: str) -> Example:
+def _example(tokenizer: Tokenizer, text: str, positions: int, location: str) -> ModelInput:
     """[CLS] text [SEP], every [MASK] of the text as one token. Errors begin with `location`."""
     ids = [tokenizer.cls_id]
     rows = []
@@ -85,4 +85,4 @@ def _example(tokenizer: Tokenizer, text: str, positions: int, location: str) -> 
         raise InputError(f"{location}no {MASK} in {shown}")
     if len(ids) > positions:
         raise InputError(f"{location}{len(ids)} tokens, but the model has {positions} positions: {shown}")
-    return Example(ids, np.zeros(len(ids), np.int64), rows)
+    return ModelInput(ids, np.zeros(len(ids), np.int64), rows)

@@ -14,7 +14,7 @@ from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
 from bertworks.data.instances import Instances, InstanceSource
 from bertworks.data.stream import rows_of_step
 from bertworks.errors import InputError
-from bertworks.task import Cut, Task
+from bertworks.task import Partition, Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,16 +49,16 @@ def task(settings: Pretraining) -> Task:
     )
 
 
-def batches(settings: Pretraining, step: int, cut: Cut) -> Sequence[PackedBatch]:
-    """This process's share of a step, in micro-batches of at most the cut's tokens; one empty one if it has none."""
-    first, last = rows_of_step(step, cut.rank, cut.world, settings.train_batch_size)
+def batches(settings: Pretraining, step: int, partition: Partition) -> Sequence[PackedBatch]:
+    """This process's share of a step, in micro-batches within the token budget; one empty one if it has none."""
+    first, last = rows_of_step(step, partition.rank, partition.world, settings.train_batch_size)
     drawn = settings.source.instances(first, last)
     if drawn.input_ids.max(initial=0) >= settings.vocab_size:
         raise InputError(
             f"--input_file: holds word {drawn.input_ids.max()}, but the model has only {settings.vocab_size}; "
             "it was made with another vocabulary"
         )
-    portions = cut_by_tokens(drawn.lengths, cut.token_budget) or [slice(0, 0)]
+    portions = cut_by_tokens(drawn.lengths, partition.token_budget) or [slice(0, 0)]
     in_step = first - step * settings.train_batch_size
     return [packed(drawn.part(part.start, part.stop), in_step + part.start) for part in portions]
 

@@ -1,8 +1,8 @@
-"""Several processes as one: who we are, and sums over all of us.
+"""Training in several processes: the number of this one, and sums over all of them.
 
-Started by torchrun (which sets RANK, WORLD_SIZE and LOCAL_RANK) there are many processes; started plainly there is one
-and every sum here is the number itself. Gradients are summed, never averaged: a step's loss is already divided by the
-counts of the whole step.
+torchrun starts many processes and sets RANK, WORLD_SIZE and LOCAL_RANK. Without it there is one process, and every sum
+here is the number itself. Gradients are summed, never averaged: a step's loss is already divided by the counts of the
+whole step.
 """
 
 from __future__ import annotations
@@ -17,22 +17,21 @@ import torch.distributed as dist
 from torch import Tensor
 
 from bertworks.errors import InputError
-from bertworks.heap import keep_freed_memory
-from bertworks.model.device import choose_device
+from bertworks.model.device import choose_device, keep_freed_memory
 from bertworks.progress import say
 
-# Gradients are summed in flat buckets of about this many numbers: few enough calls, little extra memory.
+# Gradients are summed in flat buckets of at most this many numbers: few calls and little extra memory.
 _BUCKET = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class World:
-    """This process among its fellows.
+    """The processes that train together, as one of them sees them.
 
     Attributes:
-        rank: our number, 0 is the one that writes files.
-        size: how many we are.
-        device: what we compute on.
+        rank: the number of this process; process 0 writes the files.
+        size: the number of processes.
+        device: the device of this process.
     """
 
     rank: int
@@ -45,7 +44,7 @@ class World:
         return self.rank == 0
 
     def say(self, message: str) -> None:
-        """Print one line for a person; the main process speaks for all."""
+        """Print one line for a person, in the main process only."""
         if self.is_main:
             say(message)
 
@@ -87,10 +86,10 @@ class World:
         return int(tensor)
 
     def agree(self, error: InputError | None) -> None:
-        """Raise one process's error in all of them, so that none waits for one that has left.
+        """Raise the error of one process in all of them, so that no process waits for one that has ended.
 
         Raises:
-            InputError: the first that any process gave.
+            InputError: the error of the first process that has one.
         """
         if self.size > 1 and any(self.sum_numbers([error is not None])):
             messages: list[str | None] = [None] * self.size
@@ -100,7 +99,7 @@ class World:
             raise error
 
     def wait(self) -> None:
-        """Return when every process is here."""
+        """Wait until every process has called this."""
         if self.size > 1:
             dist.barrier()
 

@@ -1,6 +1,6 @@
 """The training loop: take a step, report, evaluate, save. It knows no task.
 
-Everything a step does is a function of its number, so a resumed run needs one integer.
+A step is a function of its number, so a resumed run needs one integer.
 """
 
 from __future__ import annotations
@@ -17,31 +17,31 @@ import torch
 from torch import nn
 
 from bertworks.errors import InputError
+from bertworks.model.device import training_token_budget
 from bertworks.progress import Advance, progress
 from bertworks.task import Task
-from bertworks.train import memory, resume
 from bertworks.train import optimizer as optimizers
-from bertworks.train.best import Best
+from bertworks.train import resume
 from bertworks.train.distributed import World
-from bertworks.train.report import Report, Window
-from bertworks.train.step import Portions, Stepper
+from bertworks.train.report import MetricWindow, Report
+from bertworks.train.step import MicroBatches, Stepper
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What the loop needs to know of a run.
+    """The settings of a run.
 
     Attributes:
-        output_dir: where checkpoints, metrics and the model go.
-        token_budget: the most tokens of a micro-batch; None resolves it from the device.
+        output_dir: the folder of checkpoints, metrics and the model.
+        token_budget: the most tokens of a micro-batch; None is `training_token_budget`.
         log_every_steps, save_checkpoints_steps: 0 means only at the end.
         eval_every_steps: 0 means never; otherwise before the first step and at the end too.
         identity: flag -> value of all that must stay the same when the run is resumed.
-        settings: flag -> value of what may change on a resume; changes are said aloud.
-        rate_scale: of a parameter's name, what its learning rate is multiplied by.
-        best: keeps the best evaluation's model and says when to stop; None keeps the last one only.
-        write_model: writes a model folder into the empty folder it is given.
-        write_notes: writes what describes the run into the output folder, once that is known to be its own.
+        settings: flag -> value of what may change on a resume; changes are printed.
+        rate_scale: name of a parameter -> factor of its learning rate.
+        best: keeps the model of the best evaluation and decides when to stop; None keeps the last model only.
+        write_model: writes a model folder into the empty folder that it gets.
+        write_notes: writes a description of the run into the output folder, once no other run is found there.
     """
 
     output_dir: Path
@@ -59,7 +59,7 @@ class Run:
     identity: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
     rate_scale: Callable[[str], float] = lambda name: 1.0
-    best: Best | None = None
+    best: resume.Best | None = None
     write_model: Callable[[Path], None]
     write_notes: Callable[[], None] = lambda: None
 
@@ -69,18 +69,18 @@ class Run:
 
 
 class Stopped(SystemExit):
-    """A signal asked the run to stop; it saved a checkpoint and left."""
+    """A signal stopped the run after it saved a checkpoint."""
 
 
 def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, float] | None:
     """Train `model` in place to `run.num_train_steps`, continuing from the output folder's newest checkpoint.
 
     Returns:
-        what the evaluation after the last step gave, if there was one.
+        the results of the evaluation after the last step, if there was one.
 
     Raises:
         InputError: the folder holds another run or a damaged checkpoint; the loss or a gradient is not finite.
-        Stopped: SIGTERM or SIGINT came; the checkpoint is written, the same command continues.
+        Stopped: SIGTERM or SIGINT came; a checkpoint is written, and the same command continues from it.
     """
     with ExitStack() as stack:
         checkpoint = _begin(run, world, stack)
@@ -90,10 +90,10 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
             task=task,
             optimizer=optimizer,
             world=world,
-            window=Window(world.device),
+            window=MetricWindow(world.device),
             rate=run.rate,
             random_seed=run.random_seed,
-            token_budget=run.token_budget or memory.default_token_budget(model, world.device),
+            token_budget=run.token_budget or training_token_budget(model, world.device),
         )
         first_step, seconds = 0, 0.0
         if checkpoint is not None:
@@ -102,7 +102,7 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
             _continue(checkpoint, run, stepper)
         if run.best:
             run.best.begin(first_step)
-        if first_step >= run.num_train_steps or (run.best and run.best.enough):
+        if first_step >= run.num_train_steps or (run.best and run.best.should_stop):
             world.say(f"Skipping training: {run.output_dir} already has {first_step} of {run.num_train_steps} steps.")
             return None
         report, advance = None, _nothing
@@ -116,21 +116,21 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
             return loop.train(first_step, advance)
 
 
-def _begin(run: Run, world: World, stack: ExitStack) -> resume.Checkpoint | None:
-    """The main process takes the folder; the others then read what it found, or leave with its error."""
+def _begin(run: Run, world: World, stack: ExitStack) -> resume.TrainingCheckpoint | None:
+    """Claim the folder in the main process; the others then read its newest checkpoint, or raise the same error."""
     checkpoint, error = None, None
     if world.is_main:
         try:
             stack.enter_context(resume.claimed(run.output_dir))
             checkpoint = resume.begin(run.output_dir, run.identity)
-        except InputError as refused:
-            error = refused
+        except InputError as raised:
+            error = raised
     world.agree(error)
     return checkpoint if world.is_main else resume.newest(run.output_dir)
 
 
-def _continue(checkpoint: resume.Checkpoint, run: Run, stepper: Stepper) -> None:
-    """Go on with the checkpoint's numerics, so that the bits are the same; say what differs."""
+def _continue(checkpoint: resume.TrainingCheckpoint, run: Run, stepper: Stepper) -> None:
+    """Use the checkpoint's numerics, so that the bits are the same; print what differs."""
     then, world, notes = checkpoint.state["numerics"], stepper.world, []
     if then["threads"] != torch.get_num_threads():
         notes.append(f"threads {then['threads']}, as before (not {torch.get_num_threads()})")
@@ -146,45 +146,45 @@ def _continue(checkpoint: resume.Checkpoint, run: Run, stepper: Stepper) -> None
     notes += [f"{name} {before.get(name)} -> {value}" for name, value in changed.items()]
     world.say("; ".join([f"Continuing from {checkpoint.folder} (step {checkpoint.step})", *notes]))
     if world.is_main:
-        stepper.window = Window(world.device, checkpoint.state["window"])
+        stepper.window = MetricWindow(world.device, checkpoint.state["window"])
         resume.publish(checkpoint.folder, run.output_dir)
 
 
 def _nothing(amount: float, note: str | None = None) -> None:
-    """The progress of the processes that show none."""
+    """Show no progress: only the main process does."""
 
 
 class _Loop:
-    """What is due when; one place each for what is due every so often and at the end."""
+    """Decides when a line, an evaluation and a checkpoint are due."""
 
     def __init__(self, run: Run, stepper: Stepper, report: Report | None) -> None:
         self.run, self.stepper, self.report = run, stepper, report
         self.signal = 0
-        self.enough = False
+        self.should_stop = False
 
     def train(self, first_step: int, advance: Advance) -> Mapping[str, float] | None:
-        """Steps first_step .. num_train_steps; gives the last evaluation's results."""
+        """Take the steps after `first_step`; return the results of the last evaluation."""
         run, stepper, results = self.run, self.stepper, None
         if run.eval_every_steps and first_step == 0:
             self.evaluate(0)
         with ThreadPoolExecutor(1, "next-batch") as ahead:
-            coming = ahead.submit(stepper.portions, first_step)
+            coming = ahead.submit(stepper.micro_batches, first_step)
             for step in range(first_step, run.num_train_steps):
-                portions, done = self.arrived(coming), step + 1
+                micro_batches, done = self.arrived(coming), step + 1
                 last = done == run.num_train_steps
                 if not last:
-                    coming = ahead.submit(stepper.portions, done)
-                stop = stepper.take(step, portions, bool(self.signal))
+                    coming = ahead.submit(stepper.micro_batches, done)
+                stop = stepper.take(step, micro_batches, bool(self.signal))
                 advance(1)
                 if last or _due(done, run.log_every_steps):
                     self.log(done)
                 if run.eval_every_steps and (last or _due(done, run.eval_every_steps)):
                     results = self.evaluate(done)
-                if last or stop or self.enough or _due(done, run.save_checkpoints_steps):
+                if last or stop or self.should_stop or _due(done, run.save_checkpoints_steps):
                     self.save(done)
-                if self.enough and not last:
+                if self.should_stop and run.best and not last:
                     coming.cancel()
-                    stepper.world.say(f"Stopped early after step {done}: nothing better since step {self.best_step}.")
+                    stepper.world.say(f"Stopped early after step {done}: nothing better since step {run.best.step}.")
                     break
                 if stop and not last:
                     coming.cancel()
@@ -194,8 +194,8 @@ class _Loop:
                     raise Stopped(128 + number)
         return results
 
-    def arrived(self, coming: Future[Portions]) -> Portions:
-        """The next step's portions, once every process has its own.
+    def arrived(self, coming: Future[MicroBatches]) -> MicroBatches:
+        """Wait until every process has its micro-batches of the next step.
 
         Raises:
             InputError: the data of one of the processes are damaged.
@@ -216,7 +216,7 @@ class _Loop:
         self.stepper.window.clear()
 
     def evaluate(self, step: int) -> Mapping[str, float]:
-        """Evaluate as the task does, and report it; keep the model if it is the best."""
+        """Evaluate and report; keep the model if it is the best."""
         if self.report is None:
             results = self.stepper.task.evaluate(self.stepper.model)
         else:
@@ -225,30 +225,28 @@ class _Loop:
                 self.report.evaluation(step, results)
                 if self.run.best and step:
                     self.run.best.add(step, results)
-        stops = self.run.best is not None and self.report is not None and self.run.best.enough
-        if self.run.best is not None:
-            self.enough = self.stepper.world.sum_numbers([float(stops)])[0] > 0
+        if self.run.best:
+            stops = self.report is not None and self.run.best.should_stop
+            self.should_stop = self.stepper.world.sum_numbers([stops])[0] > 0
         return results
 
-    @property
-    def best_step(self) -> int | None:
-        """The step whose model is kept."""
-        return self.run.best.step if self.run.best else None
-
     def save(self, step: int) -> None:
-        """Write a checkpoint of this step; the report's lines up to it are on the disk first."""
+        """Write a checkpoint of this step, after the report's lines up to it."""
         run, stepper = self.run, self.stepper
         stepper.check_finite(step)
         window, budget = self._window(), stepper.world.least(stepper.token_budget)
         if self.report is not None:
             self.report.flush()
-            numerics = {
-                "processes": stepper.world.size,
-                "threads": torch.get_num_threads(),
-                "token_budget": budget,
+            state = {
+                "window": window,
+                "numerics": {
+                    "processes": stepper.world.size,
+                    "threads": torch.get_num_threads(),
+                    "token_budget": budget,
+                },
+                "settings": dict(run.settings),
+                "seconds": self.report.seconds,
             }
-            state = {"window": window, "numerics": numerics, "settings": dict(run.settings)}
-            state["seconds"] = self.report.seconds
             with self.report.clock_stopped():
                 model, optimizer = stepper.model, stepper.optimizer
                 resume.save(run.output_dir, step, state, model, optimizer, run.write_model, run.keep_checkpoint_max)
@@ -261,7 +259,7 @@ class _Loop:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Note SIGTERM and the first SIGINT instead of dying of them; the loop saves and leaves after its step."""
+        """Record SIGTERM or the first SIGINT; the loop saves and stops after its step."""
 
         def note(number: int, frame: FrameType | None) -> None:
             if self.signal:

@@ -1,7 +1,7 @@
-"""The optimizers and the learning rate as a function of the step.
+"""The optimizers, the learning rate of each step and layer, and clipping.
 
-The original's Adam has no bias correction. PyTorch's fused AdamW computes exactly that once its step counter is so
-large that its corrections 1 - beta^step are 1 in floating point; so the counter starts at a million.
+The original's Adam has no bias correction. PyTorch's fused AdamW computes the same once its step counter is so large
+that its corrections 1 - beta^step are 1 in floating point. So the counter starts at a million.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from bertworks.checkpoints.names import layer_of
 from bertworks.errors import InputError
 
 OPTIMIZERS = ("adam", "adamw")
@@ -26,8 +27,8 @@ _UNCORRECTED = 1_000_000.0
 def learning_rate(step: int, peak: float, num_train_steps: int, num_warmup_steps: int) -> float:
     """The rate of the update after `step` finished steps (the original's create_optimizer).
 
-    Linear warm-up from 0, then linear decay to 0 at `num_train_steps`. The decay runs from step 0, so the rate drops a
-    notch where warm-up ends: peak * (1 - warmup / steps).
+    Linear warm-up from 0, then linear decay to 0 at `num_train_steps`. The decay counts from step 0, so where warm-up
+    ends the rate falls from `peak` to peak * (1 - warmup / steps).
     """
     if step < num_warmup_steps:
         return peak * step / num_warmup_steps
@@ -40,13 +41,13 @@ def build(
     """An optimizer over the model's parameters with the original's constants (betas 0.9 and 0.999, epsilon 1e-6).
 
     Args:
-        model: its named parameters that want a gradient are trained; LayerNorm parameters and biases are not decayed.
+        model: its parameters that require a gradient are trained; LayerNorm parameters and biases are not decayed.
         kind: `adam` is the original's (no bias correction), `adamw` has the correction.
         weight_decay: decoupled decay, times the learning rate, of every other parameter.
-        rate_scale: of a parameter's name, what its learning rate is multiplied by.
+        rate_scale: name of a parameter -> factor of its learning rate.
 
     Raises:
-        InputError: no such kind.
+        InputError: `kind` is neither.
     """
     if kind not in OPTIMIZERS:
         raise InputError(f"--optimizer={kind}: give one of {', '.join(OPTIMIZERS)}")
@@ -67,20 +68,20 @@ def build(
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Use `rate`, times each parameter's own scale, for the next update."""
+    """Use `rate`, times the factor of each parameter, for the next update."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["scale"]
 
 
 def clip_by_global_norm(gradients: Iterable[Tensor], max_norm: float = 1.0) -> Tensor:
-    """Scale the gradients in place so that their global norm is at most `max_norm`; gives the norm before, on device.
+    """Scale the gradients in place so that their global norm is at most `max_norm`; return the norm before, on device.
 
     As tf.clip_by_global_norm: times max_norm / max(norm, max_norm).
     """
     gradients = list(gradients)
     norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
     scale = max_norm / norm.clamp(min=max_norm)
-    # On a CPU the value is at hand: skip a pass over all gradients that would multiply by one.
+    # On CPU reading the scale costs nothing, so a pass over all gradients that would multiply by 1 is skipped.
     if norm.device.type != "cpu" or float(scale) != 1.0:
         torch._foreach_mul_(gradients, scale)
     return norm
@@ -89,12 +90,12 @@ def clip_by_global_norm(gradients: Iterable[Tensor], max_norm: float = 1.0) -> T
 def state_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
     """The optimizer's state by name: `exp_avg.PARAMETER`, `exp_avg_sq.PARAMETER`, `step.PARAMETER`."""
     return {
-        f"{slot}.{name}": tensor for name, p in model.named_parameters() for slot, tensor in optimizer.state[p].items()
+        f"{kind}.{name}": tensor for name, p in model.named_parameters() for kind, tensor in optimizer.state[p].items()
     }
 
 
 def load_state_tensors(optimizer: torch.optim.Optimizer, model: nn.Module, saved: Mapping[str, Tensor]) -> None:
-    """Put back what `state_tensors` gave.
+    """Copy tensors that `state_tensors` gave into the optimizer.
 
     Raises:
         InputError: a tensor is missing or has another shape.
@@ -103,3 +104,24 @@ def load_state_tensors(optimizer: torch.optim.Optimizer, model: nn.Module, saved
         if name not in saved or saved[name].shape != tensor.shape:
             raise InputError(f"the checkpoint's optimizer state has no fitting {name}")
         tensor.copy_(saved[name])
+
+
+def freeze_layers(model: nn.Module, layers: int) -> None:
+    """Do not train the embeddings and the first `layers` layers; 0 freezes nothing, -1 the embeddings only."""
+    for name, parameter in model.named_parameters():
+        layer = layer_of(name)
+        if layers and (name.startswith("bert.embeddings.") or (layer is not None and layer < layers)):
+            parameter.requires_grad_(False)
+
+
+def layerwise_rate_scale(model: nn.Module, decay: float) -> Callable[[str], float]:
+    """Name of a parameter -> factor of its learning rate: `decay` once for every layer above it."""
+    numbers = [layer for name, _ in model.named_parameters() if (layer := layer_of(name)) is not None]
+    layers = max(numbers, default=-1) + 1
+
+    def scale(name: str) -> float:
+        layer = layer_of(name)
+        above = layers - layer if layer is not None else layers + 1 if name.startswith("bert.embeddings.") else 0
+        return float(decay**above)
+
+    return scale

@@ -1,8 +1,8 @@
 """What a person sees of a run: metrics.jsonl, progress, TensorBoard, a learning curve.
 
-Each training line is about the steps since the line before it. Sums stay on the device until a line is due, so that
-reporting never waits for it; the unfinished window travels in the checkpoint, so that a resumed run writes the same
-lines.
+Each training line gives means over the steps since the line before it. Sums stay on the device until a line is due, so
+that reporting never waits for the device. A checkpoint holds the sums of the unfinished window, so that a resumed run
+writes the same lines.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,12 +21,12 @@ from torch import Tensor
 from bertworks import files
 from bertworks.progress import Advance, say
 
-# Fields of a line that tell time; everything else is equal, digit for digit, in a resumed run.
+# Fields of a line that measure time. All other fields are equal, to the last digit, in a resumed run.
 TIME_FIELDS = ("seconds", "tokens_per_second")
 
 
-class Window:
-    """Named means over the steps since the last line: (sum on the device, count on the host) each."""
+class MetricWindow:
+    """Named means over the steps since the last line, each as a sum on the device and a count on the host."""
 
     def __init__(self, device: torch.device, saved: Mapping[str, list[float]] | None = None) -> None:
         self._device = device
@@ -36,13 +36,13 @@ class Window:
             self.add(name, torch.tensor(total, dtype=torch.float64), count)
 
     def add(self, name: str, total: Tensor, count: float) -> None:
-        """Count `total` over `count` predictions towards the mean of `name`."""
+        """Add `total`, a sum over `count` predictions, to the mean of `name`."""
         total = total.detach().to(self._device, torch.float64)
         self._sums[name] = self._sums[name] + total if name in self._sums else total.clone()
         self._counts[name] = self._counts.get(name, 0.0) + count
 
     def stacked(self) -> Tensor:
-        """All sums in one tensor, to be summed over processes and read back once."""
+        """All sums in one tensor, so that they are summed over processes and read back once."""
         if not self._sums:
             return torch.zeros(0, dtype=torch.float64, device=self._device)
         return torch.stack(list(self._sums.values()))
@@ -58,21 +58,16 @@ class Window:
 
 
 class Report:
-    """The files and the progress bar of one run; only the main process has one."""
+    """The files and the progress bar of a run. Only the main process has a report."""
 
     def __init__(
-        self,
-        output_dir: Path,
-        first_step: int,
-        advance: Advance,
-        description: Mapping[str, Any],
-        seconds: float = 0.0,
+        self, output_dir: Path, first_step: int, advance: Advance, description: Mapping[str, Any], seconds: float = 0.0
     ) -> None:
-        """Open the report; lines after `first_step` (of a run that was killed) are cut off.
+        """Open the report; drop the lines after `first_step`, which a killed run has left.
 
         Args:
-            description: what the first line of a new file says of the run.
-            seconds: how long an earlier process trained since its last line.
+            description: settings for the first line of a new file.
+            seconds: the training time of an earlier process since its last line.
         """
         self._path = output_dir / "metrics.jsonl"
         self._advance = advance
@@ -86,18 +81,18 @@ class Report:
 
     @property
     def seconds(self) -> float:
-        """How long the steps since the last line took, without evaluation and saving."""
+        """Training time since the last line, without evaluation and saving."""
         return time.monotonic() - self._began
 
     @contextmanager
     def clock_stopped(self) -> Iterator[None]:
-        """What is done inside is not training and takes no time."""
+        """Do not count the time inside the block as training time."""
         stopped = time.monotonic()
         yield
         self._began += time.monotonic() - stopped
 
     def training(self, step: int, means: Mapping[str, float], tokens: int) -> None:
-        """Write the line of the window that ends at `step`; `tokens` is how many it trained on."""
+        """Write the line of the window that ends at `step` and has `tokens` tokens."""
         seconds = self.seconds
         speed = tokens / max(seconds, 1e-9)
         self._write({"step": step, **means, "tokens": tokens, "seconds": seconds, "tokens_per_second": speed})
@@ -114,7 +109,7 @@ class Report:
         say(f"step {step:,}, evaluation: {shown}")
 
     def flush(self) -> None:
-        """Put everything on the disk; done before a checkpoint, which vouches for the lines up to it."""
+        """Write the lines to the disk. A checkpoint counts on the lines up to its step being there."""
         files.sync_file(self._stream)
 
     def close(self) -> None:
@@ -155,3 +150,60 @@ def _tensorboard(output_dir: Path, first_step: int) -> Any:
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (slow to import, and optional)
 
     return SummaryWriter(str(output_dir / "tensorboard"), purge_step=first_step + bool(first_step))
+
+
+def learning_curve(
+    output_dir: Path,
+    metrics: Sequence[str],
+    best: tuple[int, float] | None = None,
+    baselines: Mapping[str, float] | None = None,
+) -> Path:
+    """Draw metrics.jsonl over the steps: the loss on the left and metrics on the right, in training and held out.
+
+    Args:
+        output_dir: the folder of metrics.jsonl and of the picture, learning_curve.png.
+        metrics: the metrics to draw, without the prefix `eval_` of evaluations.
+        best: step and first metric of the checkpoint that was kept; it is marked with a star.
+        baselines: label -> value to compare the metrics with, a dotted line.
+
+    Returns:
+        the picture's path.
+    """
+    from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import)
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
+    lines = [json.loads(line) for line in (output_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    evaluations = [
+        {"step": line["step"], **{name.removeprefix("eval_"): value for name, value in line["evaluation"].items()}}
+        for line in lines
+        if "evaluation" in line
+    ]
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    loss, scores = figure.subplots(1, 2)
+    _curve(loss, lines, "loss", "training")
+    _curve(loss, evaluations, "loss", "held out", marker="o")
+    for name in metrics:
+        title = name.replace("_", " ")
+        _curve(scores, lines, name, f"{title}, training")
+        _curve(scores, evaluations, name, f"{title}, held out", marker="o")
+    if best:
+        label = f"kept: {best[1]:.4g} at step {best[0]:,}"
+        scores.plot(*best, marker="*", markersize=14, color="black", linestyle="", label=label)
+    for label, value in (baselines or {}).items():
+        scores.axhline(value, linestyle=":", color="gray", label=label)
+    for axes, title in ((loss, "loss"), (scores, "score")):
+        axes.set(title=title, xlabel="step")
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+        axes.grid(alpha=0.3)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(fontsize="small")
+    path = output_dir / "learning_curve.png"
+    with files.written_whole(path) as stream:
+        figure.savefig(stream, format="png", dpi=120, bbox_inches="tight")
+    return path
+
+
+def _curve(axes: Any, lines: Sequence[Mapping[str, float]], name: str, label: str, marker: str = "") -> None:
+    points = [(line["step"], line[name]) for line in lines if name in line]
+    if points:
+        axes.plot(*zip(*points, strict=True), label=label, marker=marker)

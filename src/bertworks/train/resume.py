@@ -1,12 +1,14 @@
-"""Checkpoints that appear whole or not at all, and the rules of continuing from one.
+"""The checkpoints of a run, the rules for continuing from one, and the best model.
 
-    OUTPUT_DIR/checkpoints/run.json                what makes the run what it is; written before the first step
+    OUTPUT_DIR/checkpoints/run.json                what must not change within a run; written before the first step
     OUTPUT_DIR/checkpoints/lock                    held while a process trains there
     OUTPUT_DIR/checkpoints/step-1000/              a model folder, and
         optimizer.safetensors  state.json          what else a resume needs; state.json holds every file's SHA-256
+    OUTPUT_DIR/best/                               a model folder, and
+        evaluations.json                           the deciding metric at every step that was evaluated
 
-A checkpoint is filled under another name and renamed when it is on the disk, so a kill at any moment leaves the one
-before. All tensors are gathered in full: any number of processes opens them.
+A checkpoint is written under another name and renamed once it is on the disk, so a kill at any moment leaves the
+checkpoint before it. All tensors are stored in full, so any number of processes can open them.
 """
 
 from __future__ import annotations
@@ -32,15 +34,16 @@ from bertworks.errors import InputError
 from bertworks.train import optimizer as optimizers
 
 _STEP = re.compile(r"step-(\d+)")
+_EVALUATIONS = "evaluations.json"
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class TrainingCheckpoint:
     """A finished checkpoint on disk, its checksums verified.
 
     Attributes:
-        step: optimizer steps done.
-        state: everything else that `save` was given: numerics, settings, the report's unfinished window.
+        step: finished optimizer steps.
+        state: the `state` that `save` was given: numerics, settings, the report's unfinished window.
     """
 
     folder: Path
@@ -48,15 +51,15 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def begin(output_dir: Path, identity: Mapping[str, object]) -> Checkpoint | None:
-    """Take possession of an output folder: a new run, or the same one again.
+def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoint | None:
+    """Begin a run in an output folder, or continue the run that is there.
 
     Args:
-        output_dir: made if absent; what a killed process left unfinished in it is swept away.
+        output_dir: made if absent; unfinished files of a killed process are deleted.
         identity: flag -> value of all that must not change within a run.
 
     Returns:
-        the newest checkpoint, or None when there is none yet.
+        the newest checkpoint, or None if there is none yet.
 
     Raises:
         InputError: the folder holds another run (the message names the flag), or its newest checkpoint is damaged.
@@ -67,9 +70,15 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> Checkpoint | None
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
     wanted = json.loads(json.dumps(dict(identity)))
     recorded, found = checkpoints / "run.json", newest(output_dir)
-    # A run that never reached a checkpoint has nothing to lose.
+    # A run without a checkpoint may be overwritten.
     if recorded.exists() and found is not None:
-        _check_same_run(output_dir, json.loads(recorded.read_text()), wanted)
+        before = json.loads(recorded.read_text())
+        for name in {**before, **wanted}:
+            if before.get(name) != wanted.get(name):
+                raise InputError(
+                    f"{name}: {wanted.get(name)} here, but --output_dir={output_dir} holds a run with "
+                    f"{before.get(name)}; give the same to continue it, or another --output_dir"
+                )
     else:
         files.write_text(recorded, json.dumps(wanted, indent=2) + "\n")
     return found
@@ -77,7 +86,7 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> Checkpoint | None
 
 @contextmanager
 def claimed(output_dir: Path) -> Iterator[None]:
-    """Keep other processes from training in the folder; the system lets go of it when this process ends.
+    """Keep other processes from training in the folder. The system ends the claim when this process ends.
 
     Raises:
         InputError: another process is training there.
@@ -92,40 +101,31 @@ def claimed(output_dir: Path) -> Iterator[None]:
         yield
 
 
-def _check_same_run(output_dir: Path, recorded: dict[str, object], wanted: dict[str, object]) -> None:
-    for name in {**recorded, **wanted}:
-        if recorded.get(name) != wanted.get(name):
-            raise InputError(
-                f"{name}: {wanted.get(name)} here, but --output_dir={output_dir} holds a run with "
-                f"{recorded.get(name)}; give the same to continue it, or another --output_dir"
-            )
-
-
 def steps(output_dir: Path) -> list[tuple[int, Path]]:
-    """The steps that have a checkpoint, ascending, and its folder; nothing is read."""
+    """Each step that has a checkpoint, ascending, and its folder. No file is read."""
     folders = output_dir.glob("checkpoints/step-*")
     return sorted((int(m[1]), path) for path in folders if (m := _STEP.fullmatch(path.name)))
 
 
-def newest(output_dir: Path) -> Checkpoint | None:
+def newest(output_dir: Path) -> TrainingCheckpoint | None:
     """The checkpoint of the highest step, or None.
 
     Raises:
-        InputError: a file of it is missing or damaged.
+        InputError: one of its files is missing or damaged.
     """
     found = steps(output_dir)
     if not found:
         return None
     step, folder = found[-1]
-    mend = "delete that folder to continue from the checkpoint before it"
+    fix = "delete that folder to continue from the checkpoint before it"
     try:
         state = json.loads((folder / "state.json").read_text())
         damaged = [name for name, digest in state["files"].items() if files.sha256(folder / name) != digest]
     except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder}: not a whole checkpoint ({error}); {mend}") from None
+        raise InputError(f"{folder}: not a whole checkpoint ({error}); {fix}") from None
     if damaged:
-        raise InputError(f"{folder / damaged[0]}: damaged, its checksum differs; {mend}")
-    return Checkpoint(folder, step, state)
+        raise InputError(f"{folder / damaged[0]}: damaged, its checksum differs; {fix}")
+    return TrainingCheckpoint(folder, step, state)
 
 
 def save(
@@ -137,10 +137,10 @@ def save(
     write_model: Callable[[Path], None],
     keep: int,
 ) -> None:
-    """Write checkpoint `step`, make the output folder's own model that one, and drop all but the newest `keep`.
+    """Write the checkpoint of `step`, publish its model in the output folder, and keep the newest `keep` checkpoints.
 
     Args:
-        write_model: writes a model folder (config, weights, vocabulary) into the empty folder it is given.
+        write_model: writes a model folder (config, weights, vocabulary) into the empty folder that it gets.
     """
     target = output_dir / "checkpoints" / f"step-{step}"
     with files.folder_written_whole(target) as folder:
@@ -158,26 +158,26 @@ def save(
 
 
 def publish(checkpoint: Path, output_dir: Path) -> None:
-    """Make the output folder a model folder of the checkpoint's files, without a second copy of the weights."""
+    """Make the output folder a model folder with the checkpoint's files; the weights are linked, not copied."""
     for source in checkpoint.iterdir():
         if source.name in ("optimizer.safetensors", "state.json"):
             continue
-        beside = output_dir / f".{source.name}.partial"
-        beside.unlink(missing_ok=True)
+        partial = output_dir / f".{source.name}.partial"
+        partial.unlink(missing_ok=True)
         try:
-            # Only what nobody edits in place may be the same file as the checkpoint's.
+            # Only weights are linked: people edit the other files in place, which would change the checkpoint.
             if source.suffix != ".safetensors":
                 raise OSError
-            os.link(source, beside)
+            os.link(source, partial)
         except OSError:
-            shutil.copyfile(source, beside)
-        beside.replace(output_dir / source.name)
-        beside.unlink(missing_ok=True)  # renaming one link of a file over another leaves both
+            shutil.copyfile(source, partial)
+        partial.replace(output_dir / source.name)
+        partial.unlink(missing_ok=True)  # renaming one link of a file over another leaves both
     files.sync_folder(output_dir)
 
 
-def load(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-    """Put the checkpoint's weights and optimizer state into `model` and `optimizer`.
+def load(checkpoint: TrainingCheckpoint, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Copy the checkpoint's weights and optimizer state into `model` and `optimizer`.
 
     Raises:
         InputError: the tensors do not fit this model.
@@ -189,3 +189,54 @@ def load(checkpoint: Checkpoint, model: nn.Module, optimizer: torch.optim.Optimi
                 raise InputError(f"{checkpoint.folder / 'model.safetensors'}: has no fitting {name}")
             parameter.copy_(weights[name])
     optimizers.load_state_tensors(optimizer, model, load_file(checkpoint.folder / "optimizer.safetensors"))
+
+
+class Best:
+    """The best evaluation of a run so far; its model is kept in `OUTPUT_DIR/best`.
+
+    Attributes:
+        folder: `OUTPUT_DIR/best`.
+        metric: the result that decides. The lowest loss is best, and the highest value of any other metric.
+    """
+
+    def __init__(
+        self, output_dir: Path, metric: str, write_model: Callable[[Path], None], patience: int | None = None
+    ) -> None:
+        """Set up; after `patience` evaluations without a better result training should stop (None: never)."""
+        self.folder, self.metric = output_dir / "best", metric
+        self._write_model, self._patience = write_model, patience
+        self._values: dict[int, float] = {}
+
+    @property
+    def step(self) -> int | None:
+        """The step with the best result, the first of equal results."""
+        sign = -1 if "loss" in self.metric else 1
+        return max(self._values, key=lambda step: (sign * self._values[step], -step), default=None)
+
+    @property
+    def value(self) -> float | None:
+        """The best result."""
+        return None if self.step is None else self._values[self.step]
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether the last `patience` evaluations brought no better result."""
+        since = sum(step > (self.step or 0) for step in self._values)
+        return self._patience is not None and self.step is not None and since >= self._patience
+
+    def begin(self, first_step: int) -> None:
+        """Read the results that an earlier process had up to `first_step`."""
+        path = self.folder / _EVALUATIONS
+        found = json.loads(path.read_text(encoding="utf-8")) if first_step and path.exists() else {}
+        self._values = {int(step): value for step, value in found.items() if int(step) <= first_step}
+
+    def add(self, step: int, results: Mapping[str, float]) -> None:
+        """Record the results of an evaluation, and write the model if it is the best so far."""
+        self._values[step] = results[self.metric]
+        text = json.dumps({str(number): value for number, value in sorted(self._values.items())}, indent=1) + "\n"
+        if self.step != step:
+            files.write_text(self.folder / _EVALUATIONS, text)
+            return
+        with files.folder_written_whole(self.folder) as folder:
+            self._write_model(folder)
+            (folder / _EVALUATIONS).write_text(text, encoding="utf-8")

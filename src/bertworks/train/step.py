@@ -1,7 +1,7 @@
 """One optimizer step: forward and backward of every micro-batch, sums over processes, clipping, the update.
 
-The counts of the whole step are summed before the first forward pass and every micro-batch's loss is divided by them;
-gradients are summed. So how a step is cut into micro-batches and over processes changes nothing but speed.
+The counts of the whole step are summed before the first forward pass, every micro-batch's loss is divided by them, and
+gradients are summed. So the partition of a step into micro-batches and over processes changes only its speed.
 """
 
 from __future__ import annotations
@@ -17,56 +17,58 @@ from bertworks import draws
 from bertworks.data.batch import PackedBatch
 from bertworks.errors import InputError
 from bertworks.progress import say
-from bertworks.task import Cut, Task
+from bertworks.task import Partition, Task
 from bertworks.train import optimizer as optimizers
 from bertworks.train.distributed import World
-from bertworks.train.report import Window
+from bertworks.train.report import MetricWindow
 
 
-class Portions(NamedTuple):
-    """This process's micro-batches of a step, and how they were cut."""
+class MicroBatches(NamedTuple):
+    """This process's micro-batches of a step, and the partition that they follow."""
 
-    cut: Cut
+    partition: Partition
     batches: Sequence[PackedBatch]
 
 
 @dataclass
 class Stepper:
-    """What takes the steps of a run.
+    """Takes the steps of a run.
 
     Attributes:
+        window: adds up losses and metrics until they are reported.
         rate: finished steps -> the learning rate of the next update.
-        random_seed: decides dropout, together with the step.
-        window: where losses and metrics are added up until they are reported.
+        random_seed: with the number of the step, the seed of dropout.
         token_budget: the most tokens of a micro-batch; halved when the device runs out of memory.
+        finite: whether all gradients so far were finite numbers, a bool on the device.
     """
 
     model: nn.Module
     task: Task
     optimizer: torch.optim.AdamW
     world: World
-    window: Window
+    window: MetricWindow
     rate: Callable[[int], float]
     random_seed: int
     token_budget: int
     finite: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        """Nothing has gone wrong yet."""
+        """Begin with finite gradients."""
         self.finite = torch.ones((), dtype=torch.bool, device=self.world.device)
 
-    def portions(self, step: int) -> Portions:
+    def micro_batches(self, step: int) -> MicroBatches:
         """This process's share of a step, on the host."""
-        cut = Cut(self.world.rank, self.world.size, self.token_budget)
-        return Portions(cut, self.task.batches(step, cut))
+        partition = Partition(self.world.rank, self.world.size, self.token_budget)
+        return MicroBatches(partition, self.task.batches(step, partition))
 
-    def take(self, step: int, portions: Portions, stop: bool) -> bool:
-        """Do step number `step` (so many are done); gives whether any process was asked to stop."""
-        names = [*self.task.counts(portions.batches[0])]
-        counts = [sum(self.task.counts(batch)[name] for batch in portions.batches) for name in names]
-        tokens = sum(batch.tokens for batch in portions.batches)
+    def take(self, step: int, micro_batches: MicroBatches, stop: bool) -> bool:
+        """Take the step after `step` finished steps; return whether any process was asked to stop."""
+        batches = micro_batches.batches
+        names = [*self.task.counts(batches[0])]
+        counts = [sum(self.task.counts(batch)[name] for batch in batches) for name in names]
+        tokens = sum(batch.tokens for batch in batches)
         *summed, all_tokens, stops = self.world.sum_numbers([*counts, tokens, stop])
-        loss = self._all_micro_batches(step, portions, dict(zip(names, summed, strict=True)))
+        loss = self._compute_gradients(step, micro_batches, dict(zip(names, summed, strict=True)))
         gradients = self._gradients()
         self.world.sum_gradients(gradients)
         norm = optimizers.clip_by_global_norm(gradients)
@@ -78,19 +80,19 @@ class Stepper:
         self.optimizer.step()
         self._forget_gradients()
         self.window.add("loss", loss, 1)
-        # Every process knows these already, and the window is summed over processes.
+        # Every process has the same values here, and the window is summed over processes: only one may add them.
         share = 1.0 if self.world.is_main else 0.0
         for name, value in (("learning_rate", rate), ("gradient_norm", norm), ("tokens", all_tokens)):
             self.window.add(name, torch.as_tensor(value, dtype=torch.float64) * share, 1)
         return stops > 0
 
     def check_finite(self, step: int) -> None:
-        """Refuse to go on from gradients that are not numbers.
+        """Stop if a gradient was infinite or not a number.
 
-        Reading the answer back waits for a GPU, so there it is asked only when a line or a checkpoint is due.
+        Reading `finite` waits for the GPU, so on a GPU this is called only when a line or a checkpoint is due.
 
         Raises:
-            InputError: there was one, in this step or (on a GPU) shortly before.
+            InputError: there was such a gradient, in this step or (on a GPU) shortly before.
         """
         if not bool(self.finite):
             when = f"step {step}" if self.world.device.type == "cpu" else f"step {step} or shortly before"
@@ -99,18 +101,18 @@ class Stepper:
                 "is from before; lower --learning_rate"
             )
 
-    def _all_micro_batches(self, step: int, portions: Portions, totals: Mapping[str, float]) -> Tensor:
-        """Gradients of the whole share, in smaller micro-batches as often as memory demands; gives its loss."""
+    def _compute_gradients(self, step: int, micro_batches: MicroBatches, totals: Mapping[str, float]) -> Tensor:
+        """Compute the gradients of this process's share and return its loss; halve micro-batches that do not fit."""
         while True:
-            if portions.cut.token_budget != self.token_budget:  # cut before memory ran out
-                portions = self.portions(step)
+            if micro_batches.partition.token_budget != self.token_budget:  # prepared before memory ran out
+                micro_batches = self.micro_batches(step)
             try:
-                return self._accumulate(step, portions.batches, totals)
+                return self._accumulate(step, micro_batches.batches, totals)
             except torch.OutOfMemoryError:
-                pass  # mended below: in here the error still holds on to what fills the memory
+                pass  # handled below: inside this block the error still keeps the tensors that fill the memory
             self._forget_gradients()
             torch.cuda.empty_cache()
-            if max(map(len, portions.batches)) <= 1:
+            if max(map(len, micro_batches.batches)) <= 1:
                 raise InputError("--max_seq_length: not even one sequence fits into this device's memory")
             self.token_budget //= 2
             say(f"Out of memory in step {step + 1}: micro-batches of at most {self.token_budget} tokens from here.")
@@ -134,7 +136,7 @@ class Stepper:
         return loss_of_step
 
     def _gradients(self) -> list[Tensor]:
-        """This process's gradients; among several processes none is left out, so that all sum the same tensors."""
+        """This process's gradients. With several processes every parameter has one, so all sum the same tensors."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         if self.world.size > 1:
             for p in parameters:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from bertworks.config import BertConfig
 from bertworks.data.sequences import encode, encode_windows
 from bertworks.model.heads import SequenceClassifier, initialise
-from bertworks.task import Cut
+from bertworks.task import Partition
 from bertworks.tasks.classification import task as classification
 from bertworks.tasks.classification.task import Classification, LabelledSequences, ProblemKind
 from bertworks.text.tokenizer import Tokenizer
@@ -57,12 +57,12 @@ def settings(kind: ProblemKind, **more: object) -> Classification:
 
 
 @pytest.mark.parametrize("kind", ["single", "multi", "regression", "choice"])
-@pytest.mark.parametrize("cut", [Cut(token_budget=40), Cut(token_budget=1)])
-def test_any_cut_of_a_step_gives_the_same_gradient(kind: ProblemKind, cut: Cut) -> None:
+@pytest.mark.parametrize("cut", [Partition(token_budget=40), Partition(token_budget=1)])
+def test_any_cut_of_a_step_gives_the_same_gradient(kind: ProblemKind, cut: Partition) -> None:
     job = settings(kind)
     task = classification.task(job)
     gradients = []
-    for how in (Cut(), cut):
+    for how in (Partition(), cut):
         made = model(job.classes)
         portions = task.batches(2, how)
         assert (len(portions) > 1) == (how is cut)
@@ -90,7 +90,7 @@ def test_every_window_is_an_example_of_its_texts_label_and_any_cut_is_the_same()
         assert apart.labels[row] == data.labels[int(i)]
     job = Classification(kind="single", classes=3, train=apart, train_batch_size=7)
     task, gradients, portions = classification.task(job), [], []
-    for cuts in ([Cut()], [Cut(token_budget=25)], [Cut(0, 2), Cut(1, 2, token_budget=1)]):
+    for cuts in ([Partition()], [Partition(token_budget=25)], [Partition(0, 2), Partition(1, 2, token_budget=1)]):
         made = model(3)
         batches = [batch for cut in cuts for batch in task.batches(4, cut)]
         portions.append(len(batches))
@@ -125,7 +125,7 @@ def test_dropout_of_choices_does_not_depend_on_how_many_an_example_has() -> None
     task = classification.task(Classification(kind="choice", classes=1, train=data, train_batch_size=12))
     found = [
         [key for batch in task.batches(0, cut) for key in batch.dropout_keys[: len(batch)].tolist()]
-        for cut in (Cut(), Cut(token_budget=1))
+        for cut in (Partition(), Partition(token_budget=1))
     ]
     assert found[0] == found[1]
     assert len(set(found[0])) == len(sequences)
@@ -133,15 +133,15 @@ def test_dropout_of_choices_does_not_depend_on_how_many_an_example_has() -> None
 
 def test_processes_share_a_step() -> None:
     task = classification.task(settings("single"))
-    whole = np.concatenate([batch.sequence_labels.numpy() for batch in task.batches(1, Cut())])
-    parts = [batch.sequence_labels.numpy() for rank in range(4) for batch in task.batches(1, Cut(rank, 4))]
+    whole = np.concatenate([batch.sequence_labels.numpy() for batch in task.batches(1, Partition())])
+    parts = [batch.sequence_labels.numpy() for rank in range(4) for batch in task.batches(1, Partition(rank, 4))]
     assert np.array_equal(np.concatenate(parts), whole)
 
 
 def test_more_processes_than_examples() -> None:
     job = settings("single")
     task = classification.task(job)
-    (empty,) = task.batches(0, Cut(0, 100))
+    (empty,) = task.batches(0, Partition(0, 100))
     sums = task.sums(model(3), empty, 1)
     assert float(sums["loss"].detach()) == 0
     assert task.counts(empty)["loss"] == 0
@@ -165,7 +165,7 @@ def test_class_weights_are_those_of_the_librarys_mean() -> None:
     job = settings("single", class_weights=weights)
     task = classification.task(job)
     made = model(3, dropout=0.0)
-    (batch,) = task.batches(0, Cut())
+    (batch,) = task.batches(0, Partition())
     logits = made(batch)
     expected = F.cross_entropy(logits, batch.sequence_labels, torch.from_numpy(weights))
     found = task.sums(made, batch, None)["loss"] / task.counts(batch)["loss"]

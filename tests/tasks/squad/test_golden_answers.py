@@ -16,7 +16,7 @@ import torch
 from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.config import BertConfig
 from bertworks.model.heads import SpanClassifier
-from bertworks.model.predict import Example, predict
+from bertworks.model.predict import ModelInput, predict
 from bertworks.tasks.squad.answer_files import write_answers
 from bertworks.tasks.squad.nbest import AnswerSettings, Question, find_answers, window_tokens
 from bertworks.tasks.squad.reader import SquadReader
@@ -56,7 +56,7 @@ def test_golden_files(tmp_path: Path, model: SpanClassifier, name: str, settings
     ((block, made),) = make_windows(tokenizer, examples, how, training=False)
     assert len(made) > len(block) == len(examples)
     padded = [
-        Example(ids, np.arange(len(ids)) >= first, padding=LENGTH - len(ids))
+        ModelInput(ids, np.arange(len(ids)) >= first, padding=LENGTH - len(ids))
         for ids, first in zip(
             np.split(made.sequences.ids, made.sequences.starts[1:-1]), made.sequences.first, strict=True
         )

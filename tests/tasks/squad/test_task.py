@@ -21,7 +21,7 @@ from bertworks.data.batch import PackedBatch, pack
 from bertworks.data.sequences import shuffled
 from bertworks.errors import InputError
 from bertworks.model.heads import SpanClassifier, initialise
-from bertworks.task import Cut, Task
+from bertworks.task import Partition, Task
 from bertworks.tasks.squad import nbest
 from bertworks.tasks.squad import task as spans
 from bertworks.tasks.squad.answer_files import write_answers
@@ -99,8 +99,8 @@ def test_sums_are_those_of_a_plain_loop_and_so_are_gradients(lengths: list[int])
     assert set(spans.counts(batch).values()) == {len(lengths)}
 
 
-@pytest.mark.parametrize("cut", [Cut(token_budget=100), Cut(token_budget=1)])
-def test_any_cut_gives_the_same_sums_and_gradients(cut: Cut) -> None:
+@pytest.mark.parametrize("cut", [Partition(token_budget=100), Partition(token_budget=1)])
+def test_any_cut_gives_the_same_sums_and_gradients(cut: Partition) -> None:
     task = spans.task(QuestionAnswering(train=train_windows(FIXTURES / "squad-v1.json"), train_batch_size=6))
     model = small_model(dropout=0.1)
 
@@ -113,7 +113,7 @@ def test_any_cut_gives_the_same_sums_and_gradients(cut: Cut) -> None:
             whole = {name: value + float(found[name].detach()) for name, value in whole.items()}
         return whole, [parameter.grad.clone() for parameter in model.parameters() if parameter.grad is not None]
 
-    whole, gradients = of(list(task.batches(2, Cut())))
+    whole, gradients = of(list(task.batches(2, Partition())))
     parts = list(task.batches(2, cut))
     of_ranks = [part for rank in range(4) for part in task.batches(2, replace(cut, rank=rank, world=4))]
     assert len(parts) > 1
@@ -138,7 +138,7 @@ def test_the_first_losses_are_those_of_transformers(tmp_path: Path) -> None:
     optimizer, their_optimizer = (torch.optim.SGD(one.parameters(), lr=0.05) for one in (ours, theirs))
     losses = []
     for step in range(10):
-        (batch,) = task.batches(step, Cut())
+        (batch,) = task.batches(step, Partition())
         loss = task.sums(ours, batch, None)["loss"] / 4
         rows = shuffled(5, len(train), step * 4, step * 4 + 4)
         shape = 4, 64
@@ -295,7 +295,7 @@ def trained(task: Task, model: SpanClassifier, steps: int, batch_size: int) -> l
     optimizer = optimizers.build(model, "adam", 0.01)
     losses = []
     for step in range(steps):
-        (batch,) = task.batches(step, Cut())
+        (batch,) = task.batches(step, Partition())
         loss = task.sums(model, batch, None)["loss"] / batch_size
         loss.backward()
         optimizers.set_learning_rate(optimizer, optimizers.learning_rate(step, 3e-3, steps, steps // 10))

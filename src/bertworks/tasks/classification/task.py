@@ -23,10 +23,9 @@ from torch import Tensor, nn
 from bertworks import ragged
 from bertworks.data.batch import PackedBatch, pack
 from bertworks.data.sequences import Sequences
-from bertworks.model.predict import Example, predict
-from bertworks.task import Cut, Task
+from bertworks.model.predict import ModelInput, predict
+from bertworks.task import Partition, Task, micro_batches
 from bertworks.tasks import metrics
-from bertworks.tasks.micro_batches import micro_batches
 
 # The label of an example: one class; 0 or 1 for every class; a number; the number of the right choice.
 ProblemKind = Literal["single", "multi", "regression", "choice"]
@@ -122,14 +121,14 @@ def task(settings: Classification) -> Task:
     )
 
 
-def batches(settings: Classification, step: int, cut: Cut) -> Sequence[PackedBatch]:
+def batches(settings: Classification, step: int, partition: Partition) -> Sequence[PackedBatch]:
     """Return this process's micro-batches of a step; see `micro_batches`."""
     train = settings.train
     assert train is not None
     labels = train.labels
     assert labels is not None
     size, seed = settings.train_batch_size, settings.random_seed
-    parts = micro_batches(len(train), train.tokens_of, batch_size=size, seed=seed, step=step, cut=cut)
+    parts = micro_batches(len(train), train.tokens_of, batch_size=size, seed=seed, step=step, partition=partition)
     return [_packed(train, chosen, labels, first_key) for chosen, first_key in parts]
 
 
@@ -187,9 +186,9 @@ def predict_logits(settings: Classification, model: nn.Module, data: LabelledSeq
     return mean.astype(np.float32)
 
 
-def _examples(sequences: Sequences) -> Iterator[Example]:
+def _examples(sequences: Sequences) -> Iterator[ModelInput]:
     for start, end, first in zip(sequences.starts, sequences.starts[1:], sequences.first, strict=False):
-        yield Example(sequences.ids[start:end], (np.arange(end - start) >= first).astype(np.int64))
+        yield ModelInput(sequences.ids[start:end], (np.arange(end - start) >= first).astype(np.int64))
 
 
 def evaluate(settings: Classification, model: nn.Module) -> Mapping[str, float]:

@@ -23,7 +23,7 @@ from bertworks.config import BertConfig
 from bertworks.data.batch import PackedBatch
 from bertworks.errors import InputError
 from bertworks.model.bert import Bert
-from bertworks.model.predict import Example, Unit, predict
+from bertworks.model.predict import ModelInput, Unit, predict
 from bertworks.tasks.texts import Text
 from bertworks.text.pairs import Pair, joined
 from bertworks.text.tokenizer import Tokenizer
@@ -90,7 +90,7 @@ def extract(
     encoded, kept = tee(_encoded(tokenizer, texts, longest, bert.config))
     found = predict(
         partial(_compute, bert, numbers, pooling, dtype),
-        (Example(*pair, (0,) if pooling == "cls" else ()) for _, pair, _ in encoded),
+        (ModelInput(*pair, (0,) if pooling == "cls" else ()) for _, pair, _ in encoded),
         _UNITS[pooling],
         device=bert.embeddings.word_embeddings.weight.device,
         token_budget=token_budget,

@@ -19,10 +19,9 @@ from torch import Tensor
 from bertworks import ragged
 from bertworks.data.batch import PackedBatch, pack
 from bertworks.model.heads import TokenClassifier
-from bertworks.model.predict import Example, predict
-from bertworks.task import Cut, Task
+from bertworks.model.predict import ModelInput, predict
+from bertworks.task import Partition, Task, micro_batches
 from bertworks.tasks.metrics import accuracy
-from bertworks.tasks.micro_batches import micro_batches
 from bertworks.tasks.ner import entities
 from bertworks.tasks.ner.alignment import AlignedWords, align, align_pieces
 from bertworks.tasks.ner.tag_files import TaggedRow, mentions
@@ -104,13 +103,15 @@ def task(settings: Tagging) -> Task:
     )
 
 
-def batches(settings: Tagging, step: int, cut: Cut) -> Sequence[PackedBatch]:
+def batches(settings: Tagging, step: int, partition: Partition) -> Sequence[PackedBatch]:
     """Return this process's micro-batches of a step; see `micro_batches`."""
     train = settings.train
     assert train is not None
     lengths = np.diff(train.aligned.starts)
     size, seed = settings.train_batch_size, settings.random_seed
-    parts = micro_batches(len(train.aligned), lengths.__getitem__, batch_size=size, seed=seed, step=step, cut=cut)
+    parts = micro_batches(
+        len(train.aligned), lengths.__getitem__, batch_size=size, seed=seed, step=step, partition=partition
+    )
     return [_packed(train, chosen, first_key) for chosen, first_key in parts]
 
 
@@ -168,9 +169,9 @@ def predict_tags(settings: Tagging, model: TokenClassifier, data: TaggedSequence
     return [tuple(settings.labels[tag] for tag in sentence.tolist()) for sentence in sentences]
 
 
-def _examples(aligned: AlignedWords) -> Iterator[Example]:
+def _examples(aligned: AlignedWords) -> Iterator[ModelInput]:
     for (begin, end), (first, last) in zip(pairwise(aligned.starts), pairwise(aligned.row_starts), strict=True):
-        yield Example(aligned.ids[begin:end], np.zeros(end - begin, np.int64), aligned.rows[first:last])
+        yield ModelInput(aligned.ids[begin:end], np.zeros(end - begin, np.int64), aligned.rows[first:last])
 
 
 @dataclass(frozen=True)

@@ -24,10 +24,8 @@ from torch import Tensor, nn
 from bertworks.data.batch import PackedBatch, pack
 from bertworks.data.sequences import Sequences
 from bertworks.model.heads import SpanClassifier
-from bertworks.model.predict import Example as ModelInput
-from bertworks.model.predict import predict
-from bertworks.task import Cut, Task
-from bertworks.tasks.micro_batches import micro_batches
+from bertworks.model.predict import ModelInput, predict
+from bertworks.task import Partition, Task, micro_batches
 from bertworks.tasks.squad import nbest, score
 from bertworks.tasks.squad.candidates import WindowLogits
 from bertworks.tasks.squad.documents import SquadExample
@@ -84,13 +82,13 @@ def task(settings: QuestionAnswering) -> Task:
     )
 
 
-def batches(settings: QuestionAnswering, step: int, cut: Cut) -> Sequence[PackedBatch]:
+def batches(settings: QuestionAnswering, step: int, partition: Partition) -> Sequence[PackedBatch]:
     """Return this process's share of a step; see `micro_batches`."""
     train = settings.train
     assert train is not None
     lengths = train.sequences.lengths
     size, seed = settings.train_batch_size, settings.random_seed
-    parts = micro_batches(len(train), lengths.__getitem__, batch_size=size, seed=seed, step=step, cut=cut)
+    parts = micro_batches(len(train), lengths.__getitem__, batch_size=size, seed=seed, step=step, partition=partition)
     return [_packed(train, chosen, first_key) for chosen, first_key in parts]
 
 
