@@ -36,7 +36,7 @@ _LETTERS = {"o": 0, "s": SPACE, "d": DELETED, "p": PUNCTUATION, "m": MARK, "u": 
 def kinds() -> NDArray[np.uint8]:
     """Return the kind of every code point, as a sum of the constants above. Shape [0x110000], read-only."""
     counts, letters, count = [], [], ""
-    for sign in _RUNS:
+    for sign in RUNS:
         if sign.isdigit():
             count += sign
         else:
@@ -52,7 +52,7 @@ def kinds() -> NDArray[np.uint8]:
 
 # Run lengths over all code points: a count (absent: 1) and a letter of _LETTERS ("o" is any other character). A test
 # compares them with a `unicodedata` of version 14.0.
-_RUNS = (
+RUNS = (
     "9d2s2ds18ds15p10o7p26o6p26o4p33dsp5op3opod8o2p3op3op576o112m8o2u4opo4u3op3ouou20ou224o5m168ou38o2uo6p41o2p2u3ou4"
     "5mpmp2mp2mpm8u27o4u4o2p11u6d3o2po2p2o11mpd3p43o21m10o4p2om99opo7mdo6m2o2mo4m18o14pudom30o27m2u89o11mo14u43o9m3o3"
     "po2um24o4mo9mo3mo5m2u15pu25o3m2upu11o5u31ou2d6u8m42o24md32m55omom4o8m4om3o7m10o2m2p10op16om2ou8o2u2o2u22ou7ouo3u"
