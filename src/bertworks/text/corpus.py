@@ -25,7 +25,7 @@ from bertworks.files import BYTE_ORDER_MARK
 # About a million tokens of English. Longer documents are cut, so that blocks have a maximum size.
 MAX_DOCUMENT_BYTES = 4_000_000
 MAX_LINE_BYTES = 256_000_000
-_READ_BYTES = 1 << 20
+READ_BYTES = 1 << 20
 
 # A line that str.strip() empties, in UTF-8: only code points for which str.isspace() holds.
 _BLANK_LINE = re.compile(
@@ -53,15 +53,6 @@ class TextBlock:
     source: str
     file_bytes: int
     messages: tuple[str, ...] = ()
-
-
-def documents(
-    paths: Sequence[Path], *, text_field: str = "text", max_document_bytes: int = MAX_DOCUMENT_BYTES
-) -> Iterator[list[str]]:
-    """Return the documents of files as lists of stripped, non-empty lines. Arguments and errors as in `blocks`."""
-    for block in blocks(paths, _READ_BYTES, text_field=text_field, max_document_bytes=max_document_bytes):
-        for document in block.text.decode().removesuffix("\n").split("\n\n"):
-            yield [line.strip() for line in document.split("\n")]
 
 
 def blocks(
@@ -228,8 +219,8 @@ def _lines(path: Path, stream: BinaryIO | gzip.GzipFile, file: BinaryIO) -> Iter
     """Read whole lines, about a megabyte of them together. `file` is the file that `stream` reads from."""
     line, read = 1, 0
     begun: list[bytes] = []  # parts of a line whose end is not read yet
-    first = stream.read(_READ_BYTES).removeprefix(BYTE_ORDER_MARK)
-    for data in chain([first], iter(lambda: stream.read(_READ_BYTES), b"")):
+    first = stream.read(READ_BYTES).removeprefix(BYTE_ORDER_MARK)
+    for data in chain([first], iter(lambda: stream.read(READ_BYTES), b"")):
         end = data.rfind(b"\n") + 1
         if end:
             text = b"".join([*begun, data[:end]])
@@ -237,7 +228,7 @@ def _lines(path: Path, stream: BinaryIO | gzip.GzipFile, file: BinaryIO) -> Iter
             line, read = line + text.count(b"\n"), file.tell()
             begun.clear()
         begun.append(data[end:])
-        if len(begun) * _READ_BYTES > MAX_LINE_BYTES:
+        if len(begun) * READ_BYTES > MAX_LINE_BYTES:
             raise InputError(
                 f"{path}, line {line}: longer than {MAX_LINE_BYTES:,} bytes; put one sentence on a line (--input_file)"
             )
