@@ -20,7 +20,7 @@ from bertworks.checkpoints.formats.safetensors import of_tensors
 from bertworks.checkpoints.formats.tensorflow_writer import write_tensorflow
 from bertworks.commands import evaluate_squad, run_classifier, run_ner, run_squad
 from bertworks.config import BertConfig
-from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
+from bertworks.data.labelled_records import LabelledRecords
 from bertworks.data.protobuf import fields
 from bertworks.data.sequences import encode
 from bertworks.datasets.registry import find_model
@@ -32,6 +32,7 @@ from bertworks.tasks.squad.record_files import write_records
 from bertworks.tasks.squad.windows import WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 from tests.checkpoints.builders import message
+from tests.data.written_records import write_labelled_records
 
 FIXTURES = Path(__file__).parent / "fixtures"
 TINY = FIXTURES / "google_tiny"

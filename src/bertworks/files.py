@@ -1,4 +1,4 @@
-"""Files: finding those a flag names, and writing them so that a crash never leaves half of one."""
+"""Files: finding those that a flag names, and writing them so that a crash never leaves half a file."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def expand(patterns: str, flag: str) -> list[Path]:
-    """The files that a comma-separated list of paths and globs names, each pattern's files sorted, without repeats.
+    """Return the paths that a comma-separated list of paths and globs names: sorted per pattern, without repeats.
 
     Raises:
-        InputError: a pattern names nothing, or something that is not a file; `flag` is the flag to mend.
+        InputError: a pattern names nothing. `flag` is the flag to fix.
     """
     found: dict[Path, None] = {}
     for pattern in filter(None, (part.strip() for part in patterns.split(","))):
@@ -39,23 +39,23 @@ def expand(patterns: str, flag: str) -> list[Path]:
 def written_whole(path: Path | str) -> Iterator[BinaryIO]:
     """Open `path` for writing so that it appears whole or not at all.
 
-    The bytes go to a file beside it, are flushed to the disk and renamed over `path` when the block ends without an
-    error; otherwise the file beside it is removed and whatever was at `path` stays. A symbolic link stays a link, and
-    the file that it leads to is replaced.
+    The bytes go to a partial file in the same folder. When the block ends without an error, it is flushed to the disk
+    and renamed to `path`. Otherwise it is removed, and what was at `path` stays. A symbolic link stays a link, and the
+    file that it leads to is replaced.
 
     Raises:
-        InputError: something that is not a plain file is at `path`, such as a folder, a device or a pipe.
+        InputError: `path` is not a plain file but a folder, a device or a pipe, for example.
     """
     path = _behind_links(Path(path), Path.is_file, "is not a plain file; give a file's name")
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with beside.open("wb") as stream:
+        with partial.open("wb") as stream:
             yield stream
             sync_file(stream)
-        beside.replace(path)
+        partial.replace(path)
     except BaseException as error:
-        beside.unlink(missing_ok=True)
+        partial.unlink(missing_ok=True)
         _name_file(error, path)
         raise
     sync_folder(path.parent)
@@ -69,36 +69,36 @@ def write_text(path: Path | str, text: str) -> None:
 
 @contextmanager
 def folder_written_whole(path: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; it gets the name `path` when the block ends without an error, or vanishes.
+    """Give an empty folder to fill. It gets the name `path` when the block ends without an error, or is removed.
 
     A symbolic link stays a link, and the folder that it leads to is replaced.
 
     Raises:
-        InputError: something that is not a folder is at `path`.
+        InputError: `path` exists and is not a folder.
     """
     path = _behind_links(path, Path.is_dir, "is not a folder; move it away or give another name")
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir()
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
     try:
-        yield beside
-        for file in beside.iterdir():
+        yield partial
+        for file in partial.iterdir():
             with file.open("rb") as stream:
                 os.fsync(stream.fileno())
-        sync_folder(beside)
+        sync_folder(partial)
         if path.exists():
             shutil.rmtree(path)
-        beside.rename(path)
+        partial.rename(path)
     except BaseException as error:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
         _name_file(error, path)
         raise
     sync_folder(path.parent)
 
 
 def _behind_links(path: Path, is_right: Callable[[Path], bool], wrong: str) -> Path:
-    """Where `path` leads; what is there already must be of the right kind, and a link must not lead in a circle."""
+    """Follow links. What exists there must be of the right kind, and a link must not lead in a circle."""
     real = Path(os.path.realpath(path)) if path.is_symlink() else path
     if os.path.lexists(real) and not is_right(real):
         raise InputError(f"{path}: {wrong}")
@@ -106,19 +106,19 @@ def _behind_links(path: Path, is_right: Callable[[Path], bool], wrong: str) -> P
 
 
 def _name_file(error: BaseException, path: Path) -> None:
-    """A failed write (a full disk) does not know its file; the message to the person should."""
+    """Put the file's name into the error of a failed write (such as a full disk), which has none."""
     if isinstance(error, OSError) and error.filename is None:
         error.filename = str(path)
 
 
 def sync_file(stream: IO[Any]) -> None:
-    """Flush a file that stays open to the disk."""
+    """Flush an open file to the disk."""
     stream.flush()
     os.fsync(stream.fileno())
 
 
 def sync_folder(path: Path) -> None:
-    """Make the names in a folder survive a power cut."""
+    """Flush the names in a folder to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -127,7 +127,7 @@ def sync_folder(path: Path) -> None:
 
 
 def sha256(path: Path | str) -> str:
-    """The file's SHA-256 in hexadecimal, read in constant memory."""
+    """Return the SHA-256 of a file in hexadecimal, in constant memory."""
     with Path(path).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

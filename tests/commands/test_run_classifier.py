@@ -13,12 +13,13 @@ import pytest
 import bertworks
 from bertworks import cli
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
+from bertworks.data.labelled_records import LabelledRecords
 from bertworks.data.sequences import Sequences
 from bertworks.datasets.registry import find_task
 from bertworks.tasks.classification import problem
 from bertworks.text.tokenizer import Tokenizer
 from tests.commands.runs import run
+from tests.data.written_records import write_labelled_records
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TINY = FIXTURES / "google_tiny"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from bertworks.data.corpus import Corpus
 from bertworks.data.masking import MaskableWords
-from bertworks.data.shards import ShardData, VocabularyIdentity, write_shard
+from bertworks.data.shards import Shard, ShardData, VocabularyIdentity, write_shard
 
 Documents = Sequence[Sequence[Sequence[int]]]
 
@@ -17,6 +18,9 @@ SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 VOCABULARY = [*SPECIALS, *(f"w{i}" for i in range(90)), *(f"##p{i}" for i in range(25))]
 WORDS = MaskableWords.of(VOCABULARY, "vocab.txt")
 FIRST_WORD = len(SPECIALS)
+
+SMALL = VocabularyIdentity(sha256="ab" * 32, size=900, do_lower_case=True)
+LARGE = dataclasses.replace(SMALL, size=119_547)
 
 
 def random_documents(seed: int, documents: int, most_sentences: int, most_words: int) -> list[list[list[int]]]:
@@ -47,3 +51,18 @@ def write_corpus(folder: Path, shards: Sequence[Documents]) -> Corpus:
         for number, documents in enumerate(shards)
     ]
     return Corpus(tuple(written), vocabulary, None)
+
+
+def some_data(documents: list[list[int]], vocabulary: VocabularyIdentity = SMALL) -> ShardData:
+    """Documents of sentences of these lengths, with tokens 0, 7, 14, ..."""
+    lengths = [length for document in documents for length in document]
+    tokens = np.arange(sum(lengths)) * 7 % vocabulary.size
+    return ShardData(
+        tokens=tokens.astype(vocabulary.dtype),
+        sentence_starts=np.cumsum([0, *lengths]),
+        document_starts=np.cumsum([0, *map(len, documents)]),
+    )
+
+
+def a_shard(path: Path, vocabulary: VocabularyIdentity = SMALL) -> Shard:
+    return write_shard(path, some_data([[3, 5], [2], [70, 1, 4]], vocabulary), vocabulary, {"truncate_segments": 0.0})

@@ -15,12 +15,12 @@ from bertworks.data.labelled_records import (
     LabelledRecords,
     read_labelled_records,
     record_files,
-    write_labelled_records,
 )
 from bertworks.data.sequences import Sequences
 from bertworks.data.tfrecord import RecordFile, frame
 from bertworks.errors import InputError
 from tests.data.tf_example import example_class
+from tests.data.written_records import write_labelled_records
 
 # What the original makes of "[CLS] 7 8 [SEP] 9 [SEP]" at --max_seq_length=8.
 ORIGINAL = {

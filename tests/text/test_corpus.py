@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bertworks.errors import InputError
 from bertworks.text import corpus
-from bertworks.text.corpus import TextBlock, blocks, documents
+from bertworks.text.corpus import TextBlock, blocks
 
 # Lines with every kind of blank, line ends of other systems, and characters that only look like line ends.
 lines = st.text("ab é字\t\r\x00\x0b\x1c\x85\u2028\u3000\ufeff", max_size=6) | st.just("")
@@ -36,6 +36,11 @@ def plain_documents(text: str) -> list[list[str]]:
 
 def documents_of(parts: Sequence[TextBlock]) -> list[list[str]]:
     return [document for part in parts for document in plain_documents(part.text.decode())]
+
+
+def documents(paths: Sequence[Path], max_document_bytes: int = corpus.MAX_DOCUMENT_BYTES) -> list[list[str]]:
+    """The documents of files as lists of stripped lines."""
+    return documents_of(list(blocks(paths, 1 << 20, max_document_bytes=max_document_bytes)))
 
 
 def write(folder: Path, name: str, text: str) -> Path:
@@ -61,10 +66,10 @@ def check_form(parts: Sequence[TextBlock], block_bytes: int) -> None:
 @given(st.lists(texts, min_size=1, max_size=4), st.integers(0, 60), st.integers(1, 40))
 def test_blocks_hold_the_documents_of_the_files(contents: list[str], block_bytes: int, read_bytes: int) -> None:
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus, "_READ_BYTES", max(read_bytes, 3))
+        patch.setattr(corpus, "READ_BYTES", max(read_bytes, 3))
         paths = [write(Path(folder), f"{n}.txt" + ".gz" * (n % 2), text) for n, text in enumerate(contents)]
         parts = list(blocks(paths, block_bytes))
-        assert list(documents(paths)) == documents_of(parts)
+        assert documents(paths) == documents_of(parts)
         patch.undo()
         assert [part.text for part in parts] == [part.text for part in blocks(paths, block_bytes)]
     expected = [document for text in contents for document in plain_documents(text.removeprefix("\ufeff"))]
@@ -101,7 +106,7 @@ def test_long_documents_are_cut_between_lines(
             expected[-1].append(line)
             size += len(line) + 1
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(corpus, "_READ_BYTES", read_bytes)
+        patch.setattr(corpus, "READ_BYTES", read_bytes)
         path = write(Path(folder), "a.txt", "\n".join(rows))
         parts = list(blocks([path], block_bytes, max_document_bytes=max_document_bytes))
     assert documents_of(parts) == expected
@@ -161,8 +166,8 @@ def test_memory_stays_bounded_without_blank_lines(tmp_path: Path) -> None:
 def test_a_line_of_ten_megabytes(tmp_path: Path) -> None:
     line = "word " * 2_000_000
     path = write(tmp_path, "a.txt", f"before\n{line}\nafter\n")
-    assert list(documents([path])) == [["before", line.strip()], ["after"]]
-    assert list(documents([path], max_document_bytes=10**8)) == [["before", line.strip(), "after"]]
+    assert documents([path]) == [["before", line.strip()], ["after"]]
+    assert documents([path], max_document_bytes=10**8) == [["before", line.strip(), "after"]]
 
 
 @pytest.mark.parametrize(
@@ -214,5 +219,5 @@ def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("content", ["", "\n", "\n\n \r\n\t\n", "\ufeff"])
 def test_nothing_in_a_file_gives_no_block(tmp_path: Path, content: str) -> None:
     assert list(blocks([write(tmp_path, "a.txt", content)], 0)) == []
-    assert list(documents([write(tmp_path, "a.txt.gz", content)])) == []
+    assert documents([write(tmp_path, "a.txt.gz", content)]) == []
     assert list(blocks([], 10)) == []

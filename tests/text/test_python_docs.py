@@ -17,4 +17,4 @@ def test_code_and_tables_are_left_out() -> None:
     text = (
         "It does this well here. It does that too, as we saw.\n\n>>> code(1)\n2\n\n+---+\n| a |\n\nx = 1; y = 2; z = 3"
     )
-    assert list(python_docs._document(text)) == [["It does this well here.", "It does that too, as we saw."]]
+    assert list(python_docs.document(text)) == [["It does this well here.", "It does that too, as we saw."]]

@@ -41,7 +41,7 @@ def test_partial_counts_add_up_in_any_order(contents: list[str], chance) -> None
 
 
 def test_any_number_of_workers_counts_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(word_counts, "_BLOCK_BYTES", 500)
+    monkeypatch.setattr(word_counts, "BLOCK_BYTES", 500)
     words = [f"word{n * n % 97}" for n in range(5000)]
     paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
     paths[0].write_text("\n\n".join(" ".join(words[n : n + 10]) for n in range(0, 3000, 10)))

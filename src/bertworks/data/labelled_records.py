@@ -174,18 +174,6 @@ def _check_range(location: str, what: str, values: NDArray[np.int64], end: int |
         raise InputError(f"{location}: {what} is {wrong[0]}, but there are {end}, from 0 on; {remedy}")
 
 
-def write_labelled_records(path: Path, records: LabelledRecords, max_seq_length: int) -> None:
-    """Write a file as the original does. No sequence may be longer than max_seq_length."""
-    labels = records.labels
-    with files.written_whole(path) as stream:
-        for number, features in enumerate(padded_features(records.sequences, max_seq_length)):
-            label = labels[number : number + 1]
-            if records.has_tags:
-                begin, end = records.sequences.starts[number : number + 2].tolist()
-                label = np.pad(labels[begin:end], (0, max_seq_length - (end - begin)))
-            stream.write(record({**features, LABEL_FEATURE: label, REAL_FEATURE: np.ones(1, np.int64)}))
-
-
 def padded_features(sequences: Sequences, max_seq_length: int) -> Iterator[dict[str, NDArray[np.int64]]]:
     """Return input_ids, input_mask and segment_ids of each sequence, padded with zeros to max_seq_length."""
     for begin, end, first in zip(sequences.starts, sequences.starts[1:], sequences.first, strict=False):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -80,9 +79,6 @@ class RecordFile:
         if int.from_bytes(self._memory[end : end + FOOTER_BYTES], "little") != masked_crc32c(data):
             raise InputError(f"{self.path}: record {number} is damaged (its checksum does not fit its data)")
         return data
-
-    def __iter__(self) -> Iterator[bytes]:
-        return (self[number] for number in range(self._count))
 
     def _index(self) -> tuple[NDArray[np.uint64], int]:
         """Return every 16th offset and the number of records, in one pass over the lengths."""

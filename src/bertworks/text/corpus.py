@@ -1,10 +1,9 @@
-"""Files -> blocks of text -> documents -> sentences, streaming.
+"""Reading a corpus as a stream: files -> blocks of text -> documents -> sentences.
 
-Text comes as the original takes it, one sentence a line and a blank line between documents (a line is blank if
-`str.strip()` leaves nothing), plain or gzip-compressed; or as JSON lines, one document a line. Everything that reads a
-corpus reads it in blocks: fixed amounts of input, cut only between documents, which are the same whatever is done with
-them, so that they are the unit of parallel work. No line is handled on its own in Python: borders are found in the
-bytes at the speed of C, and memory stays at a few blocks whatever the size of a file.
+The text has the original's format: one sentence on each line and a blank line between documents, plain or compressed
+with gzip. (A line is blank if `str.strip()` leaves nothing.) Or it is JSON lines with one document on each line. Blocks
+are fixed amounts of input, cut only between documents, and the unit of parallel work. Python handles no line
+separately: borders are found in the bytes at the speed of C. Memory holds a few blocks, whatever the size of a file.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from typing import BinaryIO, NamedTuple
 from bertworks.errors import InputError
 from bertworks.files import BYTE_ORDER_MARK
 
-# About a million tokens of English: longer documents are cut, so that a block has a bound.
+# About a million tokens of English. Longer documents are cut, so that blocks have a maximum size.
 MAX_DOCUMENT_BYTES = 4_000_000
 MAX_LINE_BYTES = 256_000_000
-_READ_BYTES = 1 << 20
+READ_BYTES = 1 << 20
 
 # A line that str.strip() empties, in UTF-8: only code points for which str.isspace() holds.
 _BLANK_LINE = re.compile(
@@ -43,10 +42,10 @@ class TextBlock:
 
     Attributes:
         index: 0, 1, 2, ... in the order of the input.
-        text: UTF-8, lines each ended by a newline, exactly one empty line between documents, none before or after.
-        source: where it begins, for messages: `file.txt, line 123`.
-        file_bytes: about how much of the files was read since the block before, for a progress bar: their sizes.
-        messages: what had to be done to the text that its owner should hear of, a line each.
+        text: UTF-8. Each line ends with a newline. One empty line is between documents, none before or after them.
+        source: the location of its first line, for messages: `file.txt, line 123`.
+        file_bytes: about how many bytes of the files were read since the block before, for a progress bar.
+        messages: changes to the text that its owner should know about, a line each.
     """
 
     index: int
@@ -56,15 +55,6 @@ class TextBlock:
     messages: tuple[str, ...] = ()
 
 
-def documents(
-    paths: Sequence[Path], *, text_field: str = "text", max_document_bytes: int = MAX_DOCUMENT_BYTES
-) -> Iterator[list[str]]:
-    """The documents of files as lists of stripped, non-empty lines; arguments and errors as in `blocks`."""
-    for block in blocks(paths, _READ_BYTES, text_field=text_field, max_document_bytes=max_document_bytes):
-        for document in block.text.decode().removesuffix("\n").split("\n\n"):
-            yield [line.strip() for line in document.split("\n")]
-
-
 def blocks(
     paths: Sequence[Path],
     block_bytes: int,
@@ -72,20 +62,20 @@ def blocks(
     text_field: str = "text",
     max_document_bytes: int = MAX_DOCUMENT_BYTES,
 ) -> Iterator[TextBlock]:
-    """Cut files into blocks: each ends with the first document that brings it to `block_bytes` bytes.
+    """Cut files into blocks. Each block ends with the first document that brings it to `block_bytes` bytes.
 
-    Small files share a block, and the end of a file is the end of a document. A document longer than
-    `max_document_bytes` is cut after the line that reaches them, which the block's messages say; so a block has at
-    most block_bytes + max_document_bytes + one line.
+    Small files share a block, and the end of a file ends a document. A document longer than `max_document_bytes` is cut
+    after the line that reaches this size, with a message. So a block has at most block_bytes + max_document_bytes + one
+    line.
 
     Args:
-        paths: `.jsonl` or `.json` have a JSON object a line, other names are plain text; either may end in `.gz` too.
+        paths: `.jsonl` and `.json` files have a JSON object on each line, others are plain text. `.gz` may follow.
         block_bytes: the amount of text in a block.
         text_field: the field of a JSON line that holds the document's text.
         max_document_bytes: the longest document.
 
     Raises:
-        InputError: a file that cannot be read, a damaged archive, invalid UTF-8 or JSON, a missing field.
+        InputError: a file cannot be read, an archive is damaged, UTF-8 or JSON is invalid, or a field is missing.
     """
     pieces = (piece for path in paths for piece in _read(Path(path), text_field))
     gathered = _Gathered()
@@ -100,7 +90,7 @@ def blocks(
 
 @dataclass(frozen=True)
 class _Piece:
-    """Whole lines as they come from a file, blank ones empty; `step` input lines lie behind each (0 in JSON lines)."""
+    """Whole lines of a file, with blank lines empty. Each is `step` lines of the file (0 for text in a JSON line)."""
 
     text: bytes
     path: Path
@@ -111,14 +101,14 @@ class _Piece:
     ends_file: bool = False
 
     def cut(self, offset: int) -> tuple[_Piece, _Piece]:
-        """What stands before a line that begins at `offset`, and the rest."""
+        """Split into the text before a line that begins at `offset`, and the rest."""
         line = self.line + self.step * self.text.count(b"\n", 0, offset)
         head = _Piece(self.text[:offset], self.path, self.line, self.step, self.file_bytes)
         return head, _Piece(self.text[offset:], self.path, line, self.step)
 
 
 class _Mark(NamedTuple):
-    """Where the text of a block that begins at `offset` comes from."""
+    """The file and line of the text from `offset` on."""
 
     offset: int
     path: Path
@@ -127,7 +117,7 @@ class _Mark(NamedTuple):
 
 
 class _Gathered:
-    """The text that waits to become a block, with marks of where its parts come from."""
+    """The text that will become the next block, with marks of the files and lines of its parts."""
 
     def __init__(self) -> None:
         self.text = bytearray()
@@ -137,7 +127,7 @@ class _Gathered:
         self._index = 0
 
     def add(self, piece: _Piece) -> None:
-        """Append a piece; a file's end after a blank line (most files have one there) would only have to go again."""
+        """Append a piece. The end of a file adds nothing after a blank line, which most files end with."""
         if piece.ends_file and (not self.text or self.text.endswith(b"\n\n")):
             return
         self._marks.append(_Mark(len(self.text), piece.path, piece.line, piece.step))
@@ -147,7 +137,7 @@ class _Gathered:
             self._messages.append(piece.message)
 
     def take(self, end: int) -> TextBlock | None:
-        """Remove the first `end` bytes and make them a block, unless all are newlines."""
+        """Remove the first `end` bytes and return them as a block, unless all are newlines."""
         begin = _leading_newlines(self.text)
         block = None
         if begin < end:
@@ -164,7 +154,7 @@ class _Gathered:
         return block
 
     def _between(self, begin: int, end: int) -> bytes:
-        """The documents in a part of the text; in the ordinary case one copy of it, as copies are what costs here."""
+        """Return the documents in a part of the text. The usual case makes only one copy, because copies are slow."""
         with memoryview(self.text) as view:
             text = bytes(view[begin : end - self.text.endswith(b"\n\n", begin, end)])
         if b"\n\n\n" in text or text.endswith(b"\n\n"):
@@ -172,7 +162,7 @@ class _Gathered:
         return text
 
     def _mark(self, offset: int) -> _Mark:
-        """The mark of a line that begins at `offset`."""
+        """Return the mark of a line that begins at `offset`."""
         mark = self._marks[bisect_right(self._marks, offset, key=lambda mark: mark.offset) - 1]
         line = mark.line + mark.step * self.text.count(b"\n", mark.offset, offset)
         return mark._replace(offset=offset, line=line)
@@ -180,8 +170,8 @@ class _Gathered:
 
 def _shorter_documents(pieces: Iterator[_Piece], max_document_bytes: int) -> Iterator[_Piece]:
     """Put a blank line, with a message, into documents after the line that reaches `max_document_bytes` bytes."""
-    length = 0  # of the document that is open, so far
-    due = False  # whether it has reached its limit: it is cut unless it ends here by itself
+    length = 0  # of the current document, so far
+    due = False  # whether the document has reached its limit: it is cut here unless it ends here
     for whole in pieces:
         rest = whole
         while rest.text:
@@ -211,7 +201,7 @@ def _leading_newlines(text: bytes | bytearray) -> int:
 
 
 def _read(path: Path, text_field: str) -> Iterator[_Piece]:
-    """One file as pieces; the last ends the document that is open."""
+    """Read one file as pieces. The last one ends the current document."""
     compressed = path.suffix == ".gz"
     kind = Path(path.stem).suffix if compressed else path.suffix
     try:
@@ -220,34 +210,34 @@ def _read(path: Path, text_field: str) -> Iterator[_Piece]:
             yield from _json_documents(pieces, text_field) if kind in (".jsonl", ".json") else pieces
         yield _Piece(b"\n", path, 1, ends_file=True)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: a damaged or cut-off gzip file ({error}); mend or drop it (--input_file)") from None
+        raise InputError(f"{path}: a damaged or cut-off gzip file ({error}); fix or drop it (--input_file)") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}) (--input_file)") from None
 
 
 def _lines(path: Path, stream: BinaryIO | gzip.GzipFile, file: BinaryIO) -> Iterator[_Piece]:
-    """Whole lines, about a megabyte of them together; `file` is what lies under `stream`."""
-    line, told = 1, 0
-    begun: list[bytes] = []  # parts of a line whose end has not been read
-    first = stream.read(_READ_BYTES).removeprefix(BYTE_ORDER_MARK)
-    for data in chain([first], iter(lambda: stream.read(_READ_BYTES), b"")):
+    """Read whole lines, about a megabyte of them together. `file` is the file that `stream` reads from."""
+    line, read = 1, 0
+    begun: list[bytes] = []  # parts of a line whose end is not read yet
+    first = stream.read(READ_BYTES).removeprefix(BYTE_ORDER_MARK)
+    for data in chain([first], iter(lambda: stream.read(READ_BYTES), b"")):
         end = data.rfind(b"\n") + 1
         if end:
             text = b"".join([*begun, data[:end]])
-            yield _checked(path, line, text, file.tell() - told)
-            line, told = line + text.count(b"\n"), file.tell()
+            yield _checked(path, line, text, file.tell() - read)
+            line, read = line + text.count(b"\n"), file.tell()
             begun.clear()
         begun.append(data[end:])
-        if len(begun) * _READ_BYTES > MAX_LINE_BYTES:
+        if len(begun) * READ_BYTES > MAX_LINE_BYTES:
             raise InputError(
                 f"{path}, line {line}: longer than {MAX_LINE_BYTES:,} bytes; put one sentence on a line (--input_file)"
             )
     if last := b"".join(begun):
-        yield _checked(path, line, last + b"\n", file.tell() - told)
+        yield _checked(path, line, last + b"\n", file.tell() - read)
 
 
 def _checked(path: Path, line: int, text: bytes, file_bytes: int) -> _Piece:
-    """A piece that begins at a line of a file: UTF-8, with plain newlines and empty blank lines."""
+    """Make a piece that begins at a line of a file, after checking that it is UTF-8."""
     try:
         text.decode()
     except UnicodeDecodeError as error:
@@ -255,36 +245,36 @@ def _checked(path: Path, line: int, text: bytes, file_bytes: int) -> _Piece:
         raise InputError(
             f"{path}, line {line}: not UTF-8 (byte 0x{text[error.start]:02x}); convert the file (--input_file)"
         ) from None
-    return _Piece(_plain(text), path, line, file_bytes=file_bytes)
+    return _Piece(_simplified(text), path, line, file_bytes=file_bytes)
 
 
-def _plain(text: bytes) -> bytes:
-    """Lines with plain newlines, blank ones empty."""
+def _simplified(text: bytes) -> bytes:
+    """Return the lines with LF at their ends, and blank lines empty."""
     if b"\r" in text:
         text = text.replace(b"\r\n", b"\n")
     return _BLANK_LINE.sub(b"\n", b"\n" + text)[1:]
 
 
 def _json_documents(pieces: Iterator[_Piece], text_field: str) -> Iterator[_Piece]:
-    """The texts of JSON lines, each ended by a blank line."""
+    """Return the texts of JSON lines, each followed by a blank line."""
     for piece in pieces:
         file_bytes = piece.file_bytes
         for number, record in enumerate(piece.text.decode().split("\n"), piece.line):
             if record:
                 text = _json_text(record, text_field, f"{piece.path}, line {number}")
-                yield _Piece(_plain(text + b"\n") + b"\n", piece.path, number, 0, file_bytes)
+                yield _Piece(_simplified(text + b"\n") + b"\n", piece.path, number, 0, file_bytes)
                 file_bytes = 0
 
 
-def _json_text(record: str, text_field: str, place: str) -> bytes:
+def _json_text(record: str, text_field: str, location: str) -> bytes:
     try:
         values = json.loads(record)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{place}: not JSON ({error}); give one object a line (--input_file)") from None
+        raise InputError(f"{location}: not JSON ({error}); give one object a line (--input_file)") from None
     if not isinstance(values, dict) or not isinstance(values.get(text_field), str):
-        raise InputError(f"{place}: no text in a field {text_field!r} (--text_field)")
+        raise InputError(f"{location}: no text in a field {text_field!r} (--text_field)")
     try:
         text: str = values[text_field]
         return text.encode()
     except UnicodeEncodeError:
-        raise InputError(f"{place}: half a surrogate pair in the field {text_field!r} (--input_file)") from None
+        raise InputError(f"{location}: half a surrogate pair in the field {text_field!r} (--input_file)") from None

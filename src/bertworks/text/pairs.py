@@ -1,4 +1,4 @@
-"""Token ids to what the model reads: [CLS] a [SEP], or [CLS] a [SEP] b [SEP], cut as the original cuts them."""
+"""From token ids to the input of the model: [CLS] a [SEP] or [CLS] a [SEP] b [SEP], truncated as in the original."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Pair(NamedTuple):
 
 
 def joined(a: Sequence[int], b: Sequence[int], cls_id: int, sep_id: int, max_seq_length: int | None = None) -> Pair:
-    """One text (b is empty) or two with [CLS] and [SEP], cut so that all are at most `max_seq_length`.
+    """Join one text (b is empty) or two with [CLS] and [SEP], truncated to `max_seq_length` tokens in all.
 
-    As in the original's `convert_single_example`, one text loses its end, two are cut by `truncated_lengths`.
+    As in the original's `convert_single_example`, one text loses its end, and two are cut by `truncated_lengths`.
 
     Raises:
         InputError: `max_seq_length` leaves no room for the special tokens.
@@ -37,9 +37,9 @@ def joined(a: Sequence[int], b: Sequence[int], cls_id: int, sep_id: int, max_seq
 
 
 def truncated_lengths(length_a: int, length_b: int, room: int) -> tuple[int, int]:
-    """The lengths of two token lists after the original's `_truncate_seq_pair`.
+    """Return the lengths of two token lists after the original's `_truncate_seq_pair`.
 
-    Its loop takes one token at a time off the longer list, off b where they are equal, until both together fit.
+    Its loop removes one token at a time from the longer list (from b if they are equal) until both together fit.
     """
     if length_a + length_b <= room:
         return length_a, length_b

@@ -1,7 +1,6 @@
-"""Real English that every Python carries: its reference documentation and the docstrings of its standard library.
+"""English text that comes with every Python: its reference documentation, and the docstrings of its standard library.
 
-About two megabytes, read without importing the modules. It is what `bert demo` trains on, so that a newcomer needs no
-download.
+These are about two megabytes, read without importing the modules. `bert demo` trains on them and needs no download.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-# A sentence ends at a full stop, question or exclamation mark before white space and something that begins a sentence.
+# A sentence ends at a full stop, question or exclamation mark before white space and the beginning of a sentence.
 _SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]?[A-Z])")
 _PARAGRAPH = re.compile(r"\n\s*\n")
 # Lines that are code, tables, rules or grammar rather than prose.
@@ -24,13 +23,13 @@ _SKIPPED_FOLDERS = {"test", "tests", "idle_test", "site-packages", "dist-package
 
 
 def python_docs() -> Iterator[list[str]]:
-    """Documents of sentences: one for each topic of the reference, one for each module, in a fixed order."""
+    """Return documents of sentences in a fixed order: one for each topic of the reference, one for each module."""
     for _, text in sorted(_topics().items()):
-        yield from _document(text)
+        yield from document(text)
     root = Path(sysconfig.get_path("stdlib"))
     for path in sorted(root.rglob("*.py")):
         if not _SKIPPED_FOLDERS.intersection(path.relative_to(root).parts):
-            yield from _document("\n\n".join(_docstrings(path)))
+            yield from document("\n\n".join(_docstrings(path)))
 
 
 def _topics() -> dict[str, str]:
@@ -42,7 +41,7 @@ def _topics() -> dict[str, str]:
 
 
 def _docstrings(path: Path) -> Iterator[str]:
-    """All docstrings of a source file, outermost first; none of a file that this Python cannot parse."""
+    """Return all docstrings of a source file, outermost first; none if this Python cannot parse the file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -56,8 +55,8 @@ def _docstrings(path: Path) -> Iterator[str]:
                 yield docstring
 
 
-def _document(text: str) -> Iterator[list[str]]:
-    """The prose of a text as one document, if it has at least two sentences."""
+def document(text: str) -> Iterator[list[str]]:
+    """Return the prose of a text as one document, if it has at least two sentences."""
     sentences = [s for paragraph in _PARAGRAPH.split(text) for s in _sentences(paragraph)]
     if len(sentences) >= 2:
         yield sentences
@@ -72,5 +71,5 @@ def _sentences(paragraph: str) -> list[str]:
 
 
 def _is_prose(sentence: str) -> bool:
-    """At least four words, and mostly letters."""
+    """Tell whether a sentence has at least four words and is mostly letters."""
     return len(sentence.split()) >= 4 and len(_LETTERS.findall(sentence)) >= 0.7 * len(sentence.replace(" ", ""))

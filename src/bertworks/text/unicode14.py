@@ -1,7 +1,7 @@
-"""What each character is to BERT's tokenizer, frozen at Unicode 14.0.
+"""The classes of characters for BERT's tokenizer, frozen at Unicode 14.0.
 
-The original asks Python's `unicodedata`, whose answers change with every Python. A model must not change with it: its
-vocabulary was made and its weights were trained with one set of answers. Here they are Python 3.11's, on every Python.
+The original uses Python's `unicodedata`, which changes with every Python. The tokens of a model must not change with
+it, because its weights were trained on them. Here the classes are those of Python 3.11, on every Python.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPACE = 1  # ends a word: blank, tab, newline, carriage return and the separators (Zs, Zl, Zp)
-DELETED = 2  # vanishes, and its neighbours meet: NUL, U+FFFD, controls (Cc) and format characters (Cf)
+DELETED = 2  # is removed, and its neighbours join: NUL, U+FFFD, controls (Cc) and format characters (Cf)
 PUNCTUATION = 4  # a word by itself: every ASCII sign, and categories P*
 CJK = 8  # a word by itself: the ideographs of the original's eight ranges, assigned or not
-MARK = 16  # a non-spacing mark (Mn), dropped where accents are
-UNASSIGNED = 32  # no character in Unicode 14.0, whatever later versions say: no rule on case or accents touches it
+MARK = 16  # a non-spacing mark (Mn), dropped if accents are
+UNASSIGNED = 32  # not assigned in Unicode 14.0, even if later versions assign it: case and accents are left alone
 
 CJK_RANGES = (
     (0x3400, 0x4DBF),
@@ -34,9 +34,9 @@ _LETTERS = {"o": 0, "s": SPACE, "d": DELETED, "p": PUNCTUATION, "m": MARK, "u": 
 
 @cache
 def kinds() -> NDArray[np.uint8]:
-    """The kind of every code point, as a sum of the constants above. Shape [0x110000]; do not write to it."""
+    """Return the kind of every code point, as a sum of the constants above. Shape [0x110000], read-only."""
     counts, letters, count = [], [], ""
-    for sign in _RUNS:
+    for sign in RUNS:
         if sign.isdigit():
             count += sign
         else:
@@ -51,8 +51,8 @@ def kinds() -> NDArray[np.uint8]:
 
 
 # Run lengths over all code points: a count (absent: 1) and a letter of _LETTERS ("o" is any other character). A test
-# writes them anew from a `unicodedata` of version 14.0 and compares.
-_RUNS = (
+# compares them with a `unicodedata` of version 14.0.
+RUNS = (
     "9d2s2ds18ds15p10o7p26o6p26o4p33dsp5op3opod8o2p3op3op576o112m8o2u4opo4u3op3ouou20ou224o5m168ou38o2uo6p41o2p2u3ou4"
     "5mpmp2mp2mpm8u27o4u4o2p11u6d3o2po2p2o11mpd3p43o21m10o4p2om99opo7mdo6m2o2mo4m18o14pudom30o27m2u89o11mo14u43o9m3o3"
     "po2um24o4mo9mo3mo5m2u15pu25o3m2upu11o5u31ou2d6u8m42o24md32m55omom4o8m4om3o7m10o2m2p10op16om2ou8o2u2o2u22ou7ouo3u"

@@ -1,4 +1,4 @@
-"""Vocabularies on disk: the original's `vocab.txt`, and two files beside it for Hugging Face's tools."""
+"""Vocabularies on disk: the original's `vocab.txt`, and two files for Hugging Face's tools."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
 
 
 def read_vocab(vocab_file: Path | str) -> list[str]:
-    """The tokens of a vocabulary, one a line, without the white space around them; the place is the id.
+    """Read the tokens of a vocabulary in the order of their ids: one on each line, without white space around it.
 
     As in the original, only a newline ends a line, an empty line counts, and of equal tokens the last one's id is used.
 
@@ -26,15 +26,15 @@ def read_vocab(vocab_file: Path | str) -> list[str]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); mend --vocab_file") from None
+        raise InputError(f"{path}: cannot be read ({error.strerror}); fix --vocab_file") from None
     return tokens_of(data, path)
 
 
 def tokens_of(data: bytes, path: Path) -> list[str]:
-    """The tokens in the bytes of a vocabulary file; `path` is what messages call it.
+    """Return the tokens in the bytes of a vocabulary file. `path` is its name in messages.
 
     Raises:
-        InputError: it is empty or not UTF-8.
+        InputError: the file is empty or not UTF-8.
     """
     lines = data.split(b"\n")
     if not lines[-1]:
@@ -46,7 +46,7 @@ def tokens_of(data: bytes, path: Path) -> list[str]:
         try:
             tokens.append(line.decode().strip())
         except UnicodeDecodeError:
-            raise InputError(f"{path}, line {number}: is not valid UTF-8; mend --vocab_file") from None
+            raise InputError(f"{path}, line {number}: is not valid UTF-8; fix --vocab_file") from None
     return tokens
 
 
@@ -64,13 +64,13 @@ def write_hugging_face(
     max_input_chars_per_word: int,
     longest: int | None = None,
 ) -> None:
-    """Write `tokenizer.json` and `tokenizer_config.json` beside `vocab.txt`.
+    """Write `tokenizer.json` and `tokenizer_config.json` to a folder with a `vocab.txt`.
 
-    `transformers` and `tokenizers` then give the same tokens on ordinary text. They differ where their own rules do:
-    characters that their Unicode tables class in another way, the final sigma, special tokens within a text, and (what
-    `transformers` builds, not `tokenizer.json` itself) words of more than 100 characters.
+    `transformers` and `tokenizers` then give the same tokens for ordinary text. They differ by their own rules:
+    characters that their Unicode tables put in another class, the final sigma, special tokens within a text, and words
+    of more than 100 characters (the tokenizer that `transformers` builds, not `tokenizer.json` itself).
 
-    `longest` is how many tokens the model can read; without it, those tools give it sequences that it cannot.
+    `longest` is the most tokens that the model can read. Without it, those tools may give the model longer sequences.
     """
     vocab = {token: i for i, token in enumerate(tokens)}
     specials = [token for token in SPECIAL_TOKENS if token in vocab]
@@ -112,7 +112,7 @@ def write_hugging_face(
 
 
 def _template(vocab: dict[str, int]) -> dict[str, Any]:
-    """[CLS] a [SEP] b [SEP], as `tokenizers` spells it."""
+    """Return [CLS] a [SEP] b [SEP] in the notation of `tokenizers`."""
 
     def special(token: str, segment: int) -> dict[str, Any]:
         return {"SpecialToken": {"id": token, "type_id": segment}}

@@ -1,18 +1,18 @@
 """Learn a WordPiece vocabulary from word counts.
 
 The learner of the released vocabularies was never published. This one is byte-pair encoding (Sennrich, Haddow and
-Birch, "Neural Machine Translation of Rare Words with Subword Units", 2016) in WordPiece's form, which is what
-Hugging Face's `WordPieceTrainer` is too: a word begins as its characters, all but the first marked with "##", and the
-adjacent pair of pieces that occurs most often becomes a piece, again and again.
+Birch, "Neural Machine Translation of Rare Words with Subword Units", 2016) in the form of WordPiece, as is Hugging
+Face's `WordPieceTrainer`: a word begins as its characters, all but the first marked with "##", and the adjacent pair of
+pieces that occurs most often becomes a piece, again and again.
 
-Equal counts are decided by age: first the pair whose younger piece is older, then the one whose left piece is older,
-then whose right piece is. A piece is as old as its id is low: characters by code point, the same with "##", then pieces
-as they were learned. So the result depends on nothing but the counts.
+Ties go to the older pair: first the pair whose younger piece is older, then the pair whose left piece is older, then
+the pair whose right piece is older. A piece is older if its id is lower: characters by code point, the same with "##",
+then pieces as they were learned. So the result depends only on the counts.
 
-Speed comes from taking several pairs at a time without changing the outcome. In order of rank, pairs are taken as long
-as none begins with what another ends with. Merging one of them changes neither the count of another nor can it create
-a pair that ranks before another: a new pair (x, ab) occurs at most as often as (x, a) did, which ranks after all that
-were taken (or it would have ended the batch), and at equal counts the pair with the newest piece comes last.
+Several pairs are merged at a time, which is faster and gives the same result. In order of rank, pairs are taken as long
+as none begins with the piece that another ends with. Merging one of them does not change the count of another, and it
+cannot create a pair that ranks before another: a new pair (x, ab) occurs at most as often as (x, a) did, which ranks
+after all that were taken (or it would have ended the batch), and in a tie the pair with the newest piece is last.
 """
 
 from __future__ import annotations
@@ -26,22 +26,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.errors import InputError
+from bertworks.ragged import starts
 from bertworks.text.word_counts import MAX_WORD_CHARACTERS
 from bertworks.text.wordpiece import CONTINUES, WordPiece
 
-# Without a limit given, this many characters, or as many more as cover this share of the text (Chinese needs them).
+# The default limits: this many characters, or more if they are needed to cover this share of the text (as in Chinese).
 ALPHABET = 1000
 CHARACTER_COVERAGE = 0.9995
 
-_BORDER = -1  # stands between words
-_GONE = -2  # stands where a piece was swallowed by its left neighbour
+_BORDER = -1  # between words
+_GONE = -2  # a piece that was merged into its left neighbour
 _RIGHT = (1 << 32) - 1
 
 Integers = NDArray[np.int64]
 
 
 def special_tokens(unused_tokens: int = 99) -> list[str]:
-    """The tokens that head a vocabulary, in the order of the released files."""
+    """Return the first tokens of a vocabulary, in the order of the released files."""
     return ["[PAD]", *(f"[unused{n}]" for n in range(unused_tokens)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -54,20 +55,21 @@ def learn_vocabulary(
     unused_tokens: int = 99,
     progress: Callable[[int], None] | None = None,
 ) -> list[str]:
-    """The pieces of a vocabulary by id: special tokens, characters, their "##" forms, then merges as they were learned.
+    """Learn a vocabulary. Its order is: special tokens, characters, their "##" forms, then merges as they are learned.
 
     Args:
-        word_counts: how often each word occurs. Words with a character outside the alphabet teach nothing: they are
-            [UNK] as a whole.
-        vocab_size: the number of pieces; fewer come back if no pair is left that occurs `min_frequency` times.
+        word_counts: how often each word occurs. Words with a character outside the alphabet are not used, because they
+            become [UNK].
+        vocab_size: the number of pieces. There are fewer if no pair is left that occurs `min_frequency` times.
         min_frequency: how often a pair of pieces must occur to become a piece.
-        alphabet_limit: the most characters, the most frequent are kept; None is `ALPHABET`, or as many more as cover
-            `CHARACTER_COVERAGE` of the text. Each is a piece as itself, and with "##" if it occurs inside a word.
-        unused_tokens: how many [unusedN] follow [PAD].
-        progress: called with numbers of pieces that are there, in all as many as the vocabulary has.
+        alphabet_limit: the number of characters that are kept, the most frequent ones. None means `ALPHABET`, or as
+            many more as cover `CHARACTER_COVERAGE` of the text. Each becomes a piece, and another with "##" if it
+            occurs inside a word.
+        unused_tokens: the number of [unusedN] tokens after [PAD].
+        progress: called with the number of pieces that were added.
 
     Raises:
-        InputError: there are no words, or `vocab_size` has no room for the special tokens and the alphabet.
+        InputError: there are no words, or `vocab_size` is too small for the special tokens and the alphabet.
     """
     words = _Words(word_counts)
     first, inside = words.alphabet(alphabet_limit)
@@ -95,7 +97,7 @@ def learn_vocabulary(
 
 
 def tokens_per_word(word_counts: Mapping[str, int], vocabulary: Sequence[str]) -> float:
-    """How many tokens the tokenizer makes of a word on average."""
+    """Return how many tokens a word becomes on average."""
     ids = {piece: number for number, piece in enumerate(vocabulary)}
     wordpiece = WordPiece(ids, "[UNK]", MAX_WORD_CHARACTERS, "the vocabulary")
     tokens = sum(count * len(wordpiece.ids(word)) for word, count in word_counts.items())
@@ -103,7 +105,7 @@ def tokens_per_word(word_counts: Mapping[str, int], vocabulary: Sequence[str]) -
 
 
 class _Words:
-    """All words' code points one after another, in sorted order of words."""
+    """The code points of all words, laid end to end, in sorted order of words."""
 
     def __init__(self, word_counts: Mapping[str, int]) -> None:
         words = sorted(word for word, count in word_counts.items() if word and count > 0)
@@ -112,10 +114,10 @@ class _Words:
         self.lengths = np.array([len(word) for word in words], np.int64)
         self.counts = np.array([word_counts[word] for word in words], np.int64)
         self.codes = np.frombuffer("".join(words).encode("utf-32-le", "surrogatepass"), np.uint32)
-        self.begins = np.cumsum(self.lengths) - self.lengths
+        self.begins = starts(self.lengths)[:-1]
 
     def alphabet(self, limit: int | None) -> tuple[list[int], list[int]]:
-        """The characters that are kept, and those of them that occur inside a word, each by code point."""
+        """Return the characters that are kept, and those of them that occur inside a word, each by code point."""
         frequency = np.zeros(0x110000, np.int64)
         np.add.at(frequency, self.codes, np.repeat(self.counts, self.lengths))
         seen = np.flatnonzero(frequency)
@@ -128,9 +130,9 @@ class _Words:
         return kept.tolist(), np.intersect1d(kept, inside).tolist()
 
     def symbols(self, first: list[int], inside: list[int], specials: int) -> tuple[NDArray[np.int32], Integers]:
-        """The words as ids of characters, `_BORDER` before, between and after them, and the count of each one's word.
+        """Return the words as ids of characters, with `_BORDER` around each word, and for each id the word's count.
 
-        Left out are words of one character and those with characters outside the alphabet.
+        Words of one character and words with characters outside the alphabet are left out.
         """
         first_id, inside_id = np.full((2, 0x110000), _GONE, np.int32)
         first_id[first] = specials + np.arange(len(first))
@@ -138,25 +140,25 @@ class _Words:
         ids = inside_id[self.codes]
         ids[self.begins] = first_id[self.codes[self.begins]]
         useful = (np.minimum.reduceat(ids, self.begins) >= 0) & (self.lengths > 1)
-        borders = np.concatenate(([0], np.cumsum(self.lengths[useful] + 1)))
+        borders = starts(self.lengths[useful] + 1)
         symbols = np.full(borders[-1] + 1, _BORDER, np.int32)
         counts = np.zeros(len(symbols), np.int64)
-        within = np.ones(len(symbols), bool)
-        within[borders] = False
-        symbols[within] = ids[np.repeat(useful, self.lengths)]
-        counts[within] = np.repeat(self.counts[useful], self.lengths[useful])
+        is_character = np.ones(len(symbols), bool)
+        is_character[borders] = False
+        symbols[is_character] = ids[np.repeat(useful, self.lengths)]
+        counts[is_character] = np.repeat(self.counts[useful], self.lengths[useful])
         return symbols, counts
 
 
 class _Pairs(NamedTuple):
-    """Pairs of neighbours, each the integer left << 32 | right, and where their left pieces stand."""
+    """Pairs of neighbours as integers left << 32 | right, and the positions of their left pieces."""
 
     pairs: Integers
-    places: Integers
+    positions: Integers
 
 
 class _Merges:
-    """Words as linked lists of pieces in arrays, with the count and the places of every pair of neighbours."""
+    """Words as linked lists of pieces in arrays, with the count and the positions of every pair of neighbours."""
 
     def __init__(self, symbols: NDArray[np.int32], counts: Integers, min_frequency: int) -> None:
         self._symbols = symbols
@@ -165,18 +167,18 @@ class _Merges:
         self._previous = np.arange(-1, len(symbols) - 1)
         self._min_frequency = max(min_frequency, 1)
         self._counts: dict[int, int] = {}
-        self._places: dict[int, list[Integers]] = {}
-        # (-count, the younger piece, pair): the pair that ranks first on top. An entry stays when its count falls, and
-        # is mended when it comes to the top; when a count rises there is a second, higher entry.
+        self._positions: dict[int, list[Integers]] = {}
+        # (-count, the younger piece, pair), the pair that ranks first on top. If a count falls, its entry is corrected
+        # when it comes to the top. If a count rises, there is a second, higher entry.
         self._heap: list[tuple[int, int, int]] = []
         nothing = np.zeros(0, np.int64)
         self._change(_Pairs(nothing, nothing), self._pairs(np.arange(len(symbols) - 1)))
 
     def batch(self, pieces: list[str], ids: Mapping[str, int], room: int) -> dict[str, int]:
-        """The next pieces and the pairs to make them of, at most `room`; none if no pair is frequent enough.
+        """Return the next pieces, at most `room`, and the pairs that they are made of; none if no pair is frequent.
 
-        Two kinds of pairs end a batch, since they make pairs that may rank before what would follow: two equal pieces
-        ("a a a" becomes "aa a"), and a piece that exists already because another pair made it.
+        Two kinds of pairs end a batch, because they make pairs that may rank before those that follow: two equal pieces
+        ("a a a" becomes "aa a"), and a pair whose product exists already because another pair made it.
         """
         taken: dict[str, int] = {}
         lefts: set[int] = set()
@@ -204,12 +206,12 @@ class _Merges:
         return taken
 
     def merge(self, pairs: list[int], products: list[int]) -> None:
-        """Put each pair's product in its places; no pair begins with what another ends with."""
-        places = [np.concatenate(self._places.pop(pair)) for pair in pairs]
-        lengths = [len(place) for place in places]
-        at = np.concatenate(places)
+        """Replace each pair by its product. No pair may begin with the piece that another ends with."""
+        positions = [np.concatenate(self._positions.pop(pair)) for pair in pairs]
+        lengths = [len(part) for part in positions]
+        at = np.concatenate(positions)
         made = np.repeat(np.array(products, np.int32), lengths)
-        # A place stays in its list when a neighbour's merge has changed the pair that was there.
+        # A position stays in its list if the merge of a neighbour has changed the pair there.
         right = self._next[at]
         pair = self._symbols[at].astype(np.int64) << 32 | self._symbols[right]
         order = np.flatnonzero(pair == np.repeat(np.array(pairs), lengths))
@@ -226,15 +228,15 @@ class _Merges:
         self._change(before, self._pairs(_distinct(np.concatenate((self._previous[at], at)))))
 
     def _pairs(self, at: Integers) -> _Pairs:
-        """The pairs that begin at some places, borders left out."""
+        """Return the pairs that begin at some positions, without borders."""
         left, right = self._symbols[at].astype(np.int64), self._symbols[self._next[at]]
         inside = (left >= 0) & (right >= 0)
         return _Pairs((left << 32 | right)[inside], at[inside])
 
     def _change(self, removed: _Pairs, added: _Pairs) -> None:
-        """Book the pairs that went and the pairs that came into being."""
+        """Update counts, positions and heap after pairs were removed and added."""
         pairs = np.concatenate((removed.pairs, added.pairs))
-        changes = np.concatenate((-self._weights[removed.places], self._weights[added.places]))
+        changes = np.concatenate((-self._weights[removed.positions], self._weights[added.positions]))
         order, distinct, edges = _grouped(pairs)
         changes = np.add.reduceat(changes[order], edges[:-1])
         for pair, change in zip(distinct.tolist(), changes.tolist(), strict=True):
@@ -245,23 +247,23 @@ class _Merges:
             elif not count:
                 del self._counts[pair]
         order, distinct, edges = _grouped(added.pairs)
-        places = added.places[order]
+        positions = added.positions[order]
         for pair, (begin, end) in zip(distinct.tolist(), pairwise(edges.tolist()), strict=True):
-            self._places.setdefault(pair, []).append(places[begin:end])
+            self._positions.setdefault(pair, []).append(positions[begin:end])
 
 
 def _alternate(linked: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which of some places in order to merge, where `linked` tells whether each reaches into the next ("a a a")."""
+    """Choose the positions to merge if some overlap with the next one, as in "a a a", which `linked` tells."""
     if not linked.any():
         return np.ones(len(linked) + 1, bool)
-    place = np.arange(len(linked) + 1)
-    begins = np.maximum.accumulate(np.where(np.concatenate(([False], linked)), 0, place))
-    kept: NDArray[np.bool_] = (place - begins) % 2 == 0
+    index = np.arange(len(linked) + 1)
+    begins = np.maximum.accumulate(np.where(np.concatenate(([False], linked)), 0, index))
+    kept: NDArray[np.bool_] = (index - begins) % 2 == 0
     return kept
 
 
 def _grouped(values: Integers) -> tuple[Integers, Integers, Integers]:
-    """An order that puts equal values together, the distinct values (none negative), their edges in that order."""
+    """Return an order that puts equal values together, the distinct values (none negative), and their edges in it."""
     order = np.argsort(values, kind="stable")
     ordered = values[order]
     edges = np.append(np.flatnonzero(np.diff(ordered, prepend=-1)), len(values))
@@ -269,6 +271,6 @@ def _grouped(values: Integers) -> tuple[Integers, Integers, Integers]:
 
 
 def _distinct(values: Integers) -> Integers:
-    """The distinct values, none negative, sorted."""
+    """Return the distinct values, none negative, sorted."""
     values = np.sort(values)
     return values[np.flatnonzero(np.diff(values, prepend=-1))]

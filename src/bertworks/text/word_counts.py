@@ -1,7 +1,7 @@
-"""Words and how often they occur in files: the one pass over a corpus that learning a vocabulary needs.
+"""Counting the words of files: the one pass over a corpus that learning a vocabulary needs.
 
-Memory grows with the number of distinct words, not with the size of the files. Blocks of text are counted apart from
-each other and the counts are added, which gives the same sum in any order, so any number of processes counts alike.
+Memory grows with the number of distinct words, not with the size of the files. Blocks of text are counted separately
+and the counts are added, so any number of processes gives the same result.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from bertworks.text.words import WordNumbers
 # The original's WordPiece makes [UNK] of longer words, whatever the vocabulary.
 MAX_WORD_CHARACTERS = 200
 
-_BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 8 << 20
 _BYTES_PER_CHARACTER = 4  # at most, in UTF-8
 
 
@@ -35,26 +35,26 @@ def count_words(
     text_field: str = "text",
     progress: Callable[[int], None] | None = None,
 ) -> Counter[str]:
-    """How often each word of the original's basic tokenization occurs in files; `corpus.blocks` says in which files.
+    """Count the words of files, as the original's basic tokenization finds them.
 
     Args:
-        paths: the files.
-        do_lower_case, strip_accents: as the tokenizer that is to use the vocabulary.
-        num_workers: processes that count. They are started afresh ("spawn"): a fork of a process that has threads
-            (a progress bar, a numeric library) may deadlock, and macOS and Windows know no other way. So a script
-            that asks for more than one needs its `if __name__ == "__main__":`.
+        paths: the files, as `corpus.blocks` takes them.
+        do_lower_case, strip_accents: the settings of the tokenizer that will use the vocabulary.
+        num_workers: processes that count. They are started with "spawn": a fork of a process that has threads (a
+            progress bar, a numeric library) may deadlock, and macOS and Windows have no other way. So a script that
+            asks for more than one needs its `if __name__ == "__main__":`.
         text_field: the field of a JSON line that holds the text.
-        progress: called with numbers of bytes of the files that are done.
+        progress: called with the number of bytes read since the last call.
 
     Returns:
-        The counts, which do not overflow; words longer than `MAX_WORD_CHARACTERS` are left out.
+        The counts, without words longer than `MAX_WORD_CHARACTERS`.
 
     Raises:
         InputError: a file cannot be read as text; the message names file and line.
     """
     counts: Counter[bytes] = Counter()
     strip = drops_accents(do_lower_case, strip_accents)
-    parts = blocks(paths, _BLOCK_BYTES, text_field=text_field)
+    parts = blocks(paths, BLOCK_BYTES, text_field=text_field)
     for block, counted in _counted(parts, do_lower_case, strip, num_workers):
         counts.update(counted)
         if progress:
@@ -64,7 +64,7 @@ def count_words(
 
 
 def count_block(text: bytes, lower: bool, strip: bool) -> Counter[bytes]:
-    """The words of lines of UTF-8 and their counts; very long words all count as one that is too long."""
+    """Count the words of lines of UTF-8. All words that are much too long count as one such word."""
     numbers, _, words = WordNumbers(_BYTES_PER_CHARACTER * MAX_WORD_CHARACTERS).look_up(
         normalized_block(text, lower, strip)
     )
@@ -74,7 +74,7 @@ def count_block(text: bytes, lower: bool, strip: bool) -> Counter[bytes]:
 def _counted(
     parts: Iterator[TextBlock], lower: bool, strip: bool, num_workers: int
 ) -> Iterator[tuple[TextBlock, Counter[bytes]]]:
-    """Each block with its counts; no more than two blocks a worker wait at a time."""
+    """Return each block with its counts. At most two blocks per worker wait at a time."""
     if num_workers <= 1:
         yield from ((block, count_block(block.text, lower, strip)) for block in parts)
         return

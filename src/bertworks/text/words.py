@@ -1,10 +1,10 @@
-"""Blocks of normalized text to word numbers: every distinct word gets a number the first time it is seen.
+"""From blocks of normalized text to word numbers: every distinct word gets a number when it is first seen.
 
-What is known of a word is then kept in arrays by its number, and the letters of a word are looked at once.
+Other files keep what they know about words in arrays by this number, so they look at the letters of a word once.
 
-The work is done on arrays, a block at a time. A word of up to 24 bytes is one to three 64-bit integers, padded with
-zero bytes (no word ends in one), and is looked up in a hash table with open addressing that lives in numpy arrays; the
-few longer ones go through a dictionary. Words are compared whole, so there is no chance in it.
+The work is done on arrays, one block at a time. A word of up to 24 bytes is one to three 64-bit integers, padded with
+zero bytes (no word ends in one). It is looked up in a hash table with open addressing in numpy arrays. The few longer
+words go through a dictionary. Whole words are compared, so different words never get the same number.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WORD_BYTES = 8
 _COLUMNS = 3
 _BLANK, _LETTER, _SIGN = 0, 1, 2
 _CLASSES = bytes(_BLANK if code in b" \n" else _SIGN if code in ASCII_SIGNS else _LETTER for code in range(256))
-# What is kept of the 8 bytes loaded where a word of n bytes begins.
+# The part of the 8 bytes at the beginning of a word of n bytes that belongs to the word.
 _MASKS = np.array([(1 << 8 * n) - 1 for n in range(_WORD_BYTES + 1)], np.uint64)
 # Odd 64-bit constants for multiply-shift hashing (Dietzfelbinger and others, "A reliable randomized algorithm for the
 # closest-pair problem", 1997); any would do.
@@ -35,22 +35,22 @@ class WordNumbers:
     """
 
     def __init__(self, max_word_bytes: int) -> None:
-        """Words of more than `max_word_bytes` bytes all count as one: a word of that many letters "a" and one more."""
+        """All words of more than `max_word_bytes` bytes count as one: a word of max_word_bytes + 1 letters "a"."""
         self.count = 0
         self._max_word_bytes = max_word_bytes
         self._tables = [_Table(columns) for columns in range(1, _COLUMNS + 1)]
         self._long: dict[bytes, int] = {}
 
     def look_up(self, text: bytes) -> tuple[NDArray[np.int32], NDArray[np.int64], list[bytes]]:
-        """The words of normalized text.
+        """Find the words of normalized text.
 
         Returns:
-            the number of each word [words]; how many words come before each newline [newlines]; and the words that
-            have no number until now, which get the next ones, in this order.
+            the number of each word [words]; how many words come before each newline [newlines]; and the new words,
+            which got the next numbers in this order.
         """
         classes = np.frombuffer(b"\0" + text.translate(_CLASSES) + b"\0", np.uint8)
         before, after = classes[:-1], classes[1:]
-        # A letter begins a word unless a letter precedes it, a sign always does; ends mirror that.
+        # A letter begins a word unless a letter precedes it. A sign always does. Ends are the mirror image.
         begins = np.flatnonzero(after > (before & _LETTER))
         lengths = np.flatnonzero(before > (after & _LETTER)) - begins
         windows = _windows(text)
@@ -65,8 +65,8 @@ class WordNumbers:
             if len(absent):
                 found[absent], owners = table.add([column[absent] for column in keys], self.count)
                 self.count += len(owners)
-                places = chosen[absent[owners]]
-                new += _slices(text, begins[places], lengths[places])
+                new_words = chosen[absent[owners]]
+                new += _slices(text, begins[new_words], lengths[new_words])
             numbers[chosen] = found
         chosen = np.flatnonzero(columns > _COLUMNS)
         words = _slices(text, begins[chosen], lengths[chosen])
@@ -75,7 +75,7 @@ class WordNumbers:
         return numbers, np.searchsorted(begins, newlines), new
 
     def _number_of_long(self, word: bytes, new: list[bytes]) -> int:
-        """The number of a word that no table holds; a new one is appended to `new`."""
+        """Return the number of a word that is too long for the tables. A new word is appended to `new`."""
         if len(word) > self._max_word_bytes:
             word = b"a" * (self._max_word_bytes + 1)
         number = self._long.setdefault(word, self.count)
@@ -86,19 +86,19 @@ class WordNumbers:
 
 
 def _slices(text: bytes, begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[bytes]:
-    """The words at some places of a text."""
+    """Return the words with these begins and lengths."""
     ends = begins + lengths
     return [text[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
 
 
 def _windows(text: bytes) -> NDArray[np.uint64]:
-    """The 8 bytes from each place of a text on, and zeros past its end, as little-endian integers."""
+    """Return the 8 bytes from each offset of a text, with zeros after its end, as little-endian integers."""
     padded = text + bytes(_WORD_BYTES * _COLUMNS)
     return np.ndarray((len(padded) - _WORD_BYTES + 1,), "<u8", padded, strides=(1,)).astype(np.uint64)
 
 
 def _keys(windows: NDArray[np.uint64], begins: NDArray[np.int64], lengths: NDArray[np.int64], columns: int) -> Keys:
-    """Words as integers: whole windows, and the last one cut where the word ends."""
+    """Return words as integers: whole windows, and a last one cut at the end of the word."""
     skipped = _WORD_BYTES * (columns - 1)
     keys = [windows.take(begins + at) for at in range(0, skipped, _WORD_BYTES)]
     keys.append(windows.take(begins + skipped) & _MASKS.take(lengths - skipped))
@@ -124,10 +124,10 @@ class _Table:
         self._last = (1 << bits) - 1
 
     def find(self, keys: Keys) -> NDArray[np.int32]:
-        """The number of each key, -1 for those that are not here."""
+        """Return the number of each key, or -1 if it is not in the table."""
         slots = self._home(keys)
         found = self.numbers.take(slots)
-        # Where another word sits, look one slot further, until the word or a free slot turns up.
+        # If a slot holds another word, look at the next one, until the word or a free slot is found.
         looking = np.flatnonzero(self._differs(slots, keys) & (found >= 0))
         slots = slots[looking]
         while len(looking):
@@ -139,13 +139,13 @@ class _Table:
         return found
 
     def add(self, keys: Keys, number: int) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-        """Number the keys that are not here yet, from `number` on; equal keys get one number.
+        """Give numbers from `number` on to the keys that are not in the table. Equal keys get one number.
 
         Returns:
-            the number of each key, and for each new number a place in `keys` where it stands, in order of the numbers.
+            the number of each key, and for each new number the index of a key that has it, in order of the numbers.
         """
         numbers: list[NDArray[np.int32]] = []
-        places: list[NDArray[np.int64]] = []
+        firsts: list[NDArray[np.int64]] = []
         done, given = 0, 0
         while done < len(keys[0]):
             if self._used > self._last // 4:
@@ -154,18 +154,18 @@ class _Table:
             slots, owners = self._settle(part)
             self.numbers[slots[owners]] = np.arange(number + given, number + given + len(owners))
             numbers.append(self.numbers.take(slots))
-            places.append(owners + done)
+            firsts.append(owners + done)
             self._used += len(owners)
             given += len(owners)
             done += len(slots)
-        return np.concatenate(numbers), np.concatenate(places)
+        return np.concatenate(numbers), np.concatenate(firsts)
 
     def _settle(self, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Give every key a slot that holds it.
 
         Returns:
-            the slot of each key, and the places, ascending, of the keys that took a free slot (one of several equal
-            ones). Those slots are to get their numbers from the caller.
+            the slot of each key, and the indices, ascending, of the keys that took a free slot (one of several equal
+            keys). The caller must put numbers into those slots.
         """
         slots = self._home(keys)
         looking = np.arange(len(slots))
@@ -174,7 +174,7 @@ class _Table:
             at = slots[looking]
             free = self.numbers.take(at) < 0
             claims, claimed = looking[free], at[free]
-            # All who want a free slot write their place into it; the one that can be read back is its owner.
+            # All keys that want a free slot write their index into it. The key whose index stays is the owner.
             self.numbers[claimed] = claims
             won = claims[self.numbers.take(claimed) == claims]
             owners.append(won)
@@ -185,7 +185,7 @@ class _Table:
         return slots, np.sort(np.concatenate(owners))
 
     def _grow(self) -> None:
-        """Four times the slots."""
+        """Make four times as many slots."""
         used = np.flatnonzero(self.numbers >= 0)
         keys, numbers, count = [column[used] for column in self.keys], self.numbers[used], self._used
         self._clear(len(keys), self._bits + 2)
@@ -194,7 +194,7 @@ class _Table:
         self._used = count
 
     def _home(self, keys: Keys) -> NDArray[np.int64]:
-        """The slot where the search for each key begins."""
+        """Return the slot at which the search for each key begins."""
         mixed = keys[0] * _MULTIPLIERS[0]
         for column, multiplier in zip(keys[1:], _MULTIPLIERS[1:], strict=False):
             mixed += column * multiplier
@@ -202,7 +202,7 @@ class _Table:
         return slots
 
     def _differs(self, slots: NDArray[np.int64], keys: Keys) -> NDArray[np.bool_]:
-        """Whether another word than the key, or none, sits at each slot."""
+        """Tell whether each slot holds another word than the key, or none."""
         differs: NDArray[np.bool_] = self.keys[0].take(slots) != keys[0]
         for mine, column in zip(self.keys[1:], keys[1:], strict=True):
             differs |= mine.take(slots) != column

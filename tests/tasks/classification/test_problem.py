@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.labelled_records import LabelledRecords, write_labelled_records
+from bertworks.data.labelled_records import LabelledRecords
 from bertworks.data.sequences import Sequences
 from bertworks.datasets.registry import find_task
 from bertworks.errors import InputError
 from bertworks.tasks.classification.problem import Problem, of_known_task, of_records
+from tests.data.written_records import write_labelled_records
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "tasks"
 
