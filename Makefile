@@ -17,7 +17,7 @@ test: $(VENV)/.installed-dev ## all tests, without network or GPU
 test-other-processors: $(VENV)/.installed-dev ## all tests with one and two threads, with this processor's instructions and with AVX2 only; not in CI
 	failed=; for threads in 1 2; do for instructions in "" "$(AVX2)"; do \
 		echo "OMP_NUM_THREADS=$$threads $$instructions"; \
-		env OMP_NUM_THREADS=$$threads $$instructions $(BIN)/python -m pytest -q -n auto --dist worksteal || failed=1; \
+		env OMP_NUM_THREADS=$$threads OMP_WAIT_POLICY=passive $$instructions $(BIN)/python -m pytest -q -n auto --dist worksteal || failed=1; \
 	done; done; test -z "$$failed"
 
 check: $(VENV)/.installed-dev ## style, types, import contracts
