@@ -189,7 +189,9 @@ def test_odd_settings_of_the_training_are_told(trained: dict, problem: str) -> N
 
 def test_the_second_text_of_a_pair_may_be_empty() -> None:
     one, other = golden(GOOGLE_TINY / "classifier.ckpt").classify(["a text", ("a text", "")])
-    assert one == other
+    assert one.label == other.label
+    # Neighbours in a batch need not have equal bits; one more [SEP] changes the probabilities by 4e-3.
+    assert one.probabilities == pytest.approx(other.probabilities, rel=0, abs=1e-5)
 
 
 def test_a_folder_tells_other_tools_where_texts_are_cut(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def run(*words: str) -> int:
 
 def start(log: Path, *words: str) -> subprocess.Popen:
     """`bert WORDS` as a process of its own; what it prints goes to `log`."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with log.open("w") as stream:
         command = [sys.executable, "-m", "bertworks", *words]
         return subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT, env=environment)

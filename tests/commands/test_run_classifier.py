@@ -76,7 +76,7 @@ def test_trained_it_opens_in_transformers_with_the_same_answers(tmp_path: Path) 
     (tmp_path / "new.csv").write_text("text_a,text_b\n" + f'"{rows[0][3]}","{rows[0][4]}"\n')
     assert run(*command, f"--output_dir={tmp_path / 'again'}", "--max_seq_length=64") == 0
     again = table(tmp_path / "again" / "test_results.tsv")
-    np.testing.assert_allclose(again, table(tmp_path / "test_results.tsv")[0], atol=1e-6)
+    np.testing.assert_allclose(again, table(tmp_path / "test_results.tsv")[0], atol=1e-5)
 
 
 def test_the_same_command_again_trains_no_more_and_a_run_in_parts_is_the_same(tmp_path: Path, monkeypatch) -> None:
@@ -268,11 +268,11 @@ def test_long_texts(tmp_path: Path, long_text: str, capsys: pytest.CaptureFixtur
     again = ["run_classifier", f"--model={tmp_path / 'out'}", files[1], "--do_predict"]
     assert run(*again, f"--output_dir={tmp_path / 'again'}") == 0
     expected = table(tmp_path / "out" / "test_results.tsv")
-    np.testing.assert_allclose(table(tmp_path / "again" / "test_results.tsv"), expected, atol=1e-6)
+    np.testing.assert_allclose(table(tmp_path / "again" / "test_results.tsv"), expected, atol=1e-5)
     with (tmp_path / "test.csv").open(newline="") as stream:
         texts = [row["text"] for row in csv.DictReader(stream)]
     found = bertworks.load(tmp_path / "out").classify(texts)
-    np.testing.assert_allclose([list(one.probabilities.values()) for one in found], expected, atol=1e-6)
+    np.testing.assert_allclose([list(one.probabilities.values()) for one in found], expected, atol=1e-5)
     # What the command line says counts more.
     assert run(*again, f"--output_dir={tmp_path / 'longer'}", "--max_seq_length=64") == 0
     assert abs(table(tmp_path / "longer" / "test_results.tsv") - expected).max() > 1e-4

@@ -50,11 +50,12 @@ def results(folder: Path) -> dict[str, float]:
 def test_a_rule_is_learned_and_words_are_tagged(tmp_path: Path, crf: bool, long_text: str) -> None:
     train = columns(tmp_path / "train.txt")
     command = ["run_ner", *MODEL, f"--train_file={train}", f"--dev_file={train}", "--do_train", "--do_eval"]
-    rest = ["--num_train_epochs=20", "--learning_rate=3e-3", "--train_batch_size=8", f"--long_text={long_text}"]
+    rest = ["--num_train_epochs=20", "--learning_rate=1e-3", "--train_batch_size=8", f"--long_text={long_text}"]
     size = ["--max_seq_length=16", "--doc_stride=5"] if long_text == "window" else ["--max_seq_length=64"]
     output = tmp_path / "out"
     assert run(*command, *rest, *size, f"--output_dir={output}", f"--use_crf={crf}", "--precision=fp32") == 0
-    assert results(output)["eval_entity_f1"] > 0.9
+    # A CRF allows no I- tag where a window begins, which in 9 of the 102 sentences is inside of the entity.
+    assert results(output)["eval_entity_f1"] > (0.85 if crf and long_text == "window" else 0.9)
     config = json.loads((output / "config.json").read_text())
     assert config["architectures"] == ["BertForTokenClassification"]
     assert list(config["label2id"]) == ["O", "B-building", "I-building", "B-place", "I-place"]

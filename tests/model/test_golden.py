@@ -77,8 +77,8 @@ def test_every_layer_and_both_heads(google: PretrainingModel, batch: PackedBatch
 def test_losses(google: PretrainingModel, batch: PackedBatch, golden: Arrays) -> None:
     sums = google(batch)
     masked_lm = float(sums["masked_lm_loss"]) / (len(batch.rows) + 1e-5)
-    assert masked_lm == pytest.approx(float(golden["masked_lm_loss"]), rel=1e-6)
-    assert float(sums["next_sentence_loss"]) / 6 == pytest.approx(float(golden["next_sentence_loss"]), rel=1e-6)
+    assert masked_lm == pytest.approx(float(golden["masked_lm_loss"]), rel=1e-5)
+    assert float(sums["next_sentence_loss"]) / 6 == pytest.approx(float(golden["next_sentence_loss"]), rel=1e-5)
     best = golden["masked_lm_log_probs"].argmax(-1)[golden["masked_lm_weights"].ravel() == 1]
     assert int(sums["masked_lm_accuracy"]) == (best == batch.labels.numpy()).sum()
     right = golden["next_sentence_log_probs"].argmax(-1) == batch.sequence_labels.numpy()

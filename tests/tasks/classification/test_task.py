@@ -56,6 +56,13 @@ def settings(kind: ProblemKind, **more: object) -> Classification:
     return Classification(kind=kind, classes=classes, train=data(kind), train_batch_size=6, **more)  # type: ignore[arg-type]
 
 
+def same_gradients(ones: list[torch.Tensor], others: list[torch.Tensor]) -> None:
+    """To 1e-5 of the largest gradient: small ones are sums of large terms, which are rounded as those are."""
+    largest = max(float(one.abs().max()) for one in ones)
+    for one, other in zip(ones, others, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5 * largest, rtol=0)
+
+
 @pytest.mark.parametrize("kind", ["single", "multi", "regression", "choice"])
 @pytest.mark.parametrize("cut", [Partition(token_budget=40), Partition(token_budget=1)])
 def test_any_cut_of_a_step_gives_the_same_gradient(kind: ProblemKind, cut: Partition) -> None:
@@ -70,8 +77,7 @@ def test_any_cut_of_a_step_gives_the_same_gradient(kind: ProblemKind, cut: Parti
         for batch in portions:
             (task.sums(made, batch, 77)["loss"] / total).backward()
         gradients.append([p.grad for p in made.parameters() if p.grad is not None])
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+    same_gradients(*gradients)
 
 
 def windows(kind: ProblemKind = "single") -> LabelledSequences:
@@ -100,9 +106,8 @@ def test_every_window_is_an_example_of_its_texts_label_and_any_cut_is_the_same()
             (task.sums(made, batch, 77)["loss"] / total).backward()
         gradients.append([p.grad for p in made.parameters() if p.grad is not None])
     assert portions[0] == 1 < portions[1]
-    for one, *others in zip(*gradients, strict=True):
-        for other in others:
-            torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+    for others in gradients[1:]:
+        same_gradients(gradients[0], others)
 
 
 @pytest.mark.parametrize("kind", ["single", "multi", "regression"])
@@ -113,9 +118,9 @@ def test_the_mean_over_windows_decides(kind: ProblemKind) -> None:
     assert len(together) == 24
     starts = data.starts
     for i in range(24):
-        np.testing.assert_allclose(together[i], apart[starts[i] : starts[i + 1]].mean(0), atol=1e-6)
+        np.testing.assert_allclose(together[i], apart[starts[i] : starts[i + 1]].mean(0), atol=1e-5)
     expected = classification.loss(settings(kind), torch.from_numpy(together), torch.from_numpy(data.labels)) / 24
-    assert classification.evaluate(job, made)["eval_loss"] == pytest.approx(float(expected), rel=1e-6)
+    assert classification.evaluate(job, made)["eval_loss"] == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_dropout_of_choices_does_not_depend_on_how_many_an_example_has() -> None:
