@@ -169,4 +169,4 @@ def _results(
     if as_json:
         written.append(setup.output_dir / "cluener_predict.json")
         write_cluener(written[1], ((row.id, "".join(row.words), spans(tags)) for row, tags in sentences))
-    yield f"TaggedSequences {len(found):,} sentences, {rate:,.0f} tokens/s: {', '.join(map(str, written))}"
+    yield f"Tagged {len(found):,} sentences, {rate:,.0f} tokens/s: {', '.join(map(str, written))}"
