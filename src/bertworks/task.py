@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from bertworks.data.batch import PackedBatch, cut_by_tokens
 from bertworks.data.sequences import shuffled
-from bertworks.data.stream import rows_of_step
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,11 @@ class Partition:
     rank: int = 0
     world: int = 1
     token_budget: int = 1 << 30
+
+    def rows(self, step: int, batch_size: int) -> tuple[int, int]:
+        """Return (first, last) of the examples that this process takes in a step: one of `world` equal runs."""
+        begin = step * batch_size
+        return begin + batch_size * self.rank // self.world, begin + batch_size * (self.rank + 1) // self.world
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ def micro_batches(
     Yields:
         the indices of a micro-batch's examples, and the position of the first one in the step, its dropout key.
     """
-    first, last = rows_of_step(step, partition.rank, partition.world, batch_size)
+    first, last = partition.rows(step, batch_size)
     chosen = shuffled(seed, count, first, last)
     for part in cut_by_tokens(lengths(chosen), partition.token_budget) or [slice(0, 0)]:
         yield chosen[part], first - step * batch_size + part.start

@@ -16,6 +16,7 @@ from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import LabelledRecords
 from bertworks.data.sequences import Sequences
 from bertworks.datasets.registry import find_task
+from bertworks.tasks import known_tasks
 from bertworks.tasks.classification import problem
 from bertworks.text.tokenizer import Tokenizer
 from tests.commands.runs import run
@@ -292,7 +293,7 @@ def test_the_pictures_are_in_the_output_folder(tmp_path: Path, capsys: pytest.Ca
 def records(folder: Path) -> list[str]:
     """The files that the original writes for MRPC, and the flags that name them."""
     tokenizer = Tokenizer.from_vocab(FIXTURES / "vocab.txt")
-    mrpc = problem.of_known_task(find_task("MRPC"), MRPC, ["train", "dev", "test"], BadRows())
+    mrpc = known_tasks.of_known_task(find_task("MRPC"), MRPC, ["train", "dev", "test"], BadRows())
     for name, rows in (("train", mrpc.train), ("eval", mrpc.dev[""]), ("predict", mrpc.test[""])):
         data = problem.encode_rows(mrpc, rows, tokenizer, 64)
         labels = np.zeros(len(data), np.int64) if data.labels is None else data.labels

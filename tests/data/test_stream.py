@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from bertworks import draws
 from bertworks.data import plan, stream
 from bertworks.data.instances import Instances
-from bertworks.data.stream import Drawing, ShardSource, rows_of_step
+from bertworks.data.stream import Drawing, ShardSource
 from bertworks.errors import InputError
+from bertworks.task import Partition
 from tests.data.made_corpus import WORDS, random_documents, shard_data, write_corpus
 
 DRAWING = Drawing(max_seq_length=32, max_predictions_per_seq=5, random_seed=3)
@@ -87,11 +88,11 @@ def test_epochs_differ_in_order_pairs_and_masks(corpus) -> None:
 @pytest.mark.parametrize("batch_size", [1, 2, 32, 301])
 def test_ranks_together_see_what_one_process_sees(corpus, batch_size: int) -> None:
     step = 5
-    alone = ShardSource(corpus, WORDS, DRAWING).instances(*rows_of_step(step, 0, 1, batch_size))
+    alone = ShardSource(corpus, WORDS, DRAWING).instances(*Partition().rows(step, batch_size))
     for world in (2, 3):
         first = 0
         for rank in range(world):
-            part = ShardSource(corpus, WORDS, DRAWING).instances(*rows_of_step(step, rank, world, batch_size))
+            part = ShardSource(corpus, WORDS, DRAWING).instances(*Partition(rank, world).rows(step, batch_size))
             assert equal(part, alone.part(first, first + len(part)))
             first += len(part)
         assert first == batch_size
@@ -99,7 +100,7 @@ def test_ranks_together_see_what_one_process_sees(corpus, batch_size: int) -> No
 
 @given(st.integers(0, 1000), st.integers(1, 9), st.integers(1, 600))
 def test_a_step_s_rows_are_cut_without_gap_or_overlap(step: int, world: int, batch_size: int) -> None:
-    parts = [rows_of_step(step, rank, world, batch_size) for rank in range(world)]
+    parts = [Partition(rank, world).rows(step, batch_size) for rank in range(world)]
     assert [row for first, last in parts for row in range(first, last)] == list(
         range(step * batch_size, (step + 1) * batch_size)
     )

@@ -17,6 +17,7 @@ from bertworks.data.sequences import shuffled
 from bertworks.datasets.registry import find_task
 from bertworks.model.heads import SequenceClassifier, initialise
 from bertworks.task import Partition
+from bertworks.tasks import known_tasks
 from bertworks.tasks.classification import problem
 from bertworks.tasks.classification import task as classification
 from bertworks.train import optimizer as optimizers
@@ -40,7 +41,7 @@ def test_the_first_losses_of_a_real_model_are_those_of_transformers(tmp_path: Pa
     save_model_folder(tmp_path, checkpoint.config, ours.state_dict(), "BertForSequenceClassification")
     theirs = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()  # eval: no dropout
 
-    mrpc = problem.of_known_task(find_task("MRPC"), MRPC, ["train"], BadRows())
+    mrpc = known_tasks.of_known_task(find_task("MRPC"), MRPC, ["train"], BadRows())
     data = problem.encode_rows(mrpc, mrpc.train, tokenizer, 64)
     settings = classification.Classification(
         kind="single", classes=2, train=data, train_batch_size=BATCH, random_seed=SEED

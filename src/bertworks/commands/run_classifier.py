@@ -60,7 +60,6 @@ def main(flags: Flags) -> None:
     from bertworks.finetune.run import run
     from bertworks.tasks.classification.job import LongTexts, classification_job, read_files
     from bertworks.tasks.classification.own_data import DataOptions
-    from bertworks.tasks.classification.problem import of_known_task
     from bertworks.tasks.labels import labels_of
 
     if flags.dev_fraction and flags.dev_file:
@@ -85,6 +84,8 @@ def main(flags: Flags) -> None:
     def read(settings: Flags, setup: Setup) -> Job:
         bad, long_texts = BadRows(settings.on_bad_row), LongTexts(settings.long_text, settings.doc_stride)
         if task:
+            from bertworks.tasks.known_tasks import of_known_task
+
             problem = of_known_task(task, Path(settings.data_dir or ""), setup.splits, bad)
         else:
             problem = read_files(settings.files, options, setup, long_texts, bad)

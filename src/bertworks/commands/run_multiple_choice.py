@@ -32,7 +32,7 @@ def main(flags: Flags) -> None:
     from bertworks.datasets.registry import find_task
     from bertworks.finetune.run import run
     from bertworks.tasks.classification.job import classification_job
-    from bertworks.tasks.classification.problem import of_known_task
+    from bertworks.tasks.known_tasks import of_known_task
 
     task = find_task(flags.task_name)
     if task.kind != "choice":

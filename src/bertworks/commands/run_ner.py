@@ -57,8 +57,10 @@ def main(flags: Flags) -> None:
         if settings.labels and not records:
             raise InputError("--labels: is for .tf_record files; others have the tags themselves")
         if task:
+            from bertworks.tasks.known_tasks import read_tagged
+
             data_dir = Path(settings.data_dir or "")
-            rows = reading.read_known(task, data_dir, setup, bad, keeps_best=settings.do_train)
+            rows = read_tagged(task, data_dir, setup, bad, keeps_best=settings.do_train)
         elif records:
             rows = reading.read_records(records, labels_of(settings.labels) if settings.labels else (), setup)
         else:

@@ -23,10 +23,9 @@ from numpy.typing import NDArray
 from bertworks import draws, ragged
 from bertworks.data.instances import Instances
 from bertworks.data.protobuf import FLOAT_LIST, INT64_LIST, ProtobufError, example_features, unpacked_int64_lists
-from bertworks.data.tfrecord import RecordFile
+from bertworks.data.tfrecord import SEQUENCE_FEATURES, RecordFile
 from bertworks.errors import InputError
 
-SEQUENCE_FEATURES = ("input_ids", "input_mask", "segment_ids")
 MASKED_FEATURES = ("masked_lm_positions", "masked_lm_ids", "masked_lm_weights")
 LABEL_FEATURE = "next_sentence_labels"
 

@@ -19,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertworks import files, ragged
-from bertworks.data.examples import SEQUENCE_FEATURES
 from bertworks.data.protobuf import INT64_LIST, ProtobufError, example_features, int64_example, unpacked_int64
 from bertworks.data.sequences import Sequences
-from bertworks.data.tfrecord import RecordFile, frame
+from bertworks.data.tfrecord import SEQUENCE_FEATURES, RecordFile, frame
 from bertworks.errors import InputError
 
 LABEL_FEATURE = "label_ids"

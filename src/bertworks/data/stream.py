@@ -235,9 +235,3 @@ class ShardSource:
         self._unwritten_sentences = 0
         if self._counts_file:
             write_text(self._counts_file, json.dumps({"identity": self.identity(), "group_ends": self._ends}) + "\n")
-
-
-def rows_of_step(step: int, rank: int, world: int, batch_size: int) -> tuple[int, int]:
-    """Return the instances (first, last) that process `rank` of `world` takes in a step: one of `world` equal runs."""
-    begin = step * batch_size
-    return begin + batch_size * rank // world, begin + batch_size * (rank + 1) // world

@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 from bertworks.errors import InputError
 
+# The features that every record of a sequence has, padded to one length.
+SEQUENCE_FEATURES = ("input_ids", "input_mask", "segment_ids")
+
 HEADER_BYTES = 12
 FOOTER_BYTES = 4
 

@@ -5,23 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from bertworks.checkpoints.resolve import config_for, tokenizer_of
-from bertworks.datasets.schema import KnownTask
+from bertworks.checkpoints.load import load_into, open_checkpoint
+from bertworks.checkpoints.resolve import config_for, named_checkpoint, tokenizer_of
+from bertworks.checkpoints.weights import Checkpoint
+from bertworks.config import BertConfig
+from bertworks.errors import InputError
 from bertworks.finetune.flags import FinetuningFlags, wanted_splits
-from bertworks.finetune.model import build_network, first_checkpoint
-from bertworks.finetune.results import show_learning_curves, steps_of
 from bertworks.finetune.settings import adapted, resolve
-from bertworks.finetune.training import steps_in, train
+from bertworks.finetune.training import show_learning_curves, steps_in, steps_of, train
 from bertworks.flag_groups import warn_of_retired
-from bertworks.job import Evaluation, Job, Setup
+from bertworks.job import Evaluation, Job, Network, Setup
 from bertworks.model.device import choose_precision
+from bertworks.model.heads import initialise
 from bertworks.train import distributed
 from bertworks.train.distributed import World
+from bertworks.train.optimizer import freeze_layers
 from bertworks.train.results import check_writable, write_results
 
+if TYPE_CHECKING:
+    from bertworks.datasets.schema import KnownTask
+
 FlagsType = TypeVar("FlagsType", bound=FinetuningFlags)
+
+# How the names of a fine-tuning's head begin.
+_HEADS = ("classifier.", "crf.", "qa_outputs.")
 
 # Reads the data of a job, given the resolved flags and the model to begin with.
 ReadJob = Callable[[FlagsType, Setup], Job]
@@ -45,7 +54,7 @@ def run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None = Non
 def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, world: World) -> None:
     output_dir = Path(given.output_dir)
     check_writable(output_dir)
-    checkpoint = first_checkpoint(given)
+    checkpoint = _first_checkpoint(given)
     config = config_for(checkpoint, given.bert_config_file, given.hidden_act)
     settings = resolve(given, config, task)
     flags = settings.flags
@@ -66,7 +75,7 @@ def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, wor
         say=world.say,
     )
     job = read(flags, setup)
-    build = partial(build_network, flags, setup, job, world)
+    build = partial(_build_network, flags, setup, job, world)
     if flags.do_train:
         steps_in(flags, job.examples)
         network = train(flags, setup, job, build, world)
@@ -84,3 +93,41 @@ def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, wor
             write_results(output_dir, {"global_step": steps_of(output_dir), **found.results}, found.originals)
         else:
             print(found)
+
+
+def _first_checkpoint(flags: FinetuningFlags) -> Checkpoint:
+    """Open what the training begins with; without training, as in the original, what the output folder holds.
+
+    Where only a configuration and a vocabulary are given, the checkpoint has no weights: a model from scratch.
+    """
+    output_dir, named = Path(flags.output_dir), flags.model or flags.init_checkpoint
+    if flags.do_train and flags.bert_config_file and flags.vocab_file and not named:
+        path = Path(flags.bert_config_file)
+        return Checkpoint(path, "a configuration", weights={}, config=BertConfig.from_google_file(path))
+    contradictory = flags.model and flags.init_checkpoint
+    if not contradictory and not flags.do_train and (output_dir / "model.safetensors").exists():
+        return open_checkpoint(output_dir, "--output_dir")
+    return named_checkpoint(flags.model, flags.init_checkpoint)
+
+
+def _build_network(flags: FinetuningFlags, setup: Setup, job: Job, world: World, seed: int) -> Network:
+    """Make the network of a job on the device, with the checkpoint's weights; draw those that are missing.
+
+    Raises:
+        InputError: the head is missing, or is another one, and nothing is to be trained.
+    """
+    network, checkpoint = job.network(), setup.checkpoint
+    if checkpoint.weights:
+        report = load_into(network, checkpoint, job.config)
+        fresh = {*report.missing, *report.misfits}
+        world.say(str(report))
+    else:
+        fresh = {name for name, _ in network.named_parameters()}
+        world.say("No --model and no --init_checkpoint: every weight is drawn at random, nothing is pre-trained.")
+    if not flags.do_train and any(name.startswith(_HEADS) for name in fresh):
+        raise InputError(f"{checkpoint.path}: has no classifier {job.head}; train one (--do_train)")
+    initialise(network, job.config.initializer_range, seed, fresh)
+    job.adapt(network)
+    freeze_layers(network, flags.freeze_layers)
+    network.bert.gradient_checkpointing = flags.gradient_checkpointing
+    return network.to(world.device)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bertworks.config import BertConfig
-from bertworks.datasets.schema import KnownTask
 from bertworks.errors import InputError
 from bertworks.finetune.flags import FinetuningFlags
 from bertworks.flags import describe
+
+if TYPE_CHECKING:
+    from bertworks.datasets.schema import KnownTask
 
 FlagsType = TypeVar("FlagsType", bound=FinetuningFlags)
 

@@ -1,10 +1,11 @@
-"""Training a job with one seed or several; the output folder ends as the best of them."""
+"""Training a job with one seed or several; the output folder ends as the best of them. What is shown of it."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,14 +13,16 @@ from bertworks import files
 from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.errors import InputError
 from bertworks.finetune.flags import FinetuningFlags, seeds_of, steps_between
-from bertworks.finetune.results import SEEDS
 from bertworks.flags import recorded, to_toml
 from bertworks.job import Job, Network, Setup
 from bertworks.train import loop, resume
 from bertworks.train.distributed import World
 from bertworks.train.optimizer import layerwise_rate_scale
-from bertworks.train.results import begun_with, shape_of, write_model
+from bertworks.train.report import learning_curve
+from bertworks.train.results import begun_with, shape_of, steps_done, write_model
 from bertworks.train.resume import Best
+
+SEEDS = "seeds.json"
 
 BuildNetwork = Callable[[int], Network]
 
@@ -149,3 +152,30 @@ def _publish(trained: Path, output_dir: Path, network: Network, keep: str, world
         resume.publish(source, output_dir)
     world.wait()
     load_into(network, open_checkpoint(source, "--output_dir"))
+
+
+def show_learning_curves(flags: FinetuningFlags, metrics: Sequence[str]) -> None:
+    """Draw the training in the output folder, or that of each seed, and print the path of the picture.
+
+    Args:
+        metrics: names without `eval_`, the one that decides first.
+    """
+    output_dir = Path(flags.output_dir)
+    for path in sorted(output_dir.glob("seed-*/metrics.jsonl")) if flags.seeds else [output_dir / "metrics.jsonl"]:
+        best = _best_of(path.parent, f"eval_{metrics[0]}") if flags.keep == "best" else None
+        print(f"The learning curve: {learning_curve(path.parent, metrics, best)}")
+
+
+def _best_of(folder: Path, metric: str) -> tuple[int, float] | None:
+    """The step whose model a training kept, and its result."""
+    best = Best(folder, metric, write_model=lambda _: None)
+    best.begin(sys.maxsize)
+    return None if best.step is None or best.value is None else (best.step, best.value)
+
+
+def steps_of(output_dir: Path) -> int:
+    """After how many steps the training in a folder ended, the best seed's of several; 0 without one."""
+    seeds = output_dir / SEEDS
+    if seeds.exists():
+        output_dir /= f"seed-{json.loads(seeds.read_text(encoding='utf-8'))['best']}"
+    return steps_done(output_dir)

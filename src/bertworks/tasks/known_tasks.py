@@ -6,25 +6,96 @@ a label may have several spellings ("contradictory").
 
 from __future__ import annotations
 
-import difflib
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.tables import fields, json_lines
-from bertworks.datasets.registry import locate_split
+from bertworks.datasets.registry import locate_split, split_names
 from bertworks.datasets.schema import Column, KnownTask, TaskFile
 from bertworks.errors import InputError
-from bertworks.names import listed
-from bertworks.tasks.classification.rows import ChoiceRow, Label, Row
+from bertworks.job import Setup
+from bertworks.tasks.classification.problem import Problem
+from bertworks.tasks.classification.rows import AnyRow, ChoiceRow, Label, Row, texts_of
+from bertworks.tasks.labels import score, unknown
+from bertworks.tasks.ner.reading import with_tags
 from bertworks.tasks.ner.tag_files import TaggedRow, read_cluener, read_columns
+from bertworks.tasks.texts import is_blank
 
 # The values of a row: the fields of a line, or an object with names.
 _Values = Sequence[str] | Mapping[str, Any]
 
 _AnyRow = TypeVar("_AnyRow", Row, ChoiceRow)
+
+
+def of_known_task(task: KnownTask, data_dir: Path, wanted: Sequence[str], bad: BadRows) -> Problem:
+    """Read a task known by name; `wanted` are those of train, dev and test that are needed.
+
+    Empty texts and repeated ids of the released files become remarks of `bad`.
+
+    Raises:
+        InputError: a file is missing or not of this task, or the task has no such set.
+    """
+    if task.kind == "tags":
+        raise InputError(f"--task_name={task.name}: tags words; use bert run_ner")
+
+    def read(split: str) -> list[Any]:
+        found = list(rows(task, data_dir, split, bad))
+        bad.remarks += _oddities(found)  # type: ignore[arg-type]
+        return found
+
+    def all_of(split: str) -> dict[str, list[AnyRow]]:
+        # The original calls MNLI's dev_matched dev; the results of the other set end with _mismatched.
+        names = split_names(task, split) if split in wanted else []
+        if split in wanted and not names:
+            locate_split(task, data_dir, split)
+        return {"" if i == 0 else name.removeprefix(split): read(name) for i, name in enumerate(names)}
+
+    return Problem(
+        name=task.name,
+        kind=task.kind,
+        labels=task.labels,
+        metrics=task.metrics,
+        train=read("train") if "train" in wanted else (),
+        dev=all_of("dev"),
+        test=all_of("test"),
+        known=task,
+    )
+
+
+def _oddities(rows: Sequence[Row | ChoiceRow]) -> list[str]:
+    """Remarks about empty texts and repeated ids of a released file."""
+    found = []
+    if blank := [row for row in rows if any(text is not None and is_blank(text) for text in chain(*texts_of(row)))]:
+        found.append(f"{_rows(blank)} an empty text, the first: {blank[0].location}")
+    seen: set[str] = set()
+    if twice := [row for row in rows if row.id in seen or seen.add(row.id)]:  # type: ignore[func-returns-value]
+        found.append(f"{_rows(twice)} the id of an earlier one, the first: {twice[0].location}, {twice[0].id!r:.60}")
+    return found
+
+
+def _rows(rows: Sequence[AnyRow]) -> str:
+    return "1 row has" if len(rows) == 1 else f"{len(rows):,} rows have"
+
+
+def read_tagged(
+    task: KnownTask, data_dir: Path, setup: Setup, bad: BadRows, *, keeps_best: bool
+) -> dict[str, list[TaggedRow]]:
+    """Read the splits of a task known by name that are asked for.
+
+    Args:
+        keeps_best: whether the dev set decides which model is best, for a message where it is the test set.
+    """
+    found: dict[str, list[TaggedRow]] = {}
+    for split in setup.splits:
+        path, file = locate_split(task, data_dir, split)
+        if split == "dev" and any(other.split == "test" and other.name == file.name for other in task.files):
+            chosen = "; the best model is chosen by it too (not with --keep=last)" if keeps_best else ""
+            setup.say(f"{task.name}: has no dev set; its test set is evaluated on ({path}){chosen}")
+        found[split] = with_tags(split, rows(task, data_dir, split, bad))  # type: ignore[arg-type]
+    return found
 
 
 def rows(
@@ -157,25 +228,3 @@ def _label(task: KnownTask, line: _Line, written: str) -> Label:
     if label not in task.labels:
         raise InputError(f"{line.location}: {unknown(label, task.labels)}")
     return label
-
-
-def score(location: str, written: str) -> float:
-    """Return a label that is a number.
-
-    Raises:
-        InputError: it is not a number, or not finite; the message begins with `location`.
-    """
-    try:
-        value = float(written)
-    except ValueError:
-        raise InputError(f"{location}: the score {written!r:.40} is not a number") from None
-    if not math.isfinite(value):
-        raise InputError(f"{location}: the score is {value}; give a number")
-    return value
-
-
-def unknown(label: str, labels: Sequence[str]) -> str:
-    """Return the message for an unknown label, with the nearest known one."""
-    near = difflib.get_close_matches(label, labels, 1, 0.6)
-    hint = f"did you mean {listed(near)}?" if near else f"known are {listed(labels)}"
-    return f"{label!r:.60} is no label; {hint}"

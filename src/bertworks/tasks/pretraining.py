@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
 from bertworks.data.instances import Instances, InstanceSource
-from bertworks.data.stream import rows_of_step
 from bertworks.errors import InputError
 from bertworks.task import Partition, Task
 
@@ -51,7 +50,7 @@ def task(settings: Pretraining) -> Task:
 
 def batches(settings: Pretraining, step: int, partition: Partition) -> Sequence[PackedBatch]:
     """This process's share of a step, in micro-batches within the token budget; one empty one if it has none."""
-    first, last = rows_of_step(step, partition.rank, partition.world, settings.train_batch_size)
+    first, last = partition.rows(step, settings.train_batch_size)
     drawn = settings.source.instances(first, last)
     if drawn.input_ids.max(initial=0) >= settings.vocab_size:
         raise InputError(

@@ -13,7 +13,8 @@ from bertworks.data.labelled_records import LabelledRecords
 from bertworks.data.sequences import Sequences
 from bertworks.datasets.registry import find_task
 from bertworks.errors import InputError
-from bertworks.tasks.classification.problem import Problem, of_known_task, of_records
+from bertworks.tasks.classification.problem import Problem, of_records
+from bertworks.tasks.known_tasks import of_known_task
 from tests.data.written_records import write_labelled_records
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "tasks"

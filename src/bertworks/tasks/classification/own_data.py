@@ -29,7 +29,7 @@ from bertworks.names import listed
 from bertworks.tasks.classification.balance import draw_dev_set
 from bertworks.tasks.classification.columns import Columns, guess_columns, id_of
 from bertworks.tasks.classification.rows import Label, Row
-from bertworks.tasks.known_tasks import score, unknown
+from bertworks.tasks.labels import score, unknown
 from bertworks.tasks.texts import is_blank
 
 LabelKind = Literal["single", "multi", "regression"]

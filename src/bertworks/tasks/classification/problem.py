@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bertworks import ragged
-from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import LabelledRecords, read_labelled_records
 from bertworks.data.sequences import LongText, Sequences, encode, encode_windows
-from bertworks.datasets import registry
-from bertworks.datasets.schema import KnownTask
 from bertworks.errors import InputError
-from bertworks.tasks import known_tasks
 from bertworks.tasks.classification import own_data
-from bertworks.tasks.classification.rows import AnyRow, ChoiceRow, EncodedRow, Row
+from bertworks.tasks.classification.rows import AnyRow, ChoiceRow, EncodedRow, texts_of
 from bertworks.tasks.classification.task import LabelledSequences, ProblemKind
-from bertworks.tasks.texts import is_blank
 from bertworks.text.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from bertworks.datasets.schema import KnownTask
 
 # The metrics of problems that are not known tasks; the first chooses the best model.
 _METRICS: dict[str, tuple[str, ...]] = {
@@ -62,56 +60,6 @@ class Problem:
     def classes(self) -> int:
         """The size of the head's output."""
         return max(1, len(self.labels))
-
-
-def of_known_task(task: KnownTask, data_dir: Path, wanted: Sequence[str], bad: BadRows) -> Problem:
-    """Read a task known by name; `wanted` are those of train, dev and test that are needed.
-
-    Empty texts and repeated ids of the released files become remarks of `bad`.
-
-    Raises:
-        InputError: a file is missing or not of this task, or the task has no such set.
-    """
-    if task.kind == "tags":
-        raise InputError(f"--task_name={task.name}: tags words; use bert run_ner")
-
-    def read(split: str) -> list[Any]:
-        rows = list(known_tasks.rows(task, data_dir, split, bad))
-        bad.remarks += _oddities(rows)  # type: ignore[arg-type]
-        return rows
-
-    def all_of(split: str) -> dict[str, list[AnyRow]]:
-        # The original calls MNLI's dev_matched dev; the results of the other set end with _mismatched.
-        names = registry.split_names(task, split) if split in wanted else []
-        if split in wanted and not names:
-            registry.locate_split(task, data_dir, split)
-        return {"" if i == 0 else name.removeprefix(split): read(name) for i, name in enumerate(names)}
-
-    return Problem(
-        name=task.name,
-        kind=task.kind,
-        labels=task.labels,
-        metrics=task.metrics,
-        train=read("train") if "train" in wanted else (),
-        dev=all_of("dev"),
-        test=all_of("test"),
-        known=task,
-    )
-
-
-def _oddities(rows: Sequence[Row | ChoiceRow]) -> list[str]:
-    """Remarks about empty texts and repeated ids of a released file."""
-    found = []
-    if blank := [row for row in rows if any(text is not None and is_blank(text) for text in chain(*_texts(row)))]:
-        found.append(f"{_rows(blank)} an empty text, the first: {blank[0].location}")
-    seen: set[str] = set()
-    if twice := [row for row in rows if row.id in seen or seen.add(row.id)]:  # type: ignore[func-returns-value]
-        found.append(f"{_rows(twice)} the id of an earlier one, the first: {twice[0].location}, {twice[0].id!r:.60}")
-    return found
-
-
-def _rows(rows: Sequence[AnyRow]) -> str:
-    return "1 row has" if len(rows) == 1 else f"{len(rows):,} rows have"
 
 
 def of_own_data(data: own_data.OwnData, name: str) -> Problem:
@@ -196,19 +144,12 @@ def encode_rows(
         starts = ragged.starts([len(row.ids) for row in encoded])
         first = np.array([row.first for row in encoded], np.int64)
         return LabelledSequences(ids, Sequences(np.concatenate([row.ids for row in encoded]), starts, first), labels)
-    texts = (pair for row in rows for pair in _texts(row))
+    texts = (pair for row in rows for pair in texts_of(row))
     if long_text == "window":
         sequences, counts = encode_windows(tokenizer, texts, max_seq_length, stride)
         return LabelledSequences(ids, sequences, labels, counts)
     counts = np.array([len(row.choices) if isinstance(row, ChoiceRow) else 1 for row in rows], np.int64)
     return LabelledSequences(ids, encode(tokenizer, texts, max_seq_length, long_text), labels, counts)
-
-
-def _texts(row: AnyRow) -> Iterable[tuple[str, str | None]]:
-    if isinstance(row, ChoiceRow):
-        return [(row.text, choice) for choice in row.choices]
-    assert isinstance(row, Row)
-    return [(row.text, row.pair)]
 
 
 def _labels(problem: Problem, rows: Sequence[AnyRow]) -> NDArray[Any] | None:

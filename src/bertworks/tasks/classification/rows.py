@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -48,3 +49,11 @@ class EncodedRow(NamedTuple):
 
 
 AnyRow = Row | ChoiceRow | EncodedRow
+
+
+def texts_of(row: AnyRow) -> Iterable[tuple[str, str | None]]:
+    """The text, or pairs of texts, that a row is read as."""
+    if isinstance(row, ChoiceRow):
+        return [(row.text, choice) for choice in row.choices]
+    assert isinstance(row, Row)
+    return [(row.text, row.pair)]

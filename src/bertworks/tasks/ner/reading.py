@@ -1,4 +1,4 @@
-"""The tagged sentences of a task known by name, of somebody's own files, or of the original's record files."""
+"""The tagged sentences of your own files, or of the original's record files."""
 
 from __future__ import annotations
 
@@ -7,30 +7,11 @@ from pathlib import Path
 
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import record_files
-from bertworks.datasets import registry
-from bertworks.datasets.schema import KnownTask
 from bertworks.errors import InputError
 from bertworks.job import Setup
-from bertworks.tasks import known_tasks
 from bertworks.tasks.ner.tag_files import TaggedRow, read_cluener, read_columns, rows_of_records
 
 Rows = dict[str, list[TaggedRow]]
-
-
-def read_known(task: KnownTask, data_dir: Path, setup: Setup, bad: BadRows, *, keeps_best: bool) -> Rows:
-    """Read the splits of a task known by name that are asked for.
-
-    Args:
-        keeps_best: whether the dev set decides which model is best, for a message where it is the test set.
-    """
-    rows: Rows = {}
-    for split in setup.splits:
-        path, file = registry.locate_split(task, data_dir, split)
-        if split == "dev" and any(other.split == "test" and other.name == file.name for other in task.files):
-            chosen = "; the best model is chosen by it too (not with --keep=last)" if keeps_best else ""
-            setup.say(f"{task.name}: has no dev set; its test set is evaluated on ({path}){chosen}")
-        rows[split] = _with_tags(split, known_tasks.rows(task, data_dir, split, bad))  # type: ignore[arg-type]
-    return rows
 
 
 def records_of(files: Mapping[str, str], splits: Sequence[str]) -> dict[str, list[Path]]:
@@ -61,7 +42,7 @@ def read_files(files: Mapping[str, str], splits: Sequence[str], bad: BadRows) ->
     rows: Rows = {}
     for split in splits:
         path = Path(files[split])
-        rows[split] = _with_tags(split, (read_cluener if is_json(path) else read_columns)(path, bad))
+        rows[split] = with_tags(split, (read_cluener if is_json(path) else read_columns)(path, bad))
     return rows
 
 
@@ -70,8 +51,12 @@ def is_json(path: Path) -> bool:
     return path.suffix in (".json", ".jsonl")
 
 
-def _with_tags(split: str, rows: Iterable[TaggedRow]) -> list[TaggedRow]:
-    """The rows, which must have tags unless they are to be predicted."""
+def with_tags(split: str, rows: Iterable[TaggedRow]) -> list[TaggedRow]:
+    """Return the rows, which must have tags unless they are to be predicted.
+
+    Raises:
+        InputError: one has none.
+    """
     found = list(rows)
     if split != "test" and (bare := next((row for row in found if row.tags is None), None)):
         raise InputError(f"{bare.location}: has no tags; a {split} file has one for each word")
