@@ -1,1 +1,1 @@
-"""Floor 5: one file a command."""
+"""Floor 6: one file a command."""

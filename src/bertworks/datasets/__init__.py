@@ -1,1 +1,1 @@
-"""Floor 2: the data sets and models that are known by name, and fetching them."""
+"""Floor 1: the data sets and models that are known by name, and fetching them."""
