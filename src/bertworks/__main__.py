@@ -2,7 +2,7 @@
 
 import sys
 
-from bertworks.cli import main
+from bertworks.cli import entry
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(entry())

@@ -24,6 +24,9 @@ from bertworks.train.resume import Best
 
 SEEDS = "seeds.json"
 
+# A kill sets a fine-tuning back by no more than this.
+SAVE_EVERY_MINUTES = 5.0
+
 BuildNetwork = Callable[[int], Network]
 
 
@@ -41,6 +44,7 @@ def train(flags: FinetuningFlags, setup: Setup, job: Job, build: BuildNetwork, w
             # The model is no longer the best of seeds that the folder was trained with before.
             (output_dir / SEEDS).unlink(missing_ok=True)
         return network
+    resume.check_own(output_dir)
     found: dict[int, float] = {}
     for seed in seeds_of(flags):
         world.say(f"Seed {seed}:")
@@ -111,6 +115,8 @@ def _train(
         log_every_steps=flags.log_every_steps,
         eval_every_steps=min(every, steps),
         save_checkpoints_steps=flags.save_checkpoints_steps,
+        save_at_evaluations=True,
+        save_every_minutes=SAVE_EVERY_MINUTES,
         keep_checkpoint_max=flags.keep_checkpoint_max,
         identity={**job.identity, "--random_seed": seed, **_identity(flags, job)},
         settings=recorded(flags, without=("output_dir", "do_train", "do_eval", "do_predict")),

@@ -6,6 +6,7 @@ A step is a function of its number, so a resumed run needs one integer.
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -35,6 +36,8 @@ class Run:
         output_dir: the folder of checkpoints, metrics and the model.
         token_budget: the most tokens of a micro-batch; None is `training_token_budget`.
         log_every_steps, save_checkpoints_steps: 0 means only at the end.
+        save_at_evaluations: whether every evaluation leaves a checkpoint.
+        save_every_minutes: how long a kill may set a run back; 0 means any time.
         eval_every_steps: 0 means never; otherwise before the first step and at the end too.
         identity: flag -> value of all that must stay the same when the run is resumed.
         settings: flag -> value of what may change on a resume; changes are printed.
@@ -55,6 +58,8 @@ class Run:
     log_every_steps: int = 10
     eval_every_steps: int = 0
     save_checkpoints_steps: int = 1000
+    save_at_evaluations: bool = False
+    save_every_minutes: float = 0.0
     keep_checkpoint_max: int = 5
     identity: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
@@ -103,6 +108,8 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
         if run.best:
             run.best.begin(first_step)
         if first_step >= run.num_train_steps or (run.best and run.best.should_stop):
+            if checkpoint is not None:
+                resume.check_finished(checkpoint, run.output_dir, run.settings)
             world.say(f"Skipping training: {run.output_dir} already has {first_step} of {run.num_train_steps} steps.")
             return None
         report, advance = None, _nothing
@@ -161,6 +168,12 @@ class _Loop:
         self.run, self.stepper, self.report = run, stepper, report
         self.signal = 0
         self.should_stop = False
+        self.saved = time.monotonic()
+
+    def waited_long(self) -> bool:
+        """Tell, in the main process, whether the last checkpoint is older than a kill may set the run back."""
+        minutes = (time.monotonic() - self.saved) / 60
+        return self.report is not None and 0 < self.run.save_every_minutes <= minutes
 
     def train(self, first_step: int, advance: Advance) -> Mapping[str, float] | None:
         """Take the steps after `first_step`; return the results of the last evaluation."""
@@ -174,13 +187,14 @@ class _Loop:
                 last = done == run.num_train_steps
                 if not last:
                     coming = ahead.submit(stepper.micro_batches, done)
-                stop = stepper.take(step, micro_batches, bool(self.signal))
+                stop, save = stepper.take(step, micro_batches, bool(self.signal), self.waited_long())
                 advance(1)
                 if last or _due(done, run.log_every_steps):
                     self.log(done)
                 if run.eval_every_steps and (last or _due(done, run.eval_every_steps)):
                     results = self.evaluate(done)
-                if last or stop or self.should_stop or _due(done, run.save_checkpoints_steps):
+                    save = save or run.save_at_evaluations
+                if last or stop or save or self.should_stop or _due(done, run.save_checkpoints_steps):
                     self.save(done)
                 if self.should_stop and run.best and not last:
                     coming.cancel()
@@ -250,6 +264,7 @@ class _Loop:
             with self.report.clock_stopped():
                 model, optimizer = stepper.model, stepper.optimizer
                 resume.save(run.output_dir, step, state, model, optimizer, run.write_model, run.keep_checkpoint_max)
+            self.saved = time.monotonic()
         stepper.world.wait()
 
     def _window(self) -> dict[str, list[float]]:

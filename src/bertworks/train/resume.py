@@ -33,6 +33,15 @@ from bertworks.checkpoints.formats import safetensors
 from bertworks.errors import InputError
 from bertworks.train import optimizer as optimizers
 
+# The files of a model that training writes anew.
+_MODEL_FILES = ("config.json", "model.safetensors", "pytorch_model.bin", "vocab.txt", "tokenizer.json")
+
+# The settings that change what a training gives. One that ended with others is not the one that is asked for.
+_DECISIVE = (
+    *("learning_rate", "warmup_proportion", "num_warmup_steps", "weight_decay", "dropout", "layerwise_lr_decay"),
+    *("class_weights", "precision"),
+)
+
 _STEP = re.compile(r"step-(\d+)")
 _EVALUATIONS = "evaluations.json"
 
@@ -49,6 +58,36 @@ class TrainingCheckpoint:
     folder: Path
     step: int
     state: dict[str, Any]
+
+
+def check_own(output_dir: Path) -> None:
+    """Refuse to train in a folder with a model that no training wrote there.
+
+    Raises:
+        InputError: it holds the weights or the configuration of another model, which would be replaced.
+    """
+    runs = ("checkpoints/run.json", "seeds.json", "seed-*/checkpoints/run.json")
+    foreign = next((name for name in _MODEL_FILES if (output_dir / name).exists()), None)
+    if foreign and not any(any(output_dir.glob(run)) for run in runs):
+        raise InputError(
+            f"--output_dir={output_dir}: holds a model that was not trained there ({foreign}) and would be "
+            "replaced; give another folder"
+        )
+
+
+def check_finished(checkpoint: TrainingCheckpoint, output_dir: Path, settings: Mapping[str, object]) -> None:
+    """Refuse to give the results of a finished training for one with other settings.
+
+    Raises:
+        InputError: a setting that changes what a training gives is not the one that it ended with.
+    """
+    before = checkpoint.state["settings"]
+    for name in _DECISIVE:
+        if name in before and name in settings and before[name] != settings[name]:
+            raise InputError(
+                f"--{name}={settings[name]}: --output_dir={output_dir} holds a training that ended with "
+                f"{before[name]}; give another --output_dir to train again, or leave --do_train out to evaluate it"
+            )
 
 
 def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoint | None:
@@ -68,6 +107,7 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoin
     for folder in (output_dir, checkpoints):
         for leftover in folder.glob(".*.partial"):
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+    check_own(output_dir)
     wanted = json.loads(json.dumps(dict(identity)))
     recorded, found = checkpoints / "run.json", newest(output_dir)
     # A run without a checkpoint may be overwritten.

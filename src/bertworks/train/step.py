@@ -61,14 +61,15 @@ class Stepper:
         partition = Partition(self.world.rank, self.world.size, self.token_budget)
         return MicroBatches(partition, self.task.batches(step, partition))
 
-    def take(self, step: int, micro_batches: MicroBatches, stop: bool) -> bool:
-        """Take the step after `step` finished steps; return whether any process was asked to stop."""
+    def take(self, step: int, micro_batches: MicroBatches, *wishes: bool) -> list[bool]:
+        """Take the step after `step` finished steps; return of each wish whether any process has it."""
         batches = micro_batches.batches
         names = [*self.task.counts(batches[0])]
         counts = [sum(self.task.counts(batch)[name] for batch in batches) for name in names]
         tokens = sum(batch.tokens for batch in batches)
-        *summed, all_tokens, stops = self.world.sum_numbers([*counts, tokens, stop])
-        loss = self._compute_gradients(step, micro_batches, dict(zip(names, summed, strict=True)))
+        summed = self.world.sum_numbers([*counts, tokens, *wishes])
+        all_tokens, totals = summed[len(names)], dict(zip(names, summed, strict=False))
+        loss = self._compute_gradients(step, micro_batches, totals)
         gradients = self._gradients()
         self.world.sum_gradients(gradients)
         norm = optimizers.clip_by_global_norm(gradients)
@@ -84,7 +85,7 @@ class Stepper:
         share = 1.0 if self.world.is_main else 0.0
         for name, value in (("learning_rate", rate), ("gradient_norm", norm), ("tokens", all_tokens)):
             self.window.add(name, torch.as_tensor(value, dtype=torch.float64) * share, 1)
-        return stops > 0
+        return [wish > 0 for wish in summed[len(names) + 1 :]]
 
     def check_finite(self, step: int) -> None:
         """Stop if a gradient was infinite or not a number.

@@ -1,0 +1,92 @@
+"""A fine-tuning loses little when it is killed, and replaces nothing that it did not write."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bertworks import cli
+from bertworks.finetune import training
+from bertworks.train import loop
+from bertworks.train.step import Stepper
+from tests.commands.runs import FIXTURES, run
+
+TINY = FIXTURES / "google_tiny"
+MODEL = [
+    f"--vocab_file={FIXTURES / 'vocab.txt'}",
+    f"--bert_config_file={TINY / 'bert_config.json'}",
+    f"--init_checkpoint={TINY / 'trained.ckpt'}",
+]
+TASK = ["--task_name=MRPC", f"--data_dir={FIXTURES / 'mrpc'}", "--max_seq_length=32", "--precision=fp32"]
+TRAIN = ["run_classifier", *MODEL, *TASK, "--do_train", "--do_eval", "--train_batch_size=8", "--num_train_epochs=3"]
+
+
+def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every training of this test end in an interrupt at a step."""
+    original = Stepper.take
+
+    def take(self: Stepper, number: int, *rest: object) -> list[bool]:
+        if number == step:
+            raise KeyboardInterrupt
+        return original(self, number, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop.Stepper, "take", take)
+
+
+def first_step_of(text: str) -> int:
+    """The step from which a training continued."""
+    (line,) = [line for line in text.splitlines() if line.startswith("Continuing from")]
+    return int(line.partition("(step ")[2].partition(")")[0])
+
+
+def test_an_evaluation_leaves_a_checkpoint_to_continue_from(tmp_path: Path, monkeypatch, capsys) -> None:
+    command = [*TRAIN, f"--output_dir={tmp_path}", "--eval_every=2"]
+    killed_at(5, monkeypatch)
+    assert run(*command) == 130
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert run(*command) == 0
+    assert first_step_of(capsys.readouterr().err) == 4
+
+
+def test_so_do_some_minutes(tmp_path: Path, monkeypatch, capsys) -> None:
+    command = [*TRAIN, f"--output_dir={tmp_path}", "--eval_every=1000"]
+    monkeypatch.setattr(training, "SAVE_EVERY_MINUTES", 1e-9)
+    killed_at(3, monkeypatch)
+    assert run(*command) == 130
+    monkeypatch.undo()
+    capsys.readouterr()
+    assert run(*command) == 0
+    assert first_step_of(capsys.readouterr().err) == 3
+
+
+@pytest.mark.parametrize("seeds", [[], ["--seeds=1,2"]])
+def test_a_model_that_was_not_trained_there_is_not_replaced(tmp_path: Path, seeds: list[str], capsys) -> None:
+    model = tmp_path / "model"
+    assert run("convert_checkpoint", str(TINY / "trained.ckpt"), str(model), *MODEL[:2]) == 0
+    before = {path.name: path.read_bytes() for path in model.iterdir()}
+    command = ["run_classifier", *TASK, "--do_train", "--do_eval", f"--model={model}", f"--output_dir={model}", *seeds]
+    assert cli.main(command) == 2
+    assert "holds a model that was not trained there (config.json)" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in model.iterdir() if path.is_file()} == before
+
+
+def test_a_foreign_configuration_is_not_replaced(tmp_path: Path, capsys) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"name": "of another program"}))
+    assert cli.main([*TRAIN, f"--output_dir={tmp_path}"]) == 2
+    assert "config.json" in capsys.readouterr().err
+    assert json.loads((tmp_path / "config.json").read_text()) == {"name": "of another program"}
+
+
+@pytest.mark.parametrize("change", ["--learning_rate=1e-3", "--weight_decay=0.5", "--warmup_proportion=0.3"])
+def test_other_settings_do_not_get_a_finished_trainings_results(tmp_path: Path, change: str, capsys) -> None:
+    command = [*TRAIN, f"--output_dir={tmp_path}"]
+    assert run(*command) == 0
+    results = (tmp_path / "eval_results.txt").read_bytes()
+    assert cli.main([*command, change]) == 2
+    assert f"{change.partition('=')[0]}=" in capsys.readouterr().err
+    # The same command again gives what there is.
+    assert run(*command) == 0
+    assert (tmp_path / "eval_results.txt").read_bytes() == results
