@@ -233,3 +233,7 @@ class KnownModel:
         embeddings = (self.vocab_size + _POSITIONS + _SEGMENTS) * h + 2 * h
         attention, feed_forward = 4 * (h * h + h) + 2 * h, 2 * 4 * h * h + 4 * h + h + 2 * h
         return embeddings + self.layers * (attention + feed_forward) + h * h + h
+
+
+# What people call by its name or by an alias.
+Row = KnownTask | DataSet | KnownModel
