@@ -74,7 +74,6 @@ def extract(
         texts: read as they are needed.
         layers: the layers whose outputs are concatenated; -1 is the last, 0 the first.
         max_seq_length: longer texts are cut as in `Tokenizer.encode_pair`; None is all positions of the model.
-        dtype: the type to compute in.
         token_budget: the most tokens of a batch.
 
     Raises:
