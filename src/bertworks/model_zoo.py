@@ -33,20 +33,13 @@ from bertworks.text.vocab_file import CLS, MASK, PAD, SEP, UNK
 
 # Names of models -> their numbers, apart from the vocabulary.
 MODELS: dict[str, dict[str, Any]] = {
-    "bert_12_768_12": {
-        "num_hidden_layers": 12,
-        "hidden_size": 768,
-        "num_attention_heads": 12,
-        "intermediate_size": 3072,
-        "max_position_embeddings": 512,
-    },
-    "bert_24_1024_16": {
-        "num_hidden_layers": 24,
-        "hidden_size": 1024,
-        "num_attention_heads": 16,
-        "intermediate_size": 4096,
-        "max_position_embeddings": 512,
-    },
+    f"bert_{layers}_{hidden}_{heads}": {
+        "num_hidden_layers": layers,
+        "hidden_size": hidden,
+        "num_attention_heads": heads,
+        "intermediate_size": 4 * hidden,
+    }
+    for layers, hidden, heads in ((12, 768, 12), (24, 1024, 16))
 }
 
 # GluonNLP's other arguments -> the one value that they can have here.
@@ -69,8 +62,6 @@ class BERTVocab:
     """A vocabulary as GluonNLP's BERTVocab: `vocab["word"]`, `vocab[["two", "words"]]`, unknown words are [UNK].
 
     Attributes:
-        idx_to_token: the tokens in the order of their ids.
-        token_to_idx: their ids.
         unknown_token, padding_token, cls_token, sep_token, mask_token: BERT's special tokens.
     """
 

@@ -50,13 +50,10 @@ class Pretrained:
     """A model that has been loaded, with what belongs to it.
 
     Attributes:
-        config: its numbers.
         tokenizer: over its vocabulary, with its casing.
         model: with the head that the weights have, for masked words, a classifier of sequences or tokens, or one that
             answers questions; `.bert` is the encoder of any.
         device, dtype: what it computes on and in.
-        report: what was loaded and what was not.
-        checkpoint: what it was loaded from.
     """
 
     config: BertConfig
