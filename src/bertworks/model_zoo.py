@@ -54,9 +54,6 @@ _WITHOUT_EFFECT = ("ignore_extra", "dropout")
 # What tells a vocabulary from a list of words or the name of a file.
 _OF_A_VOCABULARY = ("__len__", "idx_to_token", "token_to_idx", "to_indices", "to_tokens")
 
-# What an argument of get_model needs -> how the names of these weights begin.
-_NEEDS = {"use_pooler": "bert.pooler.", "use_decoder": "cls.predictions.", "use_classifier": "cls.seq_relationship."}
-
 
 class BERTVocab:
     """A vocabulary as GluonNLP's BERTVocab: `vocab["word"]`, `vocab[["two", "words"]]`, unknown words are [UNK].
@@ -251,9 +248,12 @@ def get_model(
     if row is not None and pretrained:
         checkpoint = open_checkpoint(place / weights, "dataset_name")
         fresh = load_into(network, checkpoint, config).missing
-        wanted = {"use_pooler": use_pooler, "use_decoder": use_decoder, "use_classifier": use_classifier}
-        for argument, beginning in _NEEDS.items():
-            if wanted[argument] and not pretrained_allow_missing and any(f.startswith(beginning) for f in fresh):
+        for argument, wanted, beginning in (
+            ("use_pooler", use_pooler, "bert.pooler."),
+            ("use_decoder", use_decoder, "cls.predictions."),
+            ("use_classifier", use_classifier, "cls.seq_relationship."),
+        ):
+            if wanted and not pretrained_allow_missing and any(name.startswith(beginning) for name in fresh):
                 raise InputError(f"{checkpoint.path}: has no weights for {argument}=True; give {argument}=False")
     initialise(network, config.initializer_range, 0, fresh)
     model = BERTModel(network, use_pooler, use_decoder, use_classifier)

@@ -69,12 +69,8 @@ class PublishedSettings:
     @property
     def flags(self) -> dict[str, float]:
         """The values by the name of their flag."""
-        return {
-            "train_batch_size": self.train_batch_size,
-            "learning_rate": self.learning_rate,
-            "num_train_epochs": self.num_train_epochs,
-            "max_seq_length": self.max_seq_length,
-        }
+        names = ("train_batch_size", "learning_rate", "num_train_epochs", "max_seq_length")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
