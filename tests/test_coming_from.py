@@ -28,11 +28,11 @@ from bertworks.errors import InputError
 from bertworks.flags import describe, normalise, parse
 from bertworks.model.heads import PretrainingModel
 from bertworks.tasks.squad.reader import SquadReader
-from bertworks.tasks.squad.record_files import write_records
 from bertworks.tasks.squad.windows import WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 from tests.checkpoints.builders import message
 from tests.data.written_records import write_labelled_records
+from tests.tasks.squad.written_windows import write_records
 
 FIXTURES = Path(__file__).parent / "fixtures"
 TINY = FIXTURES / "google_tiny"

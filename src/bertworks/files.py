@@ -6,7 +6,7 @@ import glob
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
@@ -65,6 +65,23 @@ def write_text(path: Path | str, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
     with written_whole(path) as stream:
         stream.write(text.encode())
+
+
+def write_or_print(path: Path | str | None, blocks: Iterable[str]) -> None:
+    """Write texts as UTF-8, whole or not at all; without a path to standard output, each as soon as it is there."""
+    if path is None:
+        for block in blocks:
+            print(block, end="", flush=True)
+        return
+    with written_whole(path) as stream:
+        for block in blocks:
+            stream.write(block.encode())
+
+
+def check_is_file(path: Path, flag: str) -> None:
+    """Raise InputError if there is nothing to read at a path that a flag names, or a folder."""
+    if path.is_dir() or not path.exists():
+        raise InputError(f"{flag}={path}: {'is a folder' if path.is_dir() else 'no such file'}")
 
 
 @contextmanager

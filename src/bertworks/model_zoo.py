@@ -33,20 +33,13 @@ from bertworks.text.vocab_file import CLS, MASK, PAD, SEP, UNK
 
 # Names of models -> their numbers, apart from the vocabulary.
 MODELS: dict[str, dict[str, Any]] = {
-    "bert_12_768_12": {
-        "num_hidden_layers": 12,
-        "hidden_size": 768,
-        "num_attention_heads": 12,
-        "intermediate_size": 3072,
-        "max_position_embeddings": 512,
-    },
-    "bert_24_1024_16": {
-        "num_hidden_layers": 24,
-        "hidden_size": 1024,
-        "num_attention_heads": 16,
-        "intermediate_size": 4096,
-        "max_position_embeddings": 512,
-    },
+    f"bert_{layers}_{hidden}_{heads}": {
+        "num_hidden_layers": layers,
+        "hidden_size": hidden,
+        "num_attention_heads": heads,
+        "intermediate_size": 4 * hidden,
+    }
+    for layers, hidden, heads in ((12, 768, 12), (24, 1024, 16))
 }
 
 # GluonNLP's other arguments -> the one value that they can have here.
@@ -61,16 +54,11 @@ _WITHOUT_EFFECT = ("ignore_extra", "dropout")
 # What tells a vocabulary from a list of words or the name of a file.
 _OF_A_VOCABULARY = ("__len__", "idx_to_token", "token_to_idx", "to_indices", "to_tokens")
 
-# What an argument of get_model needs -> how the names of these weights begin.
-_NEEDS = {"use_pooler": "bert.pooler.", "use_decoder": "cls.predictions.", "use_classifier": "cls.seq_relationship."}
-
 
 class BERTVocab:
     """A vocabulary as GluonNLP's BERTVocab: `vocab["word"]`, `vocab[["two", "words"]]`, unknown words are [UNK].
 
     Attributes:
-        idx_to_token: the tokens in the order of their ids.
-        token_to_idx: their ids.
         unknown_token, padding_token, cls_token, sep_token, mask_token: BERT's special tokens.
     """
 
@@ -260,9 +248,12 @@ def get_model(
     if row is not None and pretrained:
         checkpoint = open_checkpoint(place / weights, "dataset_name")
         fresh = load_into(network, checkpoint, config).missing
-        wanted = {"use_pooler": use_pooler, "use_decoder": use_decoder, "use_classifier": use_classifier}
-        for argument, beginning in _NEEDS.items():
-            if wanted[argument] and not pretrained_allow_missing and any(f.startswith(beginning) for f in fresh):
+        for argument, wanted, beginning in (
+            ("use_pooler", use_pooler, "bert.pooler."),
+            ("use_decoder", use_decoder, "cls.predictions."),
+            ("use_classifier", use_classifier, "cls.seq_relationship."),
+        ):
+            if wanted and not pretrained_allow_missing and any(name.startswith(beginning) for name in fresh):
                 raise InputError(f"{checkpoint.path}: has no weights for {argument}=True; give {argument}=False")
     initialise(network, config.initializer_range, 0, fresh)
     model = BERTModel(network, use_pooler, use_decoder, use_classifier)

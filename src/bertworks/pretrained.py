@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, Unpack
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ from bertworks.tasks.classification.classify import Classified, classify
 from bertworks.tasks.embed import features
 from bertworks.tasks.fill_mask import Guess, fill_mask
 from bertworks.tasks.ner.tag import Entity, TagUnit, tag
-from bertworks.tasks.squad.answering import Answered, Texts, answer
+from bertworks.tasks.squad.answering import Answered, AnswerOptions, Texts, answer
 from bertworks.tasks.texts import Text
 from bertworks.text.tokenizer import Tokenizer
 
@@ -50,13 +50,10 @@ class Pretrained:
     """A model that has been loaded, with what belongs to it.
 
     Attributes:
-        config: its numbers.
         tokenizer: over its vocabulary, with its casing.
         model: with the head that the weights have, for masked words, a classifier of sequences or tokens, or one that
             answers questions; `.bert` is the encoder of any.
         device, dtype: what it computes on and in.
-        report: what was loaded and what was not.
-        checkpoint: what it was loaded from.
     """
 
     config: BertConfig
@@ -101,33 +98,11 @@ class Pretrained:
         return tag(self._with(TokenClassifier), self.tokenizer, texts, unit, max_seq_length, self.dtype)
 
     def answer(
-        self,
-        question: str,
-        context: str | Sequence[str] | Texts,
-        top_k: int = 3,
-        *,
-        max_seq_length: int | None = None,
-        doc_stride: int | None = None,
-        max_query_length: int | None = None,
-        n_best_size: int = 20,
-        max_answer_length: int = 30,
-        allow_none: bool | None = None,
+        self, question: str, context: str | Sequence[str] | Texts, top_k: int = 3, **options: Unpack[AnswerOptions]
     ) -> Answered:
-        """The best answers to a question in a text, or in several, and where they stand; see `answering.answer`."""
-        return answer(
-            self._with(SpanClassifier),
-            self.tokenizer,
-            question,
-            context,
-            top_k=top_k,
-            max_seq_length=max_seq_length,
-            doc_stride=doc_stride,
-            max_query_length=max_query_length,
-            n_best_size=n_best_size,
-            max_answer_length=max_answer_length,
-            allow_none=allow_none,
-            dtype=self.dtype,
-        )
+        """The best answers to a question in a text, or in several; see `answering.answer`, also for the options."""
+        model = self._with(SpanClassifier)
+        return answer(model, self.tokenizer, question, context, top_k=top_k, dtype=self.dtype, **options)
 
     def attentions(self, text: str, text_pair: str | None = None) -> Attentions:
         """Every attention probability and every hidden state for one text or two, computed plainly in float32."""
@@ -145,7 +120,8 @@ class Pretrained:
         Raises:
             InputError: it has none.
         """
-        if not isinstance(self.model, PretrainingModel) or _lacks(self.report, "cls.predictions."):
+        lacks_it = any(name.startswith("cls.predictions.") for name in self.report.missing)
+        if not isinstance(self.model, PretrainingModel) or lacks_it:
             raise InputError(
                 f"{self.checkpoint.path}: has no head for masked words; take a model with its pre-training heads"
             )
@@ -226,10 +202,6 @@ def _model_for(checkpoint: Checkpoint, config: BertConfig) -> Model:
         return SequenceClassifier(config, head.shape[0])
     has_words = any(name.startswith("cls.predictions.") for name in weights)
     return PretrainingModel(config) if has_words else EncoderModel(config)
-
-
-def _lacks(report: LoadReport, beginning: str) -> bool:
-    return any(name.startswith(beginning) for name in report.missing)
 
 
 def load_model(flags: ModelFlags, device: str, precision: Precision = "fp32") -> Pretrained:

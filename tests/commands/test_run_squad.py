@@ -13,12 +13,10 @@ import pytest
 import bertworks
 from bertworks import cli
 from bertworks.tasks.squad.reader import SquadReader
-from bertworks.tasks.squad.record_files import EVAL as EVAL_RECORDS
-from bertworks.tasks.squad.record_files import TRAIN as TRAIN_RECORDS
-from bertworks.tasks.squad.record_files import write_records
 from bertworks.tasks.squad.windows import WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 from tests.commands.runs import run
+from tests.tasks.squad.written_windows import EVAL_RECORDS, TRAIN_RECORDS, write_records
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 TINY = FIXTURES / "google_tiny"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from bertworks.datasets import registry
-from bertworks.datasets.task_page import page
 from bertworks.finetune.flags import TASK_NAMES
+from tests.datasets.task_page import page
 
 PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"
 
 
 def test_the_page_is_current() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m bertworks.datasets.task_page > docs/tasks.md"
+    assert PAGE.read_text(encoding="utf-8") == page(), "run python -m tests.datasets.task_page > docs/tasks.md"
 
 
 def test_the_page_has_every_task_in_both_tables() -> None:

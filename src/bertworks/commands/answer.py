@@ -54,8 +54,6 @@ class Flags(ModelFlags, MachineFlags):
 
 def main(flags: Flags) -> None:
     """Look at the input, load the model, answer, print or write."""
-    import sys
-
     from bertworks import files
     from bertworks.flag_groups import warn_of_retired
     from bertworks.pretrained import load_model
@@ -85,14 +83,7 @@ def main(flags: Flags) -> None:
         return found
 
     shown = (_shown(question, answered(question), names, texts, flags.format) for question in questions)
-    if flags.output_file is None:
-        for block in shown:
-            sys.stdout.write(block)
-            sys.stdout.flush()
-        return
-    with files.written_whole(flags.output_file) as stream:
-        for block in shown:
-            stream.write(block.encode())
+    files.write_or_print(flags.output_file, shown)
 
 
 def _contexts(flags: Flags) -> tuple[list[str], list[str]]:
@@ -135,6 +126,8 @@ def _questions(flags: Flags) -> Iterable[str]:
     """The questions; those of standard input as they come, those of a file all at once, so that mistakes show early."""
     import sys
 
+    from bertworks import files
+
     if (flags.question is None) == (flags.input_file is None):
         raise InputError("--question or --input_file: give one of them")
     if flags.input_file is None:
@@ -144,24 +137,19 @@ def _questions(flags: Flags) -> Iterable[str]:
     if _is_standard_input(flags.input_file):
         return _of_lines(sys.stdin.buffer, "-")
     path = Path(flags.input_file)
-    if path.is_dir() or not path.exists():
-        raise InputError(f"--input_file={path}: {'is a folder' if path.is_dir() else 'no such file'}")
+    files.check_is_file(path, "--input_file")
     with path.open("rb") as stream:
         return list(_of_lines(stream, str(path)))
 
 
 def _of_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
     """The questions of lines, at least one."""
-    none = True
-    for number, line in enumerate(lines, 1):
-        try:
-            question = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-        except UnicodeDecodeError:
-            raise InputError(f"{name}, line {number}: is not valid UTF-8; mend --input_file") from None
-        if question:
-            none = False
-            yield question
-    if none:
+    from bertworks.text.lines import decoded_lines
+
+    question = ""
+    for question in filter(None, (text.strip() for _, text in decoded_lines(lines, name))):
+        yield question
+    if not question:
         raise InputError(f"--input_file={name}: has no question; give one a line")
 
 

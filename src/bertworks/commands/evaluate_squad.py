@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bertworks.errors import InputError
 from bertworks.flags import REQUIRED, CommandFlags, flag
+from bertworks.progress import say
 
 if TYPE_CHECKING:
     from bertworks.tasks.squad.reader import GoldAnswers
@@ -49,8 +51,6 @@ def main(flags: Flags) -> None:
     """Run the command."""
     import json
 
-    from bertworks.errors import InputError
-    from bertworks.progress import say
     from bertworks.tasks.squad.answer_files import read_predictions
     from bertworks.tasks.squad.reader import read_gold_answers
 
@@ -69,8 +69,6 @@ def main(flags: Flags) -> None:
 
 def _version_1(flags: Flags, data: GoldAnswers, predictions: Mapping[str, str]) -> dict[str, float]:
     """Score as evaluate-v1.1.py."""
-    from bertworks.errors import InputError
-    from bertworks.progress import say
     from bertworks.tasks.squad.score import evaluate_v1
 
     if flags.na_prob_file:
@@ -94,8 +92,6 @@ def _version_1(flags: Flags, data: GoldAnswers, predictions: Mapping[str, str]) 
 
 def _version_2(flags: Flags, data: GoldAnswers, predictions: Mapping[str, str]) -> dict[str, float]:
     """Score as evaluate-v2.0.py, and draw its pictures."""
-    from bertworks.errors import InputError
-    from bertworks.progress import say
     from bertworks.tasks.squad.answer_files import read_na_probs
     from bertworks.tasks.squad.pictures import draw
     from bertworks.tasks.squad.score import evaluate_v2
@@ -106,8 +102,7 @@ def _version_2(flags: Flags, data: GoldAnswers, predictions: Mapping[str, str]) 
             say(f"Missing prediction for {question}")
         elif na_probs is not None and question not in na_probs:
             raise InputError(f"{flags.na_prob_file}: has no number for question {question}, which has a prediction")
-    with_pictures = False
     if na_probs is not None and flags.output_dir:
         draw(Path(flags.output_dir), data.gold, predictions, na_probs)
-        with_pictures = True
+    with_pictures = bool(flags.output_dir)
     return evaluate_v2(data.gold, predictions, na_probs, flags.na_prob_thresh, average_precisions=with_pictures)

@@ -52,6 +52,7 @@ def main(flags: Flags) -> None:
     """Load the model, compute, write, and say what came of it."""
     import time
 
+    from bertworks.files import check_is_file
     from bertworks.flag_groups import warn_of_retired
     from bertworks.model.device import keep_freed_memory, precision_name
     from bertworks.pretrained import load_model
@@ -62,8 +63,7 @@ def main(flags: Flags) -> None:
     layers = _layers(flags.layers)
     source, output = Path(flags.input_file), Path(flags.output_file)
     check_output(output, flags.pooling)
-    if source.is_dir() or not source.exists():
-        raise InputError(f"--input_file={source}: {'is a folder' if source.is_dir() else 'no such file'}")
+    check_is_file(source, "--input_file")
     keep_freed_memory()
     model = load_model(flags, flags.device, flags.precision)
     warn_of_retired(flags, model.device)
@@ -115,15 +115,18 @@ def _texts(path: Path, read: Callable[[int], None]) -> Iterator[str | tuple[str,
     Only a line feed ends a line; TensorFlow's reader drops carriage returns wherever they stand. Every line counts, the
     empty ones too. Of several ` ||| ` the last one divides a line.
     """
-    number = 0
+    from bertworks.text.lines import decoded_lines
+
+    def counted(line: bytes) -> bytes:
+        read(len(line))
+        return line
+
+    empty = True
     with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            read(len(line))
-            try:
-                text = line.decode().replace("\r", "").strip()
-            except UnicodeDecodeError:
-                raise InputError(f"{path}, line {number}: is not valid UTF-8; mend --input_file") from None
+        for _, line in decoded_lines(map(counted, stream), path):
+            empty = False
+            text = line.replace("\r", "").strip()
             first, divided, second = text.rpartition(" ||| ")
             yield (first, second) if divided else text
-    if not number:
+    if empty:
         raise InputError(f"--input_file={path}: is empty")

@@ -31,8 +31,6 @@ class Flags(ModelFlags, MachineFlags):
 
 def main(flags: Flags) -> None:
     """Load the model, fill, print or write."""
-    import sys
-
     from bertworks import files
     from bertworks.flag_groups import warn_of_retired
     from bertworks.pretrained import load_model
@@ -44,31 +42,19 @@ def main(flags: Flags) -> None:
     warn_of_retired(flags, pretrained.device)
     model = pretrained.masked_words()
     filled = fill_mask(model, pretrained.tokenizer, _texts(flags), flags.top_k, pretrained.dtype)
-    shown = (_shown(text, guesses, flags.format) for text, guesses in filled)
-    if flags.output_file is None:
-        for block in shown:
-            sys.stdout.write(block)
-        return
-    with files.written_whole(flags.output_file) as stream:
-        for block in shown:
-            stream.write(block.encode())
+    files.write_or_print(flags.output_file, (_shown(text, guesses, flags.format) for text, guesses in filled))
 
 
 def _texts(flags: Flags) -> Iterator[tuple[str, str]]:
     """Where each text is from, and the text; never all in memory."""
+    from bertworks.text.lines import decoded_lines
+
     if flags.input_file is None:
         yield "--text", flags.text or ""
         return
     path = Path(flags.input_file)
     with path.open("rb") as stream:
-        for number, line in enumerate(stream, 1):
-            place = f"{path}, line {number}"
-            try:
-                text = line.decode().strip()
-            except UnicodeDecodeError:
-                raise InputError(f"{place}: is not valid UTF-8; mend --input_file") from None
-            if text:
-                yield place, text
+        yield from ((location, text.strip()) for location, text in decoded_lines(stream, path) if text.strip())
 
 
 def _shown(text: str, guesses: Sequence[Sequence[tuple[str, float]]], form: str) -> str:

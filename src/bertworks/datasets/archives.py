@@ -37,10 +37,7 @@ _DAMAGED = (
 def unpack(path: Path, remote: RemoteFile, most: int | None = None) -> None:
     """Unpack the known members of a zip or tar into its folder, all of them or none, and remove the archive.
 
-    Args:
-        path: the archive.
-        remote: what is known of it.
-        most: the most bytes that the members may have together; None allows 64 times the archive's.
+    The members may have `most` bytes together; None allows 64 times the archive's.
 
     Raises:
         InputError: it is no archive, is damaged, lacks a member, or is too large. The message lacks the archive's name.

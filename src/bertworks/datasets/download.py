@@ -28,9 +28,6 @@ OFFLINE = "BERTWORKS_OFFLINE"
 # Bytes accepted of a file of unknown size.
 LARGEST = 16 << 30
 
-# Failures in a row without a new byte before we give up, and the seconds between the first two; then twice as many.
-TRIES = 4
-WAIT = 1.0
 _LONGEST_WAIT = 30.0
 
 
@@ -42,33 +39,15 @@ def is_offline() -> bool:
 def download_file(
     remote: RemoteFile, folder: Path, owner: str, limit: int, check: Callable[[Path], None] | None = None
 ) -> Path:
-    """Download a file of a data set or a model to `folder`, where it is not there yet, and say so.
+    """Download a file of a data set or a model, its `owner`, to `folder`, where it is not there yet, and say so.
 
-    Args:
-        remote: the file.
-        folder: where it goes.
-        owner: the name of the data set or the model, for messages.
-        limit: the most bytes that are accepted where its size is unknown.
-        check: as in `download`.
-
-    Returns:
-        its path.
-
-    Raises:
-        InputError: as in `download`.
+    The limit, the check and the errors are those of `download`. Returns its path.
     """
     to = folder / remote.file_name
     if not to.exists() and not is_offline():
         say(f"{owner}: downloading {remote.address} to {to}")
-    return download(
-        remote.address,
-        to,
-        description=owner,
-        size=remote.size,
-        limit=limit,
-        checksum=remote.checksum,
-        check=check,
-    )
+    size, checksum = remote.size, remote.checksum
+    return download(remote.address, to, description=owner, size=size, limit=limit, checksum=checksum, check=check)
 
 
 def download(
@@ -80,26 +59,18 @@ def download(
     limit: int = LARGEST,
     checksum: str | None = None,
     check: Callable[[Path], None] | None = None,
-    tries: int = TRIES,
-    wait: float = WAIT,
+    tries: int = 4,
+    wait: float = 1.0,
     timeout: float = 30.0,
 ) -> Path:
-    """Download the file at `address` to `to`; do nothing if that exists.
+    """Download the file at `address` to `to`, which is returned; do nothing if that exists.
 
     Args:
-        address: http or https. The environment names proxies.
-        to: its path, which only the whole file gets.
-        description: what the progress bar calls it.
-        size: its bytes, if known.
-        limit: the most bytes that are accepted where the size is unknown.
+        address, to, description, size, limit, timeout: see `Transfer`. The environment names proxies.
         checksum: such as `sha256:0123...`, by any name of hashlib.
         check: is called with the path of the whole file before it gets its name; raises InputError if it is wrong.
         tries: failures in a row without a new byte before giving up.
         wait: seconds before the second try; they double with each failure.
-        timeout: seconds without a byte after which a connection counts as cut.
-
-    Returns:
-        `to`.
 
     Raises:
         InputError: there is no network, or another file came. The message tells what to download by hand, and where to

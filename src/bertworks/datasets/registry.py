@@ -12,13 +12,13 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from bertworks.datasets.schema import DataSet, KnownModel, KnownTask, PublishedSettings, TaskFile
-from bertworks.datasets.toml_rows import NamedRow, read_rows
+from bertworks.datasets.schema import DataSet, KnownModel, KnownTask, PublishedSettings, Row, TaskFile
+from bertworks.datasets.toml_rows import read_rows
 from bertworks.errors import InputError
 from bertworks.files import BYTE_ORDER_MARK
 from bertworks.names import plain_name
 
-_Row = TypeVar("_Row", bound=NamedRow)
+_Row = TypeVar("_Row", bound=Row)
 
 
 @cache
@@ -78,7 +78,7 @@ def _find(rows: Sequence[_Row], name: str) -> _Row | None:
     return next((row for row in rows if wanted in map(plain_name, (row.name, *row.aliases))), None)
 
 
-def did_you_mean(rows: Sequence[NamedRow], name: str, most: int = 1) -> str:
+def did_you_mean(rows: Sequence[Row], name: str, most: int = 1) -> str:
     """Return a question with the names, `most` at most, that are nearest to an unknown one; "" if none is near."""
     known = {plain_name(name): name for row in rows for name in (row.name, *row.aliases)}
     near = difflib.get_close_matches(plain_name(name), known, most, 0.6)
@@ -98,10 +98,7 @@ def split_names(task: KnownTask, split: str) -> list[str]:
 def locate_split(task: KnownTask, data_dir: Path, split: str) -> tuple[Path, TaskFile]:
     """Return the path and the columns of a split's file, in the data folder or in the task's folder below it.
 
-    Args:
-        task: the task.
-        data_dir: the folder with its files.
-        split: one of its splits; or the first part of several names, which means the first of them.
+    Of several splits that `split` means, see `split_names`, it is the first.
 
     Raises:
         InputError: the task has no such split, or its file is missing; the message names the file.

@@ -53,26 +53,26 @@ def make_mrpc(folder: Path) -> None:
     Raises:
         InputError: a row does not have five columns, or a file is not UTF-8.
     """
-    dev_ids = {tuple(row) for _, row in _rows(folder / "dev_ids.tsv", 2)}
+    dev_ids = {tuple(row) for row in _rows(folder / "dev_ids.tsv", 2)}
     header, *rows = _rows(folder / "msr_paraphrase_train.txt", 5)
     _, *test = _rows(folder / "msr_paraphrase_test.txt", 5)
-    of_dev = [row for _, row in rows if tuple(row[1:3]) in dev_ids]
-    of_train = [row for _, row in rows if tuple(row[1:3]) not in dev_ids]
+    of_dev = [row for row in rows if tuple(row[1:3]) in dev_ids]
+    of_train = [row for row in rows if tuple(row[1:3]) not in dev_ids]
     test_header = ["index", "#1 ID", "#2 ID", "#1 String", "#2 String"]
-    of_test = [[str(number), *row[1:]] for number, (_, row) in enumerate(test)]
-    tables = ([header[1], *of_train], [header[1], *of_dev], [test_header, *of_test])
+    of_test = [[str(number), *row[1:]] for number, row in enumerate(test)]
+    tables = ([header, *of_train], [header, *of_dev], [test_header, *of_test])
     for name, table in zip(_MRPC, tables, strict=True):
         write_text(folder / name, "".join("\t".join(row) + "\n" for row in table))
 
 
-def _rows(path: Path, columns: int) -> list[tuple[int, list[str]]]:
-    """Read the number and the fields of every line of a file."""
+def _rows(path: Path, columns: int) -> list[list[str]]:
+    """Read the fields of every line of a file."""
     try:
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
     except UnicodeDecodeError:
         raise InputError(f"{path}: not UTF-8; remove it and fetch it again") from None
-    rows = [(number, line.strip().split("\t")) for number, line in enumerate(lines, 1)]
-    for number, row in rows:
+    rows = [line.strip().split("\t") for line in lines]
+    for number, row in enumerate(rows, 1):
         if len(row) != columns:
             raise InputError(
                 f"{path}, line {number}: has {len(row)} columns, not {columns}; remove it and fetch it again"

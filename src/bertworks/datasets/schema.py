@@ -30,7 +30,6 @@ class TaskFile:
         name: its path below the task's folder.
         text, pair, label: columns; no label where the release has none. A file of tags needs none of the three.
         choices: the columns of the endings to choose from; `pair` is then what all of them begin with.
-        header: whether the first line names the columns.
         begins: how the first line begins, where releases with the same name differ; "" fits every file.
         id: the column of a row's id; None takes the row's number, which counts the header as 0, as the original does.
         only: a column and a value; rows with another value in this column are left out.
@@ -70,12 +69,8 @@ class PublishedSettings:
     @property
     def flags(self) -> dict[str, float]:
         """The values by the name of their flag."""
-        return {
-            "train_batch_size": self.train_batch_size,
-            "learning_rate": self.learning_rate,
-            "num_train_epochs": self.num_train_epochs,
-            "max_seq_length": self.max_seq_length,
-        }
+        names = ("train_batch_size", "learning_rate", "num_train_epochs", "max_seq_length")
+        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +79,6 @@ class KnownTask:
 
     Attributes:
         name: as its authors write it.
-        aliases: its other names.
         folder: its folder in a release. Files are looked for in the data folder, then in this folder below it.
         kind: what is predicted: one class, several classes, a number, one of several endings, or a tag for each word.
         files: the files of every split. Where releases differ, a split has several; the first that exists counts.
@@ -93,7 +87,6 @@ class KnownTask:
         left_out: rows with these labels are not used.
         incomplete_rows: whether the release has rows that lack columns; they are left out.
         metrics: the first one decides which model is best.
-        settings: what somebody trained it with.
         submissions: split -> the file that GLUE (or CLUENER) accepts. GLUE wants "index<TAB>prediction", counted from
             0, with labels as spelled here and scores with three decimals.
         counts: split -> the number of rows that the authors count.
@@ -172,12 +165,9 @@ class DataSet:
     """A data set that `bert download_data` fetches.
 
     Attributes:
-        name: what the command calls it.
-        aliases: its other names.
         folder: where its files go, below the data folder.
         files: what is downloaded; none where no address is known from which it may be downloaded.
         licence: what its authors allow, as far as they state it.
-        home: a page about it.
         remark: what else a person should know; where there are no files, how to get them.
     """
 
@@ -196,13 +186,9 @@ class KnownModel:
 
     Attributes:
         name: what people call it, once in the file.
-        aliases: its other names.
         family: whose format it is in.
         layers, hidden, vocab_size: its sizes; None for an archive of several models.
         do_lower_case: whether its vocabulary needs text in lower case.
-        languages: the languages it was trained on.
-        date: of publication; None if unknown.
-        files: the files that it consists of.
         remark: what else a person should know.
     """
 
@@ -233,3 +219,7 @@ class KnownModel:
         embeddings = (self.vocab_size + _POSITIONS + _SEGMENTS) * h + 2 * h
         attention, feed_forward = 4 * (h * h + h) + 2 * h, 2 * 4 * h * h + 4 * h + h + 2 * h
         return embeddings + self.layers * (attention + feed_forward) + h * h + h
+
+
+# What people call by its name or by an alias.
+Row = KnownTask | DataSet | KnownModel

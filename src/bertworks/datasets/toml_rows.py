@@ -12,27 +12,16 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from bertworks.datasets.schema import Row
 from bertworks.errors import InputError, one_line
 from bertworks.names import plain_name
 
 _DESCRIPTIONS = {str: "a text", int: "an integer", float: "a number", bool: "true or false"}
 
 
-class NamedRow(Protocol):
-    """A row that people call by its name or by an alias."""
-
-    @property
-    def name(self) -> str:
-        """Its name."""
-
-    @property
-    def aliases(self) -> tuple[str, ...]:
-        """Its other names."""
-
-
-_Row = TypeVar("_Row", bound=NamedRow)
+_Row = TypeVar("_Row", bound=Row)
 
 
 def read_rows(text: str, file: str, kind: str, row_type: type[_Row], **shared: type) -> tuple[_Row, ...]:
@@ -42,7 +31,6 @@ def read_rows(text: str, file: str, kind: str, row_type: type[_Row], **shared: t
         text: the content of the file.
         file: its name, for errors.
         kind: the name of the tables: `[[kind]]`.
-        row_type: the dataclass of a row.
         shared: dataclasses of values that rows share: with `settings=PublishedSettings`, a row's `settings = "x"` takes
             the table `[settings.x]`.
 
@@ -166,24 +154,21 @@ def _converted(kind: Any, value: Any, context: str) -> Any:
 def _as_type(kind: Any, value: Any, context: str) -> Any:
     """Return a value of TOML as a type; None if it has another. TOML itself has no None."""
     origin, arguments = get_origin(kind), get_args(kind)
-    converted = None
     if dataclasses.is_dataclass(kind):
         # A shared value is a dataclass already.
-        converted = value if isinstance(value, kind) else _built(kind, value, context)  # type: ignore[arg-type]
-    elif origin is tuple and isinstance(value, list):
+        return value if isinstance(value, kind) else _built(kind, value, context)  # type: ignore[arg-type]
+    if origin is tuple and isinstance(value, list):
         kinds = arguments[:1] * len(value) if arguments[-1] is Ellipsis else arguments
         if len(kinds) == len(value):
             numbered = enumerate(zip(kinds, value, strict=True), 1)
-            converted = tuple(_converted(of, item, f"{context}, number {number}") for number, (of, item) in numbered)
-    elif origin is Mapping and isinstance(value, dict):
-        converted = {key: _converted(arguments[1], item, f"{context}: {key}") for key, item in value.items()}
-    elif origin is Literal:
-        converted = value if value in arguments else None
-    elif kind is float and type(value) is int:
-        converted = float(value)
-    elif type(value) is kind:
-        converted = value
-    return converted
+            return tuple(_converted(of, item, f"{context}, number {number}") for number, (of, item) in numbered)
+    if origin is Mapping and isinstance(value, dict):
+        return {key: _converted(arguments[1], item, f"{context}: {key}") for key, item in value.items()}
+    if origin is Literal:
+        return value if value in arguments else None
+    if kind is float and type(value) is int:
+        return float(value)
+    return value if type(value) is kind else None
 
 
 def _description(kind: Any) -> str:

@@ -43,7 +43,6 @@ class Transfer:
     """A file that is fetched, and where it goes.
 
     Attributes:
-        address: its URL.
         to: the path that the whole file gets.
         description: what the progress bar calls it.
         size: its bytes; None if unknown.

@@ -55,11 +55,7 @@ def compute_attentions(bert: Bert, tokenizer: Tokenizer, text: str, text_pair: s
 
 @torch.no_grad()
 def plain_forward(bert: Bert, input_ids: Tensor, segment_ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Run one sequence through a model in float32, without dropout.
-
-    Args:
-        input_ids: [T] int64.
-        segment_ids: [T] int64.
+    """Run one sequence, [T] int64 ids and segments, through a model in float32, without dropout.
 
     Returns:
         hidden states [L + 1, T, H] and attention probabilities [L, A, T, T]; see `Attentions`.

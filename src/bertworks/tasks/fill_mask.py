@@ -34,11 +34,8 @@ def fill_mask(
     A vocabulary may have fewer words than the model. Probabilities sum to 1 over the words of the vocabulary.
 
     Args:
-        model: the network, on any device.
-        tokenizer: the model's.
         texts: texts, or pairs (location, text), where errors name the location, such as "FILE, line 7"; read as needed.
         top_k: the number of words for each [MASK]; all words if there are fewer.
-        dtype: the type to compute in.
 
     Yields:
         for each text, the text and a list for each [MASK] of it: `top_k` pairs (word, probability), best first.

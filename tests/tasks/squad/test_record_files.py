@@ -11,10 +11,11 @@ import pytest
 from bertworks.data.tfrecord import RecordFile, frame
 from bertworks.errors import InputError
 from bertworks.tasks.squad.reader import SquadReader
-from bertworks.tasks.squad.record_files import check_records, read_train_records, write_records
+from bertworks.tasks.squad.record_files import check_records, read_train_records
 from bertworks.tasks.squad.windows import ExampleWindows, Windows, WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 from tests.data.tf_example import example_class
+from tests.tasks.squad.written_windows import write_records
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 TOKENIZER = Tokenizer.from_vocab(FIXTURES / "vocab.txt")

@@ -18,11 +18,11 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +32,6 @@ from bertworks.data.safetensors_header import header_bytes
 from bertworks.errors import InputError
 from bertworks.files import written_whole
 from bertworks.tasks.embed.features import Pooling, TextFeatures
-
-_ARRAYS = (".npy", ".npz", ".safetensors")
 
 # The room for the safetensors header, which takes some 200 bytes, at the beginning of the file.
 _HEADER_BYTES = 1024
@@ -67,9 +65,8 @@ def feature_file(
 
     Args:
         path: the file; it appears when the block ends without an error.
-        layers: as given to `features.extract`.
+        layers, pooling: as given to `features.extract`.
         hidden_size: H.
-        pooling: as given to `features.extract`.
         tokens: the vocabulary, in the order of its ids.
 
     Yields:
@@ -77,33 +74,32 @@ def feature_file(
     """
     check_output(path, pooling)
     with written_whole(path) as stream:
-        width = len(layers) * hidden_size
-        if path.suffix in _ARRAYS:
-            with _Arrays(stream, path, width, pooling) as arrays:
-                yield arrays.add
+        width, by_token = len(layers) * hidden_size, pooling == "none"
+        if path.suffix in (".npy", ".npz", ".safetensors"):
+            with _arrays(stream, path, width, by_token) as add:
+                yield add
         elif path.suffix == ".parquet":
-            with _Parquet(stream, path, width, pooling, tokens) as table:
-                yield table.add
+            with _parquet(stream, path, width, tokens if by_token else None) as add:
+                yield add
         else:
-            yield _json_lines(stream, layers, hidden_size, pooling, tokens)
+            yield _json_lines(stream, layers, hidden_size, tokens if by_token else None)
 
 
 def _json_lines(
-    stream: BinaryIO, layers: Sequence[int], hidden_size: int, pooling: Pooling, tokens: Sequence[str]
+    stream: BinaryIO, layers: Sequence[int], hidden_size: int, tokens: Sequence[str] | None
 ) -> Callable[[TextFeatures], None]:
-    """Return a function that writes the original's JSON lines."""
+    """Return a function that writes the original's JSON lines; pooled features have no tokens."""
     beginnings = [f'{{"index": {layer}, "values": ['.encode() for layer in layers]
     numbers = count()
 
     def add(features: TextFeatures) -> None:
         rows = iter(rounded_texts(features.values.reshape(-1, hidden_size)))
-        pooled = pooling != "none"
         parts = []
-        for token in [None] if pooled else features.ids:
+        for token in features.ids if tokens else [0]:
             values = b"]}, ".join([beginning + next(rows) for beginning in beginnings])
-            name = b"" if token is None else b'{"token": %b, ' % json.dumps(tokens[token]).encode()
+            name = b'{"token": %b, ' % json.dumps(tokens[token]).encode() if tokens else b""
             parts.append(b'%b"layers": [%b]}]}' % (name, values))
-        body = parts[0] if pooled else b'"features": [%b]}' % b", ".join(parts)
+        body = b'"features": [%b]}' % b", ".join(parts) if tokens else parts[0]
         stream.write(b'{"linex_index": %d, %b\n' % (next(numbers), body))
 
     return add
@@ -157,67 +153,56 @@ def _tables() -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64
     return heads.view(np.uint64), tails.view(np.uint64).ravel(), tiny.view(np.uint64).reshape(-1, 2)
 
 
-class _Arrays:
-    """An array of all rows and, without pooling, an array of where lines begin. Sizes are known only at the end."""
+@contextmanager
+def _arrays(stream: BinaryIO, path: Path, width: int, by_token: bool) -> Iterator[Callable[[TextFeatures], None]]:
+    """Write an array of all rows and, by token, an array of where lines begin. Sizes are known only at the end."""
+    lines = rows = 0
+    as_zip = path.suffix == ".npz"
 
-    def __init__(self, stream: BinaryIO, path: Path, width: int, pooling: Pooling) -> None:
-        self._stream, self._kind, self._width, self._by_token = stream, path.suffix, width, pooling == "none"
-        self._lines = self._rows = 0
-        # Arrays that cannot be written to the file yet are in nameless files on the same disk.
-        self._starts = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115  (closed by __exit__)
-        self._values = tempfile.TemporaryFile(dir=path.parent) if self._kind == ".npz" else stream  # noqa: SIM115
-        self._starts.write(bytes(8))
-        self._write_header()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, failed: object, *_: object) -> None:
-        with self._starts:
-            if failed is None:
-                self._finish()
-        if self._values is not self._stream:
-            self._values.close()
-
-    def add(self, features: TextFeatures) -> None:
-        self._values.write(np.ascontiguousarray(features.values, "<f4").data)
-        self._lines += 1
-        self._rows += len(features.ids) if self._by_token else 1
-        if self._by_token:
-            self._starts.write(self._rows.to_bytes(8, "little"))
-
-    def _finish(self) -> None:
-        """Write the final sizes, and copy the arrays of the nameless files into the file."""
-        self._starts.seek(0)
-        if self._kind == ".npz":
-            self._values.seek(0)
-            with zipfile.ZipFile(self._stream, "w") as archive:
-                with archive.open("features.npy", "w", force_zip64=True) as member:
-                    _write_npy_header(member, "<f4", (self._rows, self._width))
-                    shutil.copyfileobj(self._values, member)
-                if self._by_token:
-                    with archive.open("starts.npy", "w", force_zip64=True) as member:
-                        _write_npy_header(member, "<i8", (self._lines + 1,))
-                        shutil.copyfileobj(self._starts, member)
-            return
-        if self._by_token:
-            shutil.copyfileobj(self._starts, self._stream)
-        self._stream.seek(0)
-        self._write_header()
-
-    def _write_header(self) -> None:
+    def write_header() -> None:
         """Write the header for the current sizes; it takes the same room for any size."""
-        if self._kind == ".npy":
-            _write_npy_header(self._stream, "<f4", (self._rows, self._width))
-        if self._kind == ".safetensors":
-            end = 4 * self._rows * self._width
-            header: dict[str, Any] = {
-                "features": {"dtype": "F32", "shape": [self._rows, self._width], "data_offsets": [0, end]}
-            }
-            if self._by_token:
-                offsets = [end, end + 8 * (self._lines + 1)]
-                header["starts"] = {"dtype": "I64", "shape": [self._lines + 1], "data_offsets": offsets}
-            self._stream.write(header_bytes(header, _HEADER_BYTES))
+        if path.suffix == ".npy":
+            _write_npy_header(stream, "<f4", (rows, width))
+        if path.suffix == ".safetensors":
+            end = 4 * rows * width
+            header: dict[str, Any] = {"features": {"dtype": "F32", "shape": [rows, width], "data_offsets": [0, end]}}
+            if by_token:
+                offsets = [end, end + 8 * (lines + 1)]
+                header["starts"] = {"dtype": "I64", "shape": [lines + 1], "data_offsets": offsets}
+            stream.write(header_bytes(header, _HEADER_BYTES))
+
+    def add(features: TextFeatures) -> None:
+        nonlocal lines, rows
+        values.write(np.ascontiguousarray(features.values, "<f4").data)
+        lines += 1
+        rows += len(features.ids) if by_token else 1
+        if by_token:
+            starts.write(rows.to_bytes(8, "little"))
+
+    # Arrays that cannot be written to the file yet are in nameless files on the same disk.
+    with (
+        tempfile.TemporaryFile(dir=path.parent) as starts,
+        tempfile.TemporaryFile(dir=path.parent) if as_zip else nullcontext(stream) as values,
+    ):
+        starts.write(bytes(8))
+        write_header()
+        yield add
+        starts.seek(0)
+        if as_zip:
+            values.seek(0)
+            with zipfile.ZipFile(stream, "w") as archive:
+                with archive.open("features.npy", "w", force_zip64=True) as member:
+                    _write_npy_header(member, "<f4", (rows, width))
+                    shutil.copyfileobj(values, member)
+                if by_token:
+                    with archive.open("starts.npy", "w", force_zip64=True) as member:
+                        _write_npy_header(member, "<i8", (lines + 1,))
+                        shutil.copyfileobj(starts, member)
+            return
+        if by_token:
+            shutil.copyfileobj(starts, stream)
+        stream.seek(0)
+        write_header()
 
 
 def _write_npy_header(stream: Any, descr: str, shape: tuple[int, ...]) -> None:
@@ -225,57 +210,48 @@ def _write_npy_header(stream: Any, descr: str, shape: tuple[int, ...]) -> None:
     np.lib.format.write_array_header_1_0(stream, {"descr": descr, "fortran_order": False, "shape": shape})
 
 
-class _Parquet:
-    """A Parquet table, written a row group at a time."""
+@contextmanager
+def _parquet(
+    stream: BinaryIO, path: Path, width: int, tokens: Sequence[str] | None
+) -> Iterator[Callable[[TextFeatures], None]]:
+    """Write a Parquet table, a row group at a time; pooled features have no tokens."""
+    pa = import_pyarrow(f"--output_file={path}", "; .npz does not")
+    names = ["token"] if tokens else ["text_a", "text_b"]
+    texts = [(name, pa.string()) for name in names]
+    schema = pa.schema([("linex_index", pa.int64()), *texts, ("embedding", pa.list_(pa.float32(), width))])
+    # The row group to come.
+    indices: list[int] = []
+    columns: list[list[str | None]] = [[] for _ in names]
+    values: list[NDArray[np.float32]] = []
+    lines = 0
 
-    def __init__(self, stream: BinaryIO, path: Path, width: int, pooling: Pooling, tokens: Sequence[str]) -> None:
-        pa = self._pa = import_pyarrow(f"--output_file={path}", "; .npz does not")
-        self._width, self._by_token, self._tokens = width, pooling == "none", tokens
-        names = ["token"] if self._by_token else ["text_a", "text_b"]
-        self._schema = pa.schema(
-            [
-                ("linex_index", pa.int64()),
-                *((name, pa.string()) for name in names),
-                ("embedding", pa.list_(pa.float32(), width)),
-            ]
-        )
-        self._writer = pa.parquet.ParquetWriter(stream, self._schema)
-        self._columns: list[list[Any]] = [[] for _ in names]
-        self._indices: list[int] = []
-        self._values: list[NDArray[np.float32]] = []
-        self._lines = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, failed: object, *_: object) -> None:
-        if failed is None:
-            self._write()
-        self._writer.close()
-
-    def add(self, features: TextFeatures) -> None:
-        if self._by_token:
-            self._columns[0] += [self._tokens[i] for i in features.ids]
+    def add(features: TextFeatures) -> None:
+        nonlocal lines
+        if tokens:
+            columns[0] += [tokens[i] for i in features.ids]
         else:
             pair = (features.text, None) if isinstance(features.text, str) else features.text
-            for column, text in zip(self._columns, pair, strict=True):
+            for column, text in zip(columns, pair, strict=True):
                 column.append(text)
-        self._indices += [self._lines] * (len(features.ids) if self._by_token else 1)
-        self._values.append(features.values.reshape(-1, self._width).copy())
-        self._lines += 1
-        if len(self._indices) * self._width >= ROW_GROUP_VALUES:
-            self._write()
+        indices.extend([lines] * (len(features.ids) if tokens else 1))
+        values.append(features.values.reshape(-1, width).copy())
+        lines += 1
+        if len(indices) * width >= ROW_GROUP_VALUES:
+            write_group()
 
-    def _write(self) -> None:
-        """Write a row group of the lines added since the last one."""
-        if not self._indices:
-            return
-        pa = self._pa
-        flat = pa.array(np.concatenate(self._values).ravel())
+    def write_group() -> None:
         arrays = [
-            pa.array(self._indices, pa.int64()),
-            *(pa.array(column, pa.string()) for column in self._columns),
-            pa.FixedSizeListArray.from_arrays(flat, self._width),
+            pa.array(indices, pa.int64()),
+            *(pa.array(column, pa.string()) for column in columns),
+            pa.FixedSizeListArray.from_arrays(pa.array(np.concatenate(values).ravel()), width),
         ]
-        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
-        self._indices, self._values, self._columns = [], [], [[] for _ in self._columns]
+        writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+        indices.clear()
+        values.clear()
+        for column in columns:
+            column.clear()
+
+    with pa.parquet.ParquetWriter(stream, schema) as writer:
+        yield add
+        if indices:
+            write_group()

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice, pairwise, tee
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -57,6 +57,14 @@ class TextFeatures(NamedTuple):
     values: NDArray[np.float32]
 
 
+class ExtractOptions(TypedDict, total=False):
+    """The options that `extract` and `embed` share."""
+
+    max_seq_length: int | None
+    dtype: torch.dtype
+    token_budget: int | None
+
+
 def extract(
     bert: Bert,
     tokenizer: Tokenizer,
@@ -71,13 +79,9 @@ def extract(
     """Yield the features of texts, in order, in constant memory.
 
     Args:
-        bert: the network, on any device.
-        tokenizer: the model's.
-        texts: texts, or pairs of them; read as they are needed.
+        texts: read as they are needed.
         layers: the layers whose outputs are concatenated; -1 is the last, 0 the first.
-        pooling: none gives a row for each token; see `Pooling`.
         max_seq_length: longer texts are cut as in `Tokenizer.encode_pair`; None is all positions of the model.
-        dtype: the type to compute in.
         token_budget: the most tokens of a batch.
 
     Raises:
@@ -108,11 +112,9 @@ def embed(
     *,
     layers: Sequence[int] = (-1,),
     pooling: Pooling = "mean",
-    max_seq_length: int | None = None,
-    dtype: torch.dtype = torch.float32,
-    token_budget: int | None = None,
+    **options: Unpack[ExtractOptions],
 ) -> NDArray[np.float32]:
-    """Compute one vector a text, [N, K]. The arguments are those of `extract`.
+    """Compute one vector a text, [N, K]. The arguments and options are those of `extract`.
 
     Raises:
         InputError: as `extract`; one text instead of many; or pooling none, which gives a row for each token.
@@ -123,16 +125,7 @@ def embed(
         raise InputError("pooling: give cls, mean or max; tasks.embed.features.extract gives a row for each token")
     width = len(_hidden_state_numbers(layers, bert.config)) * bert.config.hidden_size
     result = np.empty((len(texts), width), np.float32)
-    found = extract(
-        bert,
-        tokenizer,
-        texts,
-        layers=layers,
-        pooling=pooling,
-        max_seq_length=max_seq_length,
-        dtype=dtype,
-        token_budget=token_budget,
-    )
+    found = extract(bert, tokenizer, texts, layers=layers, pooling=pooling, **options)
     for row, text in zip(result, found, strict=True):
         row[:] = text.values
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 import torch
@@ -19,15 +19,11 @@ from bertworks.tasks.squad.task import logits_of
 from bertworks.tasks.squad.windows import Windows, WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 
-# The original's defaults, if neither the caller nor the model's folder has a value.
-_MAX_SEQ_LENGTH, _DOC_STRIDE, _MAX_QUERY_LENGTH = 384, 128, 64
-
 
 class FoundAnswer(NamedTuple):
     """A possible answer.
 
     Attributes:
-        text: of the document.
         begin, end: in characters: document[begin:end] is `text`.
         document: the number of the document.
         score: the sum of the logits of its first and its last token.
@@ -65,7 +61,6 @@ class Texts:
     """Texts that questions are asked about, prepared once for many questions.
 
     Attributes:
-        documents: the texts.
         spans: for each document, begin and end of each of its tokens, in characters. Shape [T, 2].
     """
 
@@ -91,6 +86,17 @@ class Texts:
             self.spans.append(spans)
 
 
+class AnswerOptions(TypedDict, total=False):
+    """The options of `answer`, each None or left out for its default."""
+
+    max_seq_length: int | None
+    doc_stride: int | None
+    max_query_length: int | None
+    n_best_size: int
+    max_answer_length: int
+    allow_none: bool | None
+
+
 def answer(
     model: SpanClassifier,
     tokenizer: Tokenizer,
@@ -112,8 +118,6 @@ def answer(
     in the windows of all documents; the original does the same for the windows of one document.
 
     Args:
-        model: on its device.
-        tokenizer: over its vocabulary.
         question: at least a word; cut to max_query_length.
         documents: one or several; each at least a word. `Texts` are prepared once for many questions.
         top_k: the most answers. Their positions differ; their texts may be equal.
@@ -123,7 +127,6 @@ def answer(
         max_answer_length: the longest answer, in tokens.
         allow_none: whether no answer is possible and has a probability; by default as in the model's training: not with
             SQuAD 1.1.
-        dtype: what to compute in.
 
     Raises:
         InputError: a question or a document is not a text, or empty; there is no document; a number is out of range.
@@ -180,14 +183,15 @@ def _settings(
     """Take what is given, else the values of the training, else the original's, as far as the model can read."""
     room, trained = config.max_position_embeddings, config.fine_tuned
     if max_seq_length is None:
-        max_seq_length = min(trained("max_seq_length", int) or _MAX_SEQ_LENGTH, room)
+        max_seq_length = min(trained("max_seq_length", int) or WindowSettings.max_seq_length, room)
     elif max_seq_length > room:
         raise InputError(f"--max_seq_length={max_seq_length}: the model can read no more than {room} tokens")
     if doc_stride is None:
-        doc_stride = trained("doc_stride", int) or _DOC_STRIDE
+        doc_stride = trained("doc_stride", int) or WindowSettings.doc_stride
     if max_query_length is None:
         wanted = trained("max_query_length", int)
-        max_query_length = max(0, min(_MAX_QUERY_LENGTH if wanted is None else wanted, (max_seq_length - 3) // 2))
+        wanted = WindowSettings.max_query_length if wanted is None else wanted
+        max_query_length = max(0, min(wanted, (max_seq_length - 3) // 2))
     return WindowSettings(
         max_seq_length=max_seq_length,
         doc_stride=min(doc_stride, max_seq_length),  # more makes no difference, because windows leave nothing out

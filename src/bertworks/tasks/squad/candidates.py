@@ -45,7 +45,6 @@ class WindowBatch:
     """All windows of some questions, as arrays.
 
     Attributes:
-        windows: W of them.
         examples: [W]; the number of each window's question.
         starts, ends: [W, L]; logits; the lowest float32 after a window's own.
         words: [W, L]; as in `WindowTokens`; -1 after a window's own, too.
@@ -92,10 +91,8 @@ def candidates(
 ) -> tuple[list[list[Any]], NDArray[np.int64]]:
     """Find the candidates of a batch, question by question, the best first.
 
-    Args:
-        batch: all windows of some questions.
-        n_best_size, max_answer_length: see `best_spans`.
-        at_least_one: if the best starts and ends of a question make no span, take its best span of any start and end.
+    With `at_least_one`, if the best starts and ends of a question make no span, take its best span of any start and
+    end. See `best_spans` for the numbers.
 
     Returns:
         the fields of `Candidate`, [S] each, and the number of each candidate's question, [S].
@@ -105,7 +102,7 @@ def candidates(
         without = np.flatnonzero(~np.isin(batch.examples, batch.examples[spans.window]))
         of_these = batch.starts[without], batch.ends[without], batch.may_start[without], batch.may_end[without]
         more = best_span(*of_these, max_answer_length)
-        spans = spans.with_others(more._replace(window=without[more.window]))
+        spans = CandidateSpans._make(map(np.append, spans, more._replace(window=without[more.window])))
     window, start, end, start_logit, end_logit = spans.ordered(batch.examples)
     first, last = batch.words[window, start], batch.words[window, end]
     # At the edge of the document's part, more tokens of the span's word may be in another window.
@@ -130,10 +127,6 @@ class CandidateSpans(NamedTuple):
         """Sort by the group of each window, then from the best score down; equal ones stay in order."""
         order = np.lexsort((-(self.start_logit + self.end_logit), group[self.window]))
         return CandidateSpans._make(column[order] for column in self)
-
-    def with_others(self, others: CandidateSpans) -> CandidateSpans:
-        """Append others."""
-        return CandidateSpans._make(map(np.append, self, others))
 
 
 def best_spans(

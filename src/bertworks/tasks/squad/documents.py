@@ -33,12 +33,7 @@ _IN_WORD[[ord(blank) for blank in _BLANKS]] = False
 
 @dataclass(frozen=True)
 class Document:
-    """A text that questions are asked about.
-
-    Attributes:
-        text: as the file has it.
-        location: where it stands, for messages.
-    """
+    """A text that questions are asked about."""
 
     text: str
     location: str = "the document"
@@ -88,8 +83,6 @@ class SquadExample:
 
     Attributes:
         id: unique in its file.
-        question: its text.
-        document: what is asked about.
         answer: the right answer, in training; None if the document has none, and in prediction.
     """
 
@@ -137,8 +130,6 @@ class TokenizedDocuments:
         """Return the first and last token of each answer in its document, [E, 2]; both are -1 if there is no answer.
 
         Args:
-            tokenizer: as for `of`.
-            examples: E of them.
             which: [E]; the document of each.
             by_characters: `WindowSettings.tighten_by_characters`.
         """

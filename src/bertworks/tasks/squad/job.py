@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Literal
 
 from bertworks import files
-from bertworks.config import BertConfig
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import record_files
 from bertworks.errors import InputError
@@ -35,12 +34,8 @@ class SquadOptions:
 
     Attributes:
         train_file: in SQuAD form, or the original's record files.
-        predict_file: the questions to answer, in SQuAD form.
         predict_record_file: their windows in the original's record files, to be checked against.
-        windows: how windows are made.
-        version_2_with_negative: whether questions may have no answer.
         null_score_diff_threshold: how far no answer must lead to be the answer; None if training finds the best one.
-        n_best_size, max_answer_length: how answers are chosen.
         padded_to: the tokens up to which windows are filled with padding in prediction; None leaves padding out.
         on_bad_row: what to do with a question whose answer is not where the file says.
     """
@@ -62,8 +57,6 @@ class AskedQuestions:
     """The questions to answer.
 
     Attributes:
-        path: their file.
-        count: how many.
         gold: their right answers; None where the file does not have them all.
         read: reads them and makes their windows, each time anew.
         notes: what the last reading found odd.
@@ -212,7 +205,8 @@ def _results(
         threshold = task.best_threshold(results, found)
         answers = replace(answers, null_score_diff_threshold=threshold)
         results = task.judge(asked.gold, found, answers)
-        _remember(setup.output_dir, setup.config, threshold)
+        remembered = setup.config.with_fine_tuning({**setup.config.fine_tuning, "null_score_diff_threshold": threshold})
+        files.write_text(setup.output_dir / "config.json", remembered.to_json(ARCHITECTURE))
         yield (
             f"The best threshold on no answer's lead: {threshold:.4f}; the answers are those at it, and config.json "
             "has it"
@@ -250,12 +244,7 @@ def _answered(
     found = {}
     with progress("answering", asked.count, "questions") as advance:
         for example, answer in task.predict_answers(
-            network,
-            setup.tokenizer,
-            counted(),
-            answers,
-            padded_to=options.padded_to,
-            dtype=setup.eval_precision,
+            network, setup.tokenizer, counted(), answers, padded_to=options.padded_to, dtype=setup.eval_precision
         ):
             found[example.id] = answer
             advance(1)
@@ -266,9 +255,3 @@ def _answered(
         say(_cut_questions(cut, options))
     rate = f"{tokens / seconds:,.0f} tokens/s without padding"
     return found, f"Answered {len(found):,} questions in {seconds:.0f} s, {rate}"
-
-
-def _remember(output_dir: Path, config: BertConfig, threshold: float) -> None:
-    """Write the threshold that was found into the model's configuration, for predictions to come."""
-    remembered = config.with_fine_tuning({**config.fine_tuning, "null_score_diff_threshold": threshold})
-    files.write_text(output_dir / "config.json", remembered.to_json(ARCHITECTURE))

@@ -30,8 +30,6 @@ def members(path: Path, name: str, others: dict[str, Any] | None = None) -> Iter
     """Yield the members of the list `name` of the JSON object in a file; if the file is a list, that list's members.
 
     Args:
-        path: the file.
-        name: of the list.
         others: receives all other fields of the object as they are read; those after the list only at the end.
 
     Raises:

@@ -28,13 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.errors import InputError
-from bertworks.tasks.squad.candidates import (
-    Candidate,
-    WindowLogits,
-    WindowTokens,
-    candidates,
-    window_batches,
-)
+from bertworks.tasks.squad.candidates import Candidate, WindowLogits, WindowTokens, candidates, window_batches
 from bertworks.tasks.squad.documents import SquadExample
 from bertworks.tasks.squad.final_text import characters, final_text, joined
 from bertworks.tasks.squad.windows import Windows
@@ -50,7 +44,6 @@ class Question(NamedTuple):
 
     Attributes:
         id: unique in its file.
-        words: the words of its document.
         text: the document; only used by characters.
         spans: [T, 2]; begin and end of each of the document's tokens, in characters; only used by characters.
     """
@@ -150,11 +143,9 @@ def find_answers(
     """Find the answers of each question, in order, some hundred windows at a time.
 
     Args:
-        questions: all of them.
         windows: in the order of their questions. A question without windows has no answer ("empty" in SQuAD 1.1).
         logits: for each window those of its tokens, and any number of padding. Padding takes ranks among the n best, as
             in the original, but is never part of an answer.
-        settings: how to choose.
 
     Raises:
         InputError: a logit is not a finite number; names the question.

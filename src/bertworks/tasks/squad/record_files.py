@@ -22,18 +22,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks import files
-from bertworks.data.labelled_records import features_of, padded_features, record, sequence_of
+from bertworks.data.labelled_records import features_of, sequence_of
 from bertworks.data.sequences import Sequences
 from bertworks.data.tfrecord import RecordFile
 from bertworks.errors import InputError
 from bertworks.ragged import starts
 from bertworks.tasks.squad.windows import ExampleWindows, Windows
 from bertworks.text.tokenizer import Tokenizer
-
-TRAIN, EVAL = "train.tf_record", "eval.tf_record"
-
-_UNIQUE_ID, _START, _END, _IMPOSSIBLE = "unique_ids", "start_positions", "end_positions", "is_impossible"
 
 _HOW = "--vocab_file, --do_lower_case, --max_seq_length, --doc_stride and --max_query_length"
 
@@ -47,28 +42,10 @@ class _Window(NamedTuple):
     features: Mapping[str, NDArray[np.int64]]
 
 
-def write_records(path: Path, parts: Iterable[Windows], max_seq_length: int) -> int:
-    """Write windows in their order, with answers if they are made for training; return their number."""
-    count = 0
-    with files.written_whole(path) as stream:
-        for windows in parts:
-            for i, features in enumerate(padded_features(windows.sequences, max_seq_length)):
-                features[_UNIQUE_ID] = windows.unique_ids[i : i + 1]
-                if len(windows.positions):
-                    features[_START], features[_END] = windows.positions[i, :1], windows.positions[i, 1:]
-                    features[_IMPOSSIBLE] = windows.is_impossible[i : i + 1].astype(np.int64)
-                stream.write(record(features))
-            count += len(windows)
-    return count
-
-
 def read_train_records(paths: Sequence[Path], tokenizer: Tokenizer, max_seq_length: int) -> Windows:
     """Read all windows of files for training, each as one example. `doc_starts` are unknown, and 0.
 
-    Args:
-        paths: the files.
-        tokenizer: over the vocabulary that they were made with.
-        max_seq_length: the most tokens of a window, padding not counted.
+    Padding does not count for `max_seq_length`.
 
     Raises:
         InputError: names file and record: damaged, not such a window, too long, or of another vocabulary.
@@ -97,12 +74,12 @@ def read_train_records(paths: Sequence[Path], tokenizer: Tokenizer, max_seq_leng
 def _answer(window: _Window) -> tuple[int, int, int, int]:
     """Return unique_ids, start_positions, end_positions and is_impossible (by default 0) of a record."""
     found = []
-    for name in (_UNIQUE_ID, _START, _END, _IMPOSSIBLE):
-        values = window.features.get(name, np.zeros(int(name == _IMPOSSIBLE), np.int64))
+    for name in ("unique_ids", "start_positions", "end_positions", "is_impossible"):
+        values = window.features.get(name, np.zeros(int(name == "is_impossible"), np.int64))
         if len(values) != 1:
             what = f"has {len(values)} numbers, not 1" if len(values) else "is missing"
             raise InputError(
-                f"{window.location}: {name} {what}; give a file of windows made for training, such as {TRAIN}"
+                f"{window.location}: {name} {what}; give a file of windows made for training, such as train.tf_record"
             )
         found.append(int(values[0]))
     unique_id, start, end, impossible = found
@@ -118,11 +95,6 @@ def check_records(
     blocks: Iterable[ExampleWindows], paths: Sequence[Path], tokenizer: Tokenizer
 ) -> Iterator[ExampleWindows]:
     """Yield the blocks unchanged, after checking that record files have the same windows in the same order.
-
-    Args:
-        blocks: of the file of questions.
-        paths: the record files, such as eval.tf_record.
-        tokenizer: of the blocks.
 
     Raises:
         InputError: names file and record: damaged, not the window of the file of questions, or too many or too few.

@@ -87,8 +87,8 @@ def evaluate_v1(gold: Gold, predictions: Mapping[str, str]) -> dict[str, float]:
     return {"exact_match": 100.0 * exact_match / len(gold), "f1": 100.0 * f1 / len(gold)}
 
 
-def raw_scores(gold: Gold, predictions: Mapping[str, str]) -> tuple[Scores, Scores]:
-    """Return exact match and F1 of each question with a prediction, by the rules of 2.0."""
+def raw_scores(gold: Gold, predictions: Mapping[str, str]) -> dict[str, Scores]:
+    """Return "exact" and "f1" of each question with a prediction, by the rules of 2.0."""
     exact: dict[str, float] = {}
     f1: dict[str, float] = {}
     for question, answers in gold.items():
@@ -102,7 +102,7 @@ def raw_scores(gold: Gold, predictions: Mapping[str, str]) -> tuple[Scores, Scor
             token_f1(prediction.split(), answer.split()) if prediction and answer else int(prediction == answer)
             for answer in normalized
         )
-    return exact, f1
+    return {"exact": exact, "f1": f1}
 
 
 def evaluate_v2(
@@ -118,7 +118,6 @@ def evaluate_v2(
     If a prediction is missing, the script fails; we leave the question out of every count.
 
     Args:
-        gold: all questions.
         predictions: question id -> answer; "" says that there is none. Other questions are ignored.
         na_probs: question id -> no-answer score; adds the best thresholds.
         na_prob_thresh: a question whose no-answer score is above it counts as answered with "".
@@ -128,12 +127,12 @@ def evaluate_v2(
         InputError: no question has a prediction, or a no-answer score is missing.
     """
     _check_overlap(gold, predictions)
-    exact, f1 = raw_scores(gold, predictions)
-    raw = {"exact": exact, "f1": f1}
-    has_answer = {question: bool(gold[question]) for question in exact}
-    odds = _ascending(na_probs, exact) if na_probs is not None else dict.fromkeys(exact, 0.0)
-    final = {name: _at_threshold(scores, odds, has_answer, na_prob_thresh) for name, scores in raw.items()}
-    found = _means(final, exact)
+    raw = raw_scores(gold, predictions)
+    has_answer = {question: bool(gold[question]) for question in raw["exact"]}
+    odds = _ascending(na_probs, has_answer) if na_probs is not None else dict.fromkeys(has_answer, 0.0)
+    unanswered = {question: float(not has) for question, has in has_answer.items() if odds[question] > na_prob_thresh}
+    final = {name: {**scores, **unanswered} for name, scores in raw.items()}
+    found = _means(final, has_answer)
     for prefix, wanted in (("HasAns", True), ("NoAns", False)):
         questions = [question for question, has in has_answer.items() if has == wanted]
         if questions:
@@ -154,15 +153,13 @@ def best_thresholds(gold: Gold, predictions: Mapping[str, str], na_probs: Mappin
     other in ascending order of their no-answer scores. The threshold is 0.0 if that never helps.
 
     Args:
-        gold: all questions.
         predictions: answers, not emptied by another threshold before.
         na_probs: no-answer scores of all questions with a prediction; equal ones count in the order given.
     """
-    exact, f1 = raw_scores(gold, predictions)
-    order = _ascending(na_probs, exact)
     found = {}
-    for name, scores in (("exact", exact), ("f1", f1)):
-        current: float = sum(not gold[question] for question in exact)
+    for name, scores in raw_scores(gold, predictions).items():
+        order = _ascending(na_probs, scores)
+        current: float = sum(not gold[question] for question in scores)
         best, threshold = current, 0.0
         for question, odds in order.items():
             # A wrong answer to a question without answer loses the point for leaving it unanswered.
@@ -178,14 +175,14 @@ def curves(gold: Gold, predictions: Mapping[str, str], na_probs: Mapping[str, fl
 
     If no question has an answer, there are no curves.
     """
-    exact, f1 = raw_scores(gold, predictions)
-    oracle = {question: float(bool(gold[question])) for question in exact}
-    order = list(_ascending(na_probs, exact).items())
-    answerable = sum(bool(gold[question]) for question in exact)
+    raw = raw_scores(gold, predictions)
+    oracle = {question: float(bool(gold[question])) for question in raw["exact"]}
+    order = list(_ascending(na_probs, oracle).items())
+    answerable = sum(oracle.values())
     if not answerable:
         return {}
     found = {}
-    for name, scores in (("exact", exact), ("f1", f1), ("oracle", oracle)):
+    for name, scores in {**raw, "oracle": oracle}.items():
         curve, right = Curve([1.0], [0.0]), 0.0
         for done, (question, odds) in enumerate(order, 1):
             right += scores[question] if gold[question] else 0
@@ -209,16 +206,6 @@ def _ascending(na_probs: Mapping[str, float], questions: Collection[str]) -> dic
             raise InputError(f"question {question}: has a prediction, but no no-answer score (--na_prob_file)")
     chosen = ((question, odds) for question, odds in na_probs.items() if question in questions)
     return dict(sorted(chosen, key=operator.itemgetter(1)))
-
-
-def _at_threshold(
-    scores: Scores, na_probs: Mapping[str, float], has_answer: Mapping[str, bool], threshold: float
-) -> Scores:
-    """Return the scores if questions with a no-answer score above the threshold are answered with ""."""
-    return {
-        question: float(not has_answer[question]) if na_probs[question] > threshold else score
-        for question, score in scores.items()
-    }
 
 
 def _means(scores: Mapping[str, Scores], questions: Iterable[str]) -> dict[str, float]:

@@ -39,9 +39,7 @@ class DevQuestions:
 
     Attributes:
         blocks: reads the questions and makes their windows for prediction, each time it is called.
-        gold: the right answers of each question.
         answers: how answers are chosen from logits, and whether the rules of 2.0 score them.
-        tokenizer: of the windows.
         padded_to: see `logits_of`.
     """
 
@@ -129,12 +127,8 @@ def logits_of(
 ) -> Iterator[WindowLogits]:
     """Compute the logits of each window's tokens, in order.
 
-    Args:
-        model: on its device.
-        sequences: the windows' tokens.
-        padded_to: the length to which padding fills every window, as in the original, where the logits of padding take
-            ranks among the n best. None adds no padding, which is faster.
-        dtype: what to compute in.
+    Padding fills every window to the length `padded_to`, as in the original, where the logits of padding take ranks
+    among the n best. None adds no padding, which is faster.
     """
     compute: Callable[[PackedBatch], Tensor] = partial(model, dtype=dtype)
     device = model.qa_outputs.weight.device

@@ -51,8 +51,6 @@ class TriviaSettings:
     """How to convert a file.
 
     Attributes:
-        wikipedia_dir, web_dir: the folders of the pages.
-        seed: of the sample.
         max_num_tokens: the most tokens of a page.
         sample_size: the most pages of a training file of the Web domain, including those without the answer.
         whole_words: answers begin and end where words do.
@@ -74,7 +72,6 @@ class TriviaContents(NamedTuple):
     Attributes:
         is_web_training: whether it is a training file of the Web domain.
         verified: which pages count: 0 all, 1 those of questions that people have verified, 2 verified pages of these.
-        pages: how many pages count.
     """
 
     is_web_training: bool
@@ -126,12 +123,9 @@ class TriviaConversion:
     """Converts a file, and counts.
 
     Attributes:
-        path: the file.
-        settings: how to convert.
         written: questions that were written.
         not_found: pages without the answer.
         missing, unreadable, empty, repeated: pages that do not exist, are not UTF-8, have no text, or are repeated.
-        first_missing: the first pages that do not exist.
     """
 
     path: Path
@@ -150,7 +144,6 @@ class TriviaConversion:
         """Make the articles of the converted file, one for each page.
 
         Args:
-            known: the `contents` of this file.
             advance: called with the number of pages done.
 
         Raises:

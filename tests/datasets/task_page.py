@@ -1,4 +1,4 @@
-"""The known tasks as a page for people, docs/tasks.md: `python -m bertworks.datasets.task_page` prints it."""
+"""The known tasks as a page for people, docs/tasks.md: `python -m tests.datasets.task_page` prints it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _HEAD = """\
 # Tasks known by name
 
 Made from `src/bertworks/datasets/tasks.toml`, where the sources of columns and labels are named: do not edit this
-page, run `python -m bertworks.datasets.task_page > docs/tasks.md`. A test compares the two.
+page, run `python -m tests.datasets.task_page > docs/tasks.md`. A test compares the two.
 
 `bert run_classifier --task_name=NAME --data_dir=FOLDER` (`run_multiple_choice` for choices, `run_ner` for tags) reads
 the files as released, from the folder or from the task's folder below it; of several files of one set, the first that

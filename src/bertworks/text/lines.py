@@ -1,0 +1,23 @@
+"""Files of one text a line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from bertworks.errors import InputError
+from bertworks.files import BYTE_ORDER_MARK
+
+
+def decoded_lines(lines: Iterable[bytes], name: object) -> Iterator[tuple[str, str]]:
+    """Yield the location of each line, for messages, and its text; a byte order mark in front is no text.
+
+    Raises:
+        InputError: a line is not UTF-8.
+    """
+    for number, line in enumerate(lines, 1):
+        location = f"{name}, line {number}"
+        try:
+            text = (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).decode()
+        except UnicodeDecodeError:
+            raise InputError(f"{location}: is not valid UTF-8; mend --input_file") from None
+        yield location, text
