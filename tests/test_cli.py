@@ -65,3 +65,10 @@ def test_the_originals_script_names_work(capsys) -> None:
 def test_version(capsys) -> None:
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("bertworks ")
+
+
+def test_a_message_cannot_steer_the_terminal(capsys) -> None:
+    assert cli.main(["evaluate_squad", "\x1b]0;title\x07.json", "other.json"]) == 2
+    error = capsys.readouterr().err
+    assert "?]0;title?.json" in error
+    assert "\x1b" not in error

@@ -236,3 +236,10 @@ def test_a_name_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert absolute_unless_name(name) == name
     for path in ("folder", "folder/inner", "x.ckpt"):
         assert absolute_unless_name(path) == str(tmp_path / path)
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "9" * 5_000])
+def test_a_hostile_file_of_flags_is_one_line(tmp_path: Path, value: str) -> None:
+    (tmp_path / "flags.toml").write_text(f"steps = {value}")
+    with pytest.raises(InputError, match="not a TOML file"):
+        read(f"--config={tmp_path / 'flags.toml'}")

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from bertworks import __version__
-from bertworks.errors import InputError
+from bertworks.errors import InputError, printable
 from bertworks.flags import parse
 
 # name -> what it does, in the order a newcomer meets them. Each is a module of bertworks.commands with a dataclass
@@ -66,7 +66,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     code, message = _run(name, words[1:])
     if message and os.environ.get("RANK", "0") == "0":  # one of several processes speaks for all
-        print(f"bert {name}: {message}", file=sys.stderr)
+        print(f"bert {name}: {printable(message)}", file=sys.stderr)
     return code
 
 

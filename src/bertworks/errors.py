@@ -11,4 +11,9 @@ class InputError(ValueError):
 
 def one_line(error: object) -> str:
     """Return the message of an error in one line. An error without a message gives the name of its class."""
-    return " ".join(str(error).split()) or type(error).__name__
+    return printable(" ".join(str(error).split())) or type(error).__name__
+
+
+def printable(text: str) -> str:
+    """Replace what a terminal would obey instead of show, such as the escapes of a file or a server, by "?"."""
+    return "".join(character if character.isprintable() or character == "\n" else "?" for character in text)

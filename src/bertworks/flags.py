@@ -246,7 +246,7 @@ def _from_toml(path: str, flags: dict[str, _Flag]) -> dict[str, Any]:
             given = tomllib.load(stream)
     except FileNotFoundError:
         raise InputError(f"--config={path}: no such file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a TOML file ({error})") from None
     if unknown := next((name for name in given if name not in flags), None):
         near = difflib.get_close_matches(unknown, flags, 1, 0.6)

@@ -235,3 +235,50 @@ def test_the_table_holds_together() -> None:
             assert remote.address.startswith("https://")
             assert not (remote.unpack and remote.name)
             assert remote.checksum is None or len(remote.checksum) == len("sha256:") + 64
+
+
+def compressed(content: Mapping[str, bytes], kind: str) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=f"w:{kind}") as archive:  # type: ignore[call-overload]
+        for name, data in content.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["gz", "xz", "bz2"])
+@pytest.mark.parametrize("offset", [-3, -12, 60])
+def test_a_changed_byte_of_a_compressed_archive_is_found(site: Site, tmp_path: Path, kind: str, offset: int) -> None:
+    """The checksum is at the end of the file, behind all that is unpacked."""
+    archive = bytearray(compressed({**CONTENT, "T/last.txt": bytes(range(256)) * 40}, kind))
+    archive[offset] ^= 1
+    with pytest.raises(InputError, match="not the archive that was expected"):
+        fetch(offered(site, bytes(archive), f"T.tar.{kind}"), tmp_path)
+    assert not (tmp_path / "T" / "train.tsv").exists()
+
+
+def test_an_archive_with_a_name_of_gigabytes_is_refused(site: Site, tmp_path: Path) -> None:
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 2_000_000_000
+    archive = gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20))
+    with pytest.raises(InputError, match="has a header of 2,000,000,000 bytes"):
+        fetch(offered(site, archive, "T.tgz"), tmp_path)
+
+
+def test_an_archive_of_nothing_but_zeros_is_not_unpacked(site: Site, tmp_path: Path) -> None:
+    archive = compressed({"other": bytes(100 << 20), **CONTENT}, "gz")
+    with pytest.raises(InputError, match="unpacks to more than 64 times its size"):
+        fetch(offered(site, archive, "T.tgz"), tmp_path)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_member_of_any_compression_is_told(site: Site, tmp_path: Path, method: int) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        for name, data in CONTENT.items():
+            archive.writestr(name, data * 50)
+    damaged = bytearray(stream.getvalue())
+    damaged[60:70] = bytes(10)
+    with pytest.raises(InputError, match="not the archive that was expected"):
+        fetch(offered(site, bytes(damaged)), tmp_path)

@@ -30,7 +30,7 @@ class Flags(CommandFlags):
 
     output_file: str = flag(REQUIRED, "The vocabulary, a piece a line.", group="Output", path=True)
     vocab_size: int = flag(30522, "Pieces in the vocabulary, special tokens among them.", group="Output")
-    unused_tokens: int = flag(99, "Tokens [unusedN] to keep for words of your own.", group="Output")
+    unused_tokens: int = flag(99, "Tokens [unusedN] to keep for words of your own.", group="Output", highest=1_000_000)
     min_frequency: int = flag(2, "How often two pieces must occur side by side to become one.", group="Output")
     alphabet_limit: int | None = flag(
         None,

@@ -5,14 +5,17 @@ Only members that we name are unpacked, under names of ours: no name in an archi
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
+import lzma
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from bertworks.datasets.schema import RemoteFile
 from bertworks.errors import InputError, one_line
@@ -22,10 +25,13 @@ from bertworks.files import written_whole
 _MOST_COMPRESSED = 64
 
 _CHUNK = 1 << 20
+_LARGEST_READ = 16 * _CHUNK
+_OPEN: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\0": lzma.open}
 _DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
+    lzma.LZMAError,
     EOFError,
     NotImplementedError,
     OSError,
@@ -113,10 +119,50 @@ def _members(path: Path, known: Iterable[str]) -> Iterator[tuple[str, IO[bytes]]
                     with archive.open(info) as content:
                         yield member, content
         return
-    with tarfile.open(path) as tar:
-        for entry in tar:
-            if (member := _known_end(entry.name, known)) and entry.isfile() and (extracted := tar.extractfile(entry)):
-                yield member, extracted
+    with path.open("rb") as file:
+        magic = file.read(6)
+    decompress: Callable[..., Any] = next((use for begin, use in _OPEN.items() if magic.startswith(begin)), open)
+    with decompress(path, "rb") as stream:
+        limited: Any = _Limited(stream, max(path.stat().st_size * _MOST_COMPRESSED, _LARGEST_READ))
+        with tarfile.open(fileobj=limited, mode="r:") as tar:
+            for entry in tar:
+                if (member := _known_end(entry.name, known)) and entry.isfile() and (found := tar.extractfile(entry)):
+                    yield member, found
+                # tarfile keeps every entry that it has read; a person's archive has few, a hostile one many.
+                tar.members.clear()  # type: ignore[attr-defined]
+        # A compressed file has its checksum at its end, which tarfile does not read.
+        while limited.read(_CHUNK):
+            pass
+
+
+class _Limited:
+    """A stream for tarfile that reads no more at a time, and no more in all, than an honest archive needs."""
+
+    def __init__(self, stream: Any, most: int) -> None:
+        self._stream, self._most = stream, most
+        self.tell = stream.tell
+
+    def read(self, size: int) -> bytes:
+        if size > _LARGEST_READ:
+            raise InputError(f"has a header of {size:,} bytes")
+        data: bytes = self._stream.read(size)
+        self._check()
+        return data
+
+    def seek(self, offset: int) -> int:
+        # Step by step, so that a compressed gap is not unpacked beyond the limit.
+        while (at := self._stream.tell()) + _LARGEST_READ < offset:
+            self._stream.seek(at + _LARGEST_READ)
+            self._check()
+            if self._stream.tell() == at:
+                break
+        position: int = self._stream.seek(offset)
+        self._check()
+        return position
+
+    def _check(self) -> None:
+        if self._stream.tell() > self._most:
+            raise InputError(f"unpacks to more than {_MOST_COMPRESSED} times its size")
 
 
 def _checked(content: IO[bytes], name: str, checksum: str | None) -> Iterator[bytes]:

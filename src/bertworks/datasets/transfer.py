@@ -105,7 +105,7 @@ class Transfer:
                 self._start_over(stream)
                 have = 0
             elif response.status not in (200, 206):
-                raise self.by_hand(f"the server answers {response.status} {response.reason}")
+                raise self.by_hand(f"the server answers {response.status} {one_line(response.reason)}")
             total = self.size if response.length is None else have + response.length
             self._check_size(total, have)
             kept = f"{self.address}\n{_version_of(response.headers)}"
@@ -161,11 +161,13 @@ class Transfer:
                 self._start_over(stream)
                 raise CutError("the server has a shorter file than before") from None
             if error.code in _BUSY:
-                raise CutError(f"the server answers {error.code} {error.reason}") from None
+                raise CutError(f"the server answers {error.code} {one_line(error.reason)}") from None
             raise self.by_hand(f"the server answers {error.code} {one_line(error.reason)}") from None
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = getattr(error, "reason", error)
-            if isinstance(reason, ssl.SSLCertVerificationError) or isinstance(error, ValueError):
+            if isinstance(reason, ssl.SSLCertVerificationError) or isinstance(
+                error, ValueError | http.client.InvalidURL
+            ):
                 raise self.by_hand(f"cannot be downloaded ({one_line(reason)})") from None
             raise CutError(one_line(reason)) from None
         with response:
