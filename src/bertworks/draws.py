@@ -19,21 +19,17 @@ _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
-def _mix(z: Bits) -> Bits:
-    """Stafford's variant 13 of the 64-bit finaliser, in place."""
-    z ^= z >> np.uint64(30)
-    z *= _MIX_1
-    z ^= z >> np.uint64(27)
-    z *= _MIX_2
-    z ^= z >> np.uint64(31)
-    return z
-
-
 def bits(key: ArrayLike, counter: ArrayLike) -> Bits:
     """Return 64 random bits for each (key, counter). The two broadcast against each other."""
     with np.errstate(over="ignore"):
         z = np.atleast_1d(np.asarray(counter).astype(np.uint64) * _GAMMA)
-        return _mix(np.asarray(key).astype(np.uint64) + z + _GAMMA)
+        z = np.asarray(key).astype(np.uint64) + z + _GAMMA
+        z ^= z >> np.uint64(30)
+        z *= _MIX_1
+        z ^= z >> np.uint64(27)
+        z *= _MIX_2
+        z ^= z >> np.uint64(31)
+        return z
 
 
 def key(*parts: ArrayLike) -> Bits:
