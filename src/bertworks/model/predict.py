@@ -77,9 +77,10 @@ def predict(
     # On CUDA the next batch is prepared and launched before waiting for the outputs of the last one.
     ahead = 1 if device.type == "cuda" else 0
     waiting: deque[_Outputs] = deque()
-    for batch, counts in _batches(inputs, unit, token_budget or inference_token_budget(device)):
+    for taken in _cut(inputs, token_budget or inference_token_budget(device)):
+        counts = np.array([1 if unit == "sequence" else i.length if unit == "token" else len(i.rows) for i in taken])
         with torch.inference_mode():
-            waiting.append(_Outputs(compute(batch.to(device))[: int(counts.sum())], counts, unit))
+            waiting.append(_Outputs(compute(_packed(taken).to(device))[: int(counts.sum())], counts, unit))
         if len(waiting) > ahead:
             yield from waiting.popleft()
     for outputs in waiting:
@@ -108,27 +109,18 @@ class _Outputs:
         return iter(np.split(array, ragged.starts(self._counts)[1:-1]))
 
 
-def _batches(
-    inputs: Iterable[ModelInput], unit: Unit, token_budget: int
-) -> Iterator[tuple[PackedBatch, NDArray[np.int64]]]:
-    """Batches within the budget, each with the units [B] of each input."""
+def _cut(inputs: Iterable[ModelInput], token_budget: int) -> Iterator[list[ModelInput]]:
+    """Cut the inputs into batches within the budget."""
     taken: list[ModelInput] = []
     tokens = 0
     for model_input in inputs:
         if taken and tokens + model_input.length > token_budget:
-            yield _packed(taken), _counts(taken, unit)
+            yield taken
             taken, tokens = [], 0
         taken.append(model_input)
         tokens += model_input.length
     if taken:
-        yield _packed(taken), _counts(taken, unit)
-
-
-def _counts(inputs: Sequence[ModelInput], unit: Unit) -> NDArray[np.int64]:
-    """Units of each input. Shape [B]."""
-    if unit == "sequence":
-        return np.ones(len(inputs), np.int64)
-    return np.array([i.length if unit == "token" else len(i.rows) for i in inputs])
+        yield taken
 
 
 def _packed(inputs: Sequence[ModelInput]) -> PackedBatch:
@@ -139,7 +131,9 @@ def _packed(inputs: Sequence[ModelInput]) -> PackedBatch:
     segment_ids = np.concatenate([i.segment_ids for i in inputs])
     if padding.any():
         real = ragged.within(lengths) < np.repeat(lengths - padding, lengths)
-        ids, segment_ids = (_spread(numbers, real) for numbers in (ids, segment_ids))
+        tokens = np.zeros((2, len(real)), np.int64)
+        tokens[:, real] = ids, segment_ids
+        ids, segment_ids = tokens
     batch = pack(ids, segment_ids, lengths, unseen=padding if padding.any() else None, filled=True)
     starts = ragged.starts(lengths)[:-1]
     rows = [np.asarray(i.rows, np.int64) + start for i, start in zip(inputs, starts, strict=True) if len(i.rows)]
@@ -148,10 +142,3 @@ def _packed(inputs: Sequence[ModelInput]) -> PackedBatch:
     read = np.concatenate(rows)
     filler_rows = np.full(rounded(len(read) + 1) - len(read), len(batch.input_ids) - 1)
     return replace(batch, rows=torch.from_numpy(np.append(read, filler_rows)))
-
-
-def _spread(numbers: NDArray[np.integer], real: NDArray[np.bool_]) -> NDArray[np.integer]:
-    """Put numbers where `real` is true, and 0 elsewhere."""
-    spread = np.zeros(len(real), numbers.dtype)
-    spread[real] = numbers
-    return spread
