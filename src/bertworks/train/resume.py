@@ -67,7 +67,7 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoin
     checkpoints = output_dir / "checkpoints"
     for folder in (output_dir, checkpoints):
         for leftover in folder.glob(".*.partial"):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            files.remove(leftover)
     wanted = json.loads(json.dumps(dict(identity)))
     recorded, found = checkpoints / "run.json", newest(output_dir)
     # A run without a checkpoint may be overwritten.
