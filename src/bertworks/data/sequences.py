@@ -81,8 +81,14 @@ def encode(
     The number of tokens that a text keeps is the original's (`truncated_lengths`). `truncate` keeps the first tokens,
     as the original does. `head_tail` keeps the beginning and the end of a text that loses tokens (see `_head_tail`).
     """
-    of_text = _head_tail if long_text == "head_tail" else _beginning
-    return _encode(tokenizer, texts, partial(_one_sequence, of_text, max_seq_length))[0]
+
+    def one_sequence(length_a: int, length_b: int) -> list[_Kept]:
+        kept_a, kept_b = truncated_lengths(length_a, length_b, max_seq_length - (3 if length_b else 2))
+        if long_text == "truncate":
+            return [([slice(0, kept_a)], [slice(0, kept_b)])]
+        return [(_head_tail(length_a, kept_a), _head_tail(length_b, kept_b))]
+
+    return _encode(tokenizer, texts, one_sequence)[0]
 
 
 def encode_windows(
@@ -107,18 +113,6 @@ def encode_windows(
 
 # The tokens of two texts in a sequence: slices of the first text, and slices of the second, which may be empty.
 _Kept = tuple[Sequence[slice], Sequence[slice]]
-
-
-def _one_sequence(
-    of_text: Callable[[int, int], Sequence[slice]], max_seq_length: int, length_a: int, length_b: int
-) -> list[_Kept]:
-    """Return the one sequence of two texts. `of_text(length, kept)` chooses the tokens of a text."""
-    kept_a, kept_b = truncated_lengths(length_a, length_b, max_seq_length - (3 if length_b else 2))
-    return [(of_text(length_a, kept_a), of_text(length_b, kept_b))]
-
-
-def _beginning(length: int, kept: int) -> Sequence[slice]:
-    return [slice(0, kept)]
 
 
 def _head_tail(length: int, kept: int) -> Sequence[slice]:

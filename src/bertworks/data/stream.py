@@ -113,6 +113,7 @@ class ShardSource:
         self._ends = self._read_counts()
         self._unwritten_sentences = 0
         self.groups: dict[int, _Group] = {}
+        self._groups_of_an_epoch = -(-len(corpus.shards) // SHARDS_OF_A_GROUP)
         self._lock = Lock()
 
     def identity(self) -> dict[str, object]:
@@ -124,7 +125,9 @@ class ShardSource:
         parts = []
         with self._lock:
             while first < last:
-                number = self._group_with(first)
+                while not self._ends or self._ends[-1] <= first:
+                    self._count_next_group()
+                number = bisect_right(self._ends, first)
                 begin = self._first_of(number)
                 end = min(last, self._ends[number])
                 group = self._group(number)
@@ -168,19 +171,9 @@ class ShardSource:
         )
         return Instances(masked, segment_ids, lengths, masked_rows, labels, rows[:, plan.IS_RANDOM_NEXT])
 
-    @property
-    def _groups_of_an_epoch(self) -> int:
-        return -(-len(self._corpus.shards) // SHARDS_OF_A_GROUP)
-
     def _first_of(self, number: int) -> int:
         """Return the number of the group's first instance. All groups before it must be counted."""
         return self._ends[number - 1] if number else 0
-
-    def _group_with(self, instance: int) -> int:
-        """Return the number of the group that holds an instance, counting groups until it is found."""
-        while not self._ends or self._ends[-1] <= instance:
-            self._count_next_group()
-        return bisect_right(self._ends, instance)
 
     def _count_next_group(self) -> None:
         """Plan the first group that is not counted yet, and add its number of instances."""
