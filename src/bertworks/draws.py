@@ -67,20 +67,12 @@ def half_of(key: ArrayLike, n: ArrayLike) -> NDArray[np.int64]:
     keys = np.broadcast_to(np.asarray(key, np.uint64), n.shape)
     result = np.zeros(n.shape, np.int64)
     some = np.flatnonzero(n)
-    words = starts(-(-n[some] // 64))
     # In blocks of about a million words of 64 bits, so that memory stays small whatever the numbers are.
-    cuts = np.flatnonzero(np.diff(words >> 20))
-    for block in np.split(some, cuts):
-        result[block] = _heads(keys[block], n[block])
+    cuts = np.flatnonzero(np.diff(starts(-(-n[some] // 64)) >> 20))
+    for block in filter(len, np.split(some, cuts)):
+        words = -(-n[block] // 64)
+        edges = starts(words)
+        drawn = bits(np.repeat(keys[block], words), within(words))
+        drawn[edges[1:] - 1] >>= ((64 - n[block] % 64) % 64).astype(np.uint64)
+        result[block] = np.add.reduceat(np.bitwise_count(drawn).astype(np.int64), edges[:-1])
     return result
-
-
-def _heads(keys: Bits, n: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Draw `half_of` for one block; every n is above 0."""
-    if not n.size:
-        return n
-    words = -(-n // 64)
-    edges = starts(words)
-    drawn = bits(np.repeat(keys, words), within(words))
-    drawn[edges[1:] - 1] >>= ((64 - n % 64) % 64).astype(np.uint64)
-    return np.add.reduceat(np.bitwise_count(drawn).astype(np.int64), edges[:-1])

@@ -22,7 +22,6 @@ def progress(description: str, total: float | None, unit: str, done: float = 0) 
     """Show progress while the block runs.
 
     Args:
-        description: the name of the work.
         total: the amount of work, or None if unknown.
         unit: of `total` and `done` ("MB", "words", "steps").
         done: the amount that an earlier process did.
