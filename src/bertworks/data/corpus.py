@@ -103,7 +103,6 @@ def names_shards(patterns: str, flag: str = "--input_file") -> bool:
 
 
 def _open(path: Path, flag: str) -> list[Shard]:
-    """Open the shards of one folder or file."""
     if not path.is_dir():
         return [open_shard(path)]
     index = path / INDEX

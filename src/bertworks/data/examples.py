@@ -157,14 +157,11 @@ class TFRecordSource:
                 raise InputError(f"{_location(*found[number])}: {name} {reason}")
 
     def _find(self, record: int) -> tuple[RecordFile, int]:
-        """Return the file of a record, and its number in that file."""
         file = int(np.searchsorted(self._firsts, record, side="right")) - 1
         return self._files[file], record - int(self._firsts[file])
 
 
-def _joined(
-    found: Sequence[tuple[RecordFile, int]],
-) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.int64]]]:
+def _joined(found: Sequence[tuple[RecordFile, int]]) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.int64]]]:
     """Read each feature of some records, padding included.
 
     Returns:
@@ -174,15 +171,15 @@ def _joined(
         InputError: a record is no example.
     """
     examples = [_features(file, number) for file, number in found]
-    lists = {name: [example.get(name, b"") for example in examples] for name in _KINDS}
     flat: dict[str, NDArray[Any]] = {}
     lengths: dict[str, NDArray[np.int64]] = {}
     for name, kind in _KINDS.items():
+        lists = [example.get(name, b"") for example in examples]
         if kind == FLOAT_LIST:
-            flat[name] = np.frombuffer(b"".join(lists[name]), "<f4")
-            lengths[name] = np.array([len(numbers) // 4 for numbers in lists[name]], np.int64)
+            flat[name] = np.frombuffer(b"".join(lists), "<f4")
+            lengths[name] = np.array([len(numbers) // 4 for numbers in lists], np.int64)
         else:
-            flat[name], lengths[name] = unpacked_int64_lists(lists[name])
+            flat[name], lengths[name] = unpacked_int64_lists(lists)
     return flat, lengths
 
 

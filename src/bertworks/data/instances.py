@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from bertworks.ragged import starts
 
-_WIDTH = 110
-
 
 @dataclass(frozen=True)
 class Instances:
@@ -78,12 +76,7 @@ class InstanceSource(Protocol):
 
 
 def show_instances(instances: Instances, tokens: Sequence[str], first: int = 0) -> str:
-    """Return instances as text. A masked token is written as {the token > what the model reads instead}.
-
-    Args:
-        tokens: id -> token.
-        first: the number of the first instance.
-    """
+    """Return instances as text, numbered from `first`. A masked token is {the token > what the model reads instead}."""
     edges = starts(instances.lengths)
     words = [tokens[i] for i in instances.input_ids.tolist()]
     for row, label in zip(instances.rows.tolist(), instances.labels.tolist(), strict=True):
@@ -93,6 +86,6 @@ def show_instances(instances: Instances, tokens: Sequence[str], first: int = 0) 
     for i, (begin, end) in enumerate(zip(edges.tolist(), edges[1:].tolist(), strict=False)):
         kind = "a random second part" if instances.is_random_next[i] else "the second part follows the first"
         lines.append(f"Instance {first + i}: {end - begin} tokens, {masked[i]} to predict, {kind}")
-        wrapped = textwrap.wrap(" ".join(words[begin:end]), _WIDTH - 2, break_long_words=False, break_on_hyphens=False)
+        wrapped = textwrap.wrap(" ".join(words[begin:end]), 108, break_long_words=False, break_on_hyphens=False)
         lines += [f"  {line}" for line in wrapped]
     return "".join(f"{line}\n" for line in lines)

@@ -79,7 +79,6 @@ def read_labelled_records(
     """Read all examples of record files, in order.
 
     Args:
-        paths: the files.
         vocab_size: the number of ids; None accepts all.
         classes: the number of labels; None accepts all.
 

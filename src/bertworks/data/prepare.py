@@ -79,11 +79,9 @@ def write_corpus(
     Args:
         paths: the files, as `text.corpus.blocks` takes them.
         folder: receives the shards, vocab.txt and the index.
-        tokenizer: the vocabulary and its casing.
         text_field: the field of a JSON line that holds the text.
         truncate_segments: the share of sentences that lose their end, at a random length; `random_seed` picks them.
         num_workers: processes that tokenize; 0 chooses a number from the machine and the amount of text.
-        shard_bytes: the amount of text in a shard.
 
     Raises:
         InputError: there is no text, the text cannot be read, the vocabulary lacks [CLS], [SEP] or [MASK], or the

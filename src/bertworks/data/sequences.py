@@ -24,9 +24,6 @@ _ORDER = 0xF17E  # separates the random numbers of this file from others
 # What happens to a text that is longer than a sequence: it loses its end, becomes several windows, or loses its middle.
 LongText = Literal["truncate", "window", "head_tail"]
 
-# The number of texts that are tokenized at a time.
-_BLOCK = 4096
-
 
 @dataclass(frozen=True)
 class Sequences:
@@ -126,7 +123,6 @@ def _head_tail(length: int, kept: int) -> Sequence[slice]:
 
 
 def _windows(max_seq_length: int, stride: int, length_a: int, length_b: int) -> list[_Kept]:
-    """Return the windows of two texts of these lengths."""
     room = max_seq_length - (3 if length_b else 2)
     if length_a + length_b <= room:
         return [([slice(0, length_a)], [slice(0, length_b)])]
@@ -145,7 +141,7 @@ def _encode(
     none = np.zeros(0, np.int64)
     parts, counts = [Sequences(np.zeros(0, tokenizer.dtype), np.zeros(1, np.int64), none)], [none]
     taken = iter(texts)
-    while block := list(islice(taken, _BLOCK)):
+    while block := list(islice(taken, 4096)):
         part, count = _encode_block(tokenizer, block, keep)
         parts.append(part)
         counts.append(count)

@@ -74,9 +74,7 @@ class _Group:
     """The planned instances of up to 8 shards.
 
     Attributes:
-        epoch: the pass over the corpus.
         numbers: [G] the shards' numbers in the corpus.
-        data: the shards' arrays.
         starts: [G+1] the start of each shard in `rows`.
         rows: [N, 7] the shards' plans, one after the other.
         order: [N] a permutation of the rows.
@@ -94,9 +92,6 @@ class ShardSource:
     """Instances drawn from token shards: an `InstanceSource`.
 
     Args:
-        corpus: the shards.
-        words: their vocabulary.
-        drawing: the flags.
         counts_file: a file that keeps the numbers of instances for the next process. A file that belongs to something
             else, or that cannot be read, is overwritten.
 
@@ -195,7 +190,6 @@ class ShardSource:
         return self.groups[number]
 
     def _planned(self, number: int) -> _Group:
-        """Plan a group: its shards, their rows and the order of the rows."""
         epoch, position = divmod(number, self._groups_of_an_epoch)
         seed = self._drawing.random_seed
         shards = draws.permutation(draws.key(seed, _SHARD_ORDER, epoch), len(self._corpus.shards))
