@@ -211,7 +211,6 @@ class Bert(nn.Module):
         """The outputs of some layers. Layers above the last of them are not computed.
 
         Args:
-            batch: T packed tokens.
             layers: at least one, in any order: 0 is the embeddings, i the i-th layer.
             dtype: the type to compute in; weights are cast at use.
             dropout: the key of this step; None is no dropout.

@@ -18,9 +18,6 @@ _CPU_MULTIPLIES_BF16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
 # BERT-Base in float32.
 _INFERENCE_TOKENS = {"cpu": 4096, "cuda": 1 << 15}
 
-# On CPU memory is rarely the limit; this many tokens keep the matrix products large and the activations near the cache.
-_CPU_TRAINING_TOKENS = 8192
-
 # Settings of mallopt in glibc's malloc.h: M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD.
 _KEEP_FREED_MEMORY = ((-4, 0), (-1, -1), (-2, 64 << 20))
 
@@ -84,7 +81,7 @@ def training_token_budget(model: nn.Module, device: torch.device) -> int:
     and layer some 40 values of 2 bytes a hidden unit kept for the backward pass.
     """
     if device.type != "cuda":
-        return _CPU_TRAINING_TOKENS
+        return 8192  # memory is rarely the limit; this keeps the products large and the activations near the cache
     total = torch.cuda.get_device_properties(device).total_memory
     config: Any = getattr(model, "config", None)
     parameters = sum(p.numel() for p in model.parameters())
@@ -94,14 +91,11 @@ def training_token_budget(model: nn.Module, device: torch.device) -> int:
 
 
 def keep_freed_memory() -> bool:
-    """Make glibc keep freed buffers of any size instead of returning them to the system; elsewhere do nothing.
+    """Make glibc keep freed buffers of any size instead of returning them to the system; return whether it does.
 
     A training step frees and asks for the same large buffers again and again. By default each is a fresh mapping whose
     pages the kernel must fill with zeros at first touch, which costs as much as the work done in it. The process never
     shrinks after this call.
-
-    Returns:
-        whether the settings were accepted.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

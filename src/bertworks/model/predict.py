@@ -65,9 +65,7 @@ def predict(
         compute: a batch on the device -> [B, ...], [R, ...] or [T, ...]; called without recording gradients. The batch
             ends with filler, and its `rows` [R] end with rows of the filler, so that both have few different sizes.
             Outputs of filler may be returned too; they are dropped.
-        inputs: the sequences.
         unit: what the first dimension of the output counts.
-        device: the model's device.
         token_budget: the most tokens of a batch, unless one input has more; None is `inference_token_budget`.
 
     Yields:
