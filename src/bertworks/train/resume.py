@@ -137,11 +137,7 @@ def save(
     write_model: Callable[[Path], None],
     keep: int,
 ) -> None:
-    """Write the checkpoint of `step`, publish its model in the output folder, and keep the newest `keep` checkpoints.
-
-    Args:
-        write_model: writes a model folder (config, weights, vocabulary) into the empty folder that it gets.
-    """
+    """Write the checkpoint of `step`, publish its model in the output folder, and keep the newest `keep` of them."""
     target = output_dir / "checkpoints" / f"step-{step}"
     with files.folder_written_whole(target) as folder:
         write_model(folder)
@@ -195,7 +191,6 @@ class Best:
     """The best evaluation of a run so far; its model is kept in `OUTPUT_DIR/best`.
 
     Attributes:
-        folder: `OUTPUT_DIR/best`.
         metric: the result that decides. The lowest loss is best, and the highest value of any other metric.
     """
 

@@ -53,7 +53,6 @@ class Stepper:
     finite: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with finite gradients."""
         self.finite = torch.ones((), dtype=torch.bool, device=self.world.device)
 
     def micro_batches(self, step: int) -> MicroBatches:
