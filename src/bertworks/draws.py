@@ -7,6 +7,8 @@ pseudorandom number generators", OOPSLA 2014, with Stafford's mix 13) over key +
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -15,8 +17,6 @@ from bertworks.ragged import starts, within
 Bits = NDArray[np.uint64]
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
 
 
 def bits(key: ArrayLike, counter: ArrayLike) -> Bits:
@@ -25,9 +25,9 @@ def bits(key: ArrayLike, counter: ArrayLike) -> Bits:
         z = np.atleast_1d(np.asarray(counter).astype(np.uint64) * _GAMMA)
         z = np.asarray(key).astype(np.uint64) + z + _GAMMA
         z ^= z >> np.uint64(30)
-        z *= _MIX_1
+        z *= np.uint64(0xBF58476D1CE4E5B9)
         z ^= z >> np.uint64(27)
-        z *= _MIX_2
+        z *= np.uint64(0x94D049BB133111EB)
         z ^= z >> np.uint64(31)
         return z
 
@@ -59,6 +59,23 @@ def integers(key: ArrayLike, counter: ArrayLike, low: ArrayLike, high: ArrayLike
 def permutation(key: ArrayLike, n: int) -> NDArray[np.int64]:
     """Return range(n) in a random order."""
     return np.argsort(bits(key, np.arange(n)), kind="stable")
+
+
+def shuffled(seed: int, purpose: int, count: int, first: int, last: int) -> NDArray[np.int64]:
+    """Return numbers first, ..., last - 1 of an endless sequence of epochs, each of them range(count) in a new order.
+
+    `purpose` separates the random numbers of one use from those of others.
+    """
+    epochs, numbers = np.divmod(np.arange(first, last), count)
+    for epoch in np.unique(epochs).tolist():
+        now = epochs == epoch
+        numbers[now] = _order(seed, purpose, epoch, count)[numbers[now]]
+    return numbers
+
+
+@lru_cache(maxsize=1)
+def _order(seed: int, purpose: int, epoch: int, count: int) -> NDArray[np.int64]:
+    return permutation(key(seed, purpose, epoch), count)
 
 
 def half_of(key: ArrayLike, n: ArrayLike) -> NDArray[np.int64]:

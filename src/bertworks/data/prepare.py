@@ -36,11 +36,6 @@ from bertworks.text.vocab_file import write_vocab
 SHARD_BYTES = 64_000_000
 BLOCK_BYTES = 1_000_000
 
-# The amount of text that is worth another process: starting one takes as long as tokenizing some megabytes.
-_WORTH_A_WORKER = 16_000_000
-# Each process takes about 75 MB of memory. By default all of them stay below a gigabyte.
-_MOST_WORKERS = 8
-
 # The number of messages about the text that are shown. The others are counted.
 _SHOWN = 5
 
@@ -93,7 +88,8 @@ def write_corpus(
     _begin(folder, tokenizer)
     noise = {"truncate_segments": truncate_segments} | ({"random_seed": random_seed} if truncate_segments else {})
     total = sum(path.stat().st_size for path in paths)
-    workers = num_workers or min(processors(), _MOST_WORKERS, 1 + total // _WORTH_A_WORKER)
+    # A process takes as long to start as to tokenize some megabytes, and about 75 MB of memory.
+    workers = num_workers or min(processors(), 8, 1 + total // 16_000_000)
     texts = _by_amount(blocks(paths, min(BLOCK_BYTES, shard_bytes), text_field=text_field), shard_bytes)
     shards: list[Shard] = []
     with (

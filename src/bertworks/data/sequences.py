@@ -174,13 +174,5 @@ def _encode_block(
 
 
 def shuffled(seed: int, count: int, first: int, last: int) -> NDArray[np.int64]:
-    """Return numbers first, ..., last - 1 of an endless sequence of shuffled epochs over `count` examples.
-
-    This is a pure function of its arguments. An epoch has every example once. A batch may contain the end of an epoch.
-    """
-    numbers = np.arange(first, last)
-    orders = {
-        epoch: draws.permutation(draws.key(seed, _ORDER, epoch), count)
-        for epoch in np.unique(numbers // count).tolist()
-    }
-    return np.array([orders[n // count][n % count] for n in numbers.tolist()], np.int64)
+    """Return examples number first, ..., last - 1 of `count` in shuffled epochs. A batch may contain the end of one."""
+    return draws.shuffled(seed, _ORDER, count, first, last)

@@ -31,9 +31,6 @@ from bertworks.files import write_text
 
 SHARDS_OF_A_GROUP = 8
 
-# Two, because a batch may contain the end of one group and the beginning of the next.
-_GROUPS_KEPT = 2
-
 # The counts are written after planning this many sentences, which takes about a second.
 SENTENCES_WORTH_WRITING = 2_000_000
 
@@ -182,9 +179,9 @@ class ShardSource:
             self._write_counts()
 
     def _group(self, number: int) -> _Group:
-        """Return a group. It is planned unless it is one of the last two."""
+        """Return a group. The last two are kept, because a batch may contain the end of one and begin the next."""
         if number not in self.groups:
-            while len(self.groups) >= _GROUPS_KEPT:
+            while len(self.groups) >= 2:
                 del self.groups[next(iter(self.groups))]
             self.groups[number] = self._planned(number)
         return self.groups[number]

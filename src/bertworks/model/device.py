@@ -11,9 +11,6 @@ from torch import nn
 
 from bertworks.errors import InputError
 
-# Functions of torch.cpu that tell whether the processor multiplies bf16; either is enough.
-_CPU_MULTIPLIES_BF16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-
 # On CPU larger batches are no faster, and slower without `keep_freed_memory`; on CUDA this takes about 2 GB for
 # BERT-Base in float32.
 _INFERENCE_TOKENS = {"cpu": 4096, "cuda": 1 << 15}
@@ -61,7 +58,8 @@ def _multiplies_bf16(device: torch.device) -> bool:
     """Whether it is CUDA of compute capability 8.0 or higher, or a CPU with AVX512_BF16 or AMX."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in _CPU_MULTIPLIES_BF16)
+    tell = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device.type == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in tell)
 
 
 def precision_name(dtype: torch.dtype) -> str:

@@ -117,9 +117,9 @@ class PretrainingModel(EncoderModel):
         layer = self.cls.seq_relationship
         return kernels.linear(pooled, layer.weight, layer.bias)
 
-    def initialise(self, seed: int, only: Collection[str] | None = None) -> None:
-        """Draw weights; see `initialise`."""
-        initialise(self, self.config.initializer_range, seed, only)
+    def initialise(self, seed: int) -> None:
+        """Draw all weights; see `initialise`."""
+        initialise(self, self.config.initializer_range, seed)
 
 
 class SequenceClassifier(EncoderModel):

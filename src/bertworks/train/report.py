@@ -21,9 +21,6 @@ from torch import Tensor
 from bertworks import files
 from bertworks.progress import Advance, say
 
-# Fields of a line that measure time. All other fields are equal, to the last digit, in a resumed run.
-TIME_FIELDS = ("seconds", "tokens_per_second")
-
 
 class MetricWindow:
     """Named means over the steps since the last line, each as a sum on the device and a count on the host."""

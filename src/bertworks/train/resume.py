@@ -33,7 +33,6 @@ from bertworks.checkpoints.formats import safetensors
 from bertworks.errors import InputError
 from bertworks.train import optimizer as optimizers
 
-_STEP = re.compile(r"step-(\d+)")
 _EVALUATIONS = "evaluations.json"
 
 
@@ -104,7 +103,7 @@ def claimed(output_dir: Path) -> Iterator[None]:
 def steps(output_dir: Path) -> list[tuple[int, Path]]:
     """Each step that has a checkpoint, ascending, and its folder. No file is read."""
     folders = output_dir.glob("checkpoints/step-*")
-    return sorted((int(m[1]), path) for path in folders if (m := _STEP.fullmatch(path.name)))
+    return sorted((int(m[1]), path) for path in folders if (m := re.fullmatch(r"step-(\d+)", path.name)))
 
 
 def newest(output_dir: Path) -> TrainingCheckpoint | None:
