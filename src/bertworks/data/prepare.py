@@ -45,6 +45,12 @@ _IS_CUT, _CUT = range(2)  # what random numbers are drawn for
 class MadeOtherwiseError(InputError):
     """The folder holds shards of another text or vocabulary, or shards made with other flags."""
 
+    def __init__(self, path: Path, flag: str) -> None:
+        super().__init__(
+            f"--output_dir={path.parent}: {path.name} was made with another {flag}; "
+            "delete the folder, give another --output_dir, or repeat the flags it was made with"
+        )
+
 
 @dataclass(frozen=True)
 class _Job:
@@ -106,7 +112,7 @@ def write_corpus(
         if not shards:
             raise InputError(f"--input_file: no words in {', '.join(map(str, paths))}")
     if left := sorted(set(folder.glob("shard-*.safetensors")) - {shard.path for shard in shards}):
-        raise _made_otherwise(left[0], "--input_file")
+        raise MadeOtherwiseError(left[0], "--input_file")
     write_index(folder, shards)
     return Corpus(tuple(shards), vocabulary, folder / VOCABULARY)
 
@@ -116,7 +122,7 @@ def _begin(folder: Path, tokenizer: Tokenizer) -> None:
     MaskableWords.of(tokenizer.tokens, tokenizer.vocab_file)
     if (folder / VOCABULARY).exists():
         if Tokenizer.from_vocab(folder / VOCABULARY).sha256 != tokenizer.sha256:
-            raise _made_otherwise(folder / VOCABULARY, "--vocab_file")
+            raise MadeOtherwiseError(folder / VOCABULARY, "--vocab_file")
     else:
         write_vocab(folder / VOCABULARY, tokenizer.tokens)
     for partial in folder.glob(".*.partial"):
@@ -205,15 +211,8 @@ def _kept(path: Path, vocabulary: VocabularyIdentity, made_from: Mapping[str, An
     }
     for flag, differs in differences.items():
         if differs:
-            raise _made_otherwise(path, flag)
+            raise MadeOtherwiseError(path, flag)
     return shard
-
-
-def _made_otherwise(path: Path, flag: str) -> InputError:
-    return MadeOtherwiseError(
-        f"--output_dir={path.parent}: {path.name} was made with another {flag}; "
-        "delete the folder, give another --output_dir, or repeat the flags it was made with"
-    )
 
 
 def _write(job: _Job, vocabulary: VocabularyIdentity) -> Shard | None:

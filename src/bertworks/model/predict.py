@@ -26,8 +26,6 @@ from bertworks.model.device import inference_token_budget
 # What the first dimension of a head's output counts.
 Unit = Literal["sequence", "row", "token"]
 
-Numbers = Sequence[int] | NDArray[np.integer]
-
 
 class ModelInput(NamedTuple):
     """One sequence for the model.
@@ -40,9 +38,9 @@ class ModelInput(NamedTuple):
             attend to the sequence, and no token attends to them. Where the unit is a token they have outputs too.
     """
 
-    ids: Numbers
-    segment_ids: Numbers
-    rows: Numbers = ()
+    ids: ragged.Numbers
+    segment_ids: ragged.Numbers
+    rows: ragged.Numbers = ()
     padding: int = 0
 
     @property
