@@ -62,7 +62,6 @@ class BertConfig:
     extra: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse shapes that no model can have."""
         for name, kind in self.__annotations__.items():
             if kind == "int" and getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 1")
@@ -113,7 +112,6 @@ class BertConfig:
         """What a flag of `fine_tuning` was; None where nothing tells.
 
         Args:
-            name: the flag.
             kind: bool, int (from 0 on), float (any finite number) or str.
             choices: the values that there are; empty where there are others.
 
@@ -126,13 +124,12 @@ class BertConfig:
         fits = type(value) is kind or (kind is float and type(value) is int)
         if not fits or (kind is float and not abs(value) <= sys.float_info.max) or (kind is int and value < 0):
             expected = {bool: "true or false", int: "a whole number from 0 on", float: "a number", str: "a text"}[kind]
-            raise InputError(f"config.json: fine_tuning: {name} is {value!r:.60}, not {expected}; mend it or remove it")
-        if choices and value not in choices:
-            known = ", ".join(map(str, choices))
-            raise InputError(
-                f"config.json: fine_tuning: {name} is {value!r:.60}, none of {known}; mend it or remove it"
-            )
-        return kind(value)
+            wrong = f"not {expected}"
+        elif choices and value not in choices:
+            wrong = f"none of {', '.join(map(str, choices))}"
+        else:
+            return kind(value)
+        raise InputError(f"config.json: fine_tuning: {name} is {value!r:.60}, {wrong}; mend it or remove it")
 
     @property
     def longest_sequence(self) -> int:

@@ -7,6 +7,8 @@ pseudorandom number generators", OOPSLA 2014, with Stafford's mix 13) over key +
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -15,25 +17,19 @@ from bertworks.ragged import starts, within
 Bits = NDArray[np.uint64]
 
 _GAMMA = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1 = np.uint64(0xBF58476D1CE4E5B9)
-_MIX_2 = np.uint64(0x94D049BB133111EB)
-
-
-def _mix(z: Bits) -> Bits:
-    """Stafford's variant 13 of the 64-bit finaliser, in place."""
-    z ^= z >> np.uint64(30)
-    z *= _MIX_1
-    z ^= z >> np.uint64(27)
-    z *= _MIX_2
-    z ^= z >> np.uint64(31)
-    return z
 
 
 def bits(key: ArrayLike, counter: ArrayLike) -> Bits:
     """Return 64 random bits for each (key, counter). The two broadcast against each other."""
     with np.errstate(over="ignore"):
         z = np.atleast_1d(np.asarray(counter).astype(np.uint64) * _GAMMA)
-        return _mix(np.asarray(key).astype(np.uint64) + z + _GAMMA)
+        z = np.asarray(key).astype(np.uint64) + z + _GAMMA
+        z ^= z >> np.uint64(30)
+        z *= np.uint64(0xBF58476D1CE4E5B9)
+        z ^= z >> np.uint64(27)
+        z *= np.uint64(0x94D049BB133111EB)
+        z ^= z >> np.uint64(31)
+        return z
 
 
 def key(*parts: ArrayLike) -> Bits:
@@ -65,26 +61,35 @@ def permutation(key: ArrayLike, n: int) -> NDArray[np.int64]:
     return np.argsort(bits(key, np.arange(n)), kind="stable")
 
 
+def shuffled(seed: int, purpose: int, count: int, first: int, last: int) -> NDArray[np.int64]:
+    """Return numbers first, ..., last - 1 of an endless sequence of epochs, each of them range(count) in a new order.
+
+    `purpose` separates the random numbers of one use from those of others.
+    """
+    epochs, numbers = np.divmod(np.arange(first, last), count)
+    for epoch in np.unique(epochs).tolist():
+        now = epochs == epoch
+        numbers[now] = _order(seed, purpose, epoch, count)[numbers[now]]
+    return numbers
+
+
+@lru_cache(maxsize=1)
+def _order(seed: int, purpose: int, epoch: int, count: int) -> NDArray[np.int64]:
+    return permutation(key(seed, purpose, epoch), count)
+
+
 def half_of(key: ArrayLike, n: ArrayLike) -> NDArray[np.int64]:
     """Draw Binomial(n, 1/2) for each key and n, exactly, by counting n random bits."""
     n = np.atleast_1d(np.asarray(n, np.int64))
     keys = np.broadcast_to(np.asarray(key, np.uint64), n.shape)
     result = np.zeros(n.shape, np.int64)
     some = np.flatnonzero(n)
-    words = starts(-(-n[some] // 64))
     # In blocks of about a million words of 64 bits, so that memory stays small whatever the numbers are.
-    cuts = np.flatnonzero(np.diff(words >> 20))
-    for block in np.split(some, cuts):
-        result[block] = _heads(keys[block], n[block])
+    cuts = np.flatnonzero(np.diff(starts(-(-n[some] // 64)) >> 20))
+    for block in filter(len, np.split(some, cuts)):
+        words = -(-n[block] // 64)
+        edges = starts(words)
+        drawn = bits(np.repeat(keys[block], words), within(words))
+        drawn[edges[1:] - 1] >>= ((64 - n[block] % 64) % 64).astype(np.uint64)
+        result[block] = np.add.reduceat(np.bitwise_count(drawn).astype(np.int64), edges[:-1])
     return result
-
-
-def _heads(keys: Bits, n: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Draw `half_of` for one block; every n is above 0."""
-    if not n.size:
-        return n
-    words = -(-n // 64)
-    edges = starts(words)
-    drawn = bits(np.repeat(keys, words), within(words))
-    drawn[edges[1:] - 1] >>= ((64 - n % 64) % 64).astype(np.uint64)
-    return np.add.reduceat(np.bitwise_count(drawn).astype(np.int64), edges[:-1])

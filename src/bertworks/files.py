@@ -46,19 +46,10 @@ def written_whole(path: Path | str) -> Iterator[BinaryIO]:
     Raises:
         InputError: `path` is not a plain file but a folder, a device or a pipe, for example.
     """
-    path = _behind_links(Path(path), Path.is_file, "is not a plain file; give a file's name")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as stream:
-            yield stream
-            sync_file(stream)
-        partial.replace(path)
-    except BaseException as error:
-        partial.unlink(missing_ok=True)
-        _name_file(error, path)
-        raise
-    sync_folder(path.parent)
+    wrong = "is not a plain file; give a file's name"
+    with _renamed_when_whole(Path(path), Path.is_file, wrong) as partial, partial.open("wb") as stream:
+        yield stream
+        sync_file(stream)
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -93,39 +84,45 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     Raises:
         InputError: `path` exists and is not a folder.
     """
-    path = _behind_links(path, Path.is_dir, "is not a folder; move it away or give another name")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
+    wrong = "is not a folder; move it away or give another name"
+    with _renamed_when_whole(path, Path.is_dir, wrong) as partial:
+        partial.mkdir()
         yield partial
         for file in partial.iterdir():
             with file.open("rb") as stream:
                 os.fsync(stream.fileno())
         sync_folder(partial)
-        if path.exists():
-            shutil.rmtree(path)
-        partial.rename(path)
-    except BaseException as error:
-        shutil.rmtree(partial, ignore_errors=True)
-        _name_file(error, path)
-        raise
-    sync_folder(path.parent)
 
 
-def _behind_links(path: Path, is_right: Callable[[Path], bool], wrong: str) -> Path:
-    """Follow links. What exists there must be of the right kind, and a link must not lead in a circle."""
+@contextmanager
+def _renamed_when_whole(path: Path, is_right: Callable[[Path], bool], wrong: str) -> Iterator[Path]:
+    """Give a free name beside what `path` leads to, which must be of the right kind, and rename what is made there."""
     real = Path(os.path.realpath(path)) if path.is_symlink() else path
     if os.path.lexists(real) and not is_right(real):
         raise InputError(f"{path}: {wrong}")
-    return real
+    real.parent.mkdir(parents=True, exist_ok=True)
+    partial = real.with_name(f".{real.name}.{os.getpid()}.partial")
+    remove(partial)
+    try:
+        yield partial
+        if partial.is_dir() and real.exists():
+            shutil.rmtree(real)
+        partial.replace(real)
+    except BaseException as error:
+        remove(partial)
+        # The error of a failed write (such as a full disk) does not name the file.
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(real)
+        raise
+    sync_folder(real.parent)
 
 
-def _name_file(error: BaseException, path: Path) -> None:
-    """Put the file's name into the error of a failed write (such as a full disk), which has none."""
-    if isinstance(error, OSError) and error.filename is None:
-        error.filename = str(path)
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def sync_file(stream: IO[Any]) -> None:

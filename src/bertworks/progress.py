@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 Advance = Callable[..., None]
 
@@ -18,22 +18,18 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-@contextmanager
-def progress(description: str, total: float | None, unit: str, done: float = 0) -> Iterator[Advance]:
+def progress(description: str, total: float | None, unit: str, done: float = 0) -> AbstractContextManager[Advance]:
     """Show progress while the block runs.
 
     Args:
-        description: the name of the work.
         total: the amount of work, or None if unknown.
         unit: of `total` and `done` ("MB", "words", "steps").
         done: the amount that an earlier process did.
 
-    Yields:
-        advance(amount, note=None): count `amount` more as done, and show `note` from now on.
+    Returns:
+        a block that gives advance(amount, note=None): count `amount` more as done, and show `note` from now on.
     """
-    bar = _bar if sys.stderr.isatty() else _lines
-    with bar(description, total, unit, done) as advance:
-        yield advance
+    return (_bar if sys.stderr.isatty() else _lines)(description, total, unit, done)
 
 
 @contextmanager
@@ -56,10 +52,9 @@ def _bar(description: str, total: float | None, unit: str, done: float) -> Itera
         bar.update(task, completed=done)
 
         def advance(amount: float, note: str | None = None) -> None:
-            if note is None:
-                bar.update(task, advance=amount)
-            else:
-                bar.update(task, advance=amount, note=note[: max(0, room)])
+            bar.update(task, advance=amount)
+            if note is not None:
+                bar.update(task, note=note[: max(0, room)])
 
         yield advance
 

@@ -72,8 +72,6 @@ def micro_batches(
         count: the number of examples; their order is `shuffled`.
         lengths: indices of examples -> the tokens of each.
         batch_size: examples of a step, over all processes.
-        seed: of the order.
-        step, partition: as the loop gives them.
 
     Yields:
         the indices of a micro-batch's examples, and the position of the first one in the step, its dropout key.

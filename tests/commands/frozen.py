@@ -27,8 +27,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from bertworks import __version__, cli
-from bertworks.train.report import TIME_FIELDS
-from tests.commands.runs import FIXTURES
+from tests.commands.runs import FIXTURES, TIME_FIELDS
 
 REPOSITORY = FIXTURES.parents[1]
 RELATIVE, ABSOLUTE = 1e-3, 1.01e-4

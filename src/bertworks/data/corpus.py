@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,6 @@ def names_shards(patterns: str, flag: str = "--input_file") -> bool:
 
 
 def _open(path: Path, flag: str) -> list[Shard]:
-    """Open the shards of one folder or file."""
     if not path.is_dir():
         return [open_shard(path)]
     index = path / INDEX
@@ -114,14 +113,13 @@ def _open(path: Path, flag: str) -> list[Shard]:
         values = json.loads(index.read_bytes())
         check_format(index, values["format"])
         vocabulary = VocabularyIdentity(**values["vocabulary"])
-        return [_listed(path, row, vocabulary) for row in values["shards"]]
-
-
-def _listed(folder: Path, row: Mapping[str, Any], vocabulary: VocabularyIdentity) -> Shard:
-    """Return the shard in a row of an index, after checking that the file is there in its full size."""
-    path = folder / row["name"]
-    if not path.exists():
-        raise InputError(f"{path}: listed in {folder / INDEX}, but missing; restore it")
-    if path.stat().st_size != row["bytes"]:
-        raise InputError(f"{path}: cut off or changed ({path.stat().st_size} bytes, not {row['bytes']}); restore it")
-    return Shard(path, vocabulary, row["tokens"], row["sentences"], row["documents"], row["checksum"])
+        shards = []
+        for row in values["shards"]:
+            file = path / row["name"]
+            if not file.exists():
+                raise InputError(f"{file}: listed in {index}, but missing; restore it")
+            if (size := file.stat().st_size) != row["bytes"]:
+                raise InputError(f"{file}: cut off or changed ({size} bytes, not {row['bytes']}); restore it")
+            counts = row["tokens"], row["sentences"], row["documents"]
+            shards.append(Shard(file, vocabulary, *counts, row["checksum"]))
+        return shards

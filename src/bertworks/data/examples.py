@@ -66,7 +66,6 @@ class TFRecordSource:
         self._max_seq_length = max_seq_length
         self._max_predictions_per_seq = max_predictions_per_seq
         self._vocab_size = vocab_size
-        self._epoch_order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
         self._read(self._firsts[:-1])
 
     def __len__(self) -> int:
@@ -77,12 +76,9 @@ class TFRecordSource:
         """Return instances number first, ..., last - 1 of the endless sequence."""
         if first == last:
             return self._read(np.zeros(1, np.int64)).part(0, 0)
-        epochs, records = np.divmod(np.arange(first, last), len(self))
-        if self._seed is not None:
-            for epoch in np.unique(epochs).tolist():
-                now = epochs == epoch
-                records[now] = self._order(self._seed, epoch)[records[now]]
-        return self._read(records)
+        if self._seed is None:
+            return self._read(np.arange(first, last) % len(self))
+        return self._read(draws.shuffled(self._seed, _ORDER, len(self), first, last))
 
     def identity(self) -> dict[str, object]:
         """Identify the records by every file's size, first and last record, and their order by the seed."""
@@ -92,12 +88,6 @@ class TFRecordSource:
             name.update(file[0])
             name.update(file[len(file) - 1])
         return {"input_file": f"{len(self)} records {name.hexdigest()[:16]}", "random_seed": self._seed}
-
-    def _order(self, seed: int, epoch: int) -> NDArray[np.int64]:
-        """Return the order of the records in an epoch. The last order is cached."""
-        if self._epoch_order[0] != epoch:
-            self._epoch_order = (epoch, draws.permutation(draws.key(seed, _ORDER, epoch), len(self)))
-        return self._epoch_order[1]
 
     def _read(self, records: NDArray[np.int64]) -> Instances:
         """Read the instances of these records, check them, and drop their padding."""
@@ -156,14 +146,11 @@ class TFRecordSource:
                 raise InputError(f"{_location(*found[number])}: {name} {reason}")
 
     def _find(self, record: int) -> tuple[RecordFile, int]:
-        """Return the file of a record, and its number in that file."""
         file = int(np.searchsorted(self._firsts, record, side="right")) - 1
         return self._files[file], record - int(self._firsts[file])
 
 
-def _joined(
-    found: Sequence[tuple[RecordFile, int]],
-) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.int64]]]:
+def _joined(found: Sequence[tuple[RecordFile, int]]) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[np.int64]]]:
     """Read each feature of some records, padding included.
 
     Returns:
@@ -173,15 +160,15 @@ def _joined(
         InputError: a record is no example.
     """
     examples = [_features(file, number) for file, number in found]
-    lists = {name: [example.get(name, b"") for example in examples] for name in _KINDS}
     flat: dict[str, NDArray[Any]] = {}
     lengths: dict[str, NDArray[np.int64]] = {}
     for name, kind in _KINDS.items():
+        lists = [example.get(name, b"") for example in examples]
         if kind == FLOAT_LIST:
-            flat[name] = np.frombuffer(b"".join(lists[name]), "<f4")
-            lengths[name] = np.array([len(numbers) // 4 for numbers in lists[name]], np.int64)
+            flat[name] = np.frombuffer(b"".join(lists), "<f4")
+            lengths[name] = np.array([len(numbers) // 4 for numbers in lists], np.int64)
         else:
-            flat[name], lengths[name] = unpacked_int64_lists(lists[name])
+            flat[name], lengths[name] = unpacked_int64_lists(lists)
     return flat, lengths
 
 

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.ragged import starts
-
-_WIDTH = 110
 
 
 @dataclass(frozen=True)
@@ -61,16 +59,10 @@ class Instances:
         """Return the instances of all parts, in order."""
         if len(parts) == 1:
             return parts[0]
-        none = np.zeros(0, np.int64)
         shifts = starts([len(part.input_ids) for part in parts])
-        return cls(
-            input_ids=np.concatenate([none, *(part.input_ids for part in parts)]),
-            segment_ids=np.concatenate([none, *(part.segment_ids for part in parts)]),
-            lengths=np.concatenate([none, *(part.lengths for part in parts)]),
-            rows=np.concatenate([none, *(part.rows + shift for part, shift in zip(parts, shifts, strict=False))]),
-            labels=np.concatenate([none, *(part.labels for part in parts)]),
-            is_random_next=np.concatenate([none, *(part.is_random_next for part in parts)]),
-        )
+        parts = [replace(part, rows=part.rows + shift) for part, shift in zip(parts, shifts, strict=False)]
+        none = np.zeros(0, np.int64)
+        return cls(*(np.concatenate([none, *(getattr(part, f.name) for part in parts)]) for f in fields(cls)))
 
 
 class InstanceSource(Protocol):
@@ -84,12 +76,7 @@ class InstanceSource(Protocol):
 
 
 def show_instances(instances: Instances, tokens: Sequence[str], first: int = 0) -> str:
-    """Return instances as text. A masked token is written as {the token > what the model reads instead}.
-
-    Args:
-        tokens: id -> token.
-        first: the number of the first instance.
-    """
+    """Return instances as text, numbered from `first`. A masked token is {the token > what the model reads instead}."""
     edges = starts(instances.lengths)
     words = [tokens[i] for i in instances.input_ids.tolist()]
     for row, label in zip(instances.rows.tolist(), instances.labels.tolist(), strict=True):
@@ -99,12 +86,6 @@ def show_instances(instances: Instances, tokens: Sequence[str], first: int = 0) 
     for i, (begin, end) in enumerate(zip(edges.tolist(), edges[1:].tolist(), strict=False)):
         kind = "a random second part" if instances.is_random_next[i] else "the second part follows the first"
         lines.append(f"Instance {first + i}: {end - begin} tokens, {masked[i]} to predict, {kind}")
-        lines += textwrap.wrap(
-            " ".join(words[begin:end]),
-            _WIDTH,
-            initial_indent="  ",
-            subsequent_indent="  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        wrapped = textwrap.wrap(" ".join(words[begin:end]), 108, break_long_words=False, break_on_hyphens=False)
+        lines += [f"  {line}" for line in wrapped]
     return "".join(f"{line}\n" for line in lines)

@@ -30,8 +30,6 @@ REAL_FEATURE = "is_real_example"
 # The ends of the names of such files; run_classifier.py writes train.tf_record, eval.tf_record and predict.tf_record.
 _ENDINGS = (".tf_record", ".tfrecord", ".tfrecords")
 
-_LARGEST_ID = 0xFFFF_FFFF
-
 
 @dataclass(frozen=True)
 class LabelledRecords:
@@ -78,7 +76,6 @@ def read_labelled_records(
     """Read all examples of record files, in order.
 
     Args:
-        paths: the files.
         vocab_size: the number of ids; None accepts all.
         classes: the number of labels; None accepts all.
 
@@ -166,7 +163,7 @@ def sequence_of(
 
 def _check_range(location: str, what: str, values: NDArray[np.int64], end: int | None, remedy: str) -> None:
     """Refuse numbers below 0, and numbers from `end` on. Without `end`, refuse those above any possible id."""
-    wrong = values[(values < 0) | (values >= (end or _LARGEST_ID))]
+    wrong = values[(values < 0) | (values >= (end or 0xFFFF_FFFF))]
     if wrong.size and end is None:
         raise InputError(f"{location}: {what} is {wrong[0]}, where a number from 0 on is expected; make the file again")
     if wrong.size:

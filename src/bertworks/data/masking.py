@@ -39,7 +39,6 @@ class MaskableWords:
 
     Attributes:
         size: V, the number of ids.
-        cls_id, sep_id, mask_id: the ids of special tokens.
         is_continuation: [V] whether a token begins with ##.
     """
 

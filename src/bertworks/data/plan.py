@@ -44,7 +44,6 @@ class _Chunks(NamedTuple):
     """The chunks that the walk meets, in order. All are [N]; sentences count from the first of the shard.
 
     Attributes:
-        document: the chunk's document.
         first: the first sentence of the chunk and of a.
         a_last: the sentence after a.
         last: the sentence after the chunk.
@@ -73,7 +72,6 @@ def plan(
     Args:
         sentence_starts: [S+1] the starts of sentences, in tokens, and the end of the last. No sentence is empty.
         document_starts: [D+1] the starts of documents, in sentences, and the end of the last. No document is empty.
-        key: the random key.
         max_seq_length: the most tokens of an instance, with [CLS] and two [SEP]; at least 5.
         short_seq_prob: the share of documents with a shorter target length.
 
@@ -143,7 +141,6 @@ def _cut_in_two(starts: Integers, key: ArrayLike) -> tuple[Integers, Integers]:
 
 
 def _walk(starts: Integers, documents: Integers, key: ArrayLike, most: int, short_seq_prob: float) -> _Chunks:
-    """Return the chunks of a pass over all documents."""
     document = np.arange(len(documents) - 1)
     is_short = draws.uniform(draws.key(key, _IS_SHORT), document) < short_seq_prob
     target = np.where(is_short, draws.integers(draws.key(key, _SHORT_TARGET), document, 2, most + 1), most)

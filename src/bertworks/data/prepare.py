@@ -36,11 +36,6 @@ from bertworks.text.vocab_file import write_vocab
 SHARD_BYTES = 64_000_000
 BLOCK_BYTES = 1_000_000
 
-# The amount of text that is worth another process: starting one takes as long as tokenizing some megabytes.
-_WORTH_A_WORKER = 16_000_000
-# Each process takes about 75 MB of memory. By default all of them stay below a gigabyte.
-_MOST_WORKERS = 8
-
 # The number of messages about the text that are shown. The others are counted.
 _SHOWN = 5
 
@@ -49,6 +44,12 @@ _IS_CUT, _CUT = range(2)  # what random numbers are drawn for
 
 class MadeOtherwiseError(InputError):
     """The folder holds shards of another text or vocabulary, or shards made with other flags."""
+
+    def __init__(self, path: Path, flag: str) -> None:
+        super().__init__(
+            f"--output_dir={path.parent}: {path.name} was made with another {flag}; "
+            "delete the folder, give another --output_dir, or repeat the flags it was made with"
+        )
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,9 @@ def write_corpus(
     Args:
         paths: the files, as `text.corpus.blocks` takes them.
         folder: receives the shards, vocab.txt and the index.
-        tokenizer: the vocabulary and its casing.
         text_field: the field of a JSON line that holds the text.
         truncate_segments: the share of sentences that lose their end, at a random length; `random_seed` picks them.
         num_workers: processes that tokenize; 0 chooses a number from the machine and the amount of text.
-        shard_bytes: the amount of text in a shard.
 
     Raises:
         InputError: there is no text, the text cannot be read, the vocabulary lacks [CLS], [SEP] or [MASK], or the
@@ -95,7 +94,8 @@ def write_corpus(
     _begin(folder, tokenizer)
     noise = {"truncate_segments": truncate_segments} | ({"random_seed": random_seed} if truncate_segments else {})
     total = sum(path.stat().st_size for path in paths)
-    workers = num_workers or min(processors(), _MOST_WORKERS, 1 + total // _WORTH_A_WORKER)
+    # A process takes as long to start as to tokenize some megabytes, and about 75 MB of memory.
+    workers = num_workers or min(processors(), 8, 1 + total // 16_000_000)
     texts = _by_amount(blocks(paths, min(BLOCK_BYTES, shard_bytes), text_field=text_field), shard_bytes)
     shards: list[Shard] = []
     with (
@@ -112,7 +112,7 @@ def write_corpus(
         if not shards:
             raise InputError(f"--input_file: no words in {', '.join(map(str, paths))}")
     if left := sorted(set(folder.glob("shard-*.safetensors")) - {shard.path for shard in shards}):
-        raise _made_otherwise(left[0], "--input_file")
+        raise MadeOtherwiseError(left[0], "--input_file")
     write_index(folder, shards)
     return Corpus(tuple(shards), vocabulary, folder / VOCABULARY)
 
@@ -122,7 +122,7 @@ def _begin(folder: Path, tokenizer: Tokenizer) -> None:
     MaskableWords.of(tokenizer.tokens, tokenizer.vocab_file)
     if (folder / VOCABULARY).exists():
         if Tokenizer.from_vocab(folder / VOCABULARY).sha256 != tokenizer.sha256:
-            raise _made_otherwise(folder / VOCABULARY, "--vocab_file")
+            raise MadeOtherwiseError(folder / VOCABULARY, "--vocab_file")
     else:
         write_vocab(folder / VOCABULARY, tokenizer.tokens)
     for partial in folder.glob(".*.partial"):
@@ -211,15 +211,8 @@ def _kept(path: Path, vocabulary: VocabularyIdentity, made_from: Mapping[str, An
     }
     for flag, differs in differences.items():
         if differs:
-            raise _made_otherwise(path, flag)
+            raise MadeOtherwiseError(path, flag)
     return shard
-
-
-def _made_otherwise(path: Path, flag: str) -> InputError:
-    return MadeOtherwiseError(
-        f"--output_dir={path.parent}: {path.name} was made with another {flag}; "
-        "delete the folder, give another --output_dir, or repeat the flags it was made with"
-    )
 
 
 def _write(job: _Job, vocabulary: VocabularyIdentity) -> Shard | None:

@@ -10,9 +10,6 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-# What the library accepts; a header of BERT-Large has 40 kB.
-_LARGEST = 100_000_000
-
 
 class _Readable(Protocol):
     def read(self, size: int, /) -> bytes | None: ...
@@ -29,7 +26,8 @@ def read_header(stream: _Readable, file_bytes: int) -> tuple[dict[str, Any], int
         ValueError, RecursionError: cut off, not a header, or a name stands in it twice.
     """
     length = int.from_bytes(stream.read(8) or b"", "little")
-    if not 2 <= length <= min(_LARGEST, file_bytes - 8):
+    # The library accepts 100 MB; a header of BERT-Large has 40 kB.
+    if not 2 <= length <= min(100_000_000, file_bytes - 8):
         raise ValueError(f"a header of {length:,} bytes; perhaps the file is cut off")
     # Twice the same name is an error: JSON would silently take the last.
     header = json.loads(stream.read(length) or b"", object_pairs_hook=_without_repeats)

@@ -24,9 +24,6 @@ _ORDER = 0xF17E  # separates the random numbers of this file from others
 # What happens to a text that is longer than a sequence: it loses its end, becomes several windows, or loses its middle.
 LongText = Literal["truncate", "window", "head_tail"]
 
-# The number of texts that are tokenized at a time.
-_BLOCK = 4096
-
 
 @dataclass(frozen=True)
 class Sequences:
@@ -81,8 +78,14 @@ def encode(
     The number of tokens that a text keeps is the original's (`truncated_lengths`). `truncate` keeps the first tokens,
     as the original does. `head_tail` keeps the beginning and the end of a text that loses tokens (see `_head_tail`).
     """
-    of_text = _head_tail if long_text == "head_tail" else _beginning
-    return _encode(tokenizer, texts, partial(_one_sequence, of_text, max_seq_length))[0]
+
+    def one_sequence(length_a: int, length_b: int) -> list[_Kept]:
+        kept_a, kept_b = truncated_lengths(length_a, length_b, max_seq_length - (3 if length_b else 2))
+        if long_text == "truncate":
+            return [([slice(0, kept_a)], [slice(0, kept_b)])]
+        return [(_head_tail(length_a, kept_a), _head_tail(length_b, kept_b))]
+
+    return _encode(tokenizer, texts, one_sequence)[0]
 
 
 def encode_windows(
@@ -109,18 +112,6 @@ def encode_windows(
 _Kept = tuple[Sequence[slice], Sequence[slice]]
 
 
-def _one_sequence(
-    of_text: Callable[[int, int], Sequence[slice]], max_seq_length: int, length_a: int, length_b: int
-) -> list[_Kept]:
-    """Return the one sequence of two texts. `of_text(length, kept)` chooses the tokens of a text."""
-    kept_a, kept_b = truncated_lengths(length_a, length_b, max_seq_length - (3 if length_b else 2))
-    return [(of_text(length_a, kept_a), of_text(length_b, kept_b))]
-
-
-def _beginning(length: int, kept: int) -> Sequence[slice]:
-    return [slice(0, kept)]
-
-
 def _head_tail(length: int, kept: int) -> Sequence[slice]:
     """Keep the beginning and the end of a text: a quarter and three quarters of the tokens.
 
@@ -132,7 +123,6 @@ def _head_tail(length: int, kept: int) -> Sequence[slice]:
 
 
 def _windows(max_seq_length: int, stride: int, length_a: int, length_b: int) -> list[_Kept]:
-    """Return the windows of two texts of these lengths."""
     room = max_seq_length - (3 if length_b else 2)
     if length_a + length_b <= room:
         return [([slice(0, length_a)], [slice(0, length_b)])]
@@ -151,7 +141,7 @@ def _encode(
     none = np.zeros(0, np.int64)
     parts, counts = [Sequences(np.zeros(0, tokenizer.dtype), np.zeros(1, np.int64), none)], [none]
     taken = iter(texts)
-    while block := list(islice(taken, _BLOCK)):
+    while block := list(islice(taken, 4096)):
         part, count = _encode_block(tokenizer, block, keep)
         parts.append(part)
         counts.append(count)
@@ -184,13 +174,5 @@ def _encode_block(
 
 
 def shuffled(seed: int, count: int, first: int, last: int) -> NDArray[np.int64]:
-    """Return numbers first, ..., last - 1 of an endless sequence of shuffled epochs over `count` examples.
-
-    This is a pure function of its arguments. An epoch has every example once. A batch may contain the end of an epoch.
-    """
-    numbers = np.arange(first, last)
-    orders = {
-        epoch: draws.permutation(draws.key(seed, _ORDER, epoch), count)
-        for epoch in np.unique(numbers // count).tolist()
-    }
-    return np.array([orders[n // count][n % count] for n in numbers.tolist()], np.int64)
+    """Return examples number first, ..., last - 1 of `count` in shuffled epochs. A batch may contain the end of one."""
+    return draws.shuffled(seed, _ORDER, count, first, last)

@@ -98,7 +98,18 @@ class Shard:
         Raises:
             InputError: the file has changed since it was opened, or its bytes are damaged.
         """
-        arrays, found = _arrays(self.path)
+        with damage_named(self.path):
+            facts, tensors, begin = _header(self.path)
+            del facts["checksum"]
+            with self.path.open("rb") as stream:
+                memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            arrays: dict[str, NDArray[Any]] = {}
+            for name, entry in tensors.items():
+                (count,), (first, last), dtype = entry["shape"], entry["data_offsets"], _DTYPES[entry["dtype"]]
+                if last - first != count * dtype.itemsize:
+                    raise ValueError(f"{name} lies in {last - first} bytes")
+                arrays[name] = np.frombuffer(memory, dtype, count, begin + first)
+            found = _checksum(facts, arrays)
         if found != self.checksum:
             raise InputError(f"{self.path}: damaged shard (checksum {found}, not {self.checksum}); {_REMEDY}")
         return ShardData(
@@ -173,22 +184,6 @@ def _header(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
     if end != size:
         raise InputError(f"{path}: cut off or damaged shard ({size} bytes, its header says {end}); {_REMEDY}")
     return facts, tensors, begin
-
-
-def _arrays(path: Path) -> tuple[dict[str, NDArray[Any]], str]:
-    """Map the arrays of a shard, read-only, and compute the checksum of the header and them."""
-    with damage_named(path):
-        facts, tensors, begin = _header(path)
-        del facts["checksum"]
-        with path.open("rb") as stream:
-            memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        arrays: dict[str, NDArray[Any]] = {}
-        for name, entry in tensors.items():
-            (count,), (first, last), dtype = entry["shape"], entry["data_offsets"], _DTYPES[entry["dtype"]]
-            if last - first != count * dtype.itemsize:
-                raise ValueError(f"{name} lies in {last - first} bytes")
-            arrays[name] = np.frombuffer(memory, dtype, count, begin + first)
-        return arrays, _checksum(facts, arrays)
 
 
 def _checksum(facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> str:

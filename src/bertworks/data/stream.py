@@ -31,9 +31,6 @@ from bertworks.files import write_text
 
 SHARDS_OF_A_GROUP = 8
 
-# Two, because a batch may contain the end of one group and the beginning of the next.
-_GROUPS_KEPT = 2
-
 # The counts are written after planning this many sentences, which takes about a second.
 SENTENCES_WORTH_WRITING = 2_000_000
 
@@ -74,9 +71,7 @@ class _Group:
     """The planned instances of up to 8 shards.
 
     Attributes:
-        epoch: the pass over the corpus.
         numbers: [G] the shards' numbers in the corpus.
-        data: the shards' arrays.
         starts: [G+1] the start of each shard in `rows`.
         rows: [N, 7] the shards' plans, one after the other.
         order: [N] a permutation of the rows.
@@ -94,9 +89,6 @@ class ShardSource:
     """Instances drawn from token shards: an `InstanceSource`.
 
     Args:
-        corpus: the shards.
-        words: their vocabulary.
-        drawing: the flags.
         counts_file: a file that keeps the numbers of instances for the next process. A file that belongs to something
             else, or that cannot be read, is overwritten.
 
@@ -113,6 +105,7 @@ class ShardSource:
         self._ends = self._read_counts()
         self._unwritten_sentences = 0
         self.groups: dict[int, _Group] = {}
+        self._groups_of_an_epoch = -(-len(corpus.shards) // SHARDS_OF_A_GROUP)
         self._lock = Lock()
 
     def identity(self) -> dict[str, object]:
@@ -124,7 +117,9 @@ class ShardSource:
         parts = []
         with self._lock:
             while first < last:
-                number = self._group_with(first)
+                while not self._ends or self._ends[-1] <= first:
+                    self._count_next_group()
+                number = bisect_right(self._ends, first)
                 begin = self._first_of(number)
                 end = min(last, self._ends[number])
                 group = self._group(number)
@@ -168,19 +163,9 @@ class ShardSource:
         )
         return Instances(masked, segment_ids, lengths, masked_rows, labels, rows[:, plan.IS_RANDOM_NEXT])
 
-    @property
-    def _groups_of_an_epoch(self) -> int:
-        return -(-len(self._corpus.shards) // SHARDS_OF_A_GROUP)
-
     def _first_of(self, number: int) -> int:
         """Return the number of the group's first instance. All groups before it must be counted."""
         return self._ends[number - 1] if number else 0
-
-    def _group_with(self, instance: int) -> int:
-        """Return the number of the group that holds an instance, counting groups until it is found."""
-        while not self._ends or self._ends[-1] <= instance:
-            self._count_next_group()
-        return bisect_right(self._ends, instance)
 
     def _count_next_group(self) -> None:
         """Plan the first group that is not counted yet, and add its number of instances."""
@@ -194,15 +179,14 @@ class ShardSource:
             self._write_counts()
 
     def _group(self, number: int) -> _Group:
-        """Return a group. It is planned unless it is one of the last two."""
+        """Return a group. The last two are kept, because a batch may contain the end of one and begin the next."""
         if number not in self.groups:
-            while len(self.groups) >= _GROUPS_KEPT:
+            while len(self.groups) >= 2:
                 del self.groups[next(iter(self.groups))]
             self.groups[number] = self._planned(number)
         return self.groups[number]
 
     def _planned(self, number: int) -> _Group:
-        """Plan a group: its shards, their rows and the order of the rows."""
         epoch, position = divmod(number, self._groups_of_an_epoch)
         seed = self._drawing.random_seed
         shards = draws.permutation(draws.key(seed, _SHARD_ORDER, epoch), len(self._corpus.shards))

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import google_crc32c
 import numpy as np
-from numpy.typing import NDArray
 
 from bertworks.errors import InputError
 
@@ -65,13 +64,18 @@ class RecordFile:
             raise InputError(f"{path}: {'a folder' if path.is_dir() else 'empty'}, not a TFRecord file")
         with path.open("rb") as stream:
             self._memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        self._offsets, self._count = self._index()
+        offsets, at, number, size = [], 0, 0, len(self._memory)
+        while at < size:
+            if number % _STRIDE == 0:
+                offsets.append(at)
+            at = self._next(at, number)
+            number += 1
+        self._offsets, self._count = np.array(offsets, np.uint64), number
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, number: int) -> bytes:
-        """Return the data of record `number`."""
         if not 0 <= number < self._count:
             raise IndexError(number)
         at = int(self._offsets[number // _STRIDE])
@@ -82,16 +86,6 @@ class RecordFile:
         if int.from_bytes(self._memory[end : end + FOOTER_BYTES], "little") != masked_crc32c(data):
             raise InputError(f"{self.path}: record {number} is damaged (its checksum does not fit its data)")
         return data
-
-    def _index(self) -> tuple[NDArray[np.uint64], int]:
-        """Return every 16th offset and the number of records, in one pass over the lengths."""
-        offsets, at, number, size = [], 0, 0, len(self._memory)
-        while at < size:
-            if number % _STRIDE == 0:
-                offsets.append(at)
-            at = self._next(at, number)
-            number += 1
-        return np.array(offsets, np.uint64), number
 
     def _next(self, at: int, number: int) -> int:
         """Return the offset of the record after the one at byte `at`."""

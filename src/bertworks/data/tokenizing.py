@@ -41,7 +41,6 @@ def tokenizing(
 
     Args:
         workers: number of processes. With one, the function tokenizes in this process before it returns.
-        tokenizer: the tokenizer.
         vocab_file: a file with its vocabulary, which each worker reads.
     """
 

@@ -149,7 +149,6 @@ def attend(projected: Tensor, layout: Layout, dropped: Dropped | None, query: Te
 
     Args:
         projected: [T, 3, A, D] query, key and value of every row; where `query` is given, [T, 2, A, D] key and value.
-        layout: of the batch.
         dropped: the dropout of the probabilities; on CPU its rows are the query rows.
         query: [R, A, D], where only some rows are query rows.
 

@@ -211,7 +211,6 @@ class Bert(nn.Module):
         """The outputs of some layers. Layers above the last of them are not computed.
 
         Args:
-            batch: T packed tokens.
             layers: at least one, in any order: 0 is the embeddings, i the i-th layer.
             dtype: the type to compute in; weights are cast at use.
             dropout: the key of this step; None is no dropout.
@@ -223,27 +222,20 @@ class Bert(nn.Module):
         drawn = None if dropout is None else Dropout.of(batch, dropout)
         heads, last = self.config.num_attention_heads, max(layers)
         layout = Layout.of(batch.starts, batch.lengths, heads, unseen=batch.unseen)
-        again = self.gradient_checkpointing and torch.is_grad_enabled()
+        # On CPU dropout has no state and is the same when a block is computed again.
+        keep_state = batch.starts.device.type != "cpu"
         x: Tensor = self.embeddings(batch, dtype, drawn)
         outputs: dict[int, Tensor] = {}
         for number, block in enumerate(self.encoder.layer[:last], 1):
             if number - 1 in layers:
                 outputs[number - 1] = x if read is None else x.index_select(0, read)
-            if number < last:
-                x = _recomputed(block, x, layout, drawn) if again else block(x, layout, drawn)
-            else:
+            if number == last:
                 if read is not None:
                     layout = Layout.of(batch.starts, batch.lengths, heads, read, batch.unseen)
                 x = block(x, layout, drawn, read)
+            elif self.gradient_checkpointing and torch.is_grad_enabled():
+                x = checkpoint(block, x, layout, drawn, use_reentrant=False, preserve_rng_state=keep_state)
+            else:
+                x = block(x, layout, drawn)
         outputs[last] = x if last or read is None else x.index_select(0, read)
         return [outputs[number] for number in layers]
-
-
-def _recomputed(block: nn.Module, x: Tensor, layout: Layout, dropout: Dropout | None) -> Tensor:
-    """The block's output, computed again in the backward pass.
-
-    On CPU dropout has no state and is the same again; elsewhere the state of the generator is restored.
-    """
-    stateful = x.device.type != "cpu"
-    result: Tensor = checkpoint(block, x, layout, dropout, use_reentrant=False, preserve_rng_state=stateful)
-    return result

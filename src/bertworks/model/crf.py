@@ -61,14 +61,10 @@ class LinearChainCRF(nn.Module):
             forbidden: True where a sequence must not begin with a tag [C], have tag j after tag i [C, C], or end with
                 a tag [C]. Where no path is allowed, the tags mean nothing.
         """
-        start, moves, end = (
-            score.detach() for score in (self.start_transitions, self.transitions, self.end_transitions)
-        )
+        scores: list[Tensor] = [self.start_transitions, self.transitions, self.end_transitions]
         if forbidden is not None:
-            start, moves, end = (
-                score.masked_fill(no.to(score.device), -torch.inf)
-                for score, no in zip((start, moves, end), forbidden, strict=True)
-            )
+            scores = [s.masked_fill(no.to(s.device), -torch.inf) for s, no in zip(scores, forbidden, strict=True)]
+        start, moves, end = scores
         steps = _Steps(lengths, emissions.device)
         emissions = emissions[: steps.total].to(moves.dtype)
         best = start + emissions[steps.rows(0)]  # [sequences that have a word t, C]

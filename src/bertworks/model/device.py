@@ -11,15 +11,9 @@ from torch import nn
 
 from bertworks.errors import InputError
 
-# Functions of torch.cpu that tell whether the processor multiplies bf16; either is enough.
-_CPU_MULTIPLIES_BF16 = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-
 # On CPU larger batches are no faster, and slower without `keep_freed_memory`; on CUDA this takes about 2 GB for
 # BERT-Base in float32.
 _INFERENCE_TOKENS = {"cpu": 4096, "cuda": 1 << 15}
-
-# On CPU memory is rarely the limit; this many tokens keep the matrix products large and the activations near the cache.
-_CPU_TRAINING_TOKENS = 8192
 
 # Settings of mallopt in glibc's malloc.h: M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD.
 _KEEP_FREED_MEMORY = ((-4, 0), (-1, -1), (-2, 64 << 20))
@@ -64,7 +58,8 @@ def _multiplies_bf16(device: torch.device) -> bool:
     """Whether it is CUDA of compute capability 8.0 or higher, or a CPU with AVX512_BF16 or AMX."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in _CPU_MULTIPLIES_BF16)
+    tell = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device.type == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in tell)
 
 
 def precision_name(dtype: torch.dtype) -> str:
@@ -84,7 +79,7 @@ def training_token_budget(model: nn.Module, device: torch.device) -> int:
     and layer some 40 values of 2 bytes a hidden unit kept for the backward pass.
     """
     if device.type != "cuda":
-        return _CPU_TRAINING_TOKENS
+        return 8192  # memory is rarely the limit; this keeps the products large and the activations near the cache
     total = torch.cuda.get_device_properties(device).total_memory
     config: Any = getattr(model, "config", None)
     parameters = sum(p.numel() for p in model.parameters())
@@ -94,14 +89,11 @@ def training_token_budget(model: nn.Module, device: torch.device) -> int:
 
 
 def keep_freed_memory() -> bool:
-    """Make glibc keep freed buffers of any size instead of returning them to the system; elsewhere do nothing.
+    """Make glibc keep freed buffers of any size instead of returning them to the system; return whether it does.
 
     A training step frees and asks for the same large buffers again and again. By default each is a fresh mapping whose
     pages the kernel must fill with zeros at first touch, which costs as much as the work done in it. The process never
     shrinks after this call.
-
-    Returns:
-        whether the settings were accepted.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

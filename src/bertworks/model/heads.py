@@ -52,7 +52,16 @@ class PretrainingHeads(nn.Module):
         self.seq_relationship = Dense(config.hidden_size, 2)
 
 
-class PretrainingModel(nn.Module):
+class EncoderModel(nn.Module):
+    """BERT without a head: Hugging Face's BertModel, but the names of its parameters begin with `bert.`."""
+
+    def __init__(self, config: BertConfig, *, pooler: bool = True) -> None:
+        super().__init__()
+        self.config = config
+        self.bert = Bert(config, pooler=pooler)
+
+
+class PretrainingModel(EncoderModel):
     """BERT with the heads of pre-training: masked words and next sentence.
 
     The parameters have the names of Hugging Face's BertForPreTraining. They have no values until `initialise` or
@@ -60,9 +69,7 @@ class PretrainingModel(nn.Module):
     """
 
     def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.bert = Bert(config)
+        super().__init__(config)
         self.cls = PretrainingHeads(config)
 
     def forward(
@@ -110,30 +117,19 @@ class PretrainingModel(nn.Module):
         layer = self.cls.seq_relationship
         return kernels.linear(pooled, layer.weight, layer.bias)
 
-    def initialise(self, seed: int, only: Collection[str] | None = None) -> None:
-        """Draw weights; see `initialise`."""
-        initialise(self, self.config.initializer_range, seed, only)
+    def initialise(self, seed: int) -> None:
+        """Draw all weights; see `initialise`."""
+        initialise(self, self.config.initializer_range, seed)
 
 
-class EncoderModel(nn.Module):
-    """BERT without a head: Hugging Face's BertModel, but the names of its parameters begin with `bert.`."""
-
-    def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.bert = Bert(config)
-
-
-class SequenceClassifier(nn.Module):
+class SequenceClassifier(EncoderModel):
     """A logit for every class of a sequence, from its first token: Hugging Face's BertForSequenceClassification.
 
     With one class it is a regression, or a choice between sequences (BertForMultipleChoice).
     """
 
     def __init__(self, config: BertConfig, classes: int) -> None:
-        super().__init__()
-        self.config = config
-        self.bert = Bert(config)
+        super().__init__(config)
         self.classifier = Dense(config.hidden_size, classes)
 
     def forward(self, batch: PackedBatch, dropout: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -144,7 +140,7 @@ class SequenceClassifier(nn.Module):
         return kernels.linear(pooled, self.classifier.weight, self.classifier.bias).float()
 
 
-class TokenClassifier(nn.Module):
+class TokenClassifier(EncoderModel):
     """A logit for every class of some tokens: Hugging Face's BertForTokenClassification.
 
     Attributes:
@@ -152,9 +148,7 @@ class TokenClassifier(nn.Module):
     """
 
     def __init__(self, config: BertConfig, classes: int, *, crf: bool = False) -> None:
-        super().__init__()
-        self.config = config
-        self.bert = Bert(config, pooler=False)
+        super().__init__(config, pooler=False)
         self.classifier = Dense(config.hidden_size, classes)
         self.crf = LinearChainCRF(classes) if crf else None
 
@@ -165,13 +159,11 @@ class TokenClassifier(nn.Module):
         return kernels.linear(hidden, self.classifier.weight, self.classifier.bias).float()
 
 
-class SpanClassifier(nn.Module):
+class SpanClassifier(EncoderModel):
     """Two logits for every token, as the start and as the end of an answer: Hugging Face's BertForQuestionAnswering."""
 
     def __init__(self, config: BertConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.bert = Bert(config, pooler=False)
+        super().__init__(config, pooler=False)
         self.qa_outputs = Dense(config.hidden_size, 2)
 
     def forward(self, batch: PackedBatch, dropout: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:

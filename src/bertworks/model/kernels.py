@@ -25,9 +25,6 @@ from torch.autograd.function import once_differentiable
 
 from bertworks.model.dropout import Dropped, Keep, masked
 
-# The tanh GELU of so many values is computed at a time, so that its float32 intermediates stay in the cache.
-_GELU_VALUES = 1 << 17
-
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """Compute x [T, in] @ weight [out, in].T + bias [out] -> [T, out], without recording gradients."""
@@ -118,7 +115,7 @@ class _GeluTanh(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
         result, slope = torch.empty_like(x), torch.empty_like(x)
-        rows = max(1, _GELU_VALUES // max(1, x.shape[-1]))
+        rows = max(1, (1 << 17) // max(1, x.shape[-1]))  # so many that float32 intermediates stay in the cache
         a = 2 * math.sqrt(2 / math.pi)
         for y, d, part in zip(result.split(rows), slope.split(rows), x.split(rows), strict=True):
             v = part.float()

@@ -26,8 +26,6 @@ from bertworks.model.device import inference_token_budget
 # What the first dimension of a head's output counts.
 Unit = Literal["sequence", "row", "token"]
 
-Numbers = Sequence[int] | NDArray[np.integer]
-
 
 class ModelInput(NamedTuple):
     """One sequence for the model.
@@ -40,9 +38,9 @@ class ModelInput(NamedTuple):
             attend to the sequence, and no token attends to them. Where the unit is a token they have outputs too.
     """
 
-    ids: Numbers
-    segment_ids: Numbers
-    rows: Numbers = ()
+    ids: ragged.Numbers
+    segment_ids: ragged.Numbers
+    rows: ragged.Numbers = ()
     padding: int = 0
 
     @property
@@ -65,9 +63,7 @@ def predict(
         compute: a batch on the device -> [B, ...], [R, ...] or [T, ...]; called without recording gradients. The batch
             ends with filler, and its `rows` [R] end with rows of the filler, so that both have few different sizes.
             Outputs of filler may be returned too; they are dropped.
-        inputs: the sequences.
         unit: what the first dimension of the output counts.
-        device: the model's device.
         token_budget: the most tokens of a batch, unless one input has more; None is `inference_token_budget`.
 
     Yields:
@@ -77,9 +73,10 @@ def predict(
     # On CUDA the next batch is prepared and launched before waiting for the outputs of the last one.
     ahead = 1 if device.type == "cuda" else 0
     waiting: deque[_Outputs] = deque()
-    for batch, counts in _batches(inputs, unit, token_budget or inference_token_budget(device)):
+    for taken in _cut(inputs, token_budget or inference_token_budget(device)):
+        counts = np.array([1 if unit == "sequence" else i.length if unit == "token" else len(i.rows) for i in taken])
         with torch.inference_mode():
-            waiting.append(_Outputs(compute(batch.to(device))[: int(counts.sum())], counts, unit))
+            waiting.append(_Outputs(compute(_packed(taken).to(device))[: int(counts.sum())], counts, unit))
         if len(waiting) > ahead:
             yield from waiting.popleft()
     for outputs in waiting:
@@ -108,27 +105,18 @@ class _Outputs:
         return iter(np.split(array, ragged.starts(self._counts)[1:-1]))
 
 
-def _batches(
-    inputs: Iterable[ModelInput], unit: Unit, token_budget: int
-) -> Iterator[tuple[PackedBatch, NDArray[np.int64]]]:
-    """Batches within the budget, each with the units [B] of each input."""
+def _cut(inputs: Iterable[ModelInput], token_budget: int) -> Iterator[list[ModelInput]]:
+    """Cut the inputs into batches within the budget."""
     taken: list[ModelInput] = []
     tokens = 0
     for model_input in inputs:
         if taken and tokens + model_input.length > token_budget:
-            yield _packed(taken), _counts(taken, unit)
+            yield taken
             taken, tokens = [], 0
         taken.append(model_input)
         tokens += model_input.length
     if taken:
-        yield _packed(taken), _counts(taken, unit)
-
-
-def _counts(inputs: Sequence[ModelInput], unit: Unit) -> NDArray[np.int64]:
-    """Units of each input. Shape [B]."""
-    if unit == "sequence":
-        return np.ones(len(inputs), np.int64)
-    return np.array([i.length if unit == "token" else len(i.rows) for i in inputs])
+        yield taken
 
 
 def _packed(inputs: Sequence[ModelInput]) -> PackedBatch:
@@ -139,7 +127,9 @@ def _packed(inputs: Sequence[ModelInput]) -> PackedBatch:
     segment_ids = np.concatenate([i.segment_ids for i in inputs])
     if padding.any():
         real = ragged.within(lengths) < np.repeat(lengths - padding, lengths)
-        ids, segment_ids = (_spread(numbers, real) for numbers in (ids, segment_ids))
+        tokens = np.zeros((2, len(real)), np.int64)
+        tokens[:, real] = ids, segment_ids
+        ids, segment_ids = tokens
     batch = pack(ids, segment_ids, lengths, unseen=padding if padding.any() else None, filled=True)
     starts = ragged.starts(lengths)[:-1]
     rows = [np.asarray(i.rows, np.int64) + start for i, start in zip(inputs, starts, strict=True) if len(i.rows)]
@@ -148,10 +138,3 @@ def _packed(inputs: Sequence[ModelInput]) -> PackedBatch:
     read = np.concatenate(rows)
     filler_rows = np.full(rounded(len(read) + 1) - len(read), len(batch.input_ids) - 1)
     return replace(batch, rows=torch.from_numpy(np.append(read, filler_rows)))
-
-
-def _spread(numbers: NDArray[np.integer], real: NDArray[np.bool_]) -> NDArray[np.integer]:
-    """Put numbers where `real` is true, and 0 elsewhere."""
-    spread = np.zeros(len(real), numbers.dtype)
-    spread[real] = numbers
-    return spread

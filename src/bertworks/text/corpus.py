@@ -41,14 +41,12 @@ class TextBlock:
     """A run of whole documents.
 
     Attributes:
-        index: 0, 1, 2, ... in the order of the input.
         text: UTF-8. Each line ends with a newline. One empty line is between documents, none before or after them.
         source: the location of its first line, for messages: `file.txt, line 123`.
         file_bytes: about how many bytes of the files were read since the block before, for a progress bar.
         messages: changes to the text that its owner should know about, a line each.
     """
 
-    index: int
     text: bytes
     source: str
     file_bytes: int
@@ -56,11 +54,7 @@ class TextBlock:
 
 
 def blocks(
-    paths: Sequence[Path],
-    block_bytes: int,
-    *,
-    text_field: str = "text",
-    max_document_bytes: int = MAX_DOCUMENT_BYTES,
+    paths: Sequence[Path], block_bytes: int, *, text_field: str = "text", max_document_bytes: int = MAX_DOCUMENT_BYTES
 ) -> Iterator[TextBlock]:
     """Cut files into blocks. Each block ends with the first document that brings it to `block_bytes` bytes.
 
@@ -70,9 +64,7 @@ def blocks(
 
     Args:
         paths: `.jsonl` and `.json` files have a JSON object on each line, others are plain text. `.gz` may follow.
-        block_bytes: the amount of text in a block.
         text_field: the field of a JSON line that holds the document's text.
-        max_document_bytes: the longest document.
 
     Raises:
         InputError: a file cannot be read, an archive is damaged, UTF-8 or JSON is invalid, or a field is missing.
@@ -124,7 +116,6 @@ class _Gathered:
         self._marks: list[_Mark] = []
         self._messages: list[str] = []
         self._file_bytes = 0
-        self._index = 0
 
     def add(self, piece: _Piece) -> None:
         """Append a piece. The end of a file adds nothing after a blank line, which most files end with."""
@@ -141,11 +132,9 @@ class _Gathered:
         begin = _leading_newlines(self.text)
         block = None
         if begin < end:
-            text = self._between(begin, end)
-            start = self._mark(begin)
-            source = f"{start.path}, line {start.line}"
-            block = TextBlock(self._index, text, source, self._file_bytes, tuple(self._messages))
-            self._index, self._file_bytes = self._index + 1, 0
+            text, start = self._between(begin, end), self._mark(begin)
+            block = TextBlock(text, f"{start.path}, line {start.line}", self._file_bytes, tuple(self._messages))
+            self._file_bytes = 0
             self._messages.clear()
         if end:
             later = [mark for mark in self._marks if mark.offset > end]

@@ -67,9 +67,5 @@ def _sentences(paragraph: str) -> list[str]:
     if any(_NOT_PROSE.search(line) for line in lines):
         return []
     whole = " ".join(" ".join(lines).split())
-    return [sentence for sentence in _SENTENCE_END.split(whole) if _is_prose(sentence)]
-
-
-def _is_prose(sentence: str) -> bool:
-    """Tell whether a sentence has at least four words and is mostly letters."""
-    return len(sentence.split()) >= 4 and len(_LETTERS.findall(sentence)) >= 0.7 * len(sentence.replace(" ", ""))
+    sentences = [sentence for sentence in _SENTENCE_END.split(whole) if len(sentence.split()) >= 4]
+    return [s for s in sentences if len(_LETTERS.findall(s)) >= 0.7 * len(s.replace(" ", ""))]

@@ -83,7 +83,6 @@ class Tokenizer:
         """Make a tokenizer from a vocabulary file: one token on each line, whose number from 0 is the token's id.
 
         Args:
-            vocab_file: the file.
             do_lower_case: lower-case the text, and drop its accents unless `strip_accents` is False.
             strip_accents: drop accents. None means the same as `do_lower_case`, as in the original.
             split_special_tokens: "[MASK]" in a text becomes the three words "[", "mask", "]", as in the original. With

@@ -6,6 +6,7 @@ it, because its weights were trained on them. Here the classes are those of Pyth
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import numpy as np
@@ -35,15 +36,9 @@ _LETTERS = {"o": 0, "s": SPACE, "d": DELETED, "p": PUNCTUATION, "m": MARK, "u": 
 @cache
 def kinds() -> NDArray[np.uint8]:
     """Return the kind of every code point, as a sum of the constants above. Shape [0x110000], read-only."""
-    counts, letters, count = [], [], ""
-    for sign in RUNS:
-        if sign.isdigit():
-            count += sign
-        else:
-            counts.append(int(count or 1))
-            letters.append(_LETTERS[sign])
-            count = ""
-    table = np.repeat(np.array(letters, np.uint8), counts)
+    runs = re.findall(r"(\d*)(\D)", RUNS)
+    letters = np.array([_LETTERS[letter] for _, letter in runs], np.uint8)
+    table = np.repeat(letters, [int(count or 1) for count, _ in runs])
     for first, last in CJK_RANGES:
         table[first : last + 1] |= CJK
     table.flags.writeable = False

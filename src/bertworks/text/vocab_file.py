@@ -36,18 +36,16 @@ def tokens_of(data: bytes, path: Path) -> list[str]:
     Raises:
         InputError: the file is empty or not UTF-8.
     """
-    lines = data.split(b"\n")
+    try:
+        lines = data.decode().split("\n")
+    except UnicodeDecodeError as error:
+        number = 1 + data.count(b"\n", 0, error.start)
+        raise InputError(f"{path}, line {number}: is not valid UTF-8; fix --vocab_file") from None
     if not lines[-1]:
         lines.pop()
     if not lines:
         raise InputError(f"{path}: is empty; --vocab_file needs one token a line")
-    tokens = []
-    for number, line in enumerate(lines, 1):
-        try:
-            tokens.append(line.decode().strip())
-        except UnicodeDecodeError:
-            raise InputError(f"{path}, line {number}: is not valid UTF-8; fix --vocab_file") from None
-    return tokens
+    return [line.strip() for line in lines]
 
 
 def write_vocab(vocab_file: Path | str, tokens: Sequence[str]) -> None:
@@ -114,16 +112,13 @@ def write_hugging_face(
 def _template(vocab: dict[str, int]) -> dict[str, Any]:
     """Return [CLS] a [SEP] b [SEP] in the notation of `tokenizers`."""
 
-    def special(token: str, segment: int) -> dict[str, Any]:
-        return {"SpecialToken": {"id": token, "type_id": segment}}
+    def part(kind: str, name: str, segment: int) -> dict[str, Any]:
+        return {kind: {"id": name, "type_id": segment}}
 
-    def sequence(name: str, segment: int) -> dict[str, Any]:
-        return {"Sequence": {"id": name, "type_id": segment}}
-
-    single = [special(CLS, 0), sequence("A", 0), special(SEP, 0)]
+    single = [part("SpecialToken", CLS, 0), part("Sequence", "A", 0), part("SpecialToken", SEP, 0)]
     return {
         "type": "TemplateProcessing",
         "single": single,
-        "pair": [*single, sequence("B", 1), special(SEP, 1)],
+        "pair": [*single, part("Sequence", "B", 1), part("SpecialToken", SEP, 1)],
         "special_tokens": {token: {"id": token, "ids": [vocab[token]], "tokens": [token]} for token in (CLS, SEP)},
     }

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from bertworks.errors import InputError
 from bertworks.ragged import starts
+from bertworks.text.basic import code_points
 from bertworks.text.word_counts import MAX_WORD_CHARACTERS
 from bertworks.text.wordpiece import CONTINUES, WordPiece
 
@@ -53,7 +54,7 @@ def learn_vocabulary(
     min_frequency: int = 2,
     alphabet_limit: int | None = None,
     unused_tokens: int = 99,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] = lambda pieces: None,
 ) -> list[str]:
     """Learn a vocabulary. Its order is: special tokens, characters, their "##" forms, then merges as they are learned.
 
@@ -82,8 +83,7 @@ def learn_vocabulary(
             f'{len(inside)} characters with "##"; raise it to at least {len(pieces)}, or lower --alphabet_limit or '
             f"--unused_tokens"
         )
-    if progress:
-        progress(len(pieces))
+    progress(len(pieces))
     merges = _Merges(*words.symbols(first, inside, specials), min_frequency)
     ids = {piece: number for number, piece in enumerate(pieces)}
     while len(pieces) < vocab_size and (batch := merges.batch(pieces, ids, vocab_size - len(pieces))):
@@ -91,8 +91,7 @@ def learn_vocabulary(
         ids.update(zip(new, range(len(pieces), vocab_size), strict=False))
         pieces += new
         merges.merge(list(batch.values()), [ids[product] for product in batch])
-        if progress:
-            progress(len(new))
+        progress(len(new))
     return pieces
 
 
@@ -113,7 +112,7 @@ class _Words:
             raise InputError("--input_file: there is no word to learn from")
         self.lengths = np.array([len(word) for word in words], np.int64)
         self.counts = np.array([word_counts[word] for word in words], np.int64)
-        self.codes = np.frombuffer("".join(words).encode("utf-32-le", "surrogatepass"), np.uint32)
+        self.codes = code_points("".join(words))
         self.begins = starts(self.lengths)[:-1]
 
     def alphabet(self, limit: int | None) -> tuple[list[int], list[int]]:

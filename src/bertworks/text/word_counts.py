@@ -23,7 +23,6 @@ from bertworks.text.words import WordNumbers
 MAX_WORD_CHARACTERS = 200
 
 BLOCK_BYTES = 8 << 20
-_BYTES_PER_CHARACTER = 4  # at most, in UTF-8
 
 
 def count_words(
@@ -33,7 +32,7 @@ def count_words(
     strip_accents: bool | None = None,
     num_workers: int = 1,
     text_field: str = "text",
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], object] = lambda read: None,
 ) -> Counter[str]:
     """Count the words of files, as the original's basic tokenization finds them.
 
@@ -57,17 +56,15 @@ def count_words(
     parts = blocks(paths, BLOCK_BYTES, text_field=text_field)
     for block, counted in _counted(parts, do_lower_case, strip, num_workers):
         counts.update(counted)
-        if progress:
-            progress(block.file_bytes)
+        progress(block.file_bytes)
     words = ((word.decode(), count) for word, count in counts.items())
     return Counter({word: count for word, count in words if len(word) <= MAX_WORD_CHARACTERS})
 
 
 def count_block(text: bytes, lower: bool, strip: bool) -> Counter[bytes]:
     """Count the words of lines of UTF-8. All words that are much too long count as one such word."""
-    numbers, _, words = WordNumbers(_BYTES_PER_CHARACTER * MAX_WORD_CHARACTERS).look_up(
-        normalized_block(text, lower, strip)
-    )
+    most_bytes = 4 * MAX_WORD_CHARACTERS
+    numbers, _, words = WordNumbers(most_bytes).look_up(normalized_block(text, lower, strip))
     return Counter(dict(zip(words, np.bincount(numbers, minlength=len(words)).tolist(), strict=True)))
 
 

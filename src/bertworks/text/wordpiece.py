@@ -24,10 +24,6 @@ VERBATIM = "\0"
 
 _PREFIX = 3
 
-# The most words that PieceCache remembers, and the most bytes of them.
-_MAX_WORDS = 1 << 20
-_MAX_BYTES = 1 << 25
-
 
 class WordPiece:
     """The original's WordpieceTokenizer over one vocabulary: words to lists of ids."""
@@ -95,7 +91,7 @@ class PieceCache:
     """
 
     def __init__(
-        self, wordpiece: WordPiece, dtype: DTypeLike, max_words: int = _MAX_WORDS, max_bytes: int = _MAX_BYTES
+        self, wordpiece: WordPiece, dtype: DTypeLike, max_words: int = 1 << 20, max_bytes: int = 1 << 25
     ) -> None:
         self._wordpiece = wordpiece
         self._dtype = np.dtype(dtype)

@@ -28,11 +28,7 @@ _MULTIPLIERS = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E377
 
 
 class WordNumbers:
-    """Numbers for distinct words, from 0 on.
-
-    Attributes:
-        count: how many words have a number.
-    """
+    """Numbers for distinct words, from 0 to `count` - 1."""
 
     def __init__(self, max_word_bytes: int) -> None:
         """All words of more than `max_word_bytes` bytes count as one: a word of max_word_bytes + 1 letters "a"."""
@@ -86,7 +82,6 @@ class WordNumbers:
 
 
 def _slices(text: bytes, begins: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[bytes]:
-    """Return the words with these begins and lengths."""
     ends = begins + lengths
     return [text[begin:end] for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
 
@@ -185,7 +180,6 @@ class _Table:
         return slots, np.sort(np.concatenate(owners))
 
     def _grow(self) -> None:
-        """Make four times as many slots."""
         used = np.flatnonzero(self.numbers >= 0)
         keys, numbers, count = [column[used] for column in self.keys], self.numbers[used], self._used
         self._clear(len(keys), self._bits + 2)

@@ -20,19 +20,10 @@ from bertworks.errors import InputError
 from bertworks.model.device import choose_device, keep_freed_memory
 from bertworks.progress import say
 
-# Gradients are summed in flat buckets of at most this many numbers: few calls and little extra memory.
-_BUCKET = 32 * 1024 * 1024
-
 
 @dataclass(frozen=True)
 class World:
-    """The processes that train together, as one of them sees them.
-
-    Attributes:
-        rank: the number of this process; process 0 writes the files.
-        size: the number of processes.
-        device: the device of this process.
-    """
+    """The processes that train together, as process number `rank` sees them. Process 0 writes the files."""
 
     rank: int
     size: int
@@ -63,12 +54,12 @@ class World:
         return tensor
 
     def sum_gradients(self, gradients: Iterable[Tensor]) -> None:
-        """Sum gradients over all processes, in place, in flat buckets."""
+        """Sum gradients over all processes, in place, in flat buckets: few calls and little extra memory."""
         if self.size == 1:
             return
         bucket: list[Tensor] = []
         for gradient in [*gradients, None]:
-            if bucket and (gradient is None or sum(g.numel() for g in bucket) + gradient.numel() > _BUCKET):
+            if bucket and (gradient is None or sum(g.numel() for g in bucket) + gradient.numel() > 1 << 25):
                 flat = torch.cat([g.reshape(-1) for g in bucket])
                 dist.all_reduce(flat)
                 parts = torch.split(flat, [g.numel() for g in bucket])

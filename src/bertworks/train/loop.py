@@ -19,7 +19,7 @@ from torch import nn
 
 from bertworks.errors import InputError
 from bertworks.model.device import training_token_budget
-from bertworks.progress import Advance, progress
+from bertworks.progress import progress
 from bertworks.task import Task
 from bertworks.train import optimizer as optimizers
 from bertworks.train import resume
@@ -112,7 +112,7 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
                 resume.check_finished(checkpoint, run.output_dir, run.settings)
             world.say(f"Skipping training: {run.output_dir} already has {first_step} of {run.num_train_steps} steps.")
             return None
-        report, advance = None, _nothing
+        report = None
         if world.is_main:
             run.write_notes()
             advance = stack.enter_context(progress("training", run.num_train_steps, "steps", first_step))
@@ -120,7 +120,7 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
             stack.callback(report.close)
         loop = _Loop(run, stepper, report)
         with loop.listening():
-            return loop.train(first_step, advance)
+            return loop.train(first_step)
 
 
 def _begin(run: Run, world: World, stack: ExitStack) -> resume.TrainingCheckpoint | None:
@@ -157,10 +157,6 @@ def _continue(checkpoint: resume.TrainingCheckpoint, run: Run, stepper: Stepper)
         resume.publish(checkpoint.folder, run.output_dir)
 
 
-def _nothing(amount: float, note: str | None = None) -> None:
-    """Show no progress: only the main process does."""
-
-
 class _Loop:
     """Decides when a line, an evaluation and a checkpoint are due."""
 
@@ -175,7 +171,7 @@ class _Loop:
         minutes = (time.monotonic() - self.saved) / 60
         return self.report is not None and 0 < self.run.save_every_minutes <= minutes
 
-    def train(self, first_step: int, advance: Advance) -> Mapping[str, float] | None:
+    def train(self, first_step: int) -> Mapping[str, float] | None:
         """Take the steps after `first_step`; return the results of the last evaluation."""
         run, stepper, results = self.run, self.stepper, None
         if run.eval_every_steps and first_step == 0:
@@ -188,7 +184,8 @@ class _Loop:
                 if not last:
                     coming = ahead.submit(stepper.micro_batches, done)
                 stop, save = stepper.take(step, micro_batches, bool(self.signal), self.waited_long())
-                advance(1)
+                if self.report is not None:
+                    self.report.advance(1)
                 if last or _due(done, run.log_every_steps):
                     self.log(done)
                 if run.eval_every_steps and (last or _due(done, run.eval_every_steps)):

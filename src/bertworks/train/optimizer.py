@@ -7,7 +7,7 @@ that its corrections 1 - beta^step are 1 in floating point. So the counter start
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -20,8 +20,6 @@ OPTIMIZERS = ("adam", "adamw")
 
 # Weight decay leaves these alone (optimization.py of the original: exclude_from_weight_decay).
 _NOT_DECAYED = re.compile(r"LayerNorm|layer_norm|bias")
-
-_UNCORRECTED = 1_000_000.0
 
 
 def learning_rate(step: int, peak: float, num_train_steps: int, num_warmup_steps: int) -> float:
@@ -60,7 +58,7 @@ def build(
     optimizer = torch.optim.AdamW(list(groups.values()), lr=0.0, betas=(0.9, 0.999), eps=1e-6, fused=True)
     for _, p in named:
         optimizer.state[p] = {
-            "step": torch.tensor(_UNCORRECTED if kind == "adam" else 0.0, dtype=torch.float32, device=p.device),
+            "step": torch.tensor(1e6 if kind == "adam" else 0.0, dtype=torch.float32, device=p.device),
             "exp_avg": torch.zeros_like(p),
             "exp_avg_sq": torch.zeros_like(p),
         }
@@ -73,14 +71,13 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group["scale"]
 
 
-def clip_by_global_norm(gradients: Iterable[Tensor], max_norm: float = 1.0) -> Tensor:
-    """Scale the gradients in place so that their global norm is at most `max_norm`; return the norm before, on device.
+def clip_by_global_norm(gradients: list[Tensor]) -> Tensor:
+    """Scale the gradients in place so that their global norm is at most 1; return the norm before, on device.
 
-    As tf.clip_by_global_norm: times max_norm / max(norm, max_norm).
+    As tf.clip_by_global_norm: times 1 / max(norm, 1).
     """
-    gradients = list(gradients)
     norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
-    scale = max_norm / norm.clamp(min=max_norm)
+    scale = 1.0 / norm.clamp(min=1.0)
     # On CPU reading the scale costs nothing, so a pass over all gradients that would multiply by 1 is skipped.
     if norm.device.type != "cpu" or float(scale) != 1.0:
         torch._foreach_mul_(gradients, scale)

@@ -21,9 +21,6 @@ from torch import Tensor
 from bertworks import files
 from bertworks.progress import Advance, say
 
-# Fields of a line that measure time. All other fields are equal, to the last digit, in a resumed run.
-TIME_FIELDS = ("seconds", "tokens_per_second")
-
 
 class MetricWindow:
     """Named means over the steps since the last line, each as a sum on the device and a count on the host."""
@@ -70,7 +67,7 @@ class Report:
             seconds: the training time of an earlier process since its last line.
         """
         self._path = output_dir / "metrics.jsonl"
-        self._advance = advance
+        self.advance = advance
         kept = cut_back(self._path, first_step) if first_step else []
         files.write_text(self._path, "".join(kept))
         self._stream = self._path.open("a", encoding="utf-8", buffering=1)
@@ -98,7 +95,7 @@ class Report:
         self._write({"step": step, **means, "tokens": tokens, "seconds": seconds, "tokens_per_second": speed})
         self._scalars("train", step, {**means, "tokens_per_second": speed})
         accuracies = [f"{n.removesuffix('_accuracy')} {means[n]:.1%}" for n in means if n.endswith("_accuracy")]
-        self._advance(0, ", ".join([f"{speed:,.0f} tokens/s", f"loss {means['loss']:.2f}", *accuracies]))
+        self.advance(0, ", ".join([f"{speed:,.0f} tokens/s", f"loss {means['loss']:.2f}", *accuracies]))
         self._began = time.monotonic()
 
     def evaluation(self, step: int, results: Mapping[str, float]) -> None:

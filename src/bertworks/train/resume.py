@@ -42,7 +42,6 @@ _DECISIVE = (
     *("class_weights", "precision"),
 )
 
-_STEP = re.compile(r"step-(\d+)")
 _EVALUATIONS = "evaluations.json"
 
 
@@ -106,7 +105,7 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoin
     checkpoints = output_dir / "checkpoints"
     for folder in (output_dir, checkpoints):
         for leftover in folder.glob(".*.partial"):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
+            files.remove(leftover)
     check_own(output_dir)
     wanted = json.loads(json.dumps(dict(identity)))
     recorded, found = checkpoints / "run.json", newest(output_dir)
@@ -144,7 +143,7 @@ def claimed(output_dir: Path) -> Iterator[None]:
 def steps(output_dir: Path) -> list[tuple[int, Path]]:
     """Each step that has a checkpoint, ascending, and its folder. No file is read."""
     folders = output_dir.glob("checkpoints/step-*")
-    return sorted((int(m[1]), path) for path in folders if (m := _STEP.fullmatch(path.name)))
+    return sorted((int(m[1]), path) for path in folders if (m := re.fullmatch(r"step-(\d+)", path.name)))
 
 
 def newest(output_dir: Path) -> TrainingCheckpoint | None:
@@ -177,11 +176,7 @@ def save(
     write_model: Callable[[Path], None],
     keep: int,
 ) -> None:
-    """Write the checkpoint of `step`, publish its model in the output folder, and keep the newest `keep` checkpoints.
-
-    Args:
-        write_model: writes a model folder (config, weights, vocabulary) into the empty folder that it gets.
-    """
+    """Write the checkpoint of `step`, publish its model in the output folder, and keep the newest `keep` of them."""
     target = output_dir / "checkpoints" / f"step-{step}"
     with files.folder_written_whole(target) as folder:
         write_model(folder)
@@ -235,7 +230,6 @@ class Best:
     """The best evaluation of a run so far; its model is kept in `OUTPUT_DIR/best`.
 
     Attributes:
-        folder: `OUTPUT_DIR/best`.
         metric: the result that decides. The lowest loss is best, and the highest value of any other metric.
     """
 

@@ -53,7 +53,6 @@ class Stepper:
     finite: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        """Begin with finite gradients."""
         self.finite = torch.ones((), dtype=torch.bool, device=self.world.device)
 
     def micro_batches(self, step: int) -> MicroBatches:
@@ -79,7 +78,7 @@ class Stepper:
         rate = self.rate(step)
         optimizers.set_learning_rate(self.optimizer, rate)
         self.optimizer.step()
-        self._forget_gradients()
+        self.optimizer.zero_grad()
         self.window.add("loss", loss, 1)
         # Every process has the same values here, and the window is summed over processes: only one may add them.
         share = 1.0 if self.world.is_main else 0.0
@@ -111,7 +110,7 @@ class Stepper:
                 return self._accumulate(step, micro_batches.batches, totals)
             except torch.OutOfMemoryError:
                 pass  # handled below: inside this block the error still keeps the tensors that fill the memory
-            self._forget_gradients()
+            self.optimizer.zero_grad()
             torch.cuda.empty_cache()
             if max(map(len, micro_batches.batches)) <= 1:
                 raise InputError("--max_seq_length: not even one sequence fits into this device's memory")
@@ -143,10 +142,6 @@ class Stepper:
             for p in parameters:
                 p.grad = torch.zeros_like(p) if p.grad is None else p.grad
         return [p.grad for p in parameters if p.grad is not None]
-
-    def _forget_gradients(self) -> None:
-        for p in self.model.parameters():
-            p.grad = None
 
 
 def _key(*parts: int) -> int:
