@@ -53,7 +53,7 @@ class SquadOptions:
 
 
 @dataclass(frozen=True)
-class AskedQuestions:
+class QuestionFile:
     """The questions to answer.
 
     Attributes:
@@ -75,7 +75,7 @@ def squad_job(options: SquadOptions, setup: Setup) -> Job:
     Raises:
         InputError: a file is not in SQuAD form; or it is to be scored, and answers are missing.
     """
-    asked = _questions(options, setup) if options.predict_file and set(setup.splits) & {"dev", "test"} else None
+    question_file = _questions(options, setup) if options.predict_file and set(setup.splits) & {"dev", "test"} else None
     answers = AnswerSettings(
         n_best_size=options.n_best_size,
         max_answer_length=options.max_answer_length,
@@ -87,10 +87,10 @@ def squad_job(options: SquadOptions, setup: Setup) -> Job:
     )
     questions, train = _training_windows(options, setup) if setup.trains else (0, None)
     dev = None
-    if "dev" in setup.splits and asked and asked.gold:
+    if "dev" in setup.splits and question_file and question_file.gold:
         dev = DevQuestions(
-            blocks=asked.read,
-            gold=asked.gold,
+            blocks=question_file.read,
+            gold=question_file.gold,
             answers=answers,
             tokenizer=setup.tokenizer,
             padded_to=options.padded_to,
@@ -123,7 +123,7 @@ def squad_job(options: SquadOptions, setup: Setup) -> Job:
             "--vocab_file": setup.tokenizer.sha256[:16],
         },
         training_data=_fingerprint(train) if train else None,
-        results=partial(_results, options, setup, asked, answers),
+        results=partial(_results, options, setup, question_file, answers),
     )
 
 
@@ -132,7 +132,7 @@ def _finds_threshold(options: SquadOptions, setup: Setup) -> bool:
     return setup.trains and options.version_2_with_negative and options.null_score_diff_threshold is None
 
 
-def _questions(options: SquadOptions, setup: Setup) -> AskedQuestions:
+def _questions(options: SquadOptions, setup: Setup) -> QuestionFile:
     path, version_2 = Path(options.predict_file or ""), options.version_2_with_negative
     count, has_answers = 0, True
     for paragraph in paragraphs(path):
@@ -153,7 +153,7 @@ def _questions(options: SquadOptions, setup: Setup) -> AskedQuestions:
         made = make_windows(setup.tokenizer, reader.examples(), options.windows, training=False)
         return check_records(made, records, setup.tokenizer) if records else made
 
-    return AskedQuestions(path, count, read_gold_answers(path).gold if has_answers else None, read, notes)
+    return QuestionFile(path, count, read_gold_answers(path).gold if has_answers else None, read, notes)
 
 
 def _training_windows(options: SquadOptions, setup: Setup) -> tuple[int, Windows]:
@@ -193,18 +193,22 @@ def _fingerprint(windows: Windows) -> str:
 
 
 def _results(
-    options: SquadOptions, setup: Setup, asked: AskedQuestions | None, answers: AnswerSettings, network: SpanClassifier
+    options: SquadOptions,
+    setup: Setup,
+    question_file: QuestionFile | None,
+    answers: AnswerSettings,
+    network: SpanClassifier,
 ) -> Iterator[str | Evaluation]:
     """Answer the questions, score the answers where the right ones are known, write the files that are asked for."""
-    if asked is None:
+    if question_file is None:
         return
-    found, line = _answered(options, setup, asked, answers, network)
+    found, line = _answered(options, setup, question_file, answers, network)
     yield line
-    results = task.judge(asked.gold, found, answers) if asked.gold else {}
-    if asked.gold and _finds_threshold(options, setup):
+    results = task.judge(question_file.gold, found, answers) if question_file.gold else {}
+    if question_file.gold and _finds_threshold(options, setup):
         threshold = task.best_threshold(results, found)
         answers = replace(answers, null_score_diff_threshold=threshold)
-        results = task.judge(asked.gold, found, answers)
+        results = task.judge(question_file.gold, found, answers)
         remembered = setup.config.with_fine_tuning({**setup.config.fine_tuning, "null_score_diff_threshold": threshold})
         files.write_text(setup.output_dir / "config.json", remembered.to_json(ARCHITECTURE))
         yield (
@@ -225,31 +229,31 @@ def _results(
     if results:
         yield Evaluation(results, originals=("eval_exact_match", "eval_f1"))
     else:
-        yield f"{asked.path}: does not have the answers to all questions, so nothing is scored"
+        yield f"{question_file.path}: does not have the answers to all questions, so nothing is scored"
 
 
 def _answered(
-    options: SquadOptions, setup: Setup, asked: AskedQuestions, answers: AnswerSettings, network: SpanClassifier
+    options: SquadOptions, setup: Setup, question_file: QuestionFile, answers: AnswerSettings, network: SpanClassifier
 ) -> tuple[dict[str, NbestAnswers], str]:
     """Give question id -> its answers, in the file's order, and a line about the work; show progress."""
     tokens, cut, start = 0, 0, time.perf_counter()
 
     def counted() -> Iterator[ExampleWindows]:
         nonlocal tokens, cut
-        for block in asked.read():
+        for block in question_file.read():
             yield block
             tokens += len(block[1].sequences.ids)
             cut += block[1].questions_cut
 
     found = {}
-    with progress("answering", asked.count, "questions") as advance:
+    with progress("answering", question_file.count, "questions") as advance:
         for example, answer in task.predict_answers(
             network, setup.tokenizer, counted(), answers, padded_to=options.padded_to, dtype=setup.eval_precision
         ):
             found[example.id] = answer
             advance(1)
     seconds = time.perf_counter() - start
-    for line in asked.notes:
+    for line in question_file.notes:
         say(line)
     if cut:
         say(_cut_questions(cut, options))
