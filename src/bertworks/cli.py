@@ -6,7 +6,6 @@ import difflib
 import errno
 import importlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -90,15 +89,3 @@ def _run(name: str, words: Sequence[str]) -> tuple[int, str]:
     except KeyboardInterrupt:
         return 130, "interrupted"
     return 0, ""
-
-
-def entry() -> int:
-    """Run `bert` as a program; an interrupt at any moment ends in one line."""
-    try:
-        return main()
-    except KeyboardInterrupt:
-        print("bert: interrupted", file=sys.stderr)
-        return 130
-    finally:
-        # Nothing is left but to end; an interrupt meanwhile would print a traceback of Python's own.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from functools import lru_cache
-from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +15,7 @@ from numpy.typing import NDArray
 
 from bertworks.data.shards import Tokens, VocabularyIdentity
 from bertworks.text.tokenizer import Tokenizer
+from bertworks.workers import start_pool
 
 
 class TokenizedBlock(NamedTuple):
@@ -53,7 +51,7 @@ def tokenizing(
         yield tokenize_here
         return
     vocabulary = VocabularyIdentity.of(tokenizer)
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_depend_on_parent)
+    pool = start_pool(workers)
     try:
         yield lambda text: pool.submit(_tokenized_in_worker, text, vocab_file, vocabulary)
     finally:
@@ -79,16 +77,3 @@ def _tokenized_in_worker(text: bytes, vocab_file: Path, vocabulary: VocabularyId
 def _tokenizer(vocab_file: Path, vocabulary: VocabularyIdentity) -> Tokenizer:
     """Make the tokenizer of a worker, once."""
     return Tokenizer.from_vocab(vocab_file, vocabulary.do_lower_case, strip_accents=vocabulary.strip_accents)
-
-
-def _depend_on_parent() -> None:
-    """Leave a keyboard interrupt to the parent process, and exit when the parent is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

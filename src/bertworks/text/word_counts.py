@@ -6,10 +6,8 @@ and the counts are added, so any number of processes gives the same result.
 
 from __future__ import annotations
 
-import multiprocessing
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import numpy as np
 from bertworks.text.basic import drops_accents, normalized_block
 from bertworks.text.corpus import TextBlock, blocks
 from bertworks.text.words import WordNumbers
+from bertworks.workers import start_pool
 
 # The original's WordPiece makes [UNK] of longer words, whatever the vocabulary.
 MAX_WORD_CHARACTERS = 200
@@ -75,7 +74,7 @@ def _counted(
     if num_workers <= 1:
         yield from ((block, count_block(block.text, lower, strip)) for block in parts)
         return
-    with ProcessPoolExecutor(num_workers, multiprocessing.get_context("spawn")) as pool:
+    with start_pool(num_workers) as pool:
         begun = ((block, pool.submit(count_block, block.text, lower, strip)) for block in parts)
         waiting = deque(islice(begun, 2 * num_workers))
         while waiting:
