@@ -23,7 +23,7 @@ class Flags(CommandFlags):
 
     input_file: str = flag(
         REQUIRED,
-        "Text files: .txt, .jsonl, each also .gz; a comma-separated list, globs too.",
+        "Text files: .txt, .jsonl, each also .gz, .bz2 or .xz; a comma-separated list, globs too.",
         group="Input",
         path=True,
     )
@@ -32,7 +32,7 @@ class Flags(CommandFlags):
         True, "Lower-case the text: True for uncased vocabularies.", group="Input", alias="do_lower"
     )
     strip_accents: bool | None = flag(None, "Drop accents; by default where text is lower-cased.", group="Input")
-    text_field: str = flag("text", "The field of a .jsonl line that holds a document's text.", group="Input")
+    text_field: str = flag("text", "The field of a JSON line that holds a document's text.", group="Input")
 
     output_dir: str | None = flag(None, "Folder for token shards.", group="Output", path=True)
     output_file: str | None = flag(

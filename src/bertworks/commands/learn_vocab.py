@@ -18,7 +18,7 @@ class Flags(CommandFlags):
 
     input_file: str = flag(
         REQUIRED,
-        "Text files: .txt, .jsonl, each also .gz; a comma-separated list, globs too.",
+        "Text files: .txt, .jsonl, each also .gz, .bz2 or .xz; a comma-separated list, globs too.",
         group="Input",
         path=True,
     )
@@ -26,7 +26,7 @@ class Flags(CommandFlags):
         True, "Lower-case the text: True for uncased vocabularies.", group="Input", alias="do_lower"
     )
     strip_accents: bool | None = flag(None, "Drop accents; by default where text is lower-cased.", group="Input")
-    text_field: str = flag("text", "The field of a .jsonl line that holds a document's text.", group="Input")
+    text_field: str = flag("text", "The field of a JSON line that holds a document's text.", group="Input")
 
     output_file: str = flag(REQUIRED, "The vocabulary, a piece a line.", group="Output", path=True)
     vocab_size: int = flag(30522, "Pieces in the vocabulary, special tokens among them.", group="Output")

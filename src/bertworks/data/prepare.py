@@ -166,7 +166,7 @@ def _jobs(
     """Start the work on one shard after the other, and show the messages about its text."""
     messages = 0
     for number, text in enumerate(texts):
-        for message in (message for block in text for message in block.messages):
+        for message in (message for block in text for message in (*block.guesses, *block.messages)):
             messages += 1
             if messages <= _SHOWN:
                 say(message)
