@@ -86,10 +86,15 @@ def tokenizer_of(checkpoint: Checkpoint, vocab_file: Path | str | None, do_lower
     """
     lower = casing_of(checkpoint, do_lower_case)
     if vocab_file:
-        return Tokenizer.from_vocab(vocab_file, lower, strip_accents=checkpoint.strip_accents)
+        return Tokenizer.from_vocab(
+            vocab_file,
+            lower,
+            strip_accents=checkpoint.strip_accents,
+            max_input_chars_per_word=checkpoint.max_input_chars_per_word,
+        )
     if checkpoint.vocabulary is None:
         raise InputError(f"{checkpoint.path}: no vocabulary lies beside it; give --vocab_file")
-    return checkpoint.vocabulary.tokenizer(lower, checkpoint.strip_accents)
+    return checkpoint.vocabulary.tokenizer(lower, checkpoint.strip_accents, checkpoint.max_input_chars_per_word)
 
 
 def stored_tokenizer(checkpoint: Checkpoint | None, do_lower_case: bool | None) -> Tokenizer | None:

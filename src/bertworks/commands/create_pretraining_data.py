@@ -32,6 +32,9 @@ class Flags(CommandFlags):
         True, "Lower-case the text: True for uncased vocabularies.", group="Input", alias="do_lower"
     )
     strip_accents: bool | None = flag(None, "Drop accents; by default where text is lower-cased.", group="Input")
+    max_input_chars_per_word: int = flag(
+        200, "Longer words are [UNK]; raise it for scripts without blanks.", group="Input", lowest=1
+    )
     text_field: str = flag("text", "The field of a JSON line that holds a document's text.", group="Input")
 
     output_dir: str | None = flag(None, "Folder for token shards.", group="Output", path=True)
@@ -81,7 +84,12 @@ def main(flags: Flags) -> None:
         do_whole_word_mask=flags.do_whole_word_mask,
         random_seed=flags.random_seed,
     )
-    tokenizer = Tokenizer.from_vocab(flags.vocab_file, flags.do_lower_case, strip_accents=flags.strip_accents)
+    tokenizer = Tokenizer.from_vocab(
+        flags.vocab_file,
+        flags.do_lower_case,
+        strip_accents=flags.strip_accents,
+        max_input_chars_per_word=flags.max_input_chars_per_word,
+    )
     with _shard_folder(flags.output_dir, outputs) as folder:
         write = partial(
             write_corpus,

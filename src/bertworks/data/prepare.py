@@ -205,6 +205,7 @@ def _kept(path: Path, vocabulary: VocabularyIdentity, made_from: Mapping[str, An
         "--vocab_file": shard.vocabulary.sha256 != vocabulary.sha256,
         "--do_lower_case": shard.vocabulary.do_lower_case != vocabulary.do_lower_case,
         "--strip_accents": shard.vocabulary.strip_accents != vocabulary.strip_accents,
+        "--max_input_chars_per_word": shard.vocabulary != vocabulary,
         "--truncate_segments": shard.made_from["truncate_segments"] != made_from["truncate_segments"],
         "--random_seed": shard.made_from.get("random_seed") != made_from.get("random_seed"),
         "--input_file": shard.made_from != made_from,

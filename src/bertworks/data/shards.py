@@ -47,11 +47,27 @@ class VocabularyIdentity:
     size: int
     do_lower_case: bool
     strip_accents: bool | None = None
+    max_input_chars_per_word: int = 200
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> VocabularyIdentity:
         """Describe the vocabulary of a tokenizer."""
-        return cls(tokenizer.sha256, tokenizer.vocab_size, tokenizer.do_lower_case, tokenizer.strip_accents)
+        return cls(
+            tokenizer.sha256,
+            tokenizer.vocab_size,
+            tokenizer.do_lower_case,
+            tokenizer.strip_accents,
+            tokenizer.max_input_chars_per_word,
+        )
+
+    def tokenizer(self, vocab_file: Path | str) -> Tokenizer:
+        """Make a tokenizer with these settings over the vocabulary in a file, whose SHA-256 the caller compares."""
+        return Tokenizer.from_vocab(
+            vocab_file,
+            self.do_lower_case,
+            strip_accents=self.strip_accents,
+            max_input_chars_per_word=self.max_input_chars_per_word,
+        )
 
     @property
     def dtype(self) -> np.dtype[np.unsignedinteger[Any]]:

@@ -79,7 +79,7 @@ def _tokenized_in_worker(text: bytes, vocab_file: Path, vocabulary: VocabularyId
 @lru_cache(maxsize=1)
 def _tokenizer(vocab_file: Path, vocabulary: VocabularyIdentity) -> Tokenizer:
     """Make the tokenizer of a worker, once."""
-    return Tokenizer.from_vocab(vocab_file, vocabulary.do_lower_case, strip_accents=vocabulary.strip_accents)
+    return vocabulary.tokenizer(vocab_file)
 
 
 def _depend_on_parent() -> None:
