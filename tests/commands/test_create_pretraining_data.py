@@ -55,7 +55,7 @@ def test_the_originals_readme_command(tmp_path: Path, capsys: pytest.CaptureFixt
     )
     source = records_of(output)
     assert capsys.readouterr().out == f"Wrote {len(source)} total instances to {output}\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["tf_examples.tfrecord"]
+    assert {path.name for path in tmp_path.iterdir()} == {"tf_examples.tfrecord", "tf_examples.tfrecord.json"}
     instances = source.instances(0, len(source))
     assert len(source) > 5 * 6
     assert instances.lengths.max() <= 128
@@ -115,7 +115,7 @@ def test_a_killed_run_with_other_text_is_not_in_the_way(tmp_path: Path) -> None:
     left = tmp_path / ".a.shards"
     assert not run(f"--input_file={SAMPLE}", f"--output_dir={left}")
     assert not run(f"--input_file={CORPUS}", f"--output_file={tmp_path / 'a'}")
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "a.json"}
 
 
 def test_show_prints_instances_for_a_person(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -202,7 +202,7 @@ def test_a_full_disk_leaves_no_records_and_a_later_run_succeeds(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == [".records.shards"]
     (tmp_path / ".records.1.partial").touch()
     subprocess.run(command, env=environment, check=True, capture_output=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["records"]
+    assert {path.name for path in tmp_path.iterdir()} == {"records", "records.json"}
     assert len(records_of(output)) > 100
 
 

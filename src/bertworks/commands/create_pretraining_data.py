@@ -62,13 +62,16 @@ def main(flags: Flags) -> None:
     import shutil
 
     from bertworks import files
+    from bertworks.data.corpus_report import remarks
     from bertworks.data.example_writer import write_examples
     from bertworks.data.instances import show_instances
     from bertworks.data.masking import MaskableWords
     from bertworks.data.prepare import MadeOtherwiseError, write_corpus
+    from bertworks.data.record_settings import RecordSettings, write_settings
     from bertworks.data.stream import Drawing, ShardSource
     from bertworks.errors import InputError
     from bertworks.flags import to_toml
+    from bertworks.progress import say
     from bertworks.text.tokenizer import Tokenizer
 
     outputs = [Path(name.strip()) for name in (flags.output_file or "").split(",") if name.strip()]
@@ -114,6 +117,10 @@ def main(flags: Flags) -> None:
                 f"Wrote {corpus.documents:,} documents, {corpus.sentences:,} sentences, {corpus.tokens:,} tokens "
                 f"in {len(corpus.shards)} shards to {folder}"
             )
+        counts = corpus.counts()
+        if counts:
+            for remark in remarks(counts, tokenizer, flags.max_seq_length):
+                say(remark)
         source = ShardSource(corpus, MaskableWords.of(tokenizer.tokens, flags.vocab_file), drawing)
         if outputs:
             count = source.before(flags.dupe_factor)
@@ -124,6 +131,8 @@ def main(flags: Flags) -> None:
                 max_seq_length=flags.max_seq_length,
                 max_predictions_per_seq=flags.max_predictions_per_seq,
             )
+            settings = RecordSettings(corpus.vocabulary, flags.max_seq_length, counts)
+            write_settings(settings, outputs)
             print(f"Wrote {count:,} total instances to {', '.join(map(str, outputs))}")
         if flags.show:
             print(show_instances(source.instances(0, flags.show), tokenizer.tokens), end="")

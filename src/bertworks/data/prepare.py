@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from bertworks import draws, ragged
 from bertworks.data.corpus import VOCABULARY, Corpus, write_index
+from bertworks.data.corpus_report import CorpusCounts
 from bertworks.data.masking import MaskableWords
 from bertworks.data.shards import Shard, ShardData, Tokens, VocabularyIdentity, open_shard, write_shard
 from bertworks.data.tokenizing import TokenizedBlock, processors, tokenizing
@@ -225,15 +226,16 @@ def _made_otherwise(path: Path, flag: str) -> InputError:
 
 def _write(job: _Job, vocabulary: VocabularyIdentity) -> Shard | None:
     """Put a shard together and write it, unless its text has no words."""
+    blocks = [block.result() for block in job.blocks]
     tokens, lengths, per_document = (
-        np.concatenate(arrays) for arrays in zip(*(f.result() for f in job.blocks), strict=True)
+        np.concatenate([getattr(block, name) for block in blocks]) for name in ("tokens", "lengths", "per_document")
     )
     if not len(tokens):
         return None
     if share := job.made_from["truncate_segments"]:
         tokens, lengths = _truncate(tokens, lengths, share, draws.key(job.made_from["random_seed"], job.number))
     data = ShardData(tokens, ragged.starts(lengths), ragged.starts(per_document))
-    return write_shard(job.path, data, vocabulary, job.made_from)
+    return write_shard(job.path, data, vocabulary, job.made_from, CorpusCounts.joined(block.counts for block in blocks))
 
 
 def _truncate(

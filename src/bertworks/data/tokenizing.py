@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bertworks.data.corpus_report import CorpusCounts, count_text
 from bertworks.data.shards import Tokens, VocabularyIdentity
 from bertworks.text.tokenizer import Tokenizer
 
@@ -26,6 +27,7 @@ class TokenizedBlock(NamedTuple):
     tokens: Tokens
     lengths: NDArray[np.uint32]
     per_document: NDArray[np.uint32]
+    counts: CorpusCounts
 
 
 def processors() -> int:
@@ -69,7 +71,10 @@ def _tokenized(tokenizer: Tokenizer, text: bytes) -> TokenizedBlock:
     document = np.cumsum(np.diff(line_ends, prepend=-1) == 1)
     there = lengths > 0
     per_document = np.bincount(document[there])
-    return TokenizedBlock(tokens, lengths[there].astype(np.uint32), per_document[per_document > 0].astype(np.uint32))
+    counts = count_text(tokenizer, text, tokens, starts)
+    return TokenizedBlock(
+        tokens, lengths[there].astype(np.uint32), per_document[per_document > 0].astype(np.uint32), counts
+    )
 
 
 def _tokenized_in_worker(text: bytes, vocab_file: Path, vocabulary: VocabularyIdentity) -> TokenizedBlock:
@@ -79,7 +84,7 @@ def _tokenized_in_worker(text: bytes, vocab_file: Path, vocabulary: VocabularyId
 @lru_cache(maxsize=1)
 def _tokenizer(vocab_file: Path, vocabulary: VocabularyIdentity) -> Tokenizer:
     """Make the tokenizer of a worker, once."""
-    return vocabulary.tokenizer(vocab_file)
+    return vocabulary.tokenizer(Tokenizer.from_vocab(vocab_file))
 
 
 def _depend_on_parent() -> None:
