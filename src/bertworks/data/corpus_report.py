@@ -26,7 +26,8 @@ _MANY_PIECES = 0.01
 # From this share of the characters on, [UNK] may be the fault of the vocabulary.
 _MUCH_UNKNOWN = 0.05
 
-_BLANKS = tuple(b" \n")
+# Whether a byte of normalized text ends a word.
+_IS_END = bytes(code in b" \n" or code in basic.ASCII_SIGNS for code in range(256))
 
 
 @dataclass(frozen=True)
@@ -97,21 +98,23 @@ def count_text(
         starts: [lines + 1] the start of each line in the tokens, and the end of the last.
     """
     lengths = np.diff(starts)
-    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
-    of_line = np.cumsum(np.diff(ends, prepend=-1) == 1)
-    known = np.concatenate(([0], np.cumsum(_piece_characters(tokenizer).take(tokens))))
-    unknown = np.flatnonzero(tokens == tokenizer.vocab[UNK]) if UNK in tokenizer.vocab else np.zeros(0, np.int64)
-    lines = np.unique(np.searchsorted(starts, unknown, side="right") - 1)
-    begins = np.where(lines > 0, ends[lines - 1] + 1, 0)
-    looked_at = b"".join(text[a:b] for a, b in zip(begins.tolist(), (ends[lines] + 1).tolist(), strict=True))
+    data = np.frombuffer(text, np.uint8)
+    line_bytes = np.diff(np.flatnonzero(data == ord("\n")), prepend=-1)
+    characters = _piece_characters(tokenizer)
+    is_unknown = tokens == tokenizer.vocab.get(UNK, -1)
+    looked_at = np.zeros(len(lengths), bool)
+    looked_at[np.searchsorted(starts, np.flatnonzero(is_unknown), side="right") - 1] = True
     lower = tokenizer.do_lower_case
-    words = basic.normalized_block(looked_at, lower, basic.drops_accents(lower, tokenizer.strip_accents))
-    unknown_characters = _characters(words) - int((known[starts[lines + 1]] - known[starts[lines]]).sum())
-    long_words = [len(found[0]) for found in _long_word(tokenizer.max_input_chars_per_word).finditer(words.decode())]
+    lines = data[np.repeat(looked_at, line_bytes)].tobytes()
+    words = basic.normalized_block(lines, lower, basic.drops_accents(lower, tokenizer.strip_accents))
+    known = characters.take(tokens[np.repeat(looked_at, lengths)]).sum()
+    unknown_characters = _characters(words) - int(known)
+    long_words = _long_words(words, tokenizer.max_input_chars_per_word)
+    of_line = np.cumsum(line_bytes == 1)
     return CorpusCounts(
         tokens=len(tokens),
-        unknown_tokens=len(unknown),
-        characters=int(known[-1]) + unknown_characters,
+        unknown_tokens=int(is_unknown.sum()),
+        characters=int(characters.take(tokens).sum()) + unknown_characters,
         unknown_characters=unknown_characters,
         long_words=len(long_words),
         long_word_characters=sum(long_words),
@@ -130,22 +133,26 @@ def _structure(lengths: NDArray[np.integer], per_document: NDArray[np.integer]) 
 
 
 @lru_cache(maxsize=1)
-def _piece_characters(tokenizer: Tokenizer) -> NDArray[np.int64]:
+def _piece_characters(tokenizer: Tokenizer) -> NDArray[np.int32]:
     """Return how many characters of a text each piece stands for [V]; 0 for [UNK]."""
-    return np.array([0 if piece == UNK else len(piece.removeprefix(CONTINUES)) for piece in tokenizer.tokens])
+    lengths = [0 if piece == UNK else len(piece.removeprefix(CONTINUES)) for piece in tokenizer.tokens]
+    return np.array(lengths, np.int32)
 
 
 def _characters(words: bytes) -> int:
     """Count the characters of normalized text, without white space."""
     data = np.frombuffer(words, np.uint8)
     begins = (data & 0xC0) != 0x80  # not in the middle of a character
-    return int((begins & ~np.isin(data, _BLANKS)).sum())
+    return int((begins & (data != ord(" ")) & (data != ord("\n"))).sum())
 
 
-@lru_cache(maxsize=1)
-def _long_word(max_input_chars_per_word: int) -> re.Pattern[str]:
-    """Return the pattern of a word of normalized text that is too long."""
-    return re.compile(rf"[^ \n{re.escape(basic.ASCII_SIGNS.decode())}]{{{max_input_chars_per_word + 1},}}")
+def _long_words(words: bytes, most: int) -> list[int]:
+    """Return the characters of each word of normalized text that has more than `most`."""
+    ends = np.flatnonzero(np.frombuffer(words.translate(_IS_END), np.uint8))
+    if np.diff(ends, prepend=-1, append=len(words)).max(initial=0) <= most + 1:  # in bytes
+        return []
+    word = rf"[^ \n{re.escape(basic.ASCII_SIGNS.decode())}]{{{most + 1},}}"
+    return [len(found) for found in re.findall(word, words.decode())]
 
 
 def remarks(counts: CorpusCounts, tokenizer: Tokenizer, max_seq_length: int, next_sentence: bool = True) -> list[str]:
