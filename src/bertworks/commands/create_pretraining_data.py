@@ -121,6 +121,9 @@ def main(flags: Flags) -> None:
         if counts:
             for remark in remarks(counts, tokenizer, flags.max_seq_length):
                 say(remark)
+            if left_out := counts.tokens - corpus.tokens:
+                share = left_out / counts.tokens
+                say(f"--truncate_segments={flags.truncate_segments} left out {share:.2%} of the tokens")
         source = ShardSource(corpus, MaskableWords.of(tokenizer.tokens, flags.vocab_file), drawing)
         if outputs:
             count = source.before(flags.dupe_factor)
