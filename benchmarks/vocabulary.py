@@ -34,7 +34,9 @@ _THEIR_SPECIALS = 5
 
 def bertworks(train: Path, vocab_size: int, workers: int) -> Callable[[], list[str]]:
     """Ours."""
-    return lambda: learn_vocabulary(count_words([train], num_workers=workers), vocab_size, alphabet_limit=ALPHABET)
+    return lambda: learn_vocabulary(
+        count_words([train], num_workers=workers).counts, vocab_size, alphabet_limit=ALPHABET
+    )
 
 
 def hugging_face(train: Path, vocab_size: int) -> Callable[[], list[str]]:
@@ -114,7 +116,7 @@ def _table(train: Path, test: Path, vocab_size: int, rounds: int) -> str:
                 done = subprocess.run(words, env=os.environ | environment, check=True, stdout=subprocess.PIPE)
                 runs[name].append(json.loads(done.stdout))
         learned = {name: read_vocab(path) for name, path in vocabularies.items()}
-    test_words, train_words = count_words([test]), count_words([train])
+    test_words, train_words = count_words([test]).counts, count_words([train]).counts
     reference = next(iter(CONTENDERS))
     base_fit = tokens_per_word(test_words, learned[reference])
     base_seconds = statistics.median(run["seconds"] for run in runs[reference])

@@ -17,6 +17,7 @@ from bertworks.cli import main
 from bertworks.data.corpus import open_corpus
 from bertworks.data.examples import TFRecordSource
 from bertworks.data.masking import MaskableWords
+from bertworks.data.record_settings import read_settings
 from bertworks.data.stream import Drawing, ShardSource
 from bertworks.text.tokenizer import Tokenizer
 
@@ -55,7 +56,7 @@ def test_the_originals_readme_command(tmp_path: Path, capsys: pytest.CaptureFixt
     )
     source = records_of(output)
     assert capsys.readouterr().out == f"Wrote {len(source)} total instances to {output}\n"
-    assert [path.name for path in tmp_path.iterdir()] == ["tf_examples.tfrecord"]
+    assert {path.name for path in tmp_path.iterdir()} == {"tf_examples.tfrecord", "tf_examples.tfrecord.json"}
     instances = source.instances(0, len(source))
     assert len(source) > 5 * 6
     assert instances.lengths.max() <= 128
@@ -115,7 +116,32 @@ def test_a_killed_run_with_other_text_is_not_in_the_way(tmp_path: Path) -> None:
     left = tmp_path / ".a.shards"
     assert not run(f"--input_file={SAMPLE}", f"--output_dir={left}")
     assert not run(f"--input_file={CORPUS}", f"--output_file={tmp_path / 'a'}")
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "a.json"}
+
+
+def test_what_is_lost_is_said_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text, shards, records = (tmp_path / name for name in ("text.txt", "shards", "a.tfrecord"))
+    text.write_text("the market ก\n\n" * 9 + "the market was sold " * 40 + "\n")
+    command = (f"--input_file={text}", f"--output_dir={shards}", f"--output_file={records}", "--max_seq_length=64")
+    assert not run(*command)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 3
+    assert said[0].startswith("[UNK] stands for ")
+    assert said[1].startswith("10 of 10 documents (100.0%) have one sentence")
+    assert said[2].startswith("1 of 10 sentences are longer than an instance of 64 tokens")
+    counts = open_corpus(str(shards)).counts()
+    settings = read_settings([records], "--input_file")
+    assert counts is not None
+    assert settings is not None
+    assert settings.counts == counts
+    assert counts.documents == counts.one_sentence_documents == 10
+    assert counts.unknown_tokens == counts.unknown_characters == 9
+    assert counts.characters == 9 * len("themarketก") + 40 * len("themarketwassold")
+    # A run that finds its shards says the same.
+    assert not run(*command)
+    assert capsys.readouterr().err.splitlines() == said
+    assert not run(f"--input_file={CORPUS}", f"--output_dir={tmp_path / 'cut'}", "--truncate_segments=0.5")
+    assert re.search(r"--truncate_segments=0.5 left out \d+\.\d+% of the tokens", capsys.readouterr().err)
 
 
 def test_show_prints_instances_for_a_person(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -202,7 +228,7 @@ def test_a_full_disk_leaves_no_records_and_a_later_run_succeeds(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == [".records.shards"]
     (tmp_path / ".records.1.partial").touch()
     subprocess.run(command, env=environment, check=True, capture_output=True)
-    assert [path.name for path in tmp_path.iterdir()] == ["records"]
+    assert {path.name for path in tmp_path.iterdir()} == {"records", "records.json"}
     assert len(records_of(output)) > 100
 
 

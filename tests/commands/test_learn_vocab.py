@@ -94,6 +94,30 @@ def test_case_is_kept_on_request_and_the_next_command_says_so(text: Path, tmp_pa
     assert "--do_lower_case=False --output_dir" in capsys.readouterr().out
 
 
+def test_words_over_the_limit_are_counted_and_the_limit_can_be_raised(tmp_path: Path, capsys) -> None:
+    """As in a script without blanks, where a clause is one word."""
+    (tmp_path / "text.txt").write_text("\n".join(["กขคง" * 60] * 3 + ["กขคง กข"] * 10))
+    command = (f"--input_file={tmp_path / 'text.txt'}", f"--output_file={tmp_path / 'v.txt'}", "--vocab_size=120")
+    assert learn(*command) == 0
+    assert "3 words of more than 200 characters, 92.3% of the text, are left out" in capsys.readouterr().out
+    assert learn(*command, "--max_input_chars_per_word=240") == 0
+    said = capsys.readouterr().out
+    assert "left out" not in said
+    assert "--max_input_chars_per_word=240 --output_dir" in said
+    (tmp_path / "text.txt").write_text("x" * 300)
+    assert learn(*command) == 2
+    assert "--max_input_chars_per_word=200: every word is longer" in capsys.readouterr().err
+
+
+def test_the_next_command_has_every_flag_about_words(tmp_path: Path, capsys) -> None:
+    (tmp_path / "text").write_text('{"body": "a b"}\n{"body": "a b"}\n')
+    flags = "--strip_accents=False --max_input_chars_per_word=100 --text_field=body"
+    assert learn(f"--input_file={tmp_path / 'text'}", f"--output_file={tmp_path / 'v'}", *flags.split()) == 0
+    said = capsys.readouterr()
+    assert f"{flags} --output_dir=shards" in said.out
+    assert "read as JSON lines" in said.err
+
+
 def test_too_little_text_is_said_aloud(text: Path, tmp_path: Path, capsys) -> None:
     output = tmp_path / "vocab.txt"
     assert learn(f"--input_file={text}", f"--output_file={output}", "--alphabet_limit=20") == 0

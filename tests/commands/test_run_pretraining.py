@@ -98,6 +98,59 @@ def test_what_makes_the_run_may_not_change(shards: Path, tmp_path_factory, chang
     assert f"--output_dir={output} holds a run with" in error
 
 
+def test_without_next_sentence_the_rest_of_the_model_learns_and_resumes(shards: Path, tmp_path: Path, capsys) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    more = ("--next_sentence=False", "--precision=fp32", "--save_checkpoints_steps=2")
+    assert run(*words(shards, whole, *more, "--num_train_steps=4", "--do_eval", "--max_eval_steps=2")) == 0
+    said = capsys.readouterr()
+    assert "next_sentence" not in said.out
+    assert "--next_sentence=False: the pooler and the next-sentence head stay as they are" in said.err
+    lines = metrics(whole)[1:]
+    losses = [(values["loss"], values["masked_lm_loss"]) for values in (line.get("evaluation", line) for line in lines)]
+    assert [loss for loss, _ in losses] == pytest.approx([of_words for _, of_words in losses], rel=1e-5)
+    assert not any("next_sentence" in name for line in lines for name in line)
+    assert run(*words(shards, cut, *more, "--num_train_steps=4", "--do_train=false", "--do_eval")) == 2
+
+    # Killed after two steps and continued, with the rate of four.
+    assert run(*words(shards, cut, *more, "--num_train_steps=4")) == 0
+    shutil.rmtree(cut / "checkpoints" / "step-4")
+    assert run(*words(shards, cut, *more, "--num_train_steps=4")) == 0
+    one, other = load_file(whole / "model.safetensors"), load_file(cut / "model.safetensors")
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+    # What is not trained is as `initialise` drew it; all else has changed.
+    from bertworks.config import BertConfig
+    from bertworks.model.heads import PretrainingModel
+
+    fresh = PretrainingModel(BertConfig.from_huggingface_file(whole / "config.json"))
+    fresh.initialise(12345)
+    unchanged = {name for name, value in fresh.state_dict().items() if torch.equal(value, one[name])}
+    layers = ("bert.pooler.dense", "cls.seq_relationship")
+    assert unchanged == {f"{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
+    assert run(*words(shards, cut, "--num_train_steps=4")) == 2
+    assert "--next_sentence: None here, but" in capsys.readouterr().err
+
+
+def test_what_a_corpus_lacks_is_said_before_training(tmp_path: Path, capsys) -> None:
+    (tmp_path / "text.txt").write_text("the market was sold\n\n" * 20)
+    shards = make_shards(tmp_path / "shards", f"--input_file={tmp_path / 'text.txt'}")
+    assert "20 of 20 documents (100.0%) have one sentence" in capsys.readouterr().err
+    for more, said in (((), True), (("--next_sentence=False",), False)):
+        assert run(*words(shards, tmp_path / str(said), "--num_train_steps=1", *more)) == 0
+        assert ("20 of 20 documents (100.0%) have one sentence" in capsys.readouterr().err) == said
+
+
+def test_flags_without_effect_on_records_are_named(tmp_path: Path, capsys) -> None:
+    records = FIXTURES / "pretraining_wwm_False.tfrecord"
+    flags = (f"--vocab_file={FIXTURES / 'vocab.txt'}", "--masked_lm_prob=0.2", "--num_train_steps=1")
+    assert run(*words(records, tmp_path / "out", *flags)) == 0
+    said = capsys.readouterr().err
+    assert "--masked_lm_prob: no effect, because records are drawn and masked already" in said
+    assert (
+        "Nothing tells how the text of these records was tokenized: the model is written for lower-cased text" in said
+    )
+
+
 def test_precision_and_more_steps_may_change(shards: Path, tmp_path: Path, capsys) -> None:
     assert run(*words(shards, tmp_path, "--num_train_steps=2", "--precision=fp32")) == 0
     assert run(*words(shards, tmp_path, "--num_train_steps=3", "--precision=bf16")) == 0

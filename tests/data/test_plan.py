@@ -21,6 +21,7 @@ from bertworks.data.plan import (
     LENGTH,
     gather,
     plan,
+    plan_of_single_texts,
     truncated,
 )
 from tests.data.slow_pretraining_data import truncate
@@ -194,6 +195,53 @@ def test_gather_lays_out_cls_a_sep_b_sep(documents: list[list[int]], seed: int, 
         segments += [0] * (a_end - a_start + 2) + [1] * (b_end - b_start + 1)
     assert input_ids.tolist() == ids
     assert segment_ids.tolist() == segments
+    assert lengths.tolist() == rows[:, LENGTH].tolist()
+
+
+def single_texts(
+    documents: list[list[int]], seed: int = 1, max_seq_length: int = 32, short_seq_prob: float = 0.1
+) -> NDArray[np.int64]:
+    starts = starts_of(documents)
+    key = draws.key(seed)
+    return plan_of_single_texts(*starts, key=key, max_seq_length=max_seq_length, short_seq_prob=short_seq_prob)
+
+
+@given(st.lists(LENGTHS, max_size=6), SEEDS, SIZES, st.sampled_from([0.0, 0.3, 1.0]))
+def test_single_texts_use_every_token_once_within_documents(
+    documents: list[list[int]], seed: int, size: int, short_seq_prob: float
+) -> None:
+    rows = single_texts(documents, seed, size, short_seq_prob)
+    sentences, firsts = starts_of(documents)
+    begins, ends = sentences[firsts[:-1]], sentences[firsts[1:]]
+    assert [token for row in rows for token in range(row[A_START], row[A_END])] == list(range(sentences[-1]))
+    assert (rows[:, A_START] < rows[:, A_END]).all()
+    assert (rows[:, LENGTH] == rows[:, A_END] - rows[:, A_START] + 2).all()
+    assert (rows[:, LENGTH] <= size).all()
+    assert (begins[rows[:, DOCUMENT]] <= rows[:, A_START]).all()
+    assert (rows[:, A_END] <= ends[rows[:, DOCUMENT]]).all()
+    assert (rows[:, B_START] == rows[:, B_END]).all()
+    assert not rows[:, IS_RANDOM_NEXT].any()
+    if not short_seq_prob:
+        # No more instances than needed, and only the first and the last of a document are not full.
+        assert np.bincount(rows[:, DOCUMENT]).tolist() == [-(-sum(document) // (size - 2)) for document in documents]
+        edges = np.isin(rows[:, A_START], begins) | np.isin(rows[:, A_END], ends)
+        assert (rows[~edges, LENGTH] == size).all()
+
+
+def test_the_cuts_of_single_texts_move_as_far_as_there_is_room() -> None:
+    found = {tuple(single_texts([[25], [60]], seed, 32, 0.0)[:, A_END].tolist()) for seed in range(300)}
+    assert found == {(25, 55, 85)}
+    found = {tuple(single_texts([[3, 3, 30], [9]], seed, 22, 0.0)[:, A_END].tolist()) for seed in range(300)}
+    assert found == {(16 + moved, 36, 45) for moved in range(5)}
+
+
+def test_gather_lays_out_cls_a_sep() -> None:
+    rows = single_texts([[3, 4], [2]], max_seq_length=6, short_seq_prob=0.0)[::-1]
+    input_ids, segment_ids, lengths = gather(np.arange(9, dtype=np.uint16), rows, cls_id=CLS, sep_id=SEP)
+    assert input_ids.tolist() == [
+        token for row in rows.tolist() for token in (CLS, *range(row[A_START], row[A_END]), SEP)
+    ]
+    assert not segment_ids.any()
     assert lengths.tolist() == rows[:, LENGTH].tolist()
 
 

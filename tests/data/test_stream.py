@@ -258,6 +258,19 @@ def test_identity_names_flags_and_contents(corpus, tmp_path: Path) -> None:
     assert ShardSource(other, WORDS, DRAWING).identity() != identity
 
 
+def test_without_next_sentence_an_epoch_has_every_token_once(corpus) -> None:
+    source = ShardSource(corpus, WORDS, replace(DRAWING, next_sentence=False))
+    tokens = Counter(w for documents in SHARDS for document in documents for sentence in document for w in sentence)
+    for epoch in range(3):
+        drawn = source.instances(source.before(epoch), source.before(epoch + 1))
+        texts = each(drawn)
+        assert Counter(token for text in texts for token in text[1:-2]) == tokens
+        assert all(text[0] == WORDS.cls_id and text[-2] == WORDS.sep_id for text in texts)
+        assert not drawn.is_random_next.any()
+        assert not drawn.segment_ids.any()
+    assert {**ShardSource(corpus, WORDS, DRAWING).identity(), "next_sentence": False} == source.identity()
+
+
 def test_too_little_text_is_an_error_and_no_endless_loop(tmp_path: Path) -> None:
     source = ShardSource(write_corpus(tmp_path, [[[[7]]], []]), WORDS, DRAWING)
     with pytest.raises(InputError, match=r"--input_file: too little text"):

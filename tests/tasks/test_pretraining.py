@@ -89,6 +89,25 @@ def test_evaluation_is_the_originals() -> None:
     assert results["masked_lm_accuracy"] == pytest.approx(right / 24)
 
 
+def test_without_next_sentence_only_masked_words_count() -> None:
+    model, only_words = model_of(3), settings(next_sentence=False)
+    both, one = pretraining.evaluate(settings(), model), pretraining.evaluate(only_words, model)
+    assert one == {
+        "loss": pytest.approx(both["loss"] - both["next_sentence_loss"]),
+        "masked_lm_loss": both["masked_lm_loss"],
+        "masked_lm_accuracy": both["masked_lm_accuracy"],
+    }
+    task = pretraining.task(only_words)
+    assert list(task.losses) == ["masked_lm_loss"]
+    pretraining.freeze_next_sentence(model)
+    (batch,) = task.batches(0, Partition())
+    task.sums(model, batch, 1)["masked_lm_loss"].backward()
+    still = {name for name, p in model.named_parameters() if p.grad is None}
+    assert still == {
+        f"{layer}.{kind}" for layer in ("bert.pooler.dense", "cls.seq_relationship") for kind in ("weight", "bias")
+    }
+
+
 def test_words_that_the_model_does_not_have_are_refused() -> None:
     with pytest.raises(InputError, match="--input_file: holds word"):
         pretraining.batches(settings(vocab_size=20), 2, Partition())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
+import re
 import sys
 import tracemalloc
 from collections.abc import Sequence
@@ -83,7 +86,8 @@ def test_json_lines_hold_a_document_each(contents: list[str], block_bytes: int) 
         text = "".join(json.dumps({"id": 1, "body": text}) + "\n" for text in contents)
         plain = list(blocks([write(Path(folder), "a.jsonl", text)], block_bytes, text_field="body"))
         packed = list(blocks([write(Path(folder), "b.jsonl.gz", text)], block_bytes, text_field="body"))
-    assert documents_of(plain) == [document for text in contents for document in plain_documents(text)]
+    found = [[line for document in plain_documents(text) for line in document] for text in contents]
+    assert documents_of(plain) == [document for document in found if document]
     assert [part.text for part in plain] == [part.text for part in packed]
     check_form(plain, block_bytes)
 
@@ -131,8 +135,7 @@ def test_the_place_of_a_block_is_where_its_first_line_stands(tmp_path: Path) -> 
         (b"c\n", f"{first}, line 8"),
         (b"d\n", f"{second}, line 1"),
         (b"e\n", f"{second}, line 5"),
-        (b"f\n", f"{third}, line 2"),
-        (b"g\n", f"{third}, line 2"),
+        (b"f\ng\n", f"{third}, line 2"),
         (b"h\n", f"{third}, line 3"),
     ]
     (whole,) = blocks([first, second, third], 1000)
@@ -145,6 +148,47 @@ def test_the_message_of_a_cut_names_file_and_line(tmp_path: Path) -> None:
     (block,) = blocks([path], 100, max_document_bytes=7)
     assert block.text == b"aaa\nbbb\n\nccc\n\nd\n"
     assert block.messages == (f"{path}, line 5: a document of over 7 bytes is cut here",)
+
+
+@pytest.mark.parametrize("ending", ["", ".txt", ".wiki"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_what_a_file_holds_does_not_need_its_name(tmp_path: Path, ending: str, compress) -> None:
+    records = '\n{"n": 1, "text": "a\\n\\nb"}\n{"n": 2, "text": "c"}\n'
+    (tmp_path / f"one{ending}").write_bytes(compress(records.encode()))
+    (tmp_path / f"two{ending}").write_bytes(compress(b"{a}\n\nb\n"))
+    one, two = (tmp_path / f"{name}{ending}" for name in ("one", "two"))
+    (found,) = blocks([one, two], 1000)
+    assert documents_of([found]) == [["a", "b"], ["c"], ["{a}"], ["b"]]
+    assert found.guesses == (f"{one}: read as JSON lines, a document each, because its first line is one",)
+
+
+@pytest.mark.parametrize(
+    ("ending", "compress"), [(".gz", gzip.compress), (".bz2", bz2.compress), (".xz", lzma.compress)]
+)
+def test_every_compression_by_its_name(tmp_path: Path, ending: str, compress) -> None:
+    (tmp_path / f"a.jsonl{ending}").write_bytes(compress(b'{"text": "a\\nb"}\n'))
+    (tmp_path / f"b.txt{ending}").write_bytes(compress(b"c\n"))
+    found = list(blocks([tmp_path / f"a.jsonl{ending}", tmp_path / f"b.txt{ending}"], 1000))
+    assert documents_of(found) == [["a", "b"], ["c"]]
+    assert not found[0].guesses
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.txt", '{"body": "a"}\n', "read as plain text, but its first line is a JSON object without .*--text_field"),
+        ("AA/wiki_00", '\n<doc id="1" title="a">\na\n</doc>\n', "read as plain text, but .* looks like XML or HTML"),
+        ("a.html", "<!DOCTYPE html>\n<html>", "read as plain text, but .* looks like XML or HTML"),
+        ("a.csv.gz", "id,text\n1,a\n", "read as plain text, but its name is that of a table"),
+    ],
+)
+def test_what_looks_like_something_else_is_read_and_said(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / "AA").mkdir()
+    path = write(tmp_path, name, content)
+    (found,) = blocks([path], 1000)
+    assert documents_of([found]) == plain_documents(content)
+    (guess,) = found.guesses
+    assert re.match(f"{path}: {message}", guess)
 
 
 def test_memory_stays_bounded_without_blank_lines(tmp_path: Path) -> None:
@@ -186,6 +230,14 @@ def test_a_line_of_ten_megabytes(tmp_path: Path) -> None:
             gzip.compress(b"abc" * 99, mtime=0)[:30] + b"\xff" * 30,
             r"a.txt.gz: a damaged or cut-off gzip.*--input_f",
         ),
+        ("a.txt.bz2", b"not compressed at all", r"a.txt.bz2: a damaged or cut-off bzip2.*--input_file"),
+        ("a.txt.xz", b"not compressed at all", r"a.txt.xz: a damaged or cut-off xz.*--input_file"),
+        ("a.txt", bz2.compress(bytes(range(128)) * 99)[:-20], r"a.txt: a damaged or cut-off bzip2.*--input_file"),
+        ("a.txt", lzma.compress(bytes(range(128)) * 99)[:-20], r"a.txt: a damaged or cut-off xz.*--input_file"),
+        ("a.txt", b"PK\x03\x04text", r"a.txt: is a zip archive; unpack it \(--input_file\)"),
+        ("a.txt", b"\x28\xb5\x2f\xfdtext", r"a.txt: is compressed with zstd; .*--input_file"),
+        ("a.txt", b"version https://git-lfs.github.com/spec/v1\n", r"a.txt: is a pointer of Git LFS .*--input_file"),
+        ("wiki_00", b'{"body": "a"}\n', r"wiki_00, line 1: no text in a field 'text' \(--text_field\)"),
         ("a.jsonl", b'{"text": "a"}\n\n{"text": \n', r"a.jsonl, line 3: not JSON .*--input_file"),
         ("a.jsonl", b"[" * 100_000, r"a.jsonl, line 1: not JSON .*--input_file"),
         ("a.jsonl", b'{"text": "a"}\n{"body": "b"}\n', r"a.jsonl, line 2: no text in a field 'text' \(--text_field\)"),

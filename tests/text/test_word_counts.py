@@ -27,17 +27,22 @@ def test_counts_the_words_of_the_tokenizer(text: str, do_lower_case: bool, strip
     with TemporaryDirectory() as folder:
         path = Path(folder, "a.txt")
         path.write_bytes(b"first\n" + text.encode())
-        counted = count_words([path], do_lower_case=do_lower_case, strip_accents=strip_accents)
-    assert counted == expected + Counter(["first"])
+        found = count_words([path], do_lower_case=do_lower_case, strip_accents=strip_accents)
+    assert found.counts == expected + Counter(["first"])
 
 
 @settings(deadline=None)
 @given(st.lists(texts, max_size=5), st.randoms(use_true_random=False))
 def test_partial_counts_add_up_in_any_order(contents: list[str], chance) -> None:
     blocks = [text.encode() + b"\n" for text in contents]
-    whole = count_block(b"".join(blocks), True, True)
+    whole = count_block(b"".join(blocks), True, True, longest=3)
     chance.shuffle(blocks)
-    assert sum((count_block(block, True, True) for block in blocks), Counter[bytes]()) == whole
+    counts, words, characters = zip(
+        *(count_block(block, True, True, longest=3) for block in [*blocks, b""]), strict=True
+    )
+    assert (sum(counts, Counter[bytes]()), sum(words), sum(characters)) == whole
+    longer = [word for word, count in count_block(b"".join(blocks), True, True).counts.items() for _ in range(count)]
+    assert whole.long_characters == sum(length for length in (len(word.decode()) for word in longer) if length > 3)
 
 
 def test_any_number_of_workers_counts_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +52,8 @@ def test_any_number_of_workers_counts_alike(tmp_path: Path, monkeypatch: pytest.
     paths[0].write_text("\n\n".join(" ".join(words[n : n + 10]) for n in range(0, 3000, 10)))
     paths[1].write_text("\n\n".join(" ".join(words[n : n + 10]) for n in range(3000, 5000, 10)))
     told: list[int] = []
-    assert count_words(paths, num_workers=2, progress=told.append) == count_words(paths) == Counter(words)
+    assert count_words(paths, num_workers=2, progress=told.append) == count_words(paths)
+    assert count_words(paths).counts == Counter(words)
     assert sum(told) == sum(path.stat().st_size for path in paths)
     assert len(told) > 50
     paths[1].write_bytes(paths[1].read_bytes() + b"\xff")
@@ -58,4 +64,10 @@ def test_any_number_of_workers_counts_alike(tmp_path: Path, monkeypatch: pytest.
 def test_words_that_are_always_unknown_are_left_out(tmp_path: Path) -> None:
     longest = "é" * 200
     (tmp_path / "a.txt").write_text(f"{longest} {longest}é {'x' * 201} {'y' * 10_000_000} end\n{'z' * 801}")
-    assert count_words([tmp_path / "a.txt"], strip_accents=False) == {longest: 1, "end": 1}
+    found = count_words([tmp_path / "a.txt"], strip_accents=False)
+    assert found.counts == {longest: 1, "end": 1}
+    assert found.long_words == 4
+    assert found.long_characters == 201 + 201 + 10_000_000 + 801
+    assert found.characters == found.long_characters + 203
+    more = count_words([tmp_path / "a.txt"], strip_accents=False, max_input_chars_per_word=801)
+    assert more.counts == {longest: 1, longest + "é": 1, "x" * 201: 1, "z" * 801: 1, "end": 1}

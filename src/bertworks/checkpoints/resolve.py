@@ -11,6 +11,7 @@ from bertworks.checkpoints.load import check_fits, open_checkpoint
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import ACTIVATIONS, BertConfig
 from bertworks.errors import InputError
+from bertworks.text.basic import drops_accents
 from bertworks.text.tokenizer import Tokenizer
 
 
@@ -86,10 +87,15 @@ def tokenizer_of(checkpoint: Checkpoint, vocab_file: Path | str | None, do_lower
     """
     lower = casing_of(checkpoint, do_lower_case)
     if vocab_file:
-        return Tokenizer.from_vocab(vocab_file, lower, strip_accents=checkpoint.strip_accents)
+        return Tokenizer.from_vocab(
+            vocab_file,
+            lower,
+            strip_accents=checkpoint.strip_accents,
+            max_input_chars_per_word=checkpoint.max_input_chars_per_word,
+        )
     if checkpoint.vocabulary is None:
         raise InputError(f"{checkpoint.path}: no vocabulary lies beside it; give --vocab_file")
-    return checkpoint.vocabulary.tokenizer(lower, checkpoint.strip_accents)
+    return checkpoint.vocabulary.tokenizer(lower, checkpoint.strip_accents, checkpoint.max_input_chars_per_word)
 
 
 def stored_tokenizer(checkpoint: Checkpoint | None, do_lower_case: bool | None) -> Tokenizer | None:
@@ -101,6 +107,27 @@ def stored_tokenizer(checkpoint: Checkpoint | None, do_lower_case: bool | None) 
     if checkpoint is None or checkpoint.vocabulary is None:
         return None
     return tokenizer_of(checkpoint, None, do_lower_case)
+
+
+def tokenizer_or_none(
+    checkpoint: Checkpoint | None,
+    vocab_file: Path | str | None,
+    do_lower_case: bool | None,
+    strip_accents: bool | None = None,
+) -> Tokenizer | None:
+    """A tokenizer with the vocabulary in `vocab_file`, or with that of the checkpoint; None without either.
+
+    Raises:
+        InputError: `do_lower_case` contradicts the checkpoint.
+    """
+    lower = casing_of(checkpoint, do_lower_case)
+    if checkpoint is not None and strip_accents is None and (vocab_file or checkpoint.vocabulary):
+        return tokenizer_of(checkpoint, vocab_file, do_lower_case)
+    if vocab_file:
+        return Tokenizer.from_vocab(vocab_file, lower, strip_accents=strip_accents)
+    if checkpoint is not None and checkpoint.vocabulary is not None:
+        return checkpoint.vocabulary.tokenizer(lower, strip_accents, checkpoint.max_input_chars_per_word)
+    return None
 
 
 def casing_of(checkpoint: Checkpoint | None, do_lower_case: bool | None) -> bool:
@@ -198,6 +225,17 @@ class StartingPoint:
             raise InputError(
                 f"--do_lower_case: the input has {tokenizer.do_lower_case}, the model {theirs.do_lower_case} "
                 f"({self.checkpoint.path}); make the input again with --do_lower_case={theirs.do_lower_case}"
+            )
+        strips = drops_accents(theirs.do_lower_case, theirs.strip_accents)
+        if strips != drops_accents(tokenizer.do_lower_case, tokenizer.strip_accents):
+            raise InputError(
+                f"--strip_accents: the input has {not strips}, the model {strips} ({self.checkpoint.path}); make the "
+                f"input again with --strip_accents={strips}"
+            )
+        if theirs.max_input_chars_per_word != tokenizer.max_input_chars_per_word:
+            raise InputError(
+                f"--max_input_chars_per_word: the input has {tokenizer.max_input_chars_per_word}, the model "
+                f"{theirs.max_input_chars_per_word} ({self.checkpoint.path}); make the input again with the model's"
             )
 
 

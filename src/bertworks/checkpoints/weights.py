@@ -164,9 +164,17 @@ class StoredVocabulary:
     path: Path
     read: Callable[[], list[str]]
 
-    def tokenizer(self, do_lower_case: bool, strip_accents: bool | None = None) -> Tokenizer:
+    def tokenizer(
+        self, do_lower_case: bool, strip_accents: bool | None = None, max_input_chars_per_word: int = 200
+    ) -> Tokenizer:
         """A tokenizer over it."""
-        return Tokenizer(self.read(), do_lower_case, strip_accents=strip_accents, vocab_file=self.path)
+        return Tokenizer(
+            self.read(),
+            do_lower_case,
+            strip_accents=strip_accents,
+            max_input_chars_per_word=max_input_chars_per_word,
+            vocab_file=self.path,
+        )
 
 
 @dataclass(frozen=True)
@@ -183,6 +191,7 @@ class Checkpoint:
         vocabulary: None where there is none.
         do_lower_case: whether that vocabulary wants lower-cased text; None where nothing tells.
         strip_accents: whether it wants accents dropped; None: where text is lower-cased.
+        max_input_chars_per_word: the longest word that is not [UNK].
         architecture: Hugging Face's class for the model with its head, where a file says so.
         notes: what was left out or changed, one line each.
         storage: the folder or zip with the files.
@@ -196,6 +205,7 @@ class Checkpoint:
     vocabulary: StoredVocabulary | None = None
     do_lower_case: bool | None = None
     strip_accents: bool | None = None
+    max_input_chars_per_word: int = 200
     architecture: str | None = None
     notes: tuple[str, ...] = ()
     storage: Storage | None = field(default=None, compare=False)

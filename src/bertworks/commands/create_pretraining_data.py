@@ -23,7 +23,7 @@ class Flags(CommandFlags):
 
     input_file: str = flag(
         REQUIRED,
-        "Text files: .txt, .jsonl, each also .gz; a comma-separated list, globs too.",
+        "Text files: .txt, .jsonl, each also .gz, .bz2 or .xz; a comma-separated list, globs too.",
         group="Input",
         path=True,
     )
@@ -32,7 +32,10 @@ class Flags(CommandFlags):
         True, "Lower-case the text: True for uncased vocabularies.", group="Input", alias="do_lower"
     )
     strip_accents: bool | None = flag(None, "Drop accents; by default where text is lower-cased.", group="Input")
-    text_field: str = flag("text", "The field of a .jsonl line that holds a document's text.", group="Input")
+    max_input_chars_per_word: int = flag(
+        200, "Longer words are [UNK]; raise it for scripts without blanks.", group="Input", lowest=1
+    )
+    text_field: str = flag("text", "The field of a JSON line that holds a document's text.", group="Input")
 
     output_dir: str | None = flag(None, "Folder for token shards.", group="Output", path=True)
     output_file: str | None = flag(
@@ -59,13 +62,16 @@ def main(flags: Flags) -> None:
     import shutil
 
     from bertworks import files
+    from bertworks.data.corpus_report import remarks
     from bertworks.data.example_writer import write_examples
     from bertworks.data.instances import show_instances
     from bertworks.data.masking import MaskableWords
     from bertworks.data.prepare import MadeOtherwiseError, write_corpus
+    from bertworks.data.record_settings import RecordSettings, write_settings
     from bertworks.data.stream import Drawing, ShardSource
     from bertworks.errors import InputError
     from bertworks.flags import to_toml
+    from bertworks.progress import say
     from bertworks.text.tokenizer import Tokenizer
 
     outputs = [Path(name.strip()) for name in (flags.output_file or "").split(",") if name.strip()]
@@ -81,7 +87,12 @@ def main(flags: Flags) -> None:
         do_whole_word_mask=flags.do_whole_word_mask,
         random_seed=flags.random_seed,
     )
-    tokenizer = Tokenizer.from_vocab(flags.vocab_file, flags.do_lower_case, strip_accents=flags.strip_accents)
+    tokenizer = Tokenizer.from_vocab(
+        flags.vocab_file,
+        flags.do_lower_case,
+        strip_accents=flags.strip_accents,
+        max_input_chars_per_word=flags.max_input_chars_per_word,
+    )
     with _shard_folder(flags.output_dir, outputs) as folder:
         write = partial(
             write_corpus,
@@ -106,6 +117,13 @@ def main(flags: Flags) -> None:
                 f"Wrote {corpus.documents:,} documents, {corpus.sentences:,} sentences, {corpus.tokens:,} tokens "
                 f"in {len(corpus.shards)} shards to {folder}"
             )
+        counts = corpus.counts()
+        if counts:
+            for remark in remarks(counts, tokenizer, flags.max_seq_length):
+                say(remark)
+            if left_out := counts.tokens - corpus.tokens:
+                share = left_out / counts.tokens
+                say(f"--truncate_segments={flags.truncate_segments} left out {share:.2%} of the tokens")
         source = ShardSource(corpus, MaskableWords.of(tokenizer.tokens, flags.vocab_file), drawing)
         if outputs:
             count = source.before(flags.dupe_factor)
@@ -116,6 +134,8 @@ def main(flags: Flags) -> None:
                 max_seq_length=flags.max_seq_length,
                 max_predictions_per_seq=flags.max_predictions_per_seq,
             )
+            settings = RecordSettings(corpus.vocabulary, flags.max_seq_length, counts)
+            write_settings(settings, outputs)
             print(f"Wrote {count:,} total instances to {', '.join(map(str, outputs))}")
         if flags.show:
             print(show_instances(source.instances(0, flags.show), tokenizer.tokens), end="")

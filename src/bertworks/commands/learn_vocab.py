@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bertworks.flags import REQUIRED, CommandFlags, flag
+
+if TYPE_CHECKING:
+    from bertworks.text.word_counts import WordCounts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +23,7 @@ class Flags(CommandFlags):
 
     input_file: str = flag(
         REQUIRED,
-        "Text files: .txt, .jsonl, each also .gz; a comma-separated list, globs too.",
+        "Text files: .txt, .jsonl, each also .gz, .bz2 or .xz; a comma-separated list, globs too.",
         group="Input",
         path=True,
     )
@@ -26,7 +31,10 @@ class Flags(CommandFlags):
         True, "Lower-case the text: True for uncased vocabularies.", group="Input", alias="do_lower"
     )
     strip_accents: bool | None = flag(None, "Drop accents; by default where text is lower-cased.", group="Input")
-    text_field: str = flag("text", "The field of a .jsonl line that holds a document's text.", group="Input")
+    max_input_chars_per_word: int = flag(
+        200, "Longer words are [UNK]; raise it for scripts without blanks.", group="Input", lowest=1
+    )
+    text_field: str = flag("text", "The field of a JSON line that holds a document's text.", group="Input")
 
     output_file: str = flag(REQUIRED, "The vocabulary, a piece a line.", group="Output", path=True)
     vocab_size: int = flag(30522, "Pieces in the vocabulary, special tokens among them.", group="Output")
@@ -43,7 +51,6 @@ class Flags(CommandFlags):
 
 def main(flags: Flags) -> None:
     """Count words, learn, write, and say what came of it."""
-    import shlex
     import time
     from pathlib import Path
 
@@ -63,20 +70,24 @@ def main(flags: Flags) -> None:
     paths = files.expand(flags.input_file, "--input_file")
     start = time.perf_counter()
     with progress("Counting words", sum(path.stat().st_size for path in paths) / 1e6, "MB") as advance:
-        word_counts = count_words(
+        words = count_words(
             paths,
             do_lower_case=flags.do_lower_case,
             strip_accents=flags.strip_accents,
+            max_input_chars_per_word=flags.max_input_chars_per_word,
             num_workers=flags.num_workers,
             text_field=flags.text_field,
             progress=lambda done: advance(done / 1e6),
         )
-    if not word_counts:
+    if words.long_words and not words.counts:
+        longest = flags.max_input_chars_per_word
+        raise InputError(f"--max_input_chars_per_word={longest}: every word is longer and so [UNK]; raise it")
+    if not words.counts:
         raise InputError(f"--input_file={flags.input_file}: there is no word to learn from")
     counted = time.perf_counter()
     with progress("Learning pieces", flags.vocab_size, "pieces") as advance:
         vocabulary = learn_vocabulary(
-            word_counts,
+            words.counts,
             flags.vocab_size,
             min_frequency=flags.min_frequency,
             alphabet_limit=flags.alphabet_limit,
@@ -85,30 +96,41 @@ def main(flags: Flags) -> None:
         )
     learned = time.perf_counter()
     write_vocab(flags.output_file, vocabulary)
-    print(f"Counted {word_counts.total():,} words, {len(word_counts):,} distinct, in {counted - start:.1f} s")
+    print(f"Counted {words.counts.total():,} words, {len(words.counts):,} distinct, in {counted - start:.1f} s")
     print(f"Wrote {len(vocabulary):,} pieces, learned in {learned - counted:.1f} s, to {flags.output_file}")
-    print("\n".join(_remarks(flags, word_counts, vocabulary)))
-    lower_case = "" if flags.do_lower_case else " --do_lower_case=False"
-    print(
-        f"\nNext:\n  bert create_pretraining_data --input_file={shlex.quote(flags.input_file)}"
-        f" --vocab_file={shlex.quote(flags.output_file)}{lower_case} --output_dir=shards"
-    )
+    print("\n".join(_remarks(flags, words, vocabulary)))
+    print(f"\nNext:\n  {_next(flags)}")
 
 
-def _remarks(flags: Flags, word_counts: Mapping[str, int], vocabulary: Sequence[str]) -> list[str]:
+def _next(flags: Flags) -> str:
+    """The command that uses the vocabulary, with the flags that decide how text becomes words."""
+    same = ("do_lower_case", "strip_accents", "max_input_chars_per_word", "text_field")
+    words = ["bert", "create_pretraining_data", f"--input_file={flags.input_file}", f"--vocab_file={flags.output_file}"]
+    words += [f"--{name}={getattr(flags, name)}" for name in same if getattr(flags, name) != getattr(Flags, name)]
+    return " ".join(map(shlex.quote, [*words, "--output_dir=shards"]))
+
+
+def _remarks(flags: Flags, words: WordCounts, vocabulary: Sequence[str]) -> list[str]:
     """How well the vocabulary fits the text that it was learned from."""
     from bertworks.text.vocabulary import tokens_per_word
 
-    remarks = [f"On this text a word has {tokens_per_word(word_counts, vocabulary):.3f} tokens on average"]
+    mean = tokens_per_word(words.counts, vocabulary, flags.max_input_chars_per_word)
+    remarks = [f"On this text a word has {mean:.3f} tokens on average"]
+    if words.long_words:
+        remarks.append(
+            f"{words.long_words:,} words of more than {flags.max_input_chars_per_word} characters, "
+            f"{words.long_characters / words.characters:.1%} of the text, are left out and are [UNK]; set them apart "
+            "with blanks, or raise --max_input_chars_per_word"
+        )
     if len(vocabulary) < flags.vocab_size:
         remarks.append(
             f"These are fewer than --vocab_size={flags.vocab_size}: no other pair of pieces occurs "
             f"{flags.min_frequency} times (--min_frequency)"
         )
     alphabet = {piece for piece in vocabulary if len(piece) == 1}
-    outside = sum(count for word, count in word_counts.items() if not alphabet.issuperset(word))
+    outside = sum(count for word, count in words.counts.items() if not alphabet.issuperset(word))
     if outside:
-        share = outside / sum(word_counts.values())
+        share = outside / words.counts.total()
         remarks.append(
             f"{outside:,} words ({share:.3%}) have a character outside the alphabet of {len(alphabet):,} and are "
             "[UNK]; --alphabet_limit keeps more"

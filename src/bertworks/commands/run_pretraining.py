@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -45,9 +45,12 @@ class Flags(MachineFlags):
     )
     do_lower_case: bool | None = flag(
         None,
-        "Casing of TFRecord input, for the output folder; by default the model's, or True. Shards know theirs.",
+        "Casing of TFRecord files of other programs; by default the model's, or True. Other input knows its own.",
         group="Input",
         alias="do_lower",
+    )
+    strip_accents: bool | None = flag(
+        None, "Whether such files are without accents; by default where text is lower-cased.", group="Input"
     )
     output_dir: str | None = flag(
         None, "Becomes a model folder; also holds checkpoints, metrics and results.", group="Output", path=True
@@ -81,6 +84,11 @@ class Flags(MachineFlags):
         0.1, "Share of documents cut into shorter instances (shards only).", group="Instances", lowest=0
     )
     do_whole_word_mask: bool = flag(False, "Mask whole words rather than pieces (shards only).", group="Instances")
+    next_sentence: bool = flag(
+        True,
+        "Pairs of texts, and whether the second follows; False: contiguous text fills each instance (shards only).",
+        group="Instances",
+    )
     random_seed: int = flag(12345, "Decides instances, masks, dropout and fresh weights.", group="Instances", lowest=0)
     show_step: int | None = flag(None, "Print the instances of this step and leave.", group="Instances", lowest=0)
 
@@ -156,7 +164,7 @@ def _show(flags: Flags, step: int) -> None:
 
 def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *, training: bool) -> PretrainingInput:
     """Open instances to train on or to evaluate on; what the flags leave open, the starting point tells."""
-    from bertworks.checkpoints.resolve import casing_of, stored_tokenizer
+    from bertworks.checkpoints.resolve import tokenizer_or_none
     from bertworks.data.input import open_input
     from bertworks.data.stream import Drawing
 
@@ -164,17 +172,12 @@ def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *
     return open_input(
         patterns,
         flag,
-        Drawing(
-            max_seq_length=flags.max_seq_length,
-            max_predictions_per_seq=flags.max_predictions_per_seq,
-            masked_lm_prob=flags.masked_lm_prob,
-            short_seq_prob=flags.short_seq_prob,
-            do_whole_word_mask=flags.do_whole_word_mask,
-            random_seed=flags.random_seed,
-        ),
+        Drawing(**{field.name: getattr(flags, field.name) for field in fields(Drawing)}),
         vocab_file=flags.vocab_file,
-        records_tokenizer=None if flags.vocab_file else stored_tokenizer(checkpoint, flags.do_lower_case),
-        do_lower_case=casing_of(checkpoint, flags.do_lower_case),
+        do_lower_case=flags.do_lower_case,
+        strip_accents=flags.strip_accents,
+        records_tokenizer=tokenizer_or_none(checkpoint, flags.vocab_file, flags.do_lower_case, flags.strip_accents),
+        casing_is_known=flags.do_lower_case is not None or bool(checkpoint and checkpoint.do_lower_case is not None),
         vocab_size=start.config.vocab_size if start and start.config else None,
         shuffled=training,
         counts_file=Path(flags.output_dir) / "instance_counts.json" if training and flags.output_dir else None,
@@ -205,6 +208,8 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     config = start.config_for(opened.tokenizer, flags.max_seq_length)
     model = PretrainingModel(config)
     model.bert.gradient_checkpointing = flags.gradient_checkpointing
+    if not flags.next_sentence:
+        pretraining.freeze_next_sentence(model)
     if not (flags.do_train and steps_done(output_dir)):
         model.initialise(flags.random_seed)
         if start.checkpoint is not None:
@@ -223,10 +228,13 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
             max_eval_steps=flags.max_eval_steps,
             precision=precision,
             eval_precision=choose_precision(flags.eval_precision, world.device),
+            next_sentence=flags.next_sentence,
         )
     )
     results = None
     if flags.do_train:
+        for remark in opened.remarks:
+            world.say(remark)
         world.say(f"Pre-training on {world.device} in {precision_name(precision)}: {_summary(config, model, opened)}")
         identity = _identity(flags, opened, config)
         run = loop.Run(
@@ -273,6 +281,7 @@ def _identity(flags: Flags, opened: PretrainingInput, config: BertConfig) -> dic
 def _settings(flags: Flags, identity: Mapping[str, object]) -> dict[str, object]:
     """Every other flag that says how the run is done."""
     apart = {"output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file"}
+    apart.add("next_sentence")  # the source's identity has it where it is False
     return {name: value for name, value in recorded(flags, apart).items() if f"--{name}" not in identity}
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bertworks import files
+from bertworks.data.corpus_report import CorpusCounts
 from bertworks.data.shards import FORMAT, Shard, VocabularyIdentity, check_format, damage_named, open_shard
 from bertworks.errors import InputError
 from bertworks.text.tokenizer import Tokenizer
@@ -48,6 +49,16 @@ class Corpus:
     def documents(self) -> int:
         """The number of documents in all shards."""
         return sum(shard.documents for shard in self.shards)
+
+    def counts(self) -> CorpusCounts | None:
+        """Read the counts of the text in all shards; None if a shard has none.
+
+        Raises:
+            InputError: a shard is damaged.
+        """
+        parts = [shard.counts or open_shard(shard.path).counts for shard in self.shards]
+        known = [part for part in parts if part is not None]
+        return CorpusCounts.joined(known) if len(known) == len(parts) else None
 
     @property
     def identity(self) -> str:

@@ -1,4 +1,4 @@
-"""Opening the `--input_file` of pre-training: token shards or the original's record files, as a source of instances."""
+"""Pre-training input: shards or the original's record files, as a source of instances."""
 
 from __future__ import annotations
 
@@ -7,20 +7,32 @@ from pathlib import Path
 
 from bertworks import files
 from bertworks.data.corpus import names_shards, open_corpus
+from bertworks.data.corpus_report import remarks
 from bertworks.data.examples import TFRecordSource
 from bertworks.data.instances import InstanceSource
 from bertworks.data.masking import MaskableWords
+from bertworks.data.record_settings import RecordSettings, read_settings, without_settings_files
+from bertworks.data.shards import VocabularyIdentity
 from bertworks.data.stream import Drawing, ShardSource
 from bertworks.errors import InputError
+from bertworks.text.basic import drops_accents
 from bertworks.text.tokenizer import Tokenizer
+
+_NO_VOCABULARY = "The model folder will have no vocabulary, because these records do not hold theirs (--vocab_file)"
 
 
 @dataclass(frozen=True)
 class PretrainingInput:
-    """Instances, and the tokenizer of their ids, which is None for record files without --vocab_file."""
+    """Instances, the tokenizer of their ids, and what a person should know.
+
+    Attributes:
+        tokenizer: None for record files without --vocab_file.
+        remarks: what of the text is lost or teaches nothing, what is guessed and what is ignored, a line each.
+    """
 
     source: InstanceSource
     tokenizer: Tokenizer | None
+    remarks: tuple[str, ...] = ()
 
 
 def open_input(
@@ -29,8 +41,10 @@ def open_input(
     drawing: Drawing,
     *,
     vocab_file: str | None = None,
+    do_lower_case: bool | None = None,
+    strip_accents: bool | None = None,
     records_tokenizer: Tokenizer | None = None,
-    do_lower_case: bool = True,
+    casing_is_known: bool = False,
     vocab_size: int | None = None,
     shuffled: bool = True,
     counts_file: Path | None = None,
@@ -40,37 +54,93 @@ def open_input(
     Args:
         patterns: comma-separated paths and globs, given by the flag `flag`.
         drawing: how instances are drawn from shards. For record files only the two lengths and the seed matter.
-        vocab_file: the vocabulary of record files; the vocabulary of shards must be the same.
-        records_tokenizer: the tokenizer of record files if `vocab_file` is not given.
-        do_lower_case: the casing of record files; shards know theirs.
+        vocab_file: a file that must hold the vocabulary of the shards.
+        do_lower_case, strip_accents: what a person says of the text; None is nothing. Input that tells must agree.
+        records_tokenizer: the vocabulary of record files, with settings for files that do not tell theirs.
+        casing_is_known: whether the casing of that tokenizer is more than a guess.
         vocab_size: the model's number of ids, if known: no record may hold a higher id.
         shuffled: whether records come in a new order every epoch, or in the order of the files.
         counts_file: the file in which a ShardSource keeps its counts.
 
     Raises:
-        InputError: a file is missing, damaged, or of another vocabulary.
+        InputError: a file is missing, damaged, or of another vocabulary or casing; record files are of pairs, and pairs
+            are not wanted.
     """
+    asked = {"do_lower_case": do_lower_case, "strip_accents": strip_accents}
     if not names_shards(patterns, flag):
+        paths = without_settings_files(files.expand(patterns, flag))
+        if not drawing.next_sentence:
+            raise InputError(f"--next_sentence=False: {paths[0]} holds pairs of texts; give {flag} a folder of shards")
         records = TFRecordSource(
-            files.expand(patterns, flag),
+            paths,
             seed=drawing.random_seed if shuffled else None,
             max_seq_length=drawing.max_seq_length,
             max_predictions_per_seq=drawing.max_predictions_per_seq,
             vocab_size=vocab_size,
         )
-        given = Tokenizer.from_vocab(vocab_file, do_lower_case) if vocab_file else records_tokenizer
-        return PretrainingInput(records, given)
+        settings = read_settings(paths, flag)
+        if settings is None:
+            tokenizer, said = records_tokenizer, _guesses(records_tokenizer, casing_is_known)
+        else:
+            _check(settings.vocabulary, asked, paths[0])
+            tokenizer, said = _as_told(settings, records_tokenizer, paths[0])
+        return PretrainingInput(records, tokenizer, (*said, *_without_effect(drawing)))
     corpus = open_corpus(patterns, flag)
     if vocab_file is None and corpus.vocab_file is None:
         raise InputError(f"{flag}: there is no vocab.txt in the folder of {corpus.shards[0].path}; give --vocab_file")
-    casing = corpus.vocabulary
-    tokenizer = Tokenizer.from_vocab(
-        vocab_file or corpus.vocab_file or "", casing.do_lower_case, strip_accents=casing.strip_accents
-    )
+    _check(corpus.vocabulary, asked, corpus.shards[0].path)
+    tokenizer = corpus.vocabulary.tokenizer(Tokenizer.from_vocab(vocab_file or corpus.vocab_file or ""))
     if tokenizer.sha256 != corpus.vocabulary.sha256:
         raise InputError(
             f"--vocab_file={vocab_file}: not the vocabulary that {corpus.shards[0].path} was made with; "
             "leave the flag out, or make the shards again"
         )
     words = MaskableWords.of(tokenizer.tokens, str(vocab_file or corpus.vocab_file))
-    return PretrainingInput(ShardSource(corpus, words, drawing, counts_file), tokenizer)
+    counts = corpus.counts()
+    said = remarks(counts, tokenizer, drawing.max_seq_length, drawing.next_sentence) if counts else []
+    if not drawing.next_sentence:
+        said.append("--next_sentence=False: the pooler and the next-sentence head stay as they are, untrained")
+    return PretrainingInput(ShardSource(corpus, words, drawing, counts_file), tokenizer, remarks=tuple(said))
+
+
+def _as_told(settings: RecordSettings, tokenizer: Tokenizer | None, path: Path) -> tuple[Tokenizer | None, list[str]]:
+    """Return the tokenizer that made record files, over the vocabulary of `tokenizer`, and remarks on their text."""
+    if tokenizer is None:
+        return None, [_NO_VOCABULARY]
+    if tokenizer.sha256 != settings.vocabulary.sha256:
+        raise InputError(f"--vocab_file: {tokenizer.vocab_file} is not the vocabulary that {path} was made with")
+    made = settings.vocabulary.tokenizer(tokenizer)
+    return made, remarks(settings.counts, made, settings.max_seq_length) if settings.counts else []
+
+
+def _guesses(tokenizer: Tokenizer | None, casing_is_known: bool) -> list[str]:
+    """Say what is taken for granted of record files that tell nothing."""
+    if tokenizer is None:
+        return [_NO_VOCABULARY]
+    if casing_is_known:
+        return []
+    lower = tokenizer.do_lower_case
+    accents = "without" if drops_accents(lower, tokenizer.strip_accents) else "with"
+    return [
+        "Nothing tells how the text of these records was tokenized: the model is written for "
+        f"{'lower-cased' if lower else 'cased'} text {accents} accents (--do_lower_case, --strip_accents)"
+    ]
+
+
+def _without_effect(drawing: Drawing) -> list[str]:
+    """Name the flags that record files, which are drawn and masked already, make useless."""
+    names = ("masked_lm_prob", "short_seq_prob", "do_whole_word_mask")
+    useless = [f"--{name}" for name in names if getattr(drawing, name) != getattr(Drawing, name)]
+    return [f"{', '.join(useless)}: no effect, because records are drawn and masked already"] if useless else []
+
+
+def _check(made_with: VocabularyIdentity, asked: dict[str, bool | None], path: Path) -> None:
+    """Compare what a person says of the text with what the input tells."""
+    lower = made_with.do_lower_case
+    told = {"do_lower_case": lower, "strip_accents": drops_accents(lower, made_with.strip_accents)}
+    for name, value in asked.items():
+        made = told[name]
+        if value is not None and value != made:
+            raise InputError(
+                f"--{name}={value}: {path} was made with {made}; leave the flag out, or make the input again"
+            )

@@ -18,7 +18,7 @@ from bertworks.ragged import starts
 
 @dataclass(frozen=True)
 class Instances:
-    """Masked instances [CLS] a [SEP] b [SEP], laid end to end.
+    """Masked instances [CLS] a [SEP] b [SEP], or [CLS] a [SEP], laid end to end.
 
     Attributes:
         input_ids: [T] ids in which the masked tokens are replaced already.
@@ -85,6 +85,8 @@ def show_instances(instances: Instances, tokens: Sequence[str], first: int = 0) 
     lines = []
     for i, (begin, end) in enumerate(zip(edges.tolist(), edges[1:].tolist(), strict=False)):
         kind = "a random second part" if instances.is_random_next[i] else "the second part follows the first"
+        if not instances.segment_ids[begin:end].any():
+            kind = "one text"
         lines.append(f"Instance {first + i}: {end - begin} tokens, {masked[i]} to predict, {kind}")
         wrapped = textwrap.wrap(" ".join(words[begin:end]), 108, break_long_words=False, break_on_hyphens=False)
         lines += [f"  {line}" for line in wrapped]

@@ -30,14 +30,16 @@ from bertworks import draws, ragged
 
 Integers = NDArray[np.int64]
 
-# [CLS] a [SEP] b [SEP]
+# [CLS] a [SEP] b [SEP], and [CLS] a [SEP]
 SPECIALS = 3
+SPECIALS_OF_ONE = 2
 
 # The columns of a plan.
 DOCUMENT, A_START, A_END, B_START, B_END, IS_RANDOM_NEXT, LENGTH = range(7)
 
 # What random numbers are drawn for.
 _IS_SHORT, _SHORT_TARGET, _A_SENTENCES, _COIN, _B_DOCUMENT, _B_SENTENCE, _FRONT_OF_A, _FRONT_OF_B, _CUT = range(9)
+_LEFT_OVER = 9
 
 
 class _Chunks(NamedTuple):
@@ -97,6 +99,45 @@ def plan(
     return np.stack(columns, axis=1, dtype=np.int64)
 
 
+def plan_of_single_texts(
+    sentence_starts: NDArray[np.integer],
+    document_starts: NDArray[np.integer],
+    *,
+    key: ArrayLike,
+    max_seq_length: int,
+    short_seq_prob: float,
+) -> Integers:
+    """Plan instances of one contiguous text each, [CLS] a [SEP], that use every token of a shard once.
+
+    A document is cut into as few instances as hold it, wherever the cut falls. The room that is left over goes to the
+    first and the last of them at random, so that the cuts move from epoch to epoch. The original has no such instances;
+    they are those of RoBERTa (Liu et al. 2019, section 4.2, DOC-SENTENCES), but full, so that none is cut off.
+
+    Args:
+        sentence_starts, document_starts, key, max_seq_length, short_seq_prob: as for `plan`.
+
+    Returns:
+        [N, 7] as for `plan`, with an empty b that is not random.
+    """
+    edges = np.asarray(sentence_starts, np.int64)[np.asarray(document_starts, np.int64)]
+    tokens = np.diff(edges)
+    document = np.arange(len(tokens))
+    most = max_seq_length - SPECIALS_OF_ONE
+    is_short = draws.uniform(draws.key(key, _IS_SHORT), document) < short_seq_prob
+    room = np.where(is_short, draws.integers(draws.key(key, _SHORT_TARGET), document, 2, most + 1), most)
+
+    count = -(-tokens // room)
+    left_over = draws.integers(draws.key(key, _LEFT_OVER), document, 0, count * room - tokens + 1)
+    first_length = np.minimum(room - left_over, tokens)
+    number = ragged.within(count)
+    of_document = np.repeat(document, count)
+    begin, room = edges[of_document], room[of_document]
+    start = begin + np.where(number > 0, first_length[of_document] + (number - 1) * room, 0)
+    end = np.minimum(begin + first_length[of_document] + number * room, edges[of_document + 1])
+    none = np.zeros_like(start)
+    return np.stack((of_document, start, end, end, end, none, end - start + SPECIALS_OF_ONE), axis=1, dtype=np.int64)
+
+
 def truncated(a: Integers, b: Integers, most: int) -> tuple[Integers, Integers]:
     """Return the lengths of a and b after the longer one (b, if equal) loses tokens until both together have `most`."""
     return np.minimum(a, np.maximum(-(-most // 2), most - b)), np.minimum(b, np.maximum(most // 2, most - a))
@@ -105,7 +146,7 @@ def truncated(a: Integers, b: Integers, most: int) -> tuple[Integers, Integers]:
 def gather(
     tokens: NDArray[np.integer], rows: Integers, *, cls_id: int, sep_id: int
 ) -> tuple[Integers, Integers, Integers]:
-    """Build the instances of some rows of a plan, laid end to end: [CLS] a [SEP] b [SEP].
+    """Build the instances of some rows of a plan, laid end to end: [CLS] a [SEP] b [SEP], or [CLS] a [SEP] without b.
 
     Args:
         tokens: all tokens of the shard that the plan was made for; may be mapped from a file.

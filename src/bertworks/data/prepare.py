@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from bertworks import draws, ragged
 from bertworks.data.corpus import VOCABULARY, Corpus, write_index
+from bertworks.data.corpus_report import CorpusCounts
 from bertworks.data.masking import MaskableWords
 from bertworks.data.shards import Shard, ShardData, Tokens, VocabularyIdentity, open_shard, write_shard
 from bertworks.data.tokenizing import TokenizedBlock, processors, tokenizing
@@ -166,7 +167,7 @@ def _jobs(
     """Start the work on one shard after the other, and show the messages about its text."""
     messages = 0
     for number, text in enumerate(texts):
-        for message in (message for block in text for message in block.messages):
+        for message in (message for block in text for message in (*block.guesses, *block.messages)):
             messages += 1
             if messages <= _SHOWN:
                 say(message)
@@ -205,6 +206,7 @@ def _kept(path: Path, vocabulary: VocabularyIdentity, made_from: Mapping[str, An
         "--vocab_file": shard.vocabulary.sha256 != vocabulary.sha256,
         "--do_lower_case": shard.vocabulary.do_lower_case != vocabulary.do_lower_case,
         "--strip_accents": shard.vocabulary.strip_accents != vocabulary.strip_accents,
+        "--max_input_chars_per_word": shard.vocabulary != vocabulary,
         "--truncate_segments": shard.made_from["truncate_segments"] != made_from["truncate_segments"],
         "--random_seed": shard.made_from.get("random_seed") != made_from.get("random_seed"),
         "--input_file": shard.made_from != made_from,
@@ -217,15 +219,16 @@ def _kept(path: Path, vocabulary: VocabularyIdentity, made_from: Mapping[str, An
 
 def _write(job: _Job, vocabulary: VocabularyIdentity) -> Shard | None:
     """Put a shard together and write it, unless its text has no words."""
+    blocks = [block.result() for block in job.blocks]
     tokens, lengths, per_document = (
-        np.concatenate(arrays) for arrays in zip(*(f.result() for f in job.blocks), strict=True)
+        np.concatenate([getattr(block, name) for block in blocks]) for name in ("tokens", "lengths", "per_document")
     )
     if not len(tokens):
         return None
     if share := job.made_from["truncate_segments"]:
         tokens, lengths = _truncate(tokens, lengths, share, draws.key(job.made_from["random_seed"], job.number))
     data = ShardData(tokens, ragged.starts(lengths), ragged.starts(per_document))
-    return write_shard(job.path, data, vocabulary, job.made_from)
+    return write_shard(job.path, data, vocabulary, job.made_from, CorpusCounts.joined(block.counts for block in blocks))
 
 
 def _truncate(

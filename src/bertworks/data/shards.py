@@ -6,9 +6,9 @@ A shard is a safetensors file of three flat arrays:
     sentence_starts   uint32 [S+1]: sentence s is tokens[sentence_starts[s] : sentence_starts[s + 1]]
     document_starts   uint32 [D+1]: document d is sentences document_starts[d] : document_starts[d + 1]
 
-The header names the vocabulary of the ids and what the shard was made from, and holds a checksum over everything.
-Opening a shard reads the header only. Reading a shard maps the arrays and computes the checksum each time.
-`corpus.py` opens many shards together.
+The header names the vocabulary of the ids, what the shard was made from and counts of its text, and holds a checksum
+over everything. Opening a shard reads the header only. Reading a shard maps the arrays and computes the checksum each
+time. `corpus.py` opens many shards together.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from bertworks import files
+from bertworks.data.corpus_report import CorpusCounts
 from bertworks.data.safetensors_header import read_header
 from bertworks.errors import InputError
 from bertworks.text.tokenizer import Tokenizer
@@ -47,11 +48,28 @@ class VocabularyIdentity:
     size: int
     do_lower_case: bool
     strip_accents: bool | None = None
+    max_input_chars_per_word: int = 200
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> VocabularyIdentity:
         """Describe the vocabulary of a tokenizer."""
-        return cls(tokenizer.sha256, tokenizer.vocab_size, tokenizer.do_lower_case, tokenizer.strip_accents)
+        return cls(
+            tokenizer.sha256,
+            tokenizer.vocab_size,
+            tokenizer.do_lower_case,
+            tokenizer.strip_accents,
+            tokenizer.max_input_chars_per_word,
+        )
+
+    def tokenizer(self, over: Tokenizer) -> Tokenizer:
+        """Make a tokenizer with these settings over the vocabulary of another, whose SHA-256 the caller compares."""
+        return Tokenizer(
+            over.tokens,
+            self.do_lower_case,
+            strip_accents=self.strip_accents,
+            max_input_chars_per_word=self.max_input_chars_per_word,
+            vocab_file=over.vocab_file,
+        )
 
     @property
     def dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
@@ -82,6 +100,7 @@ class Shard:
         tokens, sentences, documents: how many there are.
         checksum: CRC-32C of header and arrays, in hexadecimal.
         made_from: the flags that made the shard, and the size and checksum of its text.
+        counts: of its text; None for shards of an index, which does not list them, and of earlier versions.
     """
 
     path: Path
@@ -91,6 +110,7 @@ class Shard:
     documents: int
     checksum: str
     made_from: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    counts: CorpusCounts | None = field(default=None, compare=False)
 
     def read(self) -> ShardData:
         """Map the arrays after checking the checksum over all of them.
@@ -119,7 +139,13 @@ class Shard:
         )
 
 
-def write_shard(path: Path, data: ShardData, vocabulary: VocabularyIdentity, made_from: Mapping[str, Any]) -> Shard:
+def write_shard(
+    path: Path,
+    data: ShardData,
+    vocabulary: VocabularyIdentity,
+    made_from: Mapping[str, Any],
+    counts: CorpusCounts | None = None,
+) -> Shard:
     """Write one shard, whole or not at all. Equal arguments give equal bytes."""
     arrays = {
         "tokens": np.ascontiguousarray(data.tokens, vocabulary.dtype),
@@ -127,13 +153,15 @@ def write_shard(path: Path, data: ShardData, vocabulary: VocabularyIdentity, mad
         "document_starts": np.ascontiguousarray(data.document_starts, np.uint32),
     }
     facts: dict[str, Any] = {"format": FORMAT, "vocabulary": asdict(vocabulary), "made_from": dict(made_from)}
+    if counts is not None:
+        facts["counts"] = counts.as_json()
     checksum = _checksum(facts, arrays)
     # The header has one entry, because safetensors writes several entries in no fixed order.
     header = json.dumps({**facts, "checksum": checksum}, sort_keys=True)
     with files.written_whole(path) as stream:
         stream.write(save(arrays, {"bertworks": header}))
     sizes = (len(data.tokens), len(data.sentence_starts) - 1, len(data.document_starts) - 1)
-    return Shard(path, vocabulary, *sizes, checksum, facts["made_from"])
+    return Shard(path, vocabulary, *sizes, checksum, facts["made_from"], counts)
 
 
 def open_shard(path: Path) -> Shard:
@@ -149,7 +177,8 @@ def open_shard(path: Path) -> Shard:
         )
         vocabulary = VocabularyIdentity(**facts["vocabulary"])
         sizes = (tokens, sentence_starts - 1, document_starts - 1)
-        return Shard(path, vocabulary, *sizes, facts["checksum"], facts["made_from"])
+        counts = CorpusCounts.of_json(facts.get("counts"))
+        return Shard(path, vocabulary, *sizes, facts["checksum"], facts["made_from"], counts)
 
 
 def check_format(path: Path, found: object) -> None:

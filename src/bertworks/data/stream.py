@@ -34,6 +34,8 @@ SHARDS_OF_A_GROUP = 8
 # The counts are written after planning this many sentences, which takes about a second.
 SENTENCES_WORTH_WRITING = 2_000_000
 
+_PAIRS = ("next_sentence", True)
+
 # What random numbers are drawn for.
 _SHARD_ORDER, _ROW_ORDER, _PLAN, _MASK = range(4)
 
@@ -41,6 +43,8 @@ _SHARD_ORDER, _ROW_ORDER, _PLAN, _MASK = range(4)
 @dataclass(frozen=True)
 class Drawing:
     """The flags that instances are drawn with: the original's names and defaults.
+
+    With `next_sentence`, an instance is a pair of texts, as in the original. Without, it is one contiguous text.
 
     Raises:
         InputError: no instance can have such a value.
@@ -52,6 +56,7 @@ class Drawing:
     short_seq_prob: float = 0.1
     do_whole_word_mask: bool = False
     random_seed: int = 12345
+    next_sentence: bool = True
 
     def __post_init__(self) -> None:
         if not plan.SPECIALS + 2 <= self.max_seq_length <= MAX_LENGTH:
@@ -109,8 +114,12 @@ class ShardSource:
         self._lock = Lock()
 
     def identity(self) -> dict[str, object]:
-        """Return the flags that determine the sequence, and a name of the corpus's contents as `input_file`."""
-        return {"input_file": self._corpus.identity, **asdict(self._drawing)}
+        """Return the flags that determine the sequence, and a name of the corpus's contents as `input_file`.
+
+        Pairs are the rule, so only their absence is mentioned.
+        """
+        drawing = {name: value for name, value in asdict(self._drawing).items() if (name, value) != _PAIRS}
+        return {"input_file": self._corpus.identity, **drawing}
 
     def instances(self, first: int, last: int) -> Instances:
         """Return instances number first, ..., last - 1, counted over all epochs. Each epoch has new masks."""
@@ -193,8 +202,9 @@ class ShardSource:
         first = position * SHARDS_OF_A_GROUP
         numbers = shards[first : first + SHARDS_OF_A_GROUP]
         data = [self._corpus.shards[shard].read() for shard in numbers]
+        make_plan = plan.plan if self._drawing.next_sentence else plan.plan_of_single_texts
         plans = [
-            plan.plan(
+            make_plan(
                 arrays.sentence_starts,
                 arrays.document_starts,
                 key=draws.key(seed, _PLAN, epoch, shard),

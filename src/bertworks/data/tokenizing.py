@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bertworks.data.corpus_report import CorpusCounts, count_text
 from bertworks.data.shards import Tokens, VocabularyIdentity
 from bertworks.text.tokenizer import Tokenizer
 from bertworks.workers import start_pool
@@ -24,6 +25,7 @@ class TokenizedBlock(NamedTuple):
     tokens: Tokens
     lengths: NDArray[np.uint32]
     per_document: NDArray[np.uint32]
+    counts: CorpusCounts
 
 
 def processors() -> int:
@@ -66,7 +68,10 @@ def _tokenized(tokenizer: Tokenizer, text: bytes) -> TokenizedBlock:
     document = np.cumsum(np.diff(line_ends, prepend=-1) == 1)
     there = lengths > 0
     per_document = np.bincount(document[there])
-    return TokenizedBlock(tokens, lengths[there].astype(np.uint32), per_document[per_document > 0].astype(np.uint32))
+    counts = count_text(tokenizer, text, tokens, starts)
+    return TokenizedBlock(
+        tokens, lengths[there].astype(np.uint32), per_document[per_document > 0].astype(np.uint32), counts
+    )
 
 
 def _tokenized_in_worker(text: bytes, vocab_file: Path, vocabulary: VocabularyIdentity) -> TokenizedBlock:
@@ -76,4 +81,4 @@ def _tokenized_in_worker(text: bytes, vocab_file: Path, vocabulary: VocabularyId
 @lru_cache(maxsize=1)
 def _tokenizer(vocab_file: Path, vocabulary: VocabularyIdentity) -> Tokenizer:
     """Make the tokenizer of a worker, once."""
-    return Tokenizer.from_vocab(vocab_file, vocabulary.do_lower_case, strip_accents=vocabulary.strip_accents)
+    return vocabulary.tokenizer(Tokenizer.from_vocab(vocab_file))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
 from bertworks.data.instances import Instances, InstanceSource
 from bertworks.errors import InputError
+from bertworks.model.heads import PretrainingModel
 from bertworks.task import Partition, Task
 
 
@@ -25,6 +26,7 @@ class Pretraining:
         train_batch_size: instances of an optimizer step, over all processes.
         max_eval_steps: the number of batches, of `eval_batch_size` instances, in an evaluation.
         precision, eval_precision: the types that the model computes in; its weights stay float32.
+        next_sentence: whether to train and evaluate the prediction of next sentences too.
     """
 
     source: InstanceSource
@@ -35,17 +37,24 @@ class Pretraining:
     max_eval_steps: int
     precision: torch.dtype = torch.float32
     eval_precision: torch.dtype = torch.float32
+    next_sentence: bool = True
 
 
 def task(settings: Pretraining) -> Task:
     """Return the task for the training loop; the masked-word loss divides by count + 1e-5, as in the original."""
     return Task(
         batches=partial(batches, settings),
-        counts=counts,
-        sums=partial(sums, settings.precision),
+        counts=partial(counts, next_sentence=settings.next_sentence),
+        sums=partial(sums, settings.precision, next_sentence=settings.next_sentence),
         evaluate=partial(evaluate, settings),
-        losses={"masked_lm_loss": 1e-5, "next_sentence_loss": 0.0},
+        losses={"masked_lm_loss": 1e-5} | ({"next_sentence_loss": 0.0} if settings.next_sentence else {}),
     )
+
+
+def freeze_next_sentence(model: PretrainingModel) -> None:
+    """Leave the pooler and the next-sentence head out of the training: neither gradients nor decay change them."""
+    model.bert.pooler.requires_grad_(False)
+    model.cls.seq_relationship.requires_grad_(False)
 
 
 def batches(settings: Pretraining, step: int, partition: Partition) -> Sequence[PackedBatch]:
@@ -76,21 +85,20 @@ def packed(drawn: Instances, first_key: int = 0) -> PackedBatch:
     )
 
 
-def counts(batch: PackedBatch) -> Mapping[str, float]:
+def counts(batch: PackedBatch, next_sentence: bool = True) -> Mapping[str, float]:
     """Return the divisor of each term: its number of predictions."""
     words, sequences = len(batch.rows), len(batch)
-    return {
-        "masked_lm_loss": words,
-        "masked_lm_accuracy": words,
-        "next_sentence_loss": sequences,
-        "next_sentence_accuracy": sequences,
-    }
+    of_words: Mapping[str, float] = {"masked_lm_loss": words, "masked_lm_accuracy": words}
+    of_sequences = {"next_sentence_loss": sequences, "next_sentence_accuracy": sequences}
+    return {**of_words, **(of_sequences if next_sentence else {})}
 
 
-def sums(precision: torch.dtype, model: nn.Module, batch: PackedBatch, dropout: int | None) -> Mapping[str, Tensor]:
+def sums(
+    precision: torch.dtype, model: nn.Module, batch: PackedBatch, dropout: int | None, next_sentence: bool = True
+) -> Mapping[str, Tensor]:
     """Return the sum of each term over a batch."""
     terms: Mapping[str, Tensor] = model(batch, dropout=dropout, dtype=precision)
-    return terms
+    return {name: terms[name] for name in counts(batch, next_sentence)}
 
 
 @torch.no_grad()
@@ -100,16 +108,19 @@ def evaluate(settings: Pretraining, model: nn.Module) -> Mapping[str, float]:
     `loss` is the mean of the batches' losses; the other results are means over all predictions.
     """
     device = next(model.parameters()).device
-    totals, losses = dict.fromkeys(counts(packed(settings.eval_source.instances(0, 0))), (0.0, 0.0)), []
+    counted_terms = partial(counts, next_sentence=settings.next_sentence)
+    totals, losses = dict.fromkeys(counted_terms(packed(settings.eval_source.instances(0, 0))), (0.0, 0.0)), []
     for step in range(settings.max_eval_steps):
         drawn = settings.eval_source.instances(step * settings.eval_batch_size, (step + 1) * settings.eval_batch_size)
         batch = packed(drawn)
-        terms = sums(settings.eval_precision, model, batch.to(device), None)
-        counted = counts(batch)
+        terms = sums(settings.eval_precision, model, batch.to(device), None, settings.next_sentence)
+        counted = counted_terms(batch)
         values = {name: float(value) for name, value in terms.items()}
         totals = {name: (s + values[name], n + counted[name]) for name, (s, n) in totals.items()}
-        masked = values["masked_lm_loss"] / (counted["masked_lm_loss"] + 1e-5)
-        losses.append(masked + values["next_sentence_loss"] / counted["next_sentence_loss"])
+        loss = values["masked_lm_loss"] / (counted["masked_lm_loss"] + 1e-5)
+        if settings.next_sentence:
+            loss += values["next_sentence_loss"] / counted["next_sentence_loss"]
+        losses.append(loss)
     results = {name: s / max(n, 1.0) for name, (s, n) in totals.items()}
     return dict(sorted({"loss": sum(losses) / len(losses), **results}.items()))
 

@@ -1,26 +1,26 @@
 """Reading a corpus as a stream: files -> blocks of text -> documents -> sentences.
 
-The text has the original's format: one sentence on each line and a blank line between documents, plain or compressed
-with gzip. (A line is blank if `str.strip()` leaves nothing.) Or it is JSON lines with one document on each line. Blocks
-are fixed amounts of input, cut only between documents, and the unit of parallel work. Python handles no line
-separately: borders are found in the bytes at the speed of C. Memory holds a few blocks, whatever the size of a file.
+The text has the original's format: one sentence on each line and a blank line between documents. (A line is blank if
+`str.strip()` leaves nothing.) Or it is JSON lines, and each line is one document, whose text may have blank lines. Both
+may be compressed. Blocks are fixed amounts of input, cut only between documents, and the unit of parallel work. Python
+handles no line separately: borders are found in the bytes at the speed of C. Memory holds a few blocks, whatever the
+size of a file.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
-import zlib
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from bertworks.errors import InputError
 from bertworks.files import BYTE_ORDER_MARK
+from bertworks.text.text_files import content, opened
 
 # About a million tokens of English. Longer documents are cut, so that blocks have a maximum size.
 MAX_DOCUMENT_BYTES = 4_000_000
@@ -34,6 +34,7 @@ _BLANK_LINE = re.compile(
 )
 _NEWLINES = re.compile(rb"\n*")
 _MANY_NEWLINES = re.compile(rb"\n\n\n+")
+_BLANK_LINES = re.compile(rb"\n\n+")
 
 
 @dataclass(frozen=True)
@@ -45,12 +46,14 @@ class TextBlock:
         source: the location of its first line, for messages: `file.txt, line 123`.
         file_bytes: about how many bytes of the files were read since the block before, for a progress bar.
         messages: changes to the text that its owner should know about, a line each.
+        guesses: what files that begin here are taken for, a line each.
     """
 
     text: bytes
     source: str
     file_bytes: int
     messages: tuple[str, ...] = ()
+    guesses: tuple[str, ...] = ()
 
 
 def blocks(
@@ -63,11 +66,14 @@ def blocks(
     line.
 
     Args:
-        paths: `.jsonl` and `.json` files have a JSON object on each line, others are plain text. `.gz` may follow.
+        paths: `.jsonl`, `.json` and `.ndjson` files have a JSON object on each line. So has any other file whose first
+            line is such an object; the rest is plain text. `.gz`, `.bz2` or `.xz` may follow.
+        block_bytes: the amount of text in a block.
         text_field: the field of a JSON line that holds the document's text.
 
     Raises:
-        InputError: a file cannot be read, an archive is damaged, UTF-8 or JSON is invalid, or a field is missing.
+        InputError: a file cannot be read or is no text, an archive is damaged, UTF-8 or JSON is invalid, or a field is
+            missing.
     """
     pieces = (piece for path in paths for piece in _read(Path(path), text_field))
     gathered = _Gathered()
@@ -90,12 +96,13 @@ class _Piece:
     step: int = 1
     file_bytes: int = 0
     message: str = ""
+    guess: str = ""
     ends_file: bool = False
 
     def cut(self, offset: int) -> tuple[_Piece, _Piece]:
         """Split into the text before a line that begins at `offset`, and the rest."""
         line = self.line + self.step * self.text.count(b"\n", 0, offset)
-        head = _Piece(self.text[:offset], self.path, self.line, self.step, self.file_bytes)
+        head = _Piece(self.text[:offset], self.path, self.line, self.step, self.file_bytes, guess=self.guess)
         return head, _Piece(self.text[offset:], self.path, line, self.step)
 
 
@@ -115,6 +122,7 @@ class _Gathered:
         self.text = bytearray()
         self._marks: list[_Mark] = []
         self._messages: list[str] = []
+        self._guesses: list[str] = []
         self._file_bytes = 0
 
     def add(self, piece: _Piece) -> None:
@@ -126,16 +134,22 @@ class _Gathered:
         self._file_bytes += piece.file_bytes
         if piece.message:
             self._messages.append(piece.message)
+        if piece.guess:
+            self._guesses.append(piece.guess)
 
     def take(self, end: int) -> TextBlock | None:
         """Remove the first `end` bytes and return them as a block, unless all are newlines."""
         begin = _leading_newlines(self.text)
         block = None
         if begin < end:
-            text, start = self._between(begin, end), self._mark(begin)
-            block = TextBlock(text, f"{start.path}, line {start.line}", self._file_bytes, tuple(self._messages))
+            text = self._between(begin, end)
+            start = self._mark(begin)
+            source = f"{start.path}, line {start.line}"
+            said = tuple(self._messages), tuple(self._guesses)
+            block = TextBlock(text, source, self._file_bytes, *said)
             self._file_bytes = 0
             self._messages.clear()
+            self._guesses.clear()
         if end:
             later = [mark for mark in self._marks if mark.offset > end]
             self._marks = [mark._replace(offset=mark.offset - end) for mark in (self._mark(end), *later)]
@@ -191,20 +205,17 @@ def _leading_newlines(text: bytes | bytearray) -> int:
 
 def _read(path: Path, text_field: str) -> Iterator[_Piece]:
     """Read one file as pieces. The last one ends the current document."""
-    compressed = path.suffix == ".gz"
-    kind = Path(path.stem).suffix if compressed else path.suffix
-    try:
-        with path.open("rb") as file:
-            pieces = _lines(path, gzip.GzipFile(fileobj=file) if compressed else file, file)
-            yield from _json_documents(pieces, text_field) if kind in (".jsonl", ".json") else pieces
-        yield _Piece(b"\n", path, 1, ends_file=True)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: a damaged or cut-off gzip file ({error}); fix or drop it (--input_file)") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}) (--input_file)") from None
+    with opened(path) as (stream, file):
+        pieces = _lines(path, stream, file)
+        first = next(pieces, None)
+        if first is not None:
+            kind, guess = content(path, first.text, text_field)
+            pieces = chain([replace(first, guess=guess)], pieces)
+            yield from pieces if kind == "lines" else _json_documents(pieces, text_field)
+    yield _Piece(b"\n", path, 1, ends_file=True)
 
 
-def _lines(path: Path, stream: BinaryIO | gzip.GzipFile, file: BinaryIO) -> Iterator[_Piece]:
+def _lines(path: Path, stream: BinaryIO, file: BinaryIO) -> Iterator[_Piece]:
     """Read whole lines, about a megabyte of them together. `file` is the file that `stream` reads from."""
     line, read = 1, 0
     begun: list[bytes] = []  # parts of a line whose end is not read yet
@@ -245,14 +256,15 @@ def _simplified(text: bytes) -> bytes:
 
 
 def _json_documents(pieces: Iterator[_Piece], text_field: str) -> Iterator[_Piece]:
-    """Return the texts of JSON lines, each followed by a blank line."""
+    """Return the texts of JSON lines without their blank lines, each followed by one: a JSON line is one document."""
     for piece in pieces:
-        file_bytes = piece.file_bytes
+        file_bytes, guess = piece.file_bytes, piece.guess
         for number, record in enumerate(piece.text.decode().split("\n"), piece.line):
             if record:
-                text = _json_text(record, text_field, f"{piece.path}, line {number}")
-                yield _Piece(_simplified(text + b"\n") + b"\n", piece.path, number, 0, file_bytes)
-                file_bytes = 0
+                text = _simplified(_json_text(record, text_field, f"{piece.path}, line {number}") + b"\n")
+                document = _BLANK_LINES.sub(b"\n", text).removeprefix(b"\n") + b"\n"
+                yield _Piece(document, piece.path, number, 0, file_bytes, guess=guess)
+                file_bytes, guess = 0, ""
 
 
 def _json_text(record: str, text_field: str, location: str) -> bytes:

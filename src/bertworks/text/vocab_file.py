@@ -102,6 +102,7 @@ def write_hugging_face(
         "strip_accents": strip_accents,
         "tokenize_chinese_chars": True,
         "split_special_tokens": split_special_tokens,
+        **({} if max_input_chars_per_word == 200 else {"max_input_chars_per_word": max_input_chars_per_word}),
         **({} if longest is None else {"model_max_length": longest}),
         **{f"{token[1:-1].lower()}_token": token for token in specials},
     }

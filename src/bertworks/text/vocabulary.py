@@ -95,10 +95,12 @@ def learn_vocabulary(
     return pieces
 
 
-def tokens_per_word(word_counts: Mapping[str, int], vocabulary: Sequence[str]) -> float:
+def tokens_per_word(
+    word_counts: Mapping[str, int], vocabulary: Sequence[str], max_input_chars_per_word: int = MAX_WORD_CHARACTERS
+) -> float:
     """Return how many tokens a word becomes on average."""
     ids = {piece: number for number, piece in enumerate(vocabulary)}
-    wordpiece = WordPiece(ids, "[UNK]", MAX_WORD_CHARACTERS, "the vocabulary")
+    wordpiece = WordPiece(ids, "[UNK]", max_input_chars_per_word, "the vocabulary")
     tokens = sum(count * len(wordpiece.ids(word)) for word, count in word_counts.items())
     return tokens / sum(word_counts.values())
 

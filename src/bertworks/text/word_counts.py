@@ -10,9 +10,11 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from bertworks.progress import say
 from bertworks.text.basic import drops_accents, normalized_block
 from bertworks.text.corpus import TextBlock, blocks
 from bertworks.text.words import WordNumbers
@@ -24,58 +26,96 @@ MAX_WORD_CHARACTERS = 200
 BLOCK_BYTES = 8 << 20
 
 
+class WordCounts(NamedTuple):
+    """The words of a text.
+
+    Attributes:
+        counts: how often each word occurs, without the long ones.
+        long_words: how many words have more characters than allowed; each becomes [UNK].
+        long_characters: the characters of these words.
+        characters: the characters of all words.
+    """
+
+    counts: Counter[str]
+    long_words: int
+    long_characters: int
+    characters: int
+
+
 def count_words(
     paths: Sequence[Path],
     *,
     do_lower_case: bool = True,
     strip_accents: bool | None = None,
+    max_input_chars_per_word: int = MAX_WORD_CHARACTERS,
     num_workers: int = 1,
     text_field: str = "text",
     progress: Callable[[int], object] = lambda read: None,
-) -> Counter[str]:
+) -> WordCounts:
     """Count the words of files, as the original's basic tokenization finds them.
 
     Args:
-        paths: the files, as `corpus.blocks` takes them.
-        do_lower_case, strip_accents: the settings of the tokenizer that will use the vocabulary.
+        paths: the files, as `corpus.blocks` takes them. What is guessed about a file is said.
+        do_lower_case, strip_accents, max_input_chars_per_word: the settings of the tokenizer that will use the
+            vocabulary.
         num_workers: processes that count. They are started with "spawn": a fork of a process that has threads (a
             progress bar, a numeric library) may deadlock, and macOS and Windows have no other way. So a script that
             asks for more than one needs its `if __name__ == "__main__":`.
         text_field: the field of a JSON line that holds the text.
         progress: called with the number of bytes read since the last call.
 
-    Returns:
-        The counts, without words longer than `MAX_WORD_CHARACTERS`.
-
     Raises:
         InputError: a file cannot be read as text; the message names file and line.
     """
+    rules = _Rules(do_lower_case, drops_accents(do_lower_case, strip_accents), max_input_chars_per_word)
     counts: Counter[bytes] = Counter()
-    strip = drops_accents(do_lower_case, strip_accents)
-    parts = blocks(paths, BLOCK_BYTES, text_field=text_field)
-    for block, counted in _counted(parts, do_lower_case, strip, num_workers):
-        counts.update(counted)
+    long_words = long_characters = 0
+    for block, counted in _counted(blocks(paths, BLOCK_BYTES, text_field=text_field), rules, num_workers):
+        for guess in block.guesses:
+            say(guess)
+        counts.update(counted.counts)
+        long_words += counted.long_words
+        long_characters += counted.long_characters
         progress(block.file_bytes)
-    words = ((word.decode(), count) for word, count in counts.items())
-    return Counter({word: count for word, count in words if len(word) <= MAX_WORD_CHARACTERS})
+    words = Counter({word.decode(): count for word, count in counts.items()})
+    characters = long_characters + sum(len(word) * count for word, count in words.items())
+    return WordCounts(words, long_words, long_characters, characters)
 
 
-def count_block(text: bytes, lower: bool, strip: bool) -> Counter[bytes]:
-    """Count the words of lines of UTF-8. All words that are much too long count as one such word."""
-    most_bytes = 4 * MAX_WORD_CHARACTERS
-    numbers, _, words = WordNumbers(most_bytes).look_up(normalized_block(text, lower, strip))
-    return Counter(dict(zip(words, np.bincount(numbers, minlength=len(words)).tolist(), strict=True)))
+class _Rules(NamedTuple):
+    """What words are: lower-cased, without accents, and the most characters of one that counts."""
+
+    lower: bool
+    strip: bool
+    longest: int
 
 
-def _counted(
-    parts: Iterator[TextBlock], lower: bool, strip: bool, num_workers: int
-) -> Iterator[tuple[TextBlock, Counter[bytes]]]:
+class BlockCounts(NamedTuple):
+    """The words of a block of text: see `WordCounts`."""
+
+    counts: Counter[bytes]
+    long_words: int
+    long_characters: int
+
+
+def count_block(text: bytes, lower: bool, strip: bool, longest: int = MAX_WORD_CHARACTERS) -> BlockCounts:
+    """Count the words of lines of UTF-8. Words of more than `longest` characters are counted apart."""
+    normalized = normalized_block(text, lower, strip)
+    numbers, _, words = WordNumbers(max_word_bytes=len(normalized)).look_up(normalized)
+    counts = Counter(dict(zip(words, np.bincount(numbers, minlength=len(words)).tolist(), strict=True)))
+    # A word has no more characters than bytes.
+    characters = {word: len(word.decode()) for word in words if len(word) > longest}
+    long = {word: counts.pop(word) for word, length in characters.items() if length > longest}
+    return BlockCounts(counts, sum(long.values()), sum(characters[word] * count for word, count in long.items()))
+
+
+def _counted(parts: Iterator[TextBlock], rules: _Rules, num_workers: int) -> Iterator[tuple[TextBlock, BlockCounts]]:
     """Return each block with its counts. At most two blocks per worker wait at a time."""
     if num_workers <= 1:
-        yield from ((block, count_block(block.text, lower, strip)) for block in parts)
+        yield from ((block, count_block(block.text, *rules)) for block in parts)
         return
     with start_pool(num_workers) as pool:
-        begun = ((block, pool.submit(count_block, block.text, lower, strip)) for block in parts)
+        begun = ((block, pool.submit(count_block, block.text, *rules)) for block in parts)
         waiting = deque(islice(begun, 2 * num_workers))
         while waiting:
             block, future = waiting.popleft()

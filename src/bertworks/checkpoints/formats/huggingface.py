@@ -110,7 +110,7 @@ def open_huggingface(storage: Storage, name: str | None = None) -> Checkpoint:
     words = vocabulary(storage)
     if config and words:
         config = _without_padding(config, words, notes)
-    do_lower_case, strip_accents = _text_rules(storage)
+    do_lower_case, strip_accents, max_input_chars_per_word = _text_rules(storage)
     return Checkpoint(
         path=path,
         format="Hugging Face",
@@ -120,6 +120,7 @@ def open_huggingface(storage: Storage, name: str | None = None) -> Checkpoint:
         vocabulary=words,
         do_lower_case=do_lower_case,
         strip_accents=strip_accents,
+        max_input_chars_per_word=max_input_chars_per_word,
         architecture=architecture,
         notes=tuple(notes),
         storage=storage,
@@ -152,8 +153,11 @@ def _config(storage: Storage) -> tuple[str | None, BertConfig | None]:
     return named if isinstance(named, str) else None, config
 
 
-def _text_rules(storage: Storage) -> tuple[bool | None, bool | None]:
-    """Whether text is lower-cased, and whether its accents are dropped; None where nothing tells."""
+def _text_rules(storage: Storage) -> tuple[bool | None, bool | None, int]:
+    """Whether text is lower-cased, and whether its accents are dropped, None where nothing tells; the longest word.
+
+    The longest word is ours to write: `tokenizers` has a limit of 100 where nobody chose one, the original's is 200.
+    """
     files = storage.files()
     given = read_json(storage, "tokenizer_config.json") if "tokenizer_config.json" in files else {}
     if "do_lower_case" not in given and "tokenizer.json" in files:
@@ -163,7 +167,8 @@ def _text_rules(storage: Storage) -> tuple[bool | None, bool | None]:
     lower, strip = given.get("do_lower_case"), given.get("strip_accents")
     if not isinstance(lower, bool):
         lower = casing_of_name(storage.path)
-    return lower, strip if isinstance(strip, bool) else None
+    longest = given.get("max_input_chars_per_word")
+    return lower, strip if isinstance(strip, bool) else None, longest if isinstance(longest, int) else 200
 
 
 def _in_one(storage: Storage, file: str, notes: list[str]) -> dict[str, Weight]:

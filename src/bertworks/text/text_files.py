@@ -1,0 +1,113 @@
+"""What a text file is: how it is compressed, and whether it holds JSON lines. Its name tells, or else its content."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple, cast
+
+from bertworks.errors import InputError
+
+_ENDINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
+_JSON_ENDINGS = (".jsonl", ".json", ".ndjson")
+_TABLE_ENDINGS = (".csv", ".tsv")
+_MARKUP = (b"<doc ", b"<?xml", b"<mediawiki", b"<!doctype", b"<html")
+
+# How files begin that are no text, and what to do about them.
+_NO_TEXT = {
+    b"PK\x03\x04": "is a zip archive; unpack it",
+    b"7z\xbc\xaf": "is a 7z archive; unpack it",
+    b"\x28\xb5\x2f\xfd": "is compressed with zstd; decompress it, or compress it with gzip, bzip2 or xz",
+    b"PAR1": "is a Parquet table; write its text to a .txt or .jsonl file",
+    b"%PDF": "is a PDF; extract its text",
+    b"version https://git-lfs": "is a pointer of Git LFS and not the file itself; run git lfs pull",
+}
+_LONGEST = max(map(len, _NO_TEXT))
+
+
+class Content(NamedTuple):
+    """What the text of a file is: plain lines or JSON lines, and a message if that was guessed or looks wrong."""
+
+    kind: Literal["lines", "json lines"]
+    message: str = ""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[BinaryIO, BufferedReader]]:
+    """Open a text file, compressed or not: the stream of its text, and the file, whose position tells the progress.
+
+    Raises:
+        InputError: it cannot be read, it is no text, or an archive is damaged. The block may raise such errors too.
+    """
+    compression = _ENDINGS.get(path.suffix)
+    try:
+        with path.open("rb") as file:
+            head = file.peek(_LONGEST)[:_LONGEST]
+            if wrong := next((reason for begin, reason in _NO_TEXT.items() if head.startswith(begin)), None):
+                raise InputError(f"{path}: {wrong} (--input_file)")
+            guessed = next((name for begin, name in _COMPRESSED.items() if head.startswith(begin)), None)
+            compression = compression or guessed
+            yield _decompressed(compression, file), file
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
+        raise _damaged(path, compression, error) from None
+    except OSError as error:
+        if error.errno is None and compression:  # so bzip2 says that it is damaged
+            raise _damaged(path, compression, error) from None
+        raise InputError(f"{path}: cannot be read ({error.strerror}) (--input_file)") from None
+
+
+def content(path: Path, beginning: bytes, text_field: str) -> Content:
+    """Tell what a file holds, by its name or else by its first line with text in the `beginning`.
+
+    A first line that is a JSON object with this field makes the file JSON lines. Such an object without the field is an
+    error of the reader of JSON lines, except in a `.txt` file, which may hold anything.
+    """
+    ending = Path(path.stem).suffix if path.suffix in _ENDINGS else path.suffix
+    if ending in _JSON_ENDINGS:
+        return Content("json lines")
+    line = beginning.lstrip().partition(b"\n")[0]
+    values = _json_object(line)
+    if values is not None:
+        if ending != ".txt" or isinstance(values.get(text_field), str):
+            return Content("json lines", f"{path}: read as JSON lines, a document each, because its first line is one")
+        reason = f"its first line is a JSON object without a text in the field {text_field!r} (--text_field)"
+        return Content("lines", f"{path}: read as plain text, but {reason}")
+    if line[: max(map(len, _MARKUP))].lower().startswith(_MARKUP):
+        reason = "its first line looks like XML or HTML, and tags count as words; extract the text (--input_file)"
+        return Content("lines", f"{path}: read as plain text, but {reason}")
+    if ending in _TABLE_ENDINGS:
+        reason = "its name is that of a table; write its text to a .txt or .jsonl file (--input_file)"
+        return Content("lines", f"{path}: read as plain text, but {reason}")
+    return Content("lines")
+
+
+def _decompressed(compression: str | None, file: BufferedReader) -> BinaryIO:
+    if compression == "gzip":
+        return cast(BinaryIO, gzip.GzipFile(fileobj=file))
+    if compression == "bzip2":
+        return cast(BinaryIO, bz2.BZ2File(file))
+    if compression == "xz":
+        return cast(BinaryIO, lzma.LZMAFile(file))
+    return file
+
+
+def _damaged(path: Path, compression: str | None, error: Exception) -> InputError:
+    return InputError(f"{path}: a damaged or cut-off {compression} file ({error}); fix or drop it (--input_file)")
+
+
+def _json_object(line: bytes) -> dict[str, object] | None:
+    if not line.startswith(b"{"):
+        return None
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
