@@ -76,7 +76,7 @@ class BertConfig:
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
             )
         if self.hidden_act not in ACTIVATIONS:
-            raise InputError(f"hidden_act {self.hidden_act!r} is none of {', '.join(ACTIVATIONS)}")
+            raise InputError(f"hidden_act {self.hidden_act!r} is not one of {', '.join(ACTIVATIONS)}")
 
     @property
     def head_size(self) -> int:
@@ -102,7 +102,7 @@ class BertConfig:
         """What the flags were that decide how texts become sequences when it was fine-tuned; empty if it was not."""
         found = self.extra.get("fine_tuning", {})
         if not isinstance(found, dict):
-            raise InputError(f"config.json: fine_tuning is {found!r:.60}, not an object of flags; mend it or remove it")
+            raise InputError(f"config.json: fine_tuning is {found!r:.60}, not an object of flags; fix it or remove it")
         return found
 
     def with_fine_tuning(self, values: Mapping[str, object]) -> BertConfig:
@@ -126,11 +126,11 @@ class BertConfig:
         fits = type(value) is kind or (kind is float and type(value) is int)
         if not fits or (kind is float and not abs(value) <= sys.float_info.max) or (kind is int and value < 0):
             expected = {bool: "true or false", int: "a whole number from 0 on", float: "a number", str: "a text"}[kind]
-            raise InputError(f"config.json: fine_tuning: {name} is {value!r:.60}, not {expected}; mend it or remove it")
+            raise InputError(f"config.json: fine_tuning: {name} is {value!r:.60}, not {expected}; fix it or remove it")
         if choices and value not in choices:
             known = ", ".join(map(str, choices))
             raise InputError(
-                f"config.json: fine_tuning: {name} is {value!r:.60}, none of {known}; mend it or remove it"
+                f"config.json: fine_tuning: {name} is {value!r:.60}, not one of {known}; fix it or remove it"
             )
         return kind(value)
 

@@ -123,7 +123,7 @@ class Pretrained:
         lacks_it = any(name.startswith("cls.predictions.") for name in self.report.missing)
         if not isinstance(self.model, PretrainingModel) or lacks_it:
             raise InputError(
-                f"{self.checkpoint.path}: has no head for masked words; take a model with its pre-training heads"
+                f"{self.checkpoint.path}: has no head for masked words; use a model with its pre-training heads"
             )
         return self.model
 

@@ -251,7 +251,7 @@ def test_strange_tags_and_several_seeds(tmp_path: Path, capsys: pytest.CaptureFi
         ),
         (["--do_train", "--train_file=good.txt", "--seeds=1,2"], "--seeds: needs a dev set"),
         (["--do_train", "--train_file=good.txt", "--early_stopping=1"], "--early_stopping: needs a dev set"),
-        (["--do_train", "--do_eval", "--early_stopping=1", "--keep=last"], "--early_stopping: stops where"),
+        (["--do_train", "--do_eval", "--early_stopping=1", "--keep=last"], "--early_stopping and --keep=last: "),
         (["--do_train", "--do_eval", "--seeds=99999999999999999999999"], "must be at most 1e+18"),
         (["--do_train", "--do_eval", "--seeds=1,-1"], "--seeds=1,-1: -1 must be at least 0"),
         (["--do_train", "--do_eval", "--seeds=1,a"], "--seeds=1,a: 'a' is not a whole number"),

@@ -260,9 +260,9 @@ def test_identity_names_flags_and_contents(corpus, tmp_path: Path) -> None:
 
 def test_too_little_text_is_an_error_and_no_endless_loop(tmp_path: Path) -> None:
     source = ShardSource(write_corpus(tmp_path, [[[[7]]], []]), WORDS, DRAWING)
-    with pytest.raises(InputError, match=r"--input_file: too little text"):
+    with pytest.raises(InputError, match=r"--input_file: has too little text"):
         source.instances(0, 1)
-    with pytest.raises(InputError, match=r"--input_file: too little text"):
+    with pytest.raises(InputError, match=r"--input_file: has too little text"):
         source.instances(0, 1)
 
 

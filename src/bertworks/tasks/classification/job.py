@@ -124,7 +124,7 @@ def read_files(
         wrong += ["kind"] if options.kind not in (None, "single") else []
         if wrong:
             raise InputError(
-                f"--{wrong[0]}: {first} has token ids, cut already, with one class each; leave the flag out"
+                f"--{wrong[0]}: the texts in {first} are cut already and have one class each; leave the flag out"
             )
         return of_records(records, first.stem, options.labels, setup.config.vocab_size, setup.max_seq_length)
     # A share of the training file may be what is evaluated on.
