@@ -1,4 +1,4 @@
-"""The shape of a BERT: one dataclass, read from Google's dialect or Hugging Face's, written in Hugging Face's.
+"""The configuration of a BERT: one dataclass, read from Google's dialect or Hugging Face's, written in Hugging Face's.
 
 The two dialects differ in one word: `"hidden_act": "gelu"` is the tanh form of GELU in Google's files and the erf form
 in Hugging Face's. Inside, and in every file we write, names are Hugging Face's: `gelu` is erf, `gelu_new` is tanh.
@@ -85,7 +85,7 @@ class BertConfig:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """What the outputs of a classifier are called, in order (`id2label`); None where nothing tells."""
+        """The names of a classifier's outputs, in order (`id2label`); None if the file does not say."""
         names = self.extra.get("id2label")
         if not isinstance(names, dict) or any(str(i) not in names for i in range(len(names))):
             return None
@@ -99,7 +99,7 @@ class BertConfig:
 
     @property
     def fine_tuning(self) -> Mapping[str, Any]:
-        """What the flags were that decide how texts become sequences when it was fine-tuned; empty if it was not."""
+        """The flags of its fine-tuning that decide how texts become sequences; empty if it was not fine-tuned."""
         found = self.extra.get("fine_tuning", {})
         if not isinstance(found, dict):
             raise InputError(f"config.json: fine_tuning is {found!r:.60}, not an object of flags; fix it or remove it")
@@ -110,7 +110,7 @@ class BertConfig:
         return replace(self, extra={**self.extra, "fine_tuning": dict(values)})
 
     def fine_tuned(self, name: str, kind: type[Value], choices: Sequence[Value] = ()) -> Value | None:
-        """What a flag of `fine_tuning` was; None where nothing tells.
+        """The value that a flag had in the fine-tuning (`fine_tuning`); None if the file does not say.
 
         Args:
             name: the flag.
@@ -136,7 +136,7 @@ class BertConfig:
 
     @property
     def longest_sequence(self) -> int:
-        """The tokens of the longest sequence it was fine-tuned on, or has positions for where nothing tells."""
+        """The tokens of the longest sequence in its fine-tuning; if the file does not say, the number of positions."""
         return min(self.fine_tuned("max_seq_length", int) or self.max_position_embeddings, self.max_position_embeddings)
 
     @classmethod
@@ -174,13 +174,13 @@ class BertConfig:
 
     @classmethod
     def from_google(cls, values: Any, path: Path | str) -> BertConfig:
-        """What a `bert_config.json` of the original release holds; `path` is what messages call it."""
+        """Make a configuration of the contents of the original's `bert_config.json`; `path` is its name in messages."""
         config = cls.from_huggingface(values, path)
         return replace(config, hidden_act="gelu_new") if config.hidden_act == "gelu" else config
 
     @classmethod
     def from_huggingface(cls, values: Any, path: Path | str) -> BertConfig:
-        """What a `config.json` of a model folder holds; `path` is what messages call it.
+        """Make a configuration of the contents of a model folder's `config.json`; `path` is its name in messages.
 
         Raises:
             InputError: not the configuration of a BERT, or a value that makes no sense.

@@ -172,7 +172,7 @@ def describe(flags_class: type) -> dict[str, _Flag]:
 
 @dataclass(frozen=True, kw_only=True)
 class _ConfigFlag(CommandFlags):
-    """The flag that every command has beside its own."""
+    """The flag that every command has, in addition to its own flags."""
 
     config: str = flag("", "A file of flags.", path=True)
 
@@ -255,7 +255,7 @@ def _from_toml(path: str, flags: dict[str, _Flag]) -> dict[str, Any]:
 
 
 def recorded(flags: CommandFlags, without: Collection[str] = ()) -> dict[str, Any]:
-    """The value of every flag that has an effect, by name, but for those `without`."""
+    """Return the value of every flag that has an effect, by name, without those named in `without`."""
     names = (f.name for f in describe(type(flags)).values() if f.group != RETIRED and f.name not in without)
     return {name: getattr(flags, name) for name in names}
 

@@ -3,7 +3,7 @@
     model, vocab = bertworks.get_model("bert_12_768_12", dataset_name="book_corpus_wiki_en_uncased")
     sequence, pooled, next_sentence, words = model(inputs, token_types, valid_length, masked_positions)
 
-Names, arguments, the order of the outputs and what stands in padded places are those of GluonNLP 0.5 to 0.10
+Names, arguments, the order of the outputs and the values at padding are those of GluonNLP 0.5 to 0.10
 (`src/gluonnlp/model/bert.py`, `src/gluonnlp/vocab/bert.py`).
 """
 

@@ -373,7 +373,7 @@ def test_mistakes_with_record_files(
         (["--do_train", "--task_name=MRCP", "--data_dir=."], "did you mean MRPC?"),
         (["--do_train", "--task_name=MRPC"], "--data_dir: must be given"),
         (["--do_train", "--task_name=MRPC", "--data_dir=."], "train.tsv"),
-        (["--do_train", *TASK, "--num_train_epochs=0.001"], "make no step"),
+        (["--do_train", *TASK, "--num_train_epochs=0.001"], "less than one step"),
         (["--do_train", *TASK, "--max_seq_length=500"], "the model has 128 positions"),
         (["--do_train", "--do_eval", *TASK, "--eval_every=often"], "--eval_every=often"),
         (["--do_train", *TASK, "--seeds=a"], "--seeds=a"),

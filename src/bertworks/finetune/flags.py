@@ -1,4 +1,4 @@
-"""The flags that all fine-tunings share, and what is wrong with them by themselves."""
+"""The flags that all fine-tunings share, and the checks that need nothing but the flags."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ _MOST_STEPS = 1e18
 
 
 def check_training(flags: FinetuningFlags) -> None:
-    """Refuse flags of training that mean nothing, or have no effect beside each other.
+    """Refuse flags of training that mean nothing, or contradict each other.
 
     Raises:
         InputError: names the flag.

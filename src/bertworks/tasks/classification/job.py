@@ -1,4 +1,4 @@
-"""Classifying as the driver of fine-tuning takes it: the data, the network, and what is written at the end."""
+"""The job of classification for the driver of fine-tuning: the data, the network, and the files written at the end."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _check_rows(problem: Problem, splits: Sequence[str]) -> None:
 def _output_order(
     problem: Problem, checkpoint: Checkpoint, config: BertConfig, *, trains: bool
 ) -> Sequence[int] | None:
-    """Which of a stored classifier's outputs each label is; None where they stand in order, or nothing tells."""
+    """The output of a stored classifier for each label; None if their order is the same or its names are unknown."""
     if "classifier.weight" not in checkpoint.weights:
         return None
     try:

@@ -58,7 +58,7 @@ class AskedQuestions:
 
     Attributes:
         gold: their right answers; None where the file does not have them all.
-        read: reads them and makes their windows, each time anew.
+        read: reads them and makes their windows; each call reads them again.
         notes: what the last reading found odd.
     """
 
