@@ -167,7 +167,7 @@ def test_cluener(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # What is not given is as published, the rest as given.
     said = capsys.readouterr().err + (tmp_path / "out" / "flags.toml").read_text()
     assert "CLUENER: trained as published (task_ner_config.yaml of MindSpore's BERT): --train_batch_size=32" in said
-    assert "To know:" in said
+    assert "Remarks:" in said
     assert "overlaps another mention" in said
     assert "learning_rate = 2e-05" in said
     assert "num_train_epochs = 30.0" in said

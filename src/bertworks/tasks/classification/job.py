@@ -261,4 +261,4 @@ def _confusion(
         counts = confusion_matrix(data.labels, task.predictions("single", logits[ending]), problem.classes)
         title = f"{problem.name}{ending.replace('_', ' ')}: {counts.trace() / counts.sum():.1%} right"
         path = setup.output_dir / f"confusion_matrix{ending}.png"
-        yield f"What was taken for what: {draw_confusion_matrix(path, counts, problem.labels, title)}"
+        yield f"The confusion matrix: {draw_confusion_matrix(path, counts, problem.labels, title)}"
