@@ -230,7 +230,7 @@ def test_a_value_is_known_by_another_name() -> None:
     assert "`--optimizer=bertadam` is `--optimizer=adam`" in PAGE
     read = parse(run_classifier.Flags, ["--output_dir=x", "--optimizer=bertadam"], "bert")
     assert read.optimizer == "adam"
-    with pytest.raises(InputError, match="'lamb' is none of adam, adamw"):
+    with pytest.raises(InputError, match="'lamb' is not one of adam, adamw"):
         parse(run_classifier.Flags, ["--output_dir=x", "--optimizer=lamb"], "bert")
 
 

@@ -52,7 +52,7 @@ def test_sizes_by_name(size: str, layers: int, hidden: int, heads: int) -> None:
         ("[]", "no vocab_size"),
         ('{"vocab_size": "many"}', "vocab_size is 'many', not int"),
         ('{"vocab_size": 5, "hidden_size": 10, "num_attention_heads": 3}', "not a multiple"),
-        ('{"vocab_size": 5, "hidden_act": "swish"}', "hidden_act 'swish' is none of"),
+        ('{"vocab_size": 5, "hidden_act": "swish"}', "hidden_act 'swish' is not one of"),
         ('{"vocab_size": 0}', "vocab_size is 0"),
     ],
 )
@@ -102,7 +102,7 @@ def test_what_a_flag_was_in_training_is_checked(kind: type, good: list, bad: lis
         config = BertConfig(vocab_size=9, extra={"fine_tuning": {"flag": value}})
         with pytest.raises(InputError) as error:
             config.fine_tuned("flag", kind)
-        message = f"config.json: fine_tuning: flag is {value!r:.60}, not {expected}; mend it or remove it"
+        message = f"config.json: fine_tuning: flag is {value!r:.60}, not {expected}; fix it or remove it"
         assert str(error.value) == message
     assert BertConfig(vocab_size=9).fine_tuned("flag", kind) is None
     assert BertConfig(vocab_size=9, extra={"fine_tuning": {}}).fine_tuned("flag", kind) is None
@@ -111,11 +111,11 @@ def test_what_a_flag_was_in_training_is_checked(kind: type, good: list, bad: lis
 def test_what_a_flag_was_in_training_is_one_of_its_choices() -> None:
     config = BertConfig(vocab_size=9, extra={"fine_tuning": {"long_text": "fold"}})
     assert config.fine_tuned("long_text", str, ["cut", "fold"]) == "fold"
-    with pytest.raises(InputError, match=r"config.json: fine_tuning: long_text is 'fold', none of cut, window; mend"):
+    with pytest.raises(InputError, match=r"config.json: fine_tuning: long_text is 'fold', not one of cut, window; fix"):
         config.fine_tuned("long_text", str, ["cut", "window"])
 
 
 @pytest.mark.parametrize("odd", [None, [], "text", 3])
 def test_settings_of_the_training_are_an_object(odd: object) -> None:
-    with pytest.raises(InputError, match=r"config.json: fine_tuning is .*, not an object of flags; mend it or remove"):
+    with pytest.raises(InputError, match=r"config.json: fine_tuning is .*, not an object of flags; fix it or remove"):
         _ = BertConfig(vocab_size=9, extra={"fine_tuning": odd}).longest_sequence

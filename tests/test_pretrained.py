@@ -174,7 +174,7 @@ def test_what_cannot_be_classified_is_told(texts: list[str], length: int | None,
 @pytest.mark.parametrize(
     ("trained", "problem"),
     [
-        ({"long_text": "fold"}, "long_text is 'fold', none of truncate, window, head_tail"),
+        ({"long_text": "fold"}, "long_text is 'fold', not one of truncate, window, head_tail"),
         ({"long_text": "window", "doc_stride": "abc"}, "doc_stride is 'abc', not a whole number"),
         ({"max_seq_length": 64.5}, "max_seq_length is 64.5, not a whole number"),
     ],

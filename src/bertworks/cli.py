@@ -16,22 +16,22 @@ from bertworks.flags import parse
 # name -> what it does, in the order a newcomer meets them. Each is a module of bertworks.commands with a dataclass
 # `Flags` and a function `main(flags)`.
 COMMANDS = {
-    "demo": "From plain text to a small pre-trained BERT in about three minutes: start here",
+    "demo": "From plain text to a small pre-trained BERT in a few minutes: start here",
     "learn_vocab": "Learn a WordPiece vocabulary from text",
     "create_pretraining_data": "Turn text into token shards, or into the original's TFRecord instances",
     "run_pretraining": "Pre-train BERT: masked words and next sentence, from scratch or from a checkpoint",
     "models": "List the BERTs that are known by name, and download one",
-    "extract_features": "Vectors for texts, token by token or pooled, from any BERT",
+    "extract_features": "Write vectors for texts from any BERT: one for each token, or one for each text",
     "run_classifier": "Train and use a classifier of sentences or pairs: GLUE, CLUE, XNLI, or your own CSV",
-    "run_ner": "Train and use a tagger of names, word by word: CoNLL, CLUENER, or your own columns",
-    "run_multiple_choice": "Train and use a model that chooses between ways to go on: SWAG",
-    "convert_triviaqa": "Turn TriviaQA's files into SQuAD's form, to fine-tune on before SQuAD",
-    "run_squad": "Train a model that answers questions from a text, and predict: SQuAD 1.1 and 2.0, to the letter",
+    "run_ner": "Train and use a tagger, which finds names in text: CoNLL, CLUENER, or your own columns",
+    "run_multiple_choice": "Train and use a model that chooses the right ending of a text: SWAG",
+    "convert_triviaqa": "Convert TriviaQA's files to SQuAD form, to fine-tune on them before SQuAD",
+    "run_squad": "Train a model that answers questions from a text, and predict answers: SQuAD 1.1 and 2.0",
     "answer": "Answer questions from your own texts with a model that run_squad has trained",
-    "evaluate_squad": "Score SQuAD predictions by exact match and F1, as the official scripts of 1.1 and 2.0",
-    "download_data": "Fetch data sets: GLUE, SQuAD, XNLI, CLUE, SWAG, XQuAD, DRCD, CMRC, TriviaQA",
+    "evaluate_squad": "Score SQuAD predictions by exact match and F1, like the official scripts of 1.1 and 2.0",
+    "download_data": "Download data sets: GLUE, SQuAD, XNLI, CLUE, SWAG, XQuAD, DRCD, CMRC, TriviaQA",
     "fill_mask": "Fill every [MASK] of a text with the words that a model finds most probable",
-    "convert_checkpoint": "Convert a BERT of any format to a model folder or to TensorFlow's, and compare",
+    "convert_checkpoint": "Convert a BERT of any format to a model folder or to a TensorFlow checkpoint",
 }
 
 _DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)

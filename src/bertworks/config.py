@@ -1,4 +1,4 @@
-"""The shape of a BERT: one dataclass, read from Google's dialect or Hugging Face's, written in Hugging Face's.
+"""The configuration of a BERT: one dataclass, read from Google's dialect or Hugging Face's, written in Hugging Face's.
 
 The two dialects differ in one word: `"hidden_act": "gelu"` is the tanh form of GELU in Google's files and the erf form
 in Hugging Face's. Inside, and in every file we write, names are Hugging Face's: `gelu` is erf, `gelu_new` is tanh.
@@ -75,7 +75,7 @@ class BertConfig:
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
             )
         if self.hidden_act not in ACTIVATIONS:
-            raise InputError(f"hidden_act {self.hidden_act!r} is none of {', '.join(ACTIVATIONS)}")
+            raise InputError(f"hidden_act {self.hidden_act!r} is not one of {', '.join(ACTIVATIONS)}")
 
     @property
     def head_size(self) -> int:
@@ -84,7 +84,7 @@ class BertConfig:
 
     @property
     def labels(self) -> tuple[str, ...] | None:
-        """What the outputs of a classifier are called, in order (`id2label`); None where nothing tells."""
+        """The names of a classifier's outputs, in order (`id2label`); None if the file does not say."""
         names = self.extra.get("id2label")
         if not isinstance(names, dict) or any(str(i) not in names for i in range(len(names))):
             return None
@@ -98,10 +98,10 @@ class BertConfig:
 
     @property
     def fine_tuning(self) -> Mapping[str, Any]:
-        """What the flags were that decide how texts become sequences when it was fine-tuned; empty if it was not."""
+        """The flags of its fine-tuning that decide how texts become sequences; empty if it was not fine-tuned."""
         found = self.extra.get("fine_tuning", {})
         if not isinstance(found, dict):
-            raise InputError(f"config.json: fine_tuning is {found!r:.60}, not an object of flags; mend it or remove it")
+            raise InputError(f"config.json: fine_tuning is {found!r:.60}, not an object of flags; fix it or remove it")
         return found
 
     def with_fine_tuning(self, values: Mapping[str, object]) -> BertConfig:
@@ -109,7 +109,7 @@ class BertConfig:
         return replace(self, extra={**self.extra, "fine_tuning": dict(values)})
 
     def fine_tuned(self, name: str, kind: type[Value], choices: Sequence[Value] = ()) -> Value | None:
-        """What a flag of `fine_tuning` was; None where nothing tells.
+        """The value that a flag had in the fine-tuning (`fine_tuning`); None if the file does not say.
 
         Args:
             kind: bool, int (from 0 on), float (any finite number) or str.
@@ -126,14 +126,14 @@ class BertConfig:
             expected = {bool: "true or false", int: "a whole number from 0 on", float: "a number", str: "a text"}[kind]
             wrong = f"not {expected}"
         elif choices and value not in choices:
-            wrong = f"none of {', '.join(map(str, choices))}"
+            wrong = f"not one of {', '.join(map(str, choices))}"
         else:
             return kind(value)
-        raise InputError(f"config.json: fine_tuning: {name} is {value!r:.60}, {wrong}; mend it or remove it")
+        raise InputError(f"config.json: fine_tuning: {name} is {value!r:.60}, {wrong}; fix it or remove it")
 
     @property
     def longest_sequence(self) -> int:
-        """The tokens of the longest sequence it was fine-tuned on, or has positions for where nothing tells."""
+        """The tokens of the longest sequence in its fine-tuning; if the file does not say, the number of positions."""
         return min(self.fine_tuned("max_seq_length", int) or self.max_position_embeddings, self.max_position_embeddings)
 
     @classmethod
@@ -171,13 +171,13 @@ class BertConfig:
 
     @classmethod
     def from_google(cls, values: Any, path: Path | str) -> BertConfig:
-        """What a `bert_config.json` of the original release holds; `path` is what messages call it."""
+        """Make a configuration of the contents of the original's `bert_config.json`; `path` is its name in messages."""
         config = cls.from_huggingface(values, path)
         return replace(config, hidden_act="gelu_new") if config.hidden_act == "gelu" else config
 
     @classmethod
     def from_huggingface(cls, values: Any, path: Path | str) -> BertConfig:
-        """What a `config.json` of a model folder holds; `path` is what messages call it.
+        """Make a configuration of the contents of a model folder's `config.json`; `path` is its name in messages.
 
         Raises:
             InputError: not the configuration of a BERT, or a value that makes no sense.

@@ -18,7 +18,9 @@ Precision = Literal["auto", "fp32", "bf16"]
 class MachineFlags(CommandFlags):
     """The device, and the TPU flags of the original, which are accepted and have no effect."""
 
-    device: str = flag("auto", "auto (CUDA if there is one), cpu, cuda or cuda:N.", group="Machine")
+    device: str = flag(
+        "auto", "The device: cpu, cuda, cuda:N, or auto: CUDA if there is one, else the CPU.", group="Machine"
+    )
     use_tpu: bool = flag(False, "", group=RETIRED)
     tpu_name: str | None = flag(None, "", group=RETIRED)
     tpu_zone: str | None = flag(None, "", group=RETIRED)
@@ -40,31 +42,34 @@ class ModelFlags(CommandFlags):
 
     model: str | None = flag(
         None,
-        "The model: a name (`bert models` lists them), a folder, a zip, or a file, of TensorFlow, Hugging Face, "
-        "GluonNLP or MindSpore.",
+        "The model: a name (`bert models` lists them), a folder, a zip or a file, of TensorFlow, Hugging "
+        "Face, GluonNLP or MindSpore.",
         group="Model",
         path="or name",
         alias="model_name_or_path",
     )
     vocab_file: str | None = flag(
-        None, "The vocabulary, where none lies beside the weights.", group="Model", path=True, alias="vocab_file_path"
+        None, "The vocabulary, if there is none next to the weights.", group="Model", path=True, alias="vocab_file_path"
     )
     bert_config_file: str | None = flag(
-        None, "The model's numbers in the original's JSON, where none lie beside the weights.", group="Model", path=True
+        None,
+        "The model's configuration in the original's JSON, if there is none next to the weights.",
+        group="Model",
+        path=True,
     )
     init_checkpoint: str | None = flag(
         None,
-        "The original's way to name the weights: --model, but no hub name.",
+        "The weights, by the original's flag: as --model, but not a name of the Hugging Face hub.",
         group="Model",
         path="or name",
         alias="load_pretrain_checkpoint_path pretrained_bert_parameters",
     )
     do_lower_case: bool | None = flag(
         None,
-        "Lower-case the text; by default what the model tells of itself, or else True.",
+        "Whether to lower-case the text; by default as the model says, or True if it does not say.",
         group="Model",
         alias="do_lower",
     )
     hidden_act: Literal["gelu", "gelu_new", "relu", "tanh", "linear"] | None = flag(
-        None, "Another activation than the model's: gelu is the erf form, gelu_new the tanh form.", group="Model"
+        None, "Use this activation instead of the model's: gelu is the erf form, gelu_new the tanh form.", group="Model"
     )

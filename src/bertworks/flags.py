@@ -129,12 +129,12 @@ class _Flag:
         if self.kind is bool:
             if text.lower() in _TRUE | _FALSE:
                 return text.lower() in _TRUE
-            raise InputError(f"{source}: {text!r} is neither true nor false")
+            raise InputError(f"{source}: {text!r} is not true or false")
         if self.optional and text in ("", "None"):
             return None
         text = self.other_names.get(text, text)
         if self.choices and text not in self.choices:
-            raise InputError(f"{source}: {text!r} is none of {', '.join(self.choices)}")
+            raise InputError(f"{source}: {text!r} is not one of {', '.join(self.choices)}")
         try:
             value = self.kind(text)
         except ValueError:
@@ -172,7 +172,7 @@ def describe(flags_class: type) -> dict[str, _Flag]:
 
 @dataclass(frozen=True, kw_only=True)
 class _ConfigFlag(CommandFlags):
-    """The flag that every command has beside its own."""
+    """The flag that every command has, in addition to its own flags."""
 
     config: str = flag("", "A file of flags.", path=True)
 
@@ -250,12 +250,12 @@ def _from_toml(path: str, flags: dict[str, _Flag]) -> dict[str, Any]:
         raise InputError(f"{path}: not a TOML file ({error})") from None
     if unknown := next((name for name in given if name not in flags), None):
         near = difflib.get_close_matches(unknown, flags, 1, 0.6)
-        raise InputError(f"{path}: {unknown} is no flag" + (f"; did you mean {near[0]}?" if near else ""))
+        raise InputError(f"{path}: {unknown} is not a flag" + (f"; did you mean {near[0]}?" if near else ""))
     return {name: flags[name].convert(str(value), f"{path}: {name}") for name, value in given.items()}
 
 
 def recorded(flags: CommandFlags, without: Collection[str] = ()) -> dict[str, Any]:
-    """The value of every flag that has an effect, by name, but for those `without`."""
+    """Return the value of every flag that has an effect, by name, without those named in `without`."""
     names = (f.name for f in describe(type(flags)).values() if f.group != RETIRED and f.name not in without)
     return {name: getattr(flags, name) for name in names}
 
@@ -284,7 +284,7 @@ def help_text(flags_class: type, program: str) -> str:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=False,
         usage=" ".join([program, *(f.name.upper() for f in flags if f.positional), "--flag=value ..."]),
-        epilog="Booleans: --flag, --flag=false or --noflag. --config=FILE.toml gives flags from a file.",
+        epilog="Booleans: --flag, --flag=false or --noflag. --config=FILE.toml reads flags from a file.",
     )
     groups: dict[str, argparse._ArgumentGroup] = {}
     own = flags_class.__annotations__

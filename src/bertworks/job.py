@@ -1,7 +1,7 @@
-"""What the driver of fine-tuning asks of a job. Classification, tagging and SQuAD are values of this one type.
+"""`Job`: what the driver of fine-tuning asks of a job. Classification, tagging and SQuAD are values of this type.
 
-A command reads its flags, the driver (`finetune/run.py`) opens the model and makes a `Setup`, and the folder of the job
-in `tasks/` reads the data and gives a `Job`.
+A command reads its flags. The driver (`finetune/run.py`) opens the model and makes a `Setup`. The folder of the job in
+`tasks/` reads the data and returns a `Job`. The training loop asks a job for a `Task` (`task.py`).
 """
 
 from __future__ import annotations
@@ -98,11 +98,11 @@ class Job:
         head: what its head is for, in a message ("for these 3 classes").
         adapt: changes the network once its weights are loaded.
         task: from the seed of a training to what the loop asks of it.
-        examples: how many an epoch has; 0 where nothing is trained.
+        examples: how many an epoch has; 0 if nothing is trained.
         metrics: results without their `eval_`, the one that decides first.
         has_dev: whether there is a dev set to evaluate on while training.
         identity: flag -> value of what must not change when a training is resumed.
-        training_data: their fingerprint, which must not change either; None where nothing is trained.
+        training_data: their fingerprint, which must not change either; None if nothing is trained.
         results: evaluates and predicts with the network; yields lines for a person, and evaluations to be written.
     """
 

@@ -3,7 +3,7 @@
     model, vocab = bertworks.get_model("bert_12_768_12", dataset_name="book_corpus_wiki_en_uncased")
     sequence, pooled, next_sentence, words = model(inputs, token_types, valid_length, masked_positions)
 
-Names, arguments, the order of the outputs and what stands in padded places are those of GluonNLP 0.5 to 0.10
+Names, arguments, the order of the outputs and the values at padding are those of GluonNLP 0.5 to 0.10
 (`src/gluonnlp/model/bert.py`, `src/gluonnlp/vocab/bert.py`).
 """
 
@@ -143,7 +143,7 @@ class BERTModel(nn.Module):
         count, width = ids.shape
         types = _integers("token_types", token_types, 2, config.type_vocab_size)
         if types.shape != ids.shape or not ids.size:
-            raise InputError(f"token_types: of shape {list(types.shape)}, inputs of {list(ids.shape)}")
+            raise InputError(f"token_types: has the shape {list(types.shape)}, but inputs has {list(ids.shape)}")
         if valid_length is None:
             lengths = np.full(count, width)
         else:
@@ -152,7 +152,8 @@ class BERTModel(nn.Module):
             raise InputError(f"valid_length: needs {count} numbers from 1 to {width}, one for each sequence of inputs")
         if lengths.max() > config.max_position_embeddings:
             raise InputError(
-                f"inputs: a sequence of {lengths.max()} tokens; {config.max_position_embeddings} are the most"
+                f"inputs: a sequence has {lengths.max()} tokens; the model takes at most "
+                f"{config.max_position_embeddings}"
             )
         if self.use_decoder and masked_positions is None:
             raise InputError("masked_positions: needed to predict words; or get the model with use_decoder=False")
@@ -172,7 +173,7 @@ class BERTModel(nn.Module):
                 assert masked_positions is not None
                 positions = _integers("masked_positions", masked_positions, 2, width)
                 if len(positions) != count:
-                    raise InputError(f"masked_positions: of {len(positions)} sequences, inputs of {count}")
+                    raise InputError(f"masked_positions: has {len(positions)} sequences, but inputs has {count}")
                 chosen = sequence[np.arange(count)[:, None], positions]
                 outputs.append(self.network.masked_lm_logits(chosen.flatten(0, 1)).unflatten(0, positions.shape))
         return tuple(outputs) if len(outputs) > 1 else sequence

@@ -123,7 +123,7 @@ class Pretrained:
         lacks_it = any(name.startswith("cls.predictions.") for name in self.report.missing)
         if not isinstance(self.model, PretrainingModel) or lacks_it:
             raise InputError(
-                f"{self.checkpoint.path}: has no head for masked words; take a model with its pre-training heads"
+                f"{self.checkpoint.path}: has no head for masked words; use a model with its pre-training heads"
             )
         return self.model
 
@@ -157,10 +157,10 @@ def load(
         model: see `checkpoints.load.open_checkpoint`; or what it gave.
         device: auto (CUDA if there is one), cpu, cuda or cuda:N.
         precision: fp32, bf16, or auto: bf16 where the hardware multiplies it natively.
-        do_lower_case: None follows the model, and where nothing tells is True, as in the original.
+        do_lower_case: None follows the model; it is True if the model does not say, as in the original.
         hidden_act: None follows the model; `gelu` is the erf form, `gelu_new` the tanh form.
-        vocab_file: where no vocabulary lies beside the weights.
-        bert_config_file: in Google's dialect, where no configuration lies beside the weights.
+        vocab_file: the vocabulary, if there is none next to the weights.
+        bert_config_file: the configuration in Google's dialect, if there is none next to the weights.
 
     Raises:
         InputError: nothing there, damaged, not a BERT, or parts that do not fit each other.

@@ -1,4 +1,7 @@
-"""What the training loop asks of a task. Pre-training and every fine-tuning are values of this one type."""
+"""`Task`: what the training loop asks of pre-training and of every fine-tuning; each is a value of this type.
+
+A *task known by name*, such as MRPC, is something else: a table of `datasets/tasks.toml`.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class Task:
-    """A job as four functions and the names of its losses. The loop knows nothing else about it.
+    """Pre-training or a fine-tuning: four functions and the names of its losses. The loop knows nothing else about it.
 
     Losses and metrics are named sums over predictions. The loss of a step is the sum over `losses` of
     sum / (count + offset), where the count is that of the whole step, over all micro-batches and processes. So every

@@ -160,7 +160,7 @@ def test_how_many_starts_and_ends_are_looked_at(folder: Path, capsys: pytest.Cap
         (["--input_file=none.txt", "--context=a"], "--input_file=none.txt: no such file"),
         (["--input_file=.", "--context=a"], "--input_file=.: is a folder"),
         (["--input_file=empty.txt", "--context=a"], "--input_file=empty.txt: has no question"),
-        (["--input_file=bad.txt", "--context=a"], "bad.txt, line 1: is not valid UTF-8; mend --input_file"),
+        (["--input_file=bad.txt", "--context=a"], "bad.txt, line 1: is not valid UTF-8; fix --input_file"),
         (["--input_file=-", "--context_file=-"], "only one of them can be standard input"),
         (["who ?", "--context=a", "--output_file=none/out.txt"], "--output_file=none/out.txt: there is no folder none"),
         (["who ?", "--context=a", "--output_file=."], "--output_file=.: is not a plain file"),
@@ -212,7 +212,7 @@ def test_odd_settings_of_the_training_are_one_line(
 def test_messages_name_the_file_of_a_text(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "odd.txt").write_text("\x00")
     assert run("answer", f"--model={folder}", "who ?", f"--context_file={tmp_path / 'odd.txt'}") == 2
-    assert capsys.readouterr().err.splitlines()[-1].endswith("odd.txt: is empty once it is tokenized")
+    assert capsys.readouterr().err.splitlines()[-1].endswith("odd.txt: is empty after tokenization")
 
 
 def test_the_package_prepares_texts(folder: Path) -> None:

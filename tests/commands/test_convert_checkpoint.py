@@ -20,7 +20,7 @@ def test_to_a_model_folder_and_back(tmp_path: Path, capsys: pytest.CaptureFixtur
     out, err = capsys.readouterr()
     assert "62 tensors, read back; the largest difference is 0" in out
     assert out.endswith(f"\n\nNext:\n  bert fill_mask 'Some [MASK] text.' --model='{folder}'\n")
-    assert err.startswith("Warning: nothing tells whether its text is lower-cased")
+    assert err.startswith("Warning: the model does not say whether its text is lower-cased")
     assert run("convert_checkpoint", "--format=tensorflow", f"--src={folder}", f"--dst={back}") == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -65,7 +65,7 @@ def test_a_configuration_of_the_originals(tmp_path: Path, capsys: pytest.Capture
         ([f"{GOOGLE_TINY / 'squad.ckpt'}", "x", "--fp16", "--format=tensorflow"], "--fp16: the original's graph reads"),
         (
             [f"{GOOGLE_TINY / 'squad.ckpt'}", "x", "--format=onnx"],
-            "--format: 'onnx' is none of huggingface, tensorflow",
+            "--format: 'onnx' is not one of huggingface, tensorflow",
         ),
         ([f"{GOOGLE_TINY / 'squad.ckpt'}", f"{GOOGLE_TINY}"], "is where the model is that is to be converted"),
         ([f"{GOOGLE_TINY / 'squad.ckpt'}", "x", "y"], "'y' is not a flag"),

@@ -48,7 +48,7 @@ def test_data_sets_are_fetched_by_name(
     [
         ("mrcp", "mrcp: no data set of this name; did you mean mrpc?"),
         ("lcqmc", "LCQMC: no address to download it from is known; ask its authors"),
-        (",", "names: none is given"),
+        (",", "names: give at least one"),
     ],
 )
 def test_what_cannot_be_fetched_is_told(

@@ -116,5 +116,5 @@ def test_files_of_other_questions(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"other.json: has no prediction for any question of .*squad-v1.json"):
         evaluate(V1, other)
     other.write_text('{"other": 1.5}')
-    with pytest.raises(InputError, match=r"other.json: has no number for question q0001"):
+    with pytest.raises(InputError, match=r"other.json: question q0001 has a prediction, but no number here"):
         evaluate(V2, PREDICTIONS_2, f"--na_prob_file={other}")

@@ -131,7 +131,7 @@ def test_too_little_text_is_said_aloud(text: Path, tmp_path: Path, capsys) -> No
     ("words", "message"),
     [
         (["--input_file={tmp}/absent.txt"], "--input_file: no file matches"),
-        (["--input_file={tmp}/empty.txt"], "--input_file={tmp}/empty.txt: there is no word"),
+        (["--input_file={tmp}/empty.txt"], "--input_file={tmp}/empty.txt: has no words"),
         (["--input_file={tmp}/latin.txt"], "{tmp}/latin.txt, line 2: not UTF-8"),
         (["--input_file={tmp}/text.txt", "--vocab_size=110"], "--vocab_size=110: too few for 104 special tokens"),
         (["--input_file={tmp}/text.txt", "--unused_tokens=-1"], "--unused_tokens=-1: must be at least 0"),

@@ -167,7 +167,7 @@ def test_cluener(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # What is not given is as published, the rest as given.
     said = capsys.readouterr().err + (tmp_path / "out" / "flags.toml").read_text()
     assert "CLUENER: trained as published (task_ner_config.yaml of MindSpore's BERT): --train_batch_size=32" in said
-    assert "To know:" in said
+    assert "Remarks:" in said
     assert "overlaps another mention" in said
     assert "learning_rate = 2e-05" in said
     assert "num_train_epochs = 30.0" in said
@@ -251,7 +251,7 @@ def test_strange_tags_and_several_seeds(tmp_path: Path, capsys: pytest.CaptureFi
         ),
         (["--do_train", "--train_file=good.txt", "--seeds=1,2"], "--seeds: needs a dev set"),
         (["--do_train", "--train_file=good.txt", "--early_stopping=1"], "--early_stopping: needs a dev set"),
-        (["--do_train", "--do_eval", "--early_stopping=1", "--keep=last"], "--early_stopping: stops where"),
+        (["--do_train", "--do_eval", "--early_stopping=1", "--keep=last"], "--early_stopping and --keep=last: "),
         (["--do_train", "--do_eval", "--seeds=99999999999999999999999"], "must be at most 1e+18"),
         (["--do_train", "--do_eval", "--seeds=1,-1"], "--seeds=1,-1: -1 must be at least 0"),
         (["--do_train", "--do_eval", "--seeds=1,a"], "--seeds=1,a: 'a' is not a whole number"),

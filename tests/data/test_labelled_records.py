@@ -129,12 +129,12 @@ def test_what_is_wrong_is_told_with_its_record(
 
 def test_a_number_below_0_is_told_also_where_nobody_knows_how_many_there_are(tmp_path: Path) -> None:
     path = write(tmp_path / "a", example(), example(label_ids=[-1]))
-    with pytest.raises(InputError, match=r"record 1: a label is -1, where a number from 0 on is expected; make the"):
+    with pytest.raises(InputError, match=r"record 1: a label is -1, but must be from 0 to 4294967294; make the"):
         read_labelled_records([path])
 
 
 def test_what_is_no_such_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="record 0 is no TF-Example"):
+    with pytest.raises(InputError, match="record 0 is not a TF-Example"):
         read_labelled_records([write(tmp_path / "a", b"\xff\xff")])
     with pytest.raises(InputError, match="has no examples"):
         read_labelled_records([write(tmp_path / "b", example(is_real_example=[0]))])

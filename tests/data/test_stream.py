@@ -273,9 +273,9 @@ def test_without_next_sentence_an_epoch_has_every_token_once(corpus) -> None:
 
 def test_too_little_text_is_an_error_and_no_endless_loop(tmp_path: Path) -> None:
     source = ShardSource(write_corpus(tmp_path, [[[[7]]], []]), WORDS, DRAWING)
-    with pytest.raises(InputError, match=r"--input_file: too little text"):
+    with pytest.raises(InputError, match=r"--input_file: has too little text"):
         source.instances(0, 1)
-    with pytest.raises(InputError, match=r"--input_file: too little text"):
+    with pytest.raises(InputError, match=r"--input_file: has too little text"):
         source.instances(0, 1)
 
 

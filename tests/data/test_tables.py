@@ -124,7 +124,7 @@ def test_columns_of_json_lines_are_those_of_all_lines(tmp_path: Path) -> None:
         ("a.jsonl", f'{{"a": {"9" * 5000}}}\n', "line 1: not JSON that can be read"),
         ("a.jsonl", '{"a": "\\ud800"}\n', "line 1: half of a surrogate pair"),
         ("a.jsonl", b'{"a": "\xe4"}\n', "line 1, byte 8: not UTF-8"),
-        ("a.parquet", "text", "is no parquet file"),
+        ("a.parquet", "text", "is not a parquet file"),
         ("a.xlsx", "text", "cannot be read; give a file that ends with .csv, .tsv, .jsonl, .json, .parquet"),
     ],
 )

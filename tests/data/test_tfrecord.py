@@ -161,7 +161,7 @@ def changed(name: str, values: list[Any] | None, kind: str = "int64_list") -> by
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"\xff\xff", "record 0 is no TF-Example"),
+        (b"\xff\xff", "record 0 is not a TF-Example"),
         (changed("input_mask", None), "record 0: input_mask is missing"),
         (changed("next_sentence_labels", None), "record 0: next_sentence_labels is missing"),
         (changed("masked_lm_weights", [1] * 10), "record 0: masked_lm_weights is missing"),

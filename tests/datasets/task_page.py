@@ -10,31 +10,32 @@ from bertworks.datasets.schema import KnownTask, TaskFile
 _HEAD = """\
 # Tasks known by name
 
-Made from `src/bertworks/datasets/tasks.toml`, where the sources of columns and labels are named: do not edit this
-page, run `python -m tests.datasets.task_page > docs/tasks.md`. A test compares the two.
+This page is made from `src/bertworks/datasets/tasks.toml`, which also names the sources of columns and labels. Do not
+edit it; run `python -m tests.datasets.task_page > docs/tasks.md`. A test compares the two.
 
-`bert run_classifier --task_name=NAME --data_dir=FOLDER` (`run_multiple_choice` for choices, `run_ner` for tags) reads
-the files as released, from the folder or from the task's folder below it; of several files of one set, the first that
-is there. Case, dashes and underscores of a name do not matter. `bert download_data NAME` fetches what may be fetched.
+`bert run_classifier --task_name=NAME --data_dir=FOLDER` reads the files of a task as they were released
+(`run_multiple_choice` for choices, `run_ner` for tags). FOLDER is the task's folder, or the folder above it. If the
+table names several files of one set, the first that exists is read. Case, dashes and underscores of a name do not
+matter. `bert download_data NAME` downloads the files that may be downloaded, and says how to get the others.
 """
 
 _DATA = """
 ## Files
 
-Columns are those of the text, the second text and the label; numbers count from 0, -1 is the last. Labels stand in the
-order of the model's outputs. `A -> B`: A in a file means B.
+Columns are those of the text, the second text and the label. Numbers count from 0; -1 is the last column. Labels are in
+the order of the model's outputs. `A -> B` says that A in a file means B.
 """
 
 _TRAINING = """
 ## Training
 
 The first metric decides which model is best. Settings are `--train_batch_size`, `--learning_rate`,
-`--num_train_epochs` and `--max_seq_length` as somebody published them. Where "by default" says yes, a training takes
-them for the flags that are not given, and says so; the others keep the flags' own defaults (32, 5e-05, 3, 128), those
-of the original's `run_classifier.py`.
+`--num_train_epochs` and `--max_seq_length`, as the source published them. If "by default" is yes, training uses them
+for the flags that are not given, and prints them. If it is no, these flags keep their own defaults (32, 5e-05, 3,
+128), those of the original's `run_classifier.py`.
 
-"read whole" means that the real files were read with this and had the rows that their authors count; "not run on the
-real file" that they were not at hand, and only files of our own in their form were read.
+"read whole" means that the real files were read with these settings, and had as many rows as their authors say. "not
+run on the real file" means that we did not have the real files; we only read files of our own in the same format.
 """
 
 _KINDS = {

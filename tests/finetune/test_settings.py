@@ -84,7 +84,10 @@ def test_prediction_follows_the_training_unless_told() -> None:
         ({"max_seq_length": "abc"}, "config.json: fine_tuning: max_seq_length is 'abc', not a whole number"),
         ({"max_seq_length": "64"}, "config.json: fine_tuning: max_seq_length is '64', not a whole number"),
         ({"max_seq_length": 2}, "config.json: fine_tuning: max_seq_length: 2 must be at least 3"),
-        ({"long_text": "fold"}, "config.json: fine_tuning: long_text: 'fold' is none of truncate, window, head_tail"),
+        (
+            {"long_text": "fold"},
+            "config.json: fine_tuning: long_text: 'fold' is not one of truncate, window, head_tail",
+        ),
         ({"long_text": None}, "config.json: fine_tuning: long_text is None, not a text"),
         ([], "config.json: fine_tuning is \\[\\], not an object"),
     ],

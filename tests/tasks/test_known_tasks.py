@@ -309,7 +309,7 @@ def test_what_is_wrong_in_an_object_is_told(tmp_path: Path, content: str, proble
 def test_a_choice_that_is_none_is_told(tmp_path: Path) -> None:
     content = (FIXTURES / "SWAG" / "val.csv").read_text(encoding="utf-8").replace("soup.,2", "soup.,4")
     (tmp_path / "val.csv").write_text(content, encoding="utf-8")
-    with pytest.raises(InputError, match=r"line 2: '4' is no choice; they are 0 to 3"):
+    with pytest.raises(InputError, match=r"line 2: '4' is not a choice; choices are 0 to 3"):
         read("swag", "dev", tmp_path)
 
 

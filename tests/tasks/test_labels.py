@@ -29,11 +29,11 @@ def test_labels_are_a_line_of_a_csv(text: str, labels: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("a,b,", "--labels=a,b,: label 3 of 3 has no name; leave a comma out"),
+        ("a,b,", "--labels=a,b,: label 3 of 3 has no name; remove a comma"),
         ("a,,b", "--labels=a,,b: label 2 of 3 has no name"),
         ("a,b, a", "--labels=a,b, a: a is named twice"),
         ("a", "--labels=a: is one label; give at least two"),
-        ('"a,b', '--labels="a,b: give labels with commas between; one with a comma in quotes: "a, b",c'),
+        ('"a,b', '--labels="a,b: give labels with commas between; put a label that has a comma in quotes: "a, b",c'),
         ("a\nb", "--labels=a b: give labels with commas between"),
     ],
 )

@@ -119,7 +119,7 @@ def test_metrics_come_in_the_order_named() -> None:
 
 
 def test_bad_input() -> None:
-    with pytest.raises(InputError, match=r"'bleu': is none of accuracy, f1, "):
+    with pytest.raises(InputError, match=r"'bleu': is not one of accuracy, f1, "):
         metrics.evaluate(["bleu"], np.array([1]), np.array([1]))
     with pytest.raises(InputError, match="no labelled examples"):
         metrics.evaluate(["accuracy"], np.array([], np.int64), np.array([], np.int64))

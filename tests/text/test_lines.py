@@ -27,5 +27,5 @@ def test_a_byte_order_mark_counts_in_later_lines() -> None:
 def test_a_line_that_is_not_utf_8_is_told() -> None:
     lines = decoded_lines([b"a\n", b"\xff\n"], "some.txt")
     assert next(lines) == ("some.txt, line 1", "a\n")
-    with pytest.raises(InputError, match=r"^some\.txt, line 2: is not valid UTF-8; mend --input_file$"):
+    with pytest.raises(InputError, match=r"^some\.txt, line 2: is not valid UTF-8; fix --input_file$"):
         next(lines)

@@ -136,7 +136,7 @@ def test_progress_counts_every_piece() -> None:
 
 @pytest.mark.parametrize("nothing", [{}, {"": 5}, {"a": 0}])
 def test_no_words(nothing: dict[str, int]) -> None:
-    with pytest.raises(InputError, match="--input_file: there is no word"):
+    with pytest.raises(InputError, match="--input_file: has no words"):
         learn_vocabulary(nothing, 100)
 
 

@@ -1,4 +1,4 @@
-"""`bert answer`: what a text, or several, say in answer to a question."""
+"""`bert answer`: find the answers to questions in one text or several."""
 
 from __future__ import annotations
 
@@ -27,29 +27,41 @@ class Flags(ModelFlags, MachineFlags):
     bert answer --input_file=questions.txt --context_file='notes/*.txt' --model=FOLDER --format=jsonl
     """
 
-    question: str | None = flag(None, "One question.", group="Input", positional=True)
-    input_file: str | None = flag(None, "Many questions, one a line; - is standard input.", group="Input", path=True)
-    context: str | None = flag(None, "The text that has the answer.", group="Input")
+    question: str | None = flag(None, "A question.", group="Input", positional=True)
+    input_file: str | None = flag(
+        None, "A file with one question on each line; - is standard input.", group="Input", path=True
+    )
+    context: str | None = flag(None, "The text to find the answer in.", group="Input")
     context_file: str | None = flag(
         None,
-        "Files, each one text: paths and globs with commas between; - is standard input.",
+        "Files to find the answer in, each one text: paths and globs with commas between; - is standard input.",
         group="Input",
         path=True,
     )
     max_seq_length: int | None = flag(
-        None, "Tokens of a window; by default as in training.", group="Input", lowest=5, alias="max_len"
+        None, "The longest window, in tokens; by default as in training.", group="Input", lowest=5, alias="max_len"
     )
-    doc_stride: int | None = flag(None, "Tokens between windows; by default as in training.", group="Input", lowest=1)
+    doc_stride: int | None = flag(
+        None,
+        "Tokens from the start of a window to the start of the next; by default as in training.",
+        group="Input",
+        lowest=1,
+    )
     max_query_length: int | None = flag(
-        None, "Longer questions are cut; by default as in training.", group="Input", lowest=1
+        None,
+        "The longest question, in tokens; longer ones are cut; by default as in training.",
+        group="Input",
+        lowest=1,
     )
-    n_best_size: int = flag(20, "How many starts and ends of a window are looked at.", group="Output", lowest=1)
+    n_best_size: int = flag(20, "How many starts and ends to consider in each window.", group="Output", lowest=1)
     max_answer_length: int = flag(30, "The longest answer, in tokens.", group="Output", lowest=1)
     top_k: int = flag(3, "How many answers to give.", group="Output", lowest=1)
     format: Literal["table", "jsonl"] = flag("table", "A table for people, or JSON lines.", group="Output")
-    output_file: str | None = flag(None, "Write there instead of to standard output.", group="Output", path=True)
+    output_file: str | None = flag(None, "Write to this file instead of standard output.", group="Output", path=True)
 
-    precision: Precision = flag("fp32", "fp32, bf16, or auto: bf16 where the hardware has it.", group="Machine")
+    precision: Precision = flag(
+        "fp32", "What to compute in: fp32, bf16, or auto: bf16 if the hardware multiplies it natively.", group="Machine"
+    )
 
 
 def main(flags: Flags) -> None:
@@ -93,7 +105,7 @@ def _contexts(flags: Flags) -> tuple[list[str], list[str]]:
     from bertworks import files
 
     if (flags.context is None) == (flags.context_file is None):
-        raise InputError("--context or --context_file: give one of them, the text that has the answer")
+        raise InputError("--context or --context_file: give one of them, the text to find the answer in")
     if flags.context_file is None:
         found = {"--context": flags.context or ""}
     elif _is_standard_input(flags.context_file):
@@ -150,7 +162,7 @@ def _of_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
     for question in filter(None, (text.strip() for _, text in decoded_lines(lines, name))):
         yield question
     if not question:
-        raise InputError(f"--input_file={name}: has no question; give one a line")
+        raise InputError(f"--input_file={name}: has no question; write one on each line")
 
 
 def _check_output(path: Path) -> None:

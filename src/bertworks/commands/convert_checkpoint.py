@@ -1,4 +1,4 @@
-"""`bert convert_checkpoint`: a BERT of any format, as the model folder that everybody opens or as TensorFlow's."""
+"""`bert convert_checkpoint`: convert a BERT of any format to a model folder or to a TensorFlow checkpoint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Flags(CommandFlags):
     """Write a BERT of any format as a model folder (Hugging Face's layout) or as a TensorFlow checkpoint.
 
-    What was written is read back and compared. Optimizer slots are left out.
+    The result is read back and compared with its source. The optimizer's variables are left out.
     """
 
     src: str = flag(
@@ -27,25 +27,30 @@ class Flags(CommandFlags):
         path="or name",
         positional=True,
     )
-    vocab_file: str | None = flag(None, "The vocabulary, where none lies beside the weights.", group="Input", path=True)
+    vocab_file: str | None = flag(
+        None, "The vocabulary, if there is none next to the weights.", group="Input", path=True
+    )
     bert_config_file: str | None = flag(
-        None, "The model's numbers in the original's JSON, where none lie beside the weights.", group="Input", path=True
+        None,
+        "The model's configuration in the original's JSON, if there is none next to the weights.",
+        group="Input",
+        path=True,
     )
     do_lower_case: bool | None = flag(
         None,
-        "Whether its text is lower-cased; by default what the model tells of itself, or else True.",
+        "Whether the model's text is lower-cased; by default as the model says, or True if it does not say.",
         group="Input",
         alias="do_lower",
     )
     hidden_act: Literal["gelu", "gelu_new", "relu", "tanh", "linear"] | None = flag(
         None,
-        "Another activation than the model tells: gelu is the erf form, gelu_new the tanh form.",
+        "Use this activation instead of the model's: gelu is the erf form, gelu_new the tanh form.",
         group="Input",
     )
 
     dst: str = flag(
         REQUIRED,
-        "The folder to write: new, or empty, or of an earlier conversion.",
+        "The folder to write: a new one, an empty one, or one of an earlier conversion.",
         group="Output",
         path=True,
         positional=True,
@@ -55,7 +60,9 @@ class Flags(CommandFlags):
         "huggingface: config.json and model.safetensors; tensorflow: bert_config.json and bert_model.ckpt.",
         group="Output",
     )
-    fp16: bool = flag(False, "Store half as many bytes, rounded to float16 (huggingface only).", group="Output")
+    fp16: bool = flag(
+        False, "Store the weights rounded to float16, in half as many bytes (huggingface only).", group="Output"
+    )
 
 
 def main(flags: Flags) -> None:
@@ -75,7 +82,7 @@ def main(flags: Flags) -> None:
         tokenizer = tokenizer_of(checkpoint, flags.vocab_file, flags.do_lower_case)
         if flags.do_lower_case is None and checkpoint.do_lower_case is None:
             say(
-                "Warning: nothing tells whether its text is lower-cased, so it is taken to be; if it is not, give "
+                "Warning: the model does not say whether its text is lower-cased; we assume that it is. If not, give "
                 "--do_lower_case=False"
             )
     conversion = convert(contents_of(checkpoint, config, tokenizer), Path(flags.dst), flags.format, half=flags.fp16)

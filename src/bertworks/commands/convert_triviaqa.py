@@ -30,16 +30,18 @@ class Flags(CommandFlags):
         group="Input",
         path=True,
     )
-    max_num_tokens: int = flag(800, "How many tokens of a page are kept, from its beginning.", group="Input", lowest=1)
+    max_num_tokens: int = flag(
+        800, "How many tokens to keep of each page, from its beginning.", group="Input", lowest=1
+    )
     sample_size: int = flag(
-        80000, "How many pages of web-train.json are kept, a random sample.", group="Input", lowest=1
+        80000, "How many pages to keep of web-train.json, as a random sample.", group="Input", lowest=1
     )
     seed: int = flag(10, "The seed of the sample.", group="Input")
     whole_words: bool = flag(
         True, "Answers begin and end where words do; False: anywhere, as in the authors' script.", group="Input"
     )
 
-    squad_file: str = flag(REQUIRED, "The file in SQuAD form.", group="Output", path=True)
+    squad_file: str = flag(REQUIRED, "The file to write, in SQuAD form.", group="Output", path=True)
     keep_unanswered: bool = flag(
         False,
         "Also write questions whose answer is not found, without answers: for prediction, and for the test files.",

@@ -15,10 +15,10 @@ _RECORDS = "Instances (--output_file and --show; with shards they are chosen at 
 
 @dataclass(frozen=True, kw_only=True)
 class Flags(CommandFlags):
-    """Turn text, one sentence a line and a blank line between documents, into data for run_pretraining.
+    """Turn text into data for run_pretraining. The text has one sentence on each line, a blank line between documents.
 
-    --output_dir writes token shards: small, tokenized once, from which run_pretraining draws instances of any length,
-    masked anew in every epoch. --output_file writes the original's TFRecord files of instances.
+    --output_dir writes token shards. They are small and tokenized once; run_pretraining draws instances of any length
+    from them, with new masks in every epoch. --output_file writes the original's TFRecord files of instances.
     """
 
     input_file: str = flag(
@@ -31,9 +31,11 @@ class Flags(CommandFlags):
     do_lower_case: bool = flag(
         True, "Lower-case the text: True for uncased vocabularies.", group="Input", alias="do_lower"
     )
-    strip_accents: bool | None = flag(None, "Drop accents; by default where text is lower-cased.", group="Input")
+    strip_accents: bool | None = flag(
+        None, "Whether to drop accents; by default if text is lower-cased.", group="Input"
+    )
     max_input_chars_per_word: int = flag(
-        200, "Longer words are [UNK]; raise it for scripts without blanks.", group="Input", lowest=1
+        200, "Longer words become [UNK]; raise it for scripts without blanks.", group="Input", lowest=1
     )
     text_field: str = flag("text", "The field of a JSON line that holds a document's text.", group="Input")
 
@@ -41,13 +43,13 @@ class Flags(CommandFlags):
     output_file: str | None = flag(
         None, "TFRecord file, or a comma-separated list: instances go to each in turn.", group="Output", path=True
     )
-    show: int = flag(0, "Print so many instances for a person to read.", group="Output", lowest=0)
+    show: int = flag(0, "Print this many instances for a person to read.", group="Output", lowest=0)
 
     truncate_segments: float = flag(
         0.0, "Noise: cut this share of the sentences at a random length (the original's README advises 0.02)."
     )
     num_workers: int = flag(0, "Processes that tokenize; 0: as many as there are processors and work for, at most 8.")
-    random_seed: int = flag(12345, "Seed of all chance.", lowest=0)
+    random_seed: int = flag(12345, "The seed of all random choices.", lowest=0)
 
     max_seq_length: int = flag(128, "The longest instance, in tokens.", group=_RECORDS)
     max_predictions_per_seq: int = flag(20, "The most words to predict in an instance.", group=_RECORDS)

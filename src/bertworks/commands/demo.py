@@ -34,13 +34,13 @@ SENTENCES = (
 class Flags(CommandFlags):
     """From plain text to a small pre-trained BERT: learn a vocabulary, make shards, pre-train, evaluate, fill masks.
 
-    The text is what every Python carries: its reference documentation and the docstrings of its standard library.
-    Run it again after a kill: every step continues where it was.
+    The text comes with every Python: its reference documentation and the docstrings of its standard library.
+    If the demo was killed, run it again: every step continues where it stopped.
     """
 
-    output_dir: str = flag("demo", "Where everything goes.", path=True)
+    output_dir: str = flag("demo", "The folder for everything that the demo writes.", path=True)
     size: str = flag("2/128", "The model: a name or layers/hidden.")
-    vocab_size: int = flag(8000, "Words of the vocabulary.", lowest=200)
+    vocab_size: int = flag(8000, "How many pieces the vocabulary has.", lowest=200)
     num_train_steps: int = flag(6000, "Steps of training.", lowest=1)
     num_workers: int = flag(1, "Processes that prepare the data.", lowest=1)
 
@@ -111,7 +111,9 @@ def _gather(text: Path, held_out: Path) -> None:
     if not (text.exists() and held_out.exists()):
         documents = list(python_docs())
         if len(documents) < 2 * HELD_OUT:
-            raise InputError("this Python carries no documentation (pydoc_data and docstrings are missing)")
+            raise InputError(
+                "this Python has no documentation (pydoc_data and docstrings are missing); use another Python"
+            )
         for path, chosen in ((text, False), (held_out, True)):
             part = [document for i, document in enumerate(documents) if (i % HELD_OUT == 0) is chosen]
             files.write_text(path, "\n\n".join("\n".join(document) for document in part) + "\n")

@@ -11,14 +11,14 @@ from bertworks.flags import CommandFlags, flag
 
 @dataclass(frozen=True, kw_only=True)
 class Flags(CommandFlags):
-    """Fetch data sets: bert download_data mrpc, or several, mrpc,cola; without a name, list them.
+    """Download data sets: bert download_data mrpc, or several, mrpc,cola; without a name, list them.
 
-    Each goes into a folder of its own below --data_dir, with the files as they were released; what is there already is
-    kept. What is fetched is checked (SHA-256) where a checksum was published. Mind the licences.
+    Each data set gets its own folder in --data_dir, with its files as they were released. Files that are there already
+    are kept. A download is checked (SHA-256) if a checksum was published. Mind the licences.
     """
 
-    names: str | None = flag(None, "Data sets, with commas between; none: list them.", positional=True)
-    data_dir: str = flag("data", "Where their folders go.", path=True)
+    names: str | None = flag(None, "Data sets, with commas between; if none is given, list them.", positional=True)
+    data_dir: str = flag("data", "Each data set gets a folder in this one.", path=True)
 
 
 def main(flags: Flags) -> None:
@@ -31,7 +31,7 @@ def main(flags: Flags) -> None:
         return
     wanted = [find_data_set(name.strip()) for name in flags.names.split(",") if name.strip()]
     if not wanted:
-        raise InputError("names: none is given; `bert download_data` lists them")
+        raise InputError("names: give at least one; `bert download_data` lists them")
     for data in wanted:
         folder = fetch(data, Path(flags.data_dir))
         print(f"{folder}\n  licence: {data.licence}\n  {data.home}")

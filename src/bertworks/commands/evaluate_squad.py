@@ -1,4 +1,4 @@
-"""`bert evaluate_squad`: exact match and F1 as the official scripts of SQuAD 1.1 and 2.0 print them."""
+"""`bert evaluate_squad`: print exact match and F1 as the official scripts of SQuAD 1.1 and 2.0 do."""
 
 from __future__ import annotations
 
@@ -17,31 +17,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Flags(CommandFlags):
-    """Score predictions by exact match and F1, digit for digit as the official scripts of SQuAD 1.1 and 2.0.
+    """Score predictions by exact match and F1, to the same digits as the official scripts of SQuAD 1.1 and 2.0.
 
-    Standard output has only their JSON; warnings go to standard error.
+    Standard output has only the scores, as JSON; warnings go to standard error.
     """
 
     data_file: str = flag(
         REQUIRED, "The data set with its answers, such as dev-v1.1.json.", group="Input", path=True, positional=True
     )
     predictions_file: str = flag(
-        REQUIRED, "predictions.json: the answer to each question id.", group="Input", path=True, positional=True
+        REQUIRED, "predictions.json: the answer to each question, by its id.", group="Input", path=True, positional=True
     )
     na_prob_file: str | None = flag(
         None,
-        "null_odds.json: for each question id a number that is larger if no answer is more likely (2.0); adds the best "
-        "thresholds.",
+        "null_odds.json: a number for each question id; the larger it is, the more likely it has no answer "
+        "(2.0). Adds the best thresholds to the output.",
         group="Input",
         path=True,
     )
-    na_prob_thresh: float = flag(1.0, 'A question whose number is above it counts as answered with "" (2.0).')
+    na_prob_thresh: float = flag(1.0, 'A question with a number above this counts as answered with "" (2.0).')
     version_2_with_negative: bool | None = flag(
-        None, "Score by the rules of 2.0; by default if the data set is 2.0 or has a question without answer."
+        None, "Score by the rules of 2.0; by default if the data set is 2.0 or has a question without an answer."
     )
     output_dir: str | None = flag(
         None,
-        "The folder for pictures of --na_prob_file: precision and recall, histograms; adds average precisions.",
+        "The folder for pictures of --na_prob_file: precision and recall, and histograms. Adds average "
+        "precisions to the output.",
         group="Output",
         path=True,
     )
@@ -101,7 +102,7 @@ def _version_2(flags: Flags, data: GoldAnswers, predictions: Mapping[str, str]) 
         if question not in predictions:
             say(f"Missing prediction for {question}")
         elif na_probs is not None and question not in na_probs:
-            raise InputError(f"{flags.na_prob_file}: has no number for question {question}, which has a prediction")
+            raise InputError(f"{flags.na_prob_file}: question {question} has a prediction, but no number here")
     if na_probs is not None and flags.output_dir:
         draw(Path(flags.output_dir), data.gold, predictions, na_probs)
     with_pictures = bool(flags.output_dir)

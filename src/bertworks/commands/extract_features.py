@@ -1,4 +1,4 @@
-"""`bert extract_features`: what a pre-trained model makes of texts, as the original's script writes it."""
+"""`bert extract_features`: write the outputs of a model's layers for texts, as the original's script does."""
 
 from __future__ import annotations
 
@@ -14,37 +14,44 @@ from bertworks.flags import REQUIRED, RETIRED, flag
 
 @dataclass(frozen=True, kw_only=True)
 class Flags(ModelFlags, MachineFlags):
-    """Write the outputs of a model's layers for every token of every line of a text, or one vector a line.
+    """Write the outputs of a model's layers: for every token of every line of a text, or one vector for each line.
 
     bert extract_features --model=bert-base-uncased --input_file=lines.txt --output_file=vectors.npz --layers=-1 \\
         --pooling=mean
     """
 
-    input_file: str = flag(REQUIRED, "A text a line, in UTF-8; `A ||| B` is a pair of texts.", group="Input", path=True)
+    input_file: str = flag(
+        REQUIRED, "A file with one text on each line, in UTF-8; `A ||| B` is a pair of texts.", group="Input", path=True
+    )
     max_seq_length: int = flag(128, "The longest sequence, in tokens; longer ones are cut.", group="Input")
 
     output_file: str = flag(
         REQUIRED,
-        "Where to write: .npz, .npy, .safetensors or .parquet; any other name gets JSON lines, as the original's.",
+        "The file to write: .npz, .npy, .safetensors or .parquet; with any other name JSON lines, as the "
+        "original writes them.",
         group="Output",
         path=True,
     )
     layers: str = flag(
         "-1,-2,-3,-4",
-        "Which layers' outputs: -1 is the last, 0 the first. Arrays hold them side by side.",
+        "The layers whose outputs to write: -1 is the last, 0 the first. Arrays hold them side by side.",
         group="Output",
     )
     pooling: Literal["none", "cls", "mean", "max"] = flag(
-        "none", "none: a vector a token. One a line: that of [CLS], the mean, or the maximum.", group="Output"
+        "none",
+        "none: a vector for each token; else one vector for each line: that of [CLS], the mean, or the maximum.",
+        group="Output",
     )
 
     batch_size: int = flag(
         32,
-        "With --max_seq_length, how much is computed at a time: as many tokens as so many of the longest lines have.",
+        "How much to compute at a time: the tokens of this many sequences of --max_seq_length.",
         group="Machine",
         lowest=1,
     )
-    precision: Precision = flag("fp32", "fp32, bf16, or auto: bf16 where the hardware has it.", group="Machine")
+    precision: Precision = flag(
+        "fp32", "What to compute in: fp32, bf16, or auto: bf16 if the hardware multiplies it natively.", group="Machine"
+    )
     use_one_hot_embeddings: bool = flag(False, "", group=RETIRED)
 
 

@@ -1,4 +1,4 @@
-"""`bert fill_mask`: what a pre-trained model puts in the place of [MASK]."""
+"""`bert fill_mask`: the words that a pre-trained model predicts at [MASK]."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ class Flags(ModelFlags, MachineFlags):
     bert fill_mask "Paris is the [MASK] of [MASK]." --model=bert-base-uncased
     """
 
-    text: str | None = flag(None, "One text.", group="Input", positional=True)
-    input_file: str | None = flag(None, "Many texts, one a line.", group="Input", path=True)
+    text: str | None = flag(None, "A text.", group="Input", positional=True)
+    input_file: str | None = flag(None, "A file with one text on each line.", group="Input", path=True)
 
     top_k: int = flag(5, "How many words to give for each [MASK].", group="Output", lowest=1)
     format: Literal["table", "jsonl"] = flag("table", "A table for people, or JSON lines.", group="Output")
-    output_file: str | None = flag(None, "Write there instead of to standard output.", group="Output", path=True)
+    output_file: str | None = flag(None, "Write to this file instead of standard output.", group="Output", path=True)
 
-    precision: Precision = flag("fp32", "fp32, bf16, or auto: bf16 where the hardware has it.", group="Machine")
+    precision: Precision = flag(
+        "fp32", "What to compute in: fp32, bf16, or auto: bf16 if the hardware multiplies it natively.", group="Machine"
+    )
 
 
 def main(flags: Flags) -> None:

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Flags(CommandFlags):
-    """Learn a WordPiece vocabulary from text: the original's basic tokenization, then merges by how often pairs occur.
+    """Learn a WordPiece vocabulary from text.
 
-    The file has the layout of the released ones: [PAD], [unused0] ..., [UNK], [CLS], [SEP], [MASK], then characters
-    and the pieces in the order they were learned. It depends on the text and these flags only.
+    The text is split into words as in the original. Then the pair of pieces that occurs most often becomes a piece,
+    again and again. The file has the layout of the released vocabularies: [PAD], [unused0] ..., [UNK], [CLS], [SEP],
+    [MASK], then the characters, then the pieces in the order they were learned. The result depends only on the text
+    and these flags.
     """
 
     input_file: str = flag(
@@ -30,19 +32,25 @@ class Flags(CommandFlags):
     do_lower_case: bool = flag(
         True, "Lower-case the text: True for uncased vocabularies.", group="Input", alias="do_lower"
     )
-    strip_accents: bool | None = flag(None, "Drop accents; by default where text is lower-cased.", group="Input")
+    strip_accents: bool | None = flag(
+        None, "Whether to drop accents; by default if text is lower-cased.", group="Input"
+    )
     max_input_chars_per_word: int = flag(
-        200, "Longer words are [UNK]; raise it for scripts without blanks.", group="Input", lowest=1
+        200, "Longer words become [UNK]; raise it for scripts without blanks.", group="Input", lowest=1
     )
     text_field: str = flag("text", "The field of a JSON line that holds a document's text.", group="Input")
 
-    output_file: str = flag(REQUIRED, "The vocabulary, a piece a line.", group="Output", path=True)
-    vocab_size: int = flag(30522, "Pieces in the vocabulary, special tokens among them.", group="Output")
-    unused_tokens: int = flag(99, "Tokens [unusedN] to keep for words of your own.", group="Output", highest=1_000_000)
-    min_frequency: int = flag(2, "How often two pieces must occur side by side to become one.", group="Output")
+    output_file: str = flag(
+        REQUIRED, "The vocabulary file to write, with one piece on each line.", group="Output", path=True
+    )
+    vocab_size: int = flag(30522, "How many pieces the vocabulary has, with its special tokens.", group="Output")
+    unused_tokens: int = flag(
+        99, "How many tokens [unusedN] to reserve for words of your own.", group="Output", highest=1_000_000
+    )
+    min_frequency: int = flag(2, "How often two pieces must occur next to each other to become one.", group="Output")
     alphabet_limit: int | None = flag(
         None,
-        "The most characters to keep; by default 1,000, or as many as cover 99.95% of the text if that is more.",
+        "The most characters to keep; by default 1,000, or more if 1,000 cover less than 99.95% of the text.",
         group="Output",
     )
 
@@ -83,7 +91,7 @@ def main(flags: Flags) -> None:
         longest = flags.max_input_chars_per_word
         raise InputError(f"--max_input_chars_per_word={longest}: every word is longer and so [UNK]; raise it")
     if not words.counts:
-        raise InputError(f"--input_file={flags.input_file}: there is no word to learn from")
+        raise InputError(f"--input_file={flags.input_file}: has no words to learn from")
     counted = time.perf_counter()
     with progress("Learning pieces", flags.vocab_size, "pieces") as advance:
         vocabulary = learn_vocabulary(

@@ -24,14 +24,14 @@ _FAMILIES = {
 class Flags(CommandFlags):
     """List the models that are known by name.
 
-    Nothing is downloaded for the list: a command does that when --model=NAME first asks for it. The cache is the folder
-    models in $BERTWORKS_HOME; with BERTWORKS_OFFLINE=1 the network is never used. Models of the Hugging Face hub are
-    called by owner/name and are not listed.
+    The list needs no network. A model is downloaded when a command first gets --model=NAME. It is kept in the folder
+    models of $BERTWORKS_HOME. With BERTWORKS_OFFLINE=1 the network is never used. Models of the Hugging Face hub are
+    not listed; their names are owner/name.
     """
 
-    filter: str | None = flag(None, "Only models with this in a name, in their languages or their kind.")
-    download: str | None = flag(None, "Download this model and print where it is.")
-    format: Literal["table", "json"] = flag("table", "A table for people, or JSON with all that is known.")
+    filter: str | None = flag(None, "List only models that have this in a name, in their languages or in their kind.")
+    download: str | None = flag(None, "Download this model and print its path.")
+    format: Literal["table", "json"] = flag("table", "A table for people, or JSON with everything that is known.")
 
 
 def main(flags: Flags) -> None:

@@ -1,4 +1,4 @@
-"""`bert run_classifier`: sentences and pairs into classes, several classes at once, or a number."""
+"""`bert run_classifier`: predict one class, several classes, or a number for texts and pairs of texts."""
 
 from __future__ import annotations
 
@@ -25,32 +25,41 @@ class Flags(TaskFlags):
     Use it:        bert run_classifier --model=out --test_file=new.csv --output_dir=predictions --do_predict
     """
 
-    text_column: str | None = flag(None, "The column of the text; found by its name if not given.", group="Input")
-    pair_column: str | None = flag(None, "The column of a second text.", group="Input")
+    text_column: str | None = flag(None, "The column of the text; by default found by its name.", group="Input")
+    pair_column: str | None = flag(None, "The column of the second text, if there is one.", group="Input")
     label_column: str | None = flag(None, "The column of the label.", group="Input")
     id_column: str | None = flag(None, "The column of an id, for predictions.", group="Input")
-    labels: str | None = flag(None, "The classes in order, with commas; by default those found.", group="Input")
-    label_separator: str | None = flag(None, "What stands between several labels of a row.", group="Input")
-    kind: Literal["single", "multi", "regression"] | None = flag(
-        None, "One class, several at once, or a number; by default told by the data.", group="Input"
+    labels: str | None = flag(
+        None, "The classes in order, with commas between; by default those in the data.", group="Input"
     )
-    dev_fraction: float = flag(0.0, "The share of --train_file to evaluate on.", group="Input", lowest=0)
+    label_separator: str | None = flag(None, "What separates the labels of a row, if it has several.", group="Input")
+    kind: Literal["single", "multi", "regression"] | None = flag(
+        None,
+        "Whether to predict one class, several classes at once, or a number; by default guessed from the data.",
+        group="Input",
+    )
+    dev_fraction: float = flag(
+        0.0, "Take this share of --train_file out of training, to evaluate on it.", group="Input", lowest=0
+    )
     long_text: Literal["truncate", "window", "head_tail"] = flag(
         "truncate",
-        "What to do with texts longer than --max_seq_length: keep the beginning; read all through windows, whose mean "
-        "decides; keep the beginning and the end.",
+        "What to do with a text longer than --max_seq_length. truncate: keep its beginning; window: read "
+        "all of it in windows and take the mean of their logits; head_tail: keep its beginning and its end.",
         group="Input",
         remembered=True,
     )
     doc_stride: int | None = flag(
         None,
-        "With windows: how many tokens further on the next one begins; by default half of --max_seq_length.",
+        "With --long_text=window: tokens from the start of a window to the start of the next; by default "
+        "half of --max_seq_length.",
         group="Input",
         lowest=1,
         remembered=True,
     )
     class_weights: str | None = flag(
-        None, "What each class counts in the loss, with commas; `balanced` is by how rare it is.", group="Training"
+        None,
+        "The weight of each class in the loss, with commas between; `balanced`: rare classes weigh more.",
+        group="Training",
     )
 
 
@@ -63,9 +72,9 @@ def main(flags: Flags) -> None:
     from bertworks.tasks.labels import labels_of
 
     if flags.dev_fraction and flags.dev_file:
-        raise InputError("--dev_fraction: give it or --dev_file; each says what to evaluate on")
+        raise InputError("--dev_fraction and --dev_file: give one of them; each says what to evaluate on")
     if flags.labels and flags.kind == "regression":
-        raise InputError("--labels: names classes, but --kind=regression has none")
+        raise InputError("--labels: names classes, but --kind=regression has no classes")
     options = DataOptions(
         text_column=flags.text_column,
         pair_column=flags.pair_column,
@@ -79,7 +88,7 @@ def main(flags: Flags) -> None:
     )
     task = flags.known_task(tags=False)
     if task and (given := options.given()):
-        raise InputError(f"--{given[0]}: is for your own files; {task.name} says it itself")
+        raise InputError(f"--{given[0]}: is for your own files; --task_name={task.name} decides it; leave the flag out")
 
     def read(settings: Flags, setup: Setup) -> Job:
         bad, long_texts = BadRows(settings.on_bad_row), LongTexts(settings.long_text, settings.doc_stride)

@@ -1,4 +1,4 @@
-"""`bert run_multiple_choice`: which of several ways to go on is right (SWAG)."""
+"""`bert run_multiple_choice`: choose the right one of several endings of a text (SWAG)."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Flags(FinetuningFlags):
-    """Train, evaluate and use a model that chooses between ways to go on.
+    """Train, evaluate and use a model that chooses the right one of several endings of a text.
 
     bert run_multiple_choice --data_dir=swag --model=bert-base-uncased --output_dir=out --do_train --do_eval
     """
 
     task_name: str = flag("SWAG", "A task known by name.", group="Input")
-    data_dir: str = flag(REQUIRED, "The folder with its files as released.", group="Input", path=True)
+    data_dir: str = flag(REQUIRED, "The folder with the task's files, as they were released.", group="Input", path=True)
     on_bad_row: Literal["error", "skip"] = flag("error", "What to do with a row that cannot be used.", group="Input")
 
 

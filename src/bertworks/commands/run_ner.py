@@ -1,4 +1,4 @@
-"""`bert run_ner`: names of people, places, works and the like, word by word or character by character."""
+"""`bert run_ner`: find names of people, places, works and so on, by a tag for each word or character."""
 
 from __future__ import annotations
 
@@ -16,24 +16,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Flags(TaskFlags):
-    """Train, evaluate and use a tagger of words.
+    """Train, evaluate and use a tagger, which finds names of people, places and other things in text.
 
     A known task:  bert run_ner --task_name=CLUENER --data_dir=CLUENER --model=bert-base-chinese --output_dir=out
                    --do_train --do_eval --do_predict
-    Your own:      bert run_ner --train_file=train.txt --dev_file=dev.txt ...; a word and its tag a line, blank lines
-                   between sentences, or JSON lines as CLUENER has them
+    Your own:      bert run_ner --train_file=train.txt --dev_file=dev.txt ...
+                   Each line has a word and its tag, and a blank line ends a sentence; or JSON lines, as in CLUENER.
     """
 
     labels: str | None = flag(
-        None, "Of .tf_record files: the tags by number, with commas; by default the model's.", group="Input"
+        None,
+        "For .tf_record files: the tags in the order of their numbers, with commas between; by default the model's.",
+        group="Input",
     )
     long_text: Literal["truncate", "window"] = flag(
-        "truncate", "What to do with sentences longer than --max_seq_length.", group="Input", remembered=True
+        "truncate",
+        "What to do with a sentence longer than --max_seq_length. truncate: drop its end; window: read it in windows.",
+        group="Input",
+        remembered=True,
     )
     doc_stride: int = flag(
-        64, "With windows: how many pieces further on the next one begins.", group="Input", lowest=1, remembered=True
+        64,
+        "With --long_text=window: pieces from the start of a window to the start of the next.",
+        group="Input",
+        lowest=1,
+        remembered=True,
     )
-    use_crf: bool = flag(False, "Learn which tags follow each other, and give the best path.", group="Training")
+    use_crf: bool = flag(
+        False,
+        "Add a conditional random field: learn which tags follow each other, and predict the best sequence of tags.",
+        group="Training",
+    )
 
 
 def main(flags: Flags) -> None:
@@ -53,7 +66,7 @@ def main(flags: Flags) -> None:
         records = {} if task else reading.records_of(files, setup.splits)
         if records and settings.long_text != "truncate":
             first = next(iter(records.values()))[0]
-            raise InputError(f"--long_text: {first} has texts that are cut; leave the flag out")
+            raise InputError(f"--long_text: the texts in {first} are cut already; leave the flag out")
         if settings.labels and not records:
             raise InputError("--labels: is for .tf_record files; others have the tags themselves")
         if task:

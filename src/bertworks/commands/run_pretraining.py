@@ -28,24 +28,27 @@ class Flags(MachineFlags):
 
     From scratch:  bert run_pretraining --input_file=SHARDS --output_dir=OUT --size=small --do_train --do_eval
     Continue from: --bert_config_file=... --init_checkpoint=... as in the original, or --model=FOLDER
-    Killed?        The same command continues; on CPU, to the same bits.
-    Fast look:     --show_step=0 prints what the first step trains on.
+    After a kill:  the same command continues; on CPU the result has the same bits
+    To look:       --show_step=0 prints the instances of the first step
     """
 
     input_file: str = flag(
         REQUIRED,
-        "What to train on: a folder of shards that create_pretraining_data wrote, shard files, or TFRecord files; "
-        "comma lists and globs.",
+        "The data to train on: a folder of shards that create_pretraining_data wrote, shard files, or "
+        "TFRecord files; several with commas between, and globs.",
         group="Input",
         path=True,
     )
-    eval_input_file: str | None = flag(None, "What to evaluate on; the input, if not given.", group="Input", path=True)
+    eval_input_file: str | None = flag(
+        None, "The data to evaluate on; by default --input_file.", group="Input", path=True
+    )
     vocab_file: str | None = flag(
-        None, "The vocabulary; shards carry theirs, which this is checked against.", group="Input", path=True
+        None, "The vocabulary. Shards have their own, and this one must be the same.", group="Input", path=True
     )
     do_lower_case: bool | None = flag(
         None,
-        "Casing of TFRecord files of other programs; by default the model's, or True. Other input knows its own.",
+        "Whether the text of TFRecord files of other programs is lower-cased; by default as the model says, or True. "
+        "Other input knows it itself.",
         group="Input",
         alias="do_lower",
     )
@@ -53,79 +56,90 @@ class Flags(MachineFlags):
         None, "Whether such files are without accents; by default where text is lower-cased.", group="Input"
     )
     output_dir: str | None = flag(
-        None, "Becomes a model folder; also holds checkpoints, metrics and results.", group="Output", path=True
+        None, "The model folder to write; it also gets checkpoints, metrics and results.", group="Output", path=True
     )
 
     bert_config_file: str | None = flag(
-        None, "The model's shape, in the original's format (gelu there is the tanh form).", group="Model", path=True
+        None,
+        "The model's configuration, in the original's format (gelu there is the tanh form).",
+        group="Model",
+        path=True,
     )
     init_checkpoint: str | None = flag(
         None,
-        "Weights to begin with: a TensorFlow checkpoint (prefix), a model folder, a weights file.",
+        "The weights to begin with: a TensorFlow checkpoint (prefix), a model folder, or a weights file.",
         group="Model",
         path="or name",
     )
     model: str | None = flag(
         None,
-        "A model to begin with, instead of the two flags above: a name (`bert models` lists them), a folder, a zip.",
+        "The model to begin with, instead of the two flags above: a name (`bert models` lists them), a "
+        "folder or a zip.",
         group="Model",
         path="or name",
     )
     size: str | None = flag(
         None,
-        "From scratch by name: tiny, mini, small, medium, base, large, or layers/hidden such as 4/256.",
+        "Train from scratch a model of this size: tiny, mini, small, medium, base, large, or layers/hidden "
+        "such as 4/256.",
         group="Model",
     )
 
     max_seq_length: int = flag(128, "The longest instance, in tokens.", group="Instances")
     max_predictions_per_seq: int = flag(20, "The most masked words of an instance.", group="Instances", lowest=1)
-    masked_lm_prob: float = flag(0.15, "Share of the tokens to mask (shards only).", group="Instances", lowest=0)
+    masked_lm_prob: float = flag(0.15, "The share of the tokens to mask (shards only).", group="Instances", lowest=0)
     short_seq_prob: float = flag(
-        0.1, "Share of documents cut into shorter instances (shards only).", group="Instances", lowest=0
+        0.1, "The share of documents cut into shorter instances (shards only).", group="Instances", lowest=0
     )
     do_whole_word_mask: bool = flag(False, "Mask whole words rather than pieces (shards only).", group="Instances")
     next_sentence: bool = flag(
         True,
-        "Pairs of texts, and whether the second follows; False: contiguous text fills each instance (shards only).",
+        "Learn whether the second of two texts follows; False: contiguous text fills each instance (shards only).",
         group="Instances",
     )
-    random_seed: int = flag(12345, "Decides instances, masks, dropout and fresh weights.", group="Instances", lowest=0)
-    show_step: int | None = flag(None, "Print the instances of this step and leave.", group="Instances", lowest=0)
+    random_seed: int = flag(12345, "Seed of instances, masks, dropout and new weights.", group="Instances", lowest=0)
+    show_step: int | None = flag(None, "Print the instances of this step and exit.", group="Instances", lowest=0)
 
-    do_train: bool = flag(False, "Whether to train.", group="Training")
+    do_train: bool = flag(False, "Train the model.", group="Training")
     train_batch_size: int = flag(
-        32, "Instances of a step, over all processes and micro-batches.", group="Training", lowest=1
+        32, "Instances in each training step, over all processes and micro-batches.", group="Training", lowest=1
     )
-    learning_rate: float = flag(5e-5, "The peak rate.", group="Training", lowest=0)
-    num_train_steps: int = flag(100000, "Steps in all.", group="Training", lowest=1)
-    num_warmup_steps: int = flag(10000, "Steps of linear warm-up.", group="Training", lowest=0)
+    learning_rate: float = flag(5e-5, "The peak of the learning rate.", group="Training", lowest=0)
+    num_train_steps: int = flag(100000, "How many steps the whole training has.", group="Training", lowest=1)
+    num_warmup_steps: int = flag(
+        10000, "Steps in which the learning rate rises to its peak, in a line.", group="Training", lowest=0
+    )
     optimizer: Literal["adam", "adamw"] = flag(
         "adam", "adam is the original's, without bias correction; adamw has it.", group="Training"
     )
-    weight_decay: float = flag(0.01, "Decoupled decay of all but LayerNorm and biases.", group="Training", lowest=0)
+    weight_decay: float = flag(0.01, "Decay of all weights but biases and LayerNorm.", group="Training", lowest=0)
     save_checkpoints_steps: int = flag(1000, "Steps between checkpoints.", group="Training", lowest=0)
-    keep_checkpoint_max: int = flag(5, "Checkpoints to keep.", group="Training", lowest=1)
+    keep_checkpoint_max: int = flag(5, "How many checkpoints to keep.", group="Training", lowest=1)
     log_every_steps: int = flag(
-        10, "Steps between lines of metrics.jsonl; each is a mean over them.", group="Training", lowest=0
+        10, "Steps between lines of metrics.jsonl; each line is a mean over them.", group="Training", lowest=0
     )
 
-    do_eval: bool = flag(False, "Whether to evaluate at the end.", group="Evaluation")
-    eval_batch_size: int = flag(8, "Instances of an evaluation batch.", group="Evaluation", lowest=1)
-    max_eval_steps: int = flag(100, "Batches of an evaluation.", group="Evaluation", lowest=1)
-    eval_every_steps: int = flag(0, "Evaluate during training too, every so many steps.", group="Evaluation", lowest=0)
+    do_eval: bool = flag(False, "Evaluate the model at the end.", group="Evaluation")
+    eval_batch_size: int = flag(8, "Instances in each evaluation batch.", group="Evaluation", lowest=1)
+    max_eval_steps: int = flag(100, "How many batches an evaluation has.", group="Evaluation", lowest=1)
+    eval_every_steps: int = flag(
+        0, "Also evaluate during training, each time after this many steps; 0: do not.", group="Evaluation", lowest=0
+    )
     eval_precision: Precision = flag("fp32", "What evaluation computes in.", group="Evaluation")
 
     precision: Precision = flag(
-        "auto", "What training computes in; auto is bf16 where the hardware multiplies it natively.", group="Machine"
+        "auto",
+        "What training computes in: bf16, fp32, or auto: bf16 if the hardware multiplies it natively.",
+        group="Machine",
     )
     gradient_checkpointing: bool = flag(
         False,
-        "Recompute each block in the backward pass: a third more work, a fraction of the memory.",
+        "Compute each block again in the backward pass: a third more work, a fraction of the memory.",
         group="Machine",
     )
     token_budget: int | None = flag(
         None,
-        "The most tokens of a micro-batch; found from the device if not given. Results differ by rounding only.",
+        "The most tokens in a micro-batch; by default chosen for the device. Results differ by rounding only.",
         group="Machine",
         lowest=1,
     )
@@ -156,7 +170,7 @@ def _show(flags: Flags, step: int) -> None:
 
     opened = _open(flags, flags.input_file, "--input_file", None, training=True)
     if opened.tokenizer is None:
-        raise InputError("--show_step: give --vocab_file, these records do not carry their vocabulary")
+        raise InputError("--show_step: give --vocab_file too; these records have no vocabulary")
     first = step * flags.train_batch_size
     drawn = opened.source.instances(first, first + flags.train_batch_size)
     print(show_instances(drawn, opened.tokenizer.tokens, first), end="")

@@ -1,4 +1,4 @@
-"""`bert run_squad`: answers to questions, as places in a text; SQuAD 1.1 and 2.0 and every file in their form."""
+"""`bert run_squad`: answer questions with parts of a text; SQuAD 1.1 and 2.0 and every file in their form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Flags(FinetuningFlags):
-    """Train a model that answers questions from a text, and predict answers.
+    """Train a model that answers questions from a text, and predict answers to a file of questions.
 
     SQuAD 1.1:  bert run_squad --model=bert-base-uncased --train_file=train-v1.1.json --predict_file=dev-v1.1.json
                 --do_train --do_predict --train_batch_size=12 --learning_rate=3e-5 --num_train_epochs=2 --output_dir=out
@@ -26,65 +26,72 @@ class Flags(FinetuningFlags):
 
     train_file: str | None = flag(
         None,
-        "To train on: .json in SQuAD form, or the original's .tf_record.",
+        "The questions to train on: .json in SQuAD form, or the original's .tf_record.",
         group="Input",
         path=True,
         alias="train_data_file_path",
     )
     predict_file: str | None = flag(
         None,
-        "To answer, .json in SQuAD form; scored where it has answers.",
+        "The questions to answer: .json in SQuAD form. If it has their answers, the predictions are scored.",
         group="Input",
         path=True,
         alias="validation_file dev_file eval_json_path",
     )
     predict_record_file: str | None = flag(
         None,
-        "The windows of --predict_file as the original's eval.tf_record; checked against it.",
+        "The windows of --predict_file as the original's eval.tf_record; they must be those of its questions.",
         group="Input",
         path=True,
         alias="eval_data_file_path",
     )
     max_seq_length: int = flag(
         384,
-        "Tokens of a window: the question and as much of the text as fits.",
+        "The longest window, in tokens: the question and as much of the text as fits.",
         group="Input",
         lowest=5,
         alias="max_length max_len seq_length",
         remembered=True,
     )
     doc_stride: int = flag(
-        128, "How many tokens further on the next window begins.", group="Input", lowest=1, remembered=True
+        128, "Tokens from the start of a window to the start of the next.", group="Input", lowest=1, remembered=True
     )
-    max_query_length: int = flag(64, "Longer questions are cut.", group="Input", lowest=0, remembered=True)
+    max_query_length: int = flag(
+        64, "The longest question, in tokens; longer ones are cut.", group="Input", lowest=0, remembered=True
+    )
     version_2_with_negative: bool = flag(
         False, "Questions may have no answer, as in SQuAD 2.0.", group="Input", alias="version_2", remembered=True
     )
     tighten_by_characters: bool = flag(
         False,
-        "Find an answer's tokens by its characters, not in the words it touches, and predict characters, not words: "
-        "for text without blanks, as Chinese.",
+        "For text without blanks, such as Chinese: find the tokens of an answer by its characters, not by "
+        "the words that it touches, and predict characters, not words.",
         group="Input",
         remembered=True,
     )
     on_bad_row: Literal["error", "skip"] = flag(
         "skip", "What to do with a question whose answer is not where the file says.", group="Input"
     )
-    do_eval: bool = flag(False, "Score --predict_file while training too, and keep the best model.", group="What to do")
+    do_eval: bool = flag(
+        False, "Score --predict_file also during training, and keep the best model.", group="What to do"
+    )
     do_predict: bool = flag(False, "Answer the questions of --predict_file.", group="What to do")
-    n_best_size: int = flag(20, "Answers of nbest_predictions.json.", group="Answers", lowest=1)
+    n_best_size: int = flag(
+        20, "How many answers nbest_predictions.json has for each question.", group="Answers", lowest=1
+    )
     max_answer_length: int = flag(30, "The longest answer, in tokens.", group="Answers", lowest=1)
     null_score_diff_threshold: float = flag(
         0.0,
-        "Of 2.0: no answer where its score is so much above that of the best answer.",
+        "For SQuAD 2.0: predict no answer if its score exceeds that of the best answer by more than this.",
         group="Answers",
         alias="null_score_thresh",
         remembered=True,
     )
     predict_padding: bool = flag(
         True,
-        "Fill windows up to --max_seq_length in prediction: padding's logits take places among the n best, as in the "
-        "original. Without it the n best of some questions differ, in about half the time.",
+        "Fill windows with padding up to --max_seq_length in prediction, because the original counts the "
+        "logits of padding among the n best. Without it prediction takes about half the time, and the n "
+        "best of some questions differ.",
         group="Answers",
     )
     verbose_logging: bool = flag(False, "", group=RETIRED)

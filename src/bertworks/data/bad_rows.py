@@ -37,7 +37,7 @@ class BadRows:
     def summary(self) -> list[str]:
         """Return lines for a person: the number of rows left out, the first reasons, and the first remarks."""
         rows = "row" if len(self.notes) == 1 else "rows"
-        return [*_first(f"{len(self.notes):,} bad {rows} left out", self.notes), *_first("To know", self.remarks)]
+        return [*_first(f"{len(self.notes):,} bad {rows} left out", self.notes), *_first("Remarks", self.remarks)]
 
     def of(self, path: Path) -> list[str]:
         """Return the notes about the rows of one file."""

@@ -178,7 +178,7 @@ def _features(file: RecordFile, number: int) -> dict[str, bytes]:
         found = example_features(file[number])
         return {name: numbers for name, (kind, numbers) in found.items() if kind == _KINDS.get(name)}
     except ProtobufError:
-        raise InputError(f"{_location(file, number)} is no TF-Example") from None
+        raise InputError(f"{_location(file, number)} is not a TF-Example") from None
 
 
 def _location(file: RecordFile, number: int) -> str:

@@ -88,7 +88,7 @@ def read_labelled_records(
     ]
     real = [part for part in parts if part is not None]
     if not real:
-        raise InputError(f"{paths[0]}: has no examples, only what fills a batch")
+        raise InputError(f"{paths[0]}: has no examples, only filling for a batch")
     ids, first, labels = zip(*real, strict=True)
     with_tags = {len(label) != 1 for label, tokens in zip(labels, ids, strict=True) if len(tokens) > 1}
     if len(with_tags) > 1:
@@ -129,7 +129,7 @@ def features_of(location: str, record: bytes) -> dict[str, NDArray[np.int64]]:
         lists = ((name, numbers) for name, (kind, numbers) in example_features(record).items() if kind == INT64_LIST)
         return {name: unpacked_int64(numbers) for name, numbers in lists if numbers}
     except ProtobufError:
-        raise InputError(f"{location} is no TF-Example") from None
+        raise InputError(f"{location} is not a TF-Example") from None
 
 
 def sequence_of(
@@ -161,11 +161,17 @@ def sequence_of(
     return ids, first
 
 
+# Ids are stored in 32 bits.
+_LARGEST_ID = 0xFFFF_FFFF
+
+
 def _check_range(location: str, what: str, values: NDArray[np.int64], end: int | None, remedy: str) -> None:
     """Refuse numbers below 0, and numbers from `end` on. Without `end`, refuse those above any possible id."""
-    wrong = values[(values < 0) | (values >= (end or 0xFFFF_FFFF))]
+    wrong = values[(values < 0) | (values >= (end or _LARGEST_ID))]
     if wrong.size and end is None:
-        raise InputError(f"{location}: {what} is {wrong[0]}, where a number from 0 on is expected; make the file again")
+        raise InputError(
+            f"{location}: {what} is {wrong[0]}, but must be from 0 to {_LARGEST_ID - 1}; make the file again"
+        )
     if wrong.size:
         raise InputError(f"{location}: {what} is {wrong[0]}, but there are {end}, from 0 on; {remedy}")
 

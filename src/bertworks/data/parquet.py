@@ -50,4 +50,4 @@ def _open(pyarrow: Any, path: Path) -> Any:
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (pyarrow.ArrowException, OSError) as error:
-        raise InputError(f"{path}: is no parquet file ({one_line(error)})") from None
+        raise InputError(f"{path}: is not a parquet file ({one_line(error)})") from None

@@ -104,7 +104,7 @@ def encode_windows(
         InputError: windows have no room for tokens of the text.
     """
     if max_seq_length < 4:
-        raise InputError(f"--max_seq_length={max_seq_length}: leaves windows no room; it must be at least 4")
+        raise InputError(f"--max_seq_length={max_seq_length}: leaves no room for windows; it must be at least 4")
     return _encode(tokenizer, texts, partial(_windows, max_seq_length, stride))
 
 

@@ -182,7 +182,7 @@ class ShardSource:
         group = self._group(number)
         self._ends.append(self._first_of(number) + len(group.order))
         if len(self._ends) >= self._groups_of_an_epoch and not self._ends[-1]:
-            raise InputError("--input_file: too little text for an instance; give a text of at least two words")
+            raise InputError("--input_file: has too little text for an instance; give a text of at least two words")
         self._unwritten_sentences += sum(len(data.sentence_starts) - 1 for data in group.data)
         if self._unwritten_sentences >= SENTENCES_WORTH_WRITING:
             self._write_counts()

@@ -158,7 +158,7 @@ def _from_hub(name: str, flag: str) -> Path:
         if folder.is_dir():  # another process was faster
             return folder
         raise InputError(
-            f"{flag}={name}: no such file or folder, and not to be had from the Hugging Face hub ({one_line(error)}); "
+            f"{flag}={name}: no such file or folder, and no download from the Hugging Face hub ({one_line(error)}); "
             f"if it is a model there, put its files into {folder}"
         ) from None
     return folder

@@ -82,7 +82,7 @@ class KnownTask:
         folder: its folder in a release. Files are looked for in the data folder, then in this folder below it.
         kind: what is predicted: one class, several classes, a number, one of several endings, or a tag for each word.
         files: the files of every split. Where releases differ, a split has several; the first that exists counts.
-        labels: classes in the order of the model's outputs; none for regression, choice and tags.
+        labels: the classes, in the order of the model's outputs; none for regression, choice and tags.
         spellings: label in a file -> the label it means.
         left_out: rows with these labels are not used.
         incomplete_rows: whether the release has rows that lack columns; they are left out.
@@ -166,9 +166,9 @@ class DataSet:
 
     Attributes:
         folder: where its files go, below the data folder.
-        files: what is downloaded; none where no address is known from which it may be downloaded.
+        files: what is downloaded; none if we know no address from which it may be downloaded.
         licence: what its authors allow, as far as they state it.
-        remark: what else a person should know; where there are no files, how to get them.
+        remark: what else a person should know; if there are no files here, how to get them.
     """
 
     name: str

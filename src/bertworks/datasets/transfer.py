@@ -134,7 +134,9 @@ class Transfer:
                 except OSError as error:
                     if error.errno not in _FULL:
                         raise
-                    raise InputError(f"{self.to}: {error.strerror}; free some space, what has come is kept") from None
+                    raise InputError(
+                        f"{self.to}: {error.strerror}; free some space; the part that was downloaded is kept"
+                    ) from None
                 advance(len(chunk) / 1e6)
         if total is not None and have < total:
             raise CutError(f"cut off after {have:,} of {total:,} bytes")

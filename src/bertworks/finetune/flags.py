@@ -1,4 +1,4 @@
-"""The flags that all fine-tunings share, and what is wrong with them by themselves."""
+"""The flags that all fine-tunings share, and the checks that need nothing but the flags."""
 
 from __future__ import annotations
 
@@ -25,13 +25,18 @@ class FinetuningFlags(ModelFlags, MachineFlags):
 
     output_dir: str = flag(
         REQUIRED,
-        "Where the model, its results and predictions go; continues there.",
+        "The folder for the model, its results and its predictions. An interrupted training there continues.",
         group="Output",
         path=True,
         alias="save_finetune_checkpoint_path",
     )
     max_seq_length: int = flag(
-        128, "Longer texts are cut.", group="Input", lowest=3, alias="max_length max_len seq_length", remembered=True
+        128,
+        "The longest sequence, in tokens; longer texts are cut.",
+        group="Input",
+        lowest=3,
+        alias="max_length max_len seq_length",
+        remembered=True,
     )
 
     do_train: bool = flag(False, "Train on the training set.", group="What to do")
@@ -40,60 +45,93 @@ class FinetuningFlags(ModelFlags, MachineFlags):
 
     train_batch_size: int = flag(
         32,
-        "Examples of a step, whatever the memory.",
+        "Examples in each training step, however many of them fit into memory at a time.",
         group="Training",
         lowest=1,
         alias="batch_size per_device_train_batch_size",
     )
     learning_rate: float = flag(5e-5, "The peak of the learning rate.", group="Training", lowest=0, alias="lr")
     num_train_epochs: float = flag(
-        3.0, "How often every example is seen.", group="Training", lowest=0, alias="epochs num_epochs epoch_num"
+        3.0, "How many times to train on each example.", group="Training", lowest=0, alias="epochs num_epochs epoch_num"
     )
     warmup_proportion: float = flag(
-        0.1, "The share of the steps that warm up.", group="Training", lowest=0, highest=1, alias="warmup_ratio"
+        0.1,
+        "The share of the steps in which the learning rate rises to its peak.",
+        group="Training",
+        lowest=0,
+        highest=1,
+        alias="warmup_ratio",
     )
     random_seed: int = flag(
-        12345, "Decides fresh weights, order and dropout.", group="Training", lowest=0, alias="seed"
+        12345,
+        "The seed of new weights, of the order of the examples and of dropout.",
+        group="Training",
+        lowest=0,
+        alias="seed",
     )
     seeds: str | None = flag(
-        None, "Several seeds, such as 1,2,3: trains with each, shows mean and spread, keeps the best.", group="Training"
+        None,
+        "Several seeds, such as 1,2,3: train with each, show the mean and the spread, keep the best model.",
+        group="Training",
     )
     optimizer: Literal["adam", "adamw"] = flag(
-        "adam", "adam is the original's; adamw corrects.", group="Training", other_names={"bertadam": "adam"}
+        "adam",
+        "adam is the original's, without bias correction; adamw has it.",
+        group="Training",
+        other_names={"bertadam": "adam"},
     )
-    weight_decay: float = flag(0.01, "Decay of all but biases and LayerNorm.", group="Training", lowest=0)
-    dropout: float | None = flag(None, "Another dropout than the model's.", group="Training", lowest=0, highest=0.9)
+    weight_decay: float = flag(0.01, "Decay of all weights but biases and LayerNorm.", group="Training", lowest=0)
+    dropout: float | None = flag(
+        None, "Train with this dropout instead of the model's.", group="Training", lowest=0, highest=0.9
+    )
     freeze_layers: int = flag(
-        0, "Leave the embeddings and so many layers as they are; -1: the embeddings only.", group="Training", lowest=-1
+        0,
+        "Do not train the embeddings and the lowest layers, this many; -1: only the embeddings; 0: train everything.",
+        group="Training",
+        lowest=-1,
     )
     layerwise_lr_decay: float = flag(
-        1.0, "Each layer learns so many times as fast as the one above it.", group="Training", above=0, highest=1
+        1.0,
+        "The learning rate of a layer as a share of that of the layer above it.",
+        group="Training",
+        above=0,
+        highest=1,
     )
-    train_fraction: float = flag(1.0, "Train on a share of the examples.", group="Training", above=0, highest=1)
-    gradient_checkpointing: bool = flag(False, "Spend time instead of memory.", group="Training")
+    train_fraction: float = flag(1.0, "Train on this share of the examples.", group="Training", above=0, highest=1)
+    gradient_checkpointing: bool = flag(
+        False, "Save memory and take more time: compute each block again in the backward pass.", group="Training"
+    )
     token_budget: int | None = flag(
-        None, "Tokens of a micro-batch; by default from the device.", group="Training", lowest=1
+        None, "The most tokens in a micro-batch; by default chosen for the device.", group="Training", lowest=1
     )
 
     eval_every: str | None = flag(
-        None, "Evaluate every so many steps (100) or epochs (0.5); by default every epoch.", group="Evaluation"
+        None, "Evaluate after this many steps (100) or epochs (0.5); by default after every epoch.", group="Evaluation"
     )
     early_stopping: int | None = flag(
         None,
-        "Stop after so many evaluations without a better one.",
+        "Stop after this many evaluations in a row without a better one.",
         group="Evaluation",
         lowest=1,
         alias="early_stop",
     )
-    keep: Literal["best", "last"] = flag("best", "Which model the output folder ends with.", group="Evaluation")
+    keep: Literal["best", "last"] = flag(
+        "best", "The model that the output folder holds at the end.", group="Evaluation"
+    )
     save_checkpoints_steps: int = flag(1000, "Steps between checkpoints.", group="Output", lowest=0, alias="save_steps")
-    keep_checkpoint_max: int = flag(1, "Checkpoints to keep.", group="Output", lowest=1, alias="save_total_limit")
+    keep_checkpoint_max: int = flag(
+        1, "How many checkpoints to keep.", group="Output", lowest=1, alias="save_total_limit"
+    )
     log_every_steps: int = flag(
         10, "Steps between lines of metrics.jsonl.", group="Output", lowest=0, alias="logging_steps log_interval"
     )
 
-    precision: Precision = flag("auto", "Of training: bf16, fp32; auto: what is fast.", group="Machine")
-    eval_precision: Precision = flag("fp32", "Of evaluation and prediction.", group="Machine")
+    precision: Precision = flag(
+        "auto",
+        "What training computes in: bf16, fp32, or auto: bf16 if the hardware multiplies it natively.",
+        group="Machine",
+    )
+    eval_precision: Precision = flag("fp32", "What evaluation and prediction compute in.", group="Machine")
     eval_batch_size: int = flag(8, "", group=RETIRED, alias="per_device_eval_batch_size dev_batch_size")
     predict_batch_size: int = flag(8, "", group=RETIRED, alias="test_batch_size")
 
@@ -103,14 +141,16 @@ class TaskFlags(FinetuningFlags):
     """The flags that say where the data are, of a task known by name or your own."""
 
     task_name: str | None = flag(None, f"A task known by name (docs/tasks.md): {TASK_NAMES}.", group="Input")
-    data_dir: str | None = flag(None, "The folder with its files as released.", group="Input", path=True)
+    data_dir: str | None = flag(
+        None, "The folder with the task's files, as they were released.", group="Input", path=True
+    )
     train_file: str | None = flag(
         None, "Your own data, to train on.", group="Input", path=True, alias="train_data_file_path"
     )
     dev_file: str | None = flag(
-        None, "To evaluate on.", group="Input", path=True, alias="validation_file eval_data_file_path"
+        None, "Your own data, to evaluate on.", group="Input", path=True, alias="validation_file eval_data_file_path"
     )
-    test_file: str | None = flag(None, "To predict.", group="Input", path=True)
+    test_file: str | None = flag(None, "Your own data, to predict.", group="Input", path=True)
     on_bad_row: Literal["error", "skip"] = flag("error", "What to do with a row that cannot be used.", group="Input")
 
     @property
@@ -134,14 +174,16 @@ class TaskFlags(FinetuningFlags):
         if not self.task_name:
             return None
         if self.files:
-            raise InputError(f"--task_name and --{next(iter(self.files))}_file: give one; each says where the data are")
+            raise InputError(
+                f"--task_name and --{next(iter(self.files))}_file: give one of them; each says where the data are"
+            )
         task = find_task(self.task_name)
         if tags and task.kind != "tags":
             raise InputError(f"--task_name={task.name}: has no tags; use bert run_classifier")
         if task.kind == "tags" and not tags:
             raise InputError(f"--task_name={task.name}: tags words; use bert run_ner")
         if not self.data_dir:
-            raise InputError(f"--data_dir: must be given, the folder with the files of {task.name}")
+            raise InputError(f"--data_dir: must be given; it is the folder with the files of {task.name}")
         return task
 
 
@@ -163,7 +205,7 @@ _MOST_STEPS = 1e18
 
 
 def check_training(flags: FinetuningFlags) -> None:
-    """Refuse flags of training that mean nothing, or have no effect beside each other.
+    """Refuse flags of training that mean nothing, or contradict each other.
 
     Raises:
         InputError: names the flag.
@@ -177,7 +219,7 @@ def check_training(flags: FinetuningFlags) -> None:
         if getattr(flags, name) is not None and not flags.do_eval:
             raise InputError(f"--{name}: needs a dev set to compare on; give --do_eval")
     if flags.early_stopping is not None and flags.keep == "last":
-        raise InputError("--early_stopping: stops where the best model is long past; leave --keep=last out")
+        raise InputError("--early_stopping and --keep=last: the last model is not the best one; leave out --keep=last")
 
 
 def seeds_of(flags: FinetuningFlags) -> list[int]:

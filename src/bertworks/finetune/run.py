@@ -96,9 +96,9 @@ def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, wor
 
 
 def _first_checkpoint(flags: FinetuningFlags) -> Checkpoint:
-    """Open what the training begins with; without training, as in the original, what the output folder holds.
+    """Open the model that training begins with; without training, the model in the output folder, as in the original.
 
-    Where only a configuration and a vocabulary are given, the checkpoint has no weights: a model from scratch.
+    If only a configuration and a vocabulary are given, the checkpoint has no weights: it is a model from scratch.
     """
     output_dir, named = Path(flags.output_dir), flags.model or flags.init_checkpoint
     if flags.do_train and flags.bert_config_file and flags.vocab_file and not named:

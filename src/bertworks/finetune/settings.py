@@ -22,8 +22,8 @@ class Settings(Generic[FlagsType]):
     """Flags with every value resolved.
 
     Attributes:
-        flags: the flags, where values that were not given are filled in.
-        sources: flag -> where its value comes from, of those that are not what the command line says.
+        flags: the flags, with the values filled in that were not given.
+        sources: flag -> where its value comes from, for the values that are filled in.
     """
 
     flags: FlagsType

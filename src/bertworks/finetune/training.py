@@ -1,4 +1,4 @@
-"""Training a job with one seed or several; the output folder ends as the best of them. What is shown of it."""
+"""Train a job with one seed or several, leave the best model in the output folder, and show the results."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def steps_in(flags: FinetuningFlags, examples: int) -> int:
     if steps < 1:
         raise InputError(
             f"--num_train_epochs={flags.num_train_epochs}: {examples} examples in batches of "
-            f"{flags.train_batch_size} make no step; lower --train_batch_size or raise the epochs"
+            f"{flags.train_batch_size} are less than one step; lower --train_batch_size or raise --num_train_epochs"
         )
     return steps
 
@@ -145,13 +145,13 @@ def _identity(flags: FinetuningFlags, job: Job) -> dict[str, object]:
         "--freeze_layers": flags.freeze_layers,
         "--train_fraction": flags.train_fraction,
         **begun_with(flags.model, flags.init_checkpoint),
-        # Many a flag changes the data too: the data come last, so that a message names the flag.
+        # Many flags change the data too. The data come last, so that a message names the flag.
         "the training data (a hash)": job.training_data,
     }
 
 
 def _publish(trained: Path, output_dir: Path, network: Network, keep: str, world: World) -> None:
-    """Make the best model of a training the output folder's and the network's own."""
+    """Copy the best model of a training to the output folder and into the network."""
     best = trained / "best"
     source = best if keep == "best" and (best / "model.safetensors").exists() else resume.steps(trained)[-1][1]
     if world.is_main:

@@ -212,7 +212,7 @@ def _choice_row(task: KnownTask, file: TaskFile, line: _Line) -> ChoiceRow:
     if file.label is not None:
         written = str(line.get(file.label))
         if written not in map(str, range(len(choices))):
-            raise InputError(f"{line.location}: {written!r:.40} is no choice; they are 0 to {len(choices) - 1}")
+            raise InputError(f"{line.location}: {written!r:.40} is not a choice; choices are 0 to {len(choices) - 1}")
         label = int(written)
     return ChoiceRow(line.location, _id(file, line), line.text(file.text), choices, label)
 

@@ -26,9 +26,11 @@ def labels_of(text: str, flag: str = "--labels") -> tuple[str, ...]:
     try:
         found = tuple(label.strip() for label in next(csv.reader([text], skipinitialspace=True, strict=True), []))
     except csv.Error:
-        raise InputError(f'{given}: give labels with commas between; one with a comma in quotes: "a, b",c') from None
+        raise InputError(
+            f'{given}: give labels with commas between; put a label that has a comma in quotes: "a, b",c'
+        ) from None
     if "" in found:
-        raise InputError(f"{given}: label {found.index('') + 1} of {len(found)} has no name; leave a comma out")
+        raise InputError(f"{given}: label {found.index('') + 1} of {len(found)} has no name; remove a comma")
     if twice := next((label for label in found if found.count(label) > 1), None):
         raise InputError(f"{given}: {twice} is named twice")
     if len(found) < 2:

@@ -124,12 +124,12 @@ def evaluate(names: Iterable[str], labels: Labels, predictions: Labels) -> dict[
     wrong = np.flatnonzero(~np.isfinite(predictions).reshape(len(predictions), -1).all(1))
     if len(wrong):
         raise InputError(
-            f"evaluation: the model's answer to example {wrong[0]} is not a number; train with a lower --learning_rate"
+            f"evaluation: the model's output for example {wrong[0]} is not a number; train with a lower --learning_rate"
         )
     results = {}
     for name in names:
         if name not in METRICS:
-            raise InputError(f"metric {name!r}: is none of {', '.join(METRICS)}")
+            raise InputError(f"metric {name!r}: is not one of {', '.join(METRICS)}")
         results[name] = METRICS[name](labels, predictions)
     return results
 

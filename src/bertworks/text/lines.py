@@ -19,5 +19,5 @@ def decoded_lines(lines: Iterable[bytes], name: object) -> Iterator[tuple[str, s
         try:
             text = (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).decode()
         except UnicodeDecodeError:
-            raise InputError(f"{location}: is not valid UTF-8; mend --input_file") from None
+            raise InputError(f"{location}: is not valid UTF-8; fix --input_file") from None
         yield location, text

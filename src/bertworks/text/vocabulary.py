@@ -111,7 +111,7 @@ class _Words:
     def __init__(self, word_counts: Mapping[str, int]) -> None:
         words = sorted(word for word, count in word_counts.items() if word and count > 0)
         if not words:
-            raise InputError("--input_file: there is no word to learn from")
+            raise InputError("--input_file: has no words to learn from")
         self.lengths = np.array([len(word) for word in words], np.int64)
         self.counts = np.array([word_counts[word] for word in words], np.int64)
         self.codes = code_points("".join(words))

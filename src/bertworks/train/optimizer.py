@@ -99,7 +99,7 @@ def load_state_tensors(optimizer: torch.optim.Optimizer, model: nn.Module, saved
     """
     for name, tensor in state_tensors(optimizer, model).items():
         if name not in saved or saved[name].shape != tensor.shape:
-            raise InputError(f"the checkpoint's optimizer state has no fitting {name}")
+            raise InputError(f"the checkpoint's optimizer state has no {name} of the right shape")
         tensor.copy_(saved[name])
 
 

@@ -1,4 +1,4 @@
-"""What a person sees of a run: metrics.jsonl, progress, TensorBoard, a learning curve.
+"""Report a run to a person: metrics.jsonl, progress, TensorBoard, a learning curve.
 
 Each training line gives means over the steps since the line before it. Sums stay on the device until a line is due, so
 that reporting never waits for the device. A checkpoint holds the sums of the unfinished window, so that a resumed run

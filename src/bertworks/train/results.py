@@ -1,4 +1,4 @@
-"""What a training leaves in its output folder: the model, the results, and what makes the run what it is."""
+"""Write what training leaves in its output folder: the model, the results, and what must not change in the run."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def write_results(
 
 
 def steps_done(output_dir: Path) -> int:
-    """After how many steps the training in a folder ended; 0 without one."""
+    """The number of steps of the training in a folder; 0 if there is none."""
     done = resume.steps(output_dir)
     return done[-1][0] if done else 0
 

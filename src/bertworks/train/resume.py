@@ -221,7 +221,7 @@ def load(checkpoint: TrainingCheckpoint, model: nn.Module, optimizer: torch.opti
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name not in weights or weights[name].shape != parameter.shape:
-                raise InputError(f"{checkpoint.folder / 'model.safetensors'}: has no fitting {name}")
+                raise InputError(f"{checkpoint.folder / 'model.safetensors'}: has no {name} of the right shape")
             parameter.copy_(weights[name])
     optimizers.load_state_tensors(optimizer, model, load_file(checkpoint.folder / "optimizer.safetensors"))
 

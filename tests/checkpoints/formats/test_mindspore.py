@@ -236,7 +236,7 @@ def test_what_lies_beside(tmp_path: Path) -> None:
     ("change", "error"),
     [
         (("use_relative_positions: False", "use_relative_positions: True"), "use_relative_positions: a NEZHA"),
-        (('hidden_act: "gelu"', 'hidden_act: "fast_gelu"'), "hidden_act 'fast_gelu' is none of"),
+        (('hidden_act: "gelu"', 'hidden_act: "fast_gelu"'), "hidden_act 'fast_gelu' is not one of"),
         (("vocab_size: 30522", "vocab_size: many"), "vocab_size is 'many', not int"),
     ],
 )

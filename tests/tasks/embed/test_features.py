@@ -91,7 +91,7 @@ def test_what_makes_no_sense_is_refused_before_the_work(bert: Bert, tokenizer: T
 
     assert refusal(layers=[3]) == "--layers: the model has no layer 3, only 0 to 2, or -1 (the last) to -3"
     assert "no layer -4" in refusal(layers=[-1, -4])
-    assert "names no layer" in refusal(layers=[])
+    assert "give at least one layer" in refusal(layers=[])
     assert refusal(max_seq_length=41) == "--max_seq_length=41: the model has 40 positions; give at most that"
     assert "must be at least 3" in refusal(max_seq_length=2)
     assert "--pooling=sum" in refusal(pooling="sum")

@@ -112,7 +112,7 @@ def test_cluener() -> None:
     rows = list(read_cluener(path, bad))
     # The sentence is used; only one of its mentions is not.
     remark = f"{path}, line 2: company '星河公司' overlaps another mention and is not used"
-    assert (bad.notes, bad.remarks, bad.summary()) == ([], [remark], ["To know:", f"  {remark}"])
+    assert (bad.notes, bad.remarks, bad.summary()) == ([], [remark], ["Remarks:", f"  {remark}"])
     assert rows[0].words == tuple("小林在青湖镇的星河公司当会计，小林很忙")
     assert rows[0].tags is not None
     assert rows[0].tags[:7] == ("B-name", "I-name", "O", "B-address", "I-address", "I-address", "O")

@@ -108,7 +108,7 @@ def test_records_for_prediction_are_compared_with_the_questions(tmp_path: Path) 
             "has other tokens",
         ),
         ([(blocks(False)[0][0], blocks(False)[0][1]), *blocks(False)], "ends before question q0001"),
-        ([], "record 0: is behind the last question's"),
+        ([], "record 0: comes after the last question"),
     ],
     ids=["another file", "another stride", "more", "none"],
 )
@@ -155,5 +155,5 @@ def test_too_long_a_record_names_the_flag(tmp_path: Path) -> None:
 def test_what_is_no_example_is_told(tmp_path: Path) -> None:
     path = tmp_path / "train.tf_record"
     path.write_bytes(frame(b"\xff\xff"))
-    with pytest.raises(InputError, match=r"record 0 is no TF-Example"):
+    with pytest.raises(InputError, match=r"record 0 is not a TF-Example"):
         read_train_records([path], TOKENIZER, 64)

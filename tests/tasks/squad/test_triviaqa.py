@@ -222,7 +222,7 @@ def test_names_that_lead_out_of_their_folder_are_refused(tmp_path: Path, name: s
         (["q"], "train.json, question 1: should be an object, but is str"),
         ([question("q"), question("q")], "question 2 'q': a second question has this id"),
         ([question("q")], "train.json: no question is left (has no pages)"),
-        ([question("q", "b.txt")], "train.json: none of its 1 pages is there, not "),
+        ([question("q", "b.txt")], "train.json: all its 1 pages are missing, such as "),
         ([{"Question": "What?"}], "question 1: 'QuestionId' should be a text, but is missing"),
         ([question("q", EntityPages=3)], "question 1 'q': 'EntityPages' should be a list, but is int"),
         ([question("q", EntityPages=[{}])], "question 1 'q': 'Filename' should be a text, but is missing"),

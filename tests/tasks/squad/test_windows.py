@@ -238,5 +238,5 @@ def test_settings_without_room_are_refused(settings: tuple[int, int, int], messa
 
 def test_a_document_that_the_tokenizer_leaves_nothing_of_is_named() -> None:
     read = [SquadExample("1", "the", Document("man", "first")), SquadExample("2", "the", Document("\x00", "second"))]
-    with pytest.raises(InputError, match=r"^second: nothing is left"):
+    with pytest.raises(InputError, match=r"^second: the context is empty after tokenization"):
         all_windows(read, WindowSettings(), training=False)

@@ -40,7 +40,9 @@ def draw_dev_set(labels: Sequence[Label | None], fraction: float, seed: int) -> 
     drawn = np.zeros(count, np.bool_)
     drawn[order] = np.diff(np.floor(np.arange(count + 1) * fraction + 0.5)) > 0
     if not 0 < drawn.sum() < count:
-        raise InputError(f"--dev_fraction={fraction:g}: of {count} training rows that is {drawn.sum()}; change it")
+        raise InputError(
+            f"--dev_fraction={fraction:g}: that is {drawn.sum()} of {count} training rows; give another share"
+        )
     return drawn
 
 

@@ -97,4 +97,4 @@ def _guess_text(path: Path, rest: Sequence[str], names: Sequence[str]) -> tuple[
     if len(found) == 1:
         return found[0]
     which = f"{found[0][0]!r} and {found[1][0]!r} could both be" if found else f"none of {_quoted(names)} is plainly"
-    raise InputError(f"{path}: {which} the text; give --text_column (and --pair_column where texts come in pairs)")
+    raise InputError(f"{path}: {which} the text; give --text_column (and --pair_column if texts come in pairs)")

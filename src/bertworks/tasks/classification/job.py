@@ -1,4 +1,4 @@
-"""Classifying as the driver of fine-tuning takes it: the data, the network, and what is written at the end."""
+"""The job of classification for the driver of fine-tuning: the data, the network, and the files written at the end."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def read_files(
         wrong += ["kind"] if options.kind not in (None, "single") else []
         if wrong:
             raise InputError(
-                f"--{wrong[0]}: {first} has token ids, cut already, with one class each; leave the flag out"
+                f"--{wrong[0]}: the texts in {first} are cut already and have one class each; leave the flag out"
             )
         return of_records(records, first.stem, options.labels, setup.config.vocab_size, setup.max_seq_length)
     # A share of the training file may be what is evaluated on.
@@ -146,7 +146,7 @@ def _check_rows(problem: Problem, splits: Sequence[str]) -> None:
 def _output_order(
     problem: Problem, checkpoint: Checkpoint, config: BertConfig, *, trains: bool
 ) -> Sequence[int] | None:
-    """Which of a stored classifier's outputs each label is; None where they stand in order, or nothing tells."""
+    """The output of a stored classifier for each label; None if their order is the same or its names are unknown."""
     if "classifier.weight" not in checkpoint.weights:
         return None
     try:
@@ -261,4 +261,4 @@ def _confusion(
         counts = confusion_matrix(data.labels, task.predictions("single", logits[ending]), problem.classes)
         title = f"{problem.name}{ending.replace('_', ' ')}: {counts.trace() / counts.sum():.1%} right"
         path = setup.output_dir / f"confusion_matrix{ending}.png"
-        yield f"What was taken for what: {draw_confusion_matrix(path, counts, problem.labels, title)}"
+        yield f"The confusion matrix: {draw_confusion_matrix(path, counts, problem.labels, title)}"

@@ -142,7 +142,7 @@ def _hidden_state_numbers(layers: Sequence[int], config: BertConfig) -> list[int
                 f"--layers: the model has no layer {layer}, only 0 to {count - 1}, or -1 (the last) to {-count}"
             )
     if not layers:
-        raise InputError("--layers: names no layer; -1 is the last")
+        raise InputError("--layers: give at least one layer; -1 is the last")
     return [layer % count + 1 for layer in layers]
 
 

@@ -68,7 +68,7 @@ class Texts:
         """Tokenize one text or several, none of which may be empty; `names` are for messages."""
         given: object = texts
         if not isinstance(given, Iterable) or isinstance(given, bytes):
-            raise InputError(f"documents: are not a text or a list of texts but {given!r:.60}")
+            raise InputError(f"documents: must be a text or a list of texts, not {given!r:.60}")
         several: list[object] = [given] if isinstance(given, str) else list(given)
         if not several:
             raise InputError("documents: there are none; give at least one text")
@@ -81,7 +81,7 @@ class Texts:
             spans = tokenizer.encode_with_offsets(text).spans
             if not len(spans):
                 # The tokenizer deletes more than blanks.
-                raise InputError(f"{name}: is empty" + ("" if not text.strip() else " once it is tokenized"))
+                raise InputError(f"{name}: is empty" + ("" if not text.strip() else " after tokenization"))
             self.documents.append(Document(text, name))
             self.spans.append(spans)
 

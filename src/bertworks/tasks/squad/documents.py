@@ -119,7 +119,7 @@ class TokenizedDocuments:
         empty = np.flatnonzero(np.diff(of_documents) == 0)
         if len(empty):
             location = documents[empty[0]].location
-            raise InputError(f"{location}: nothing is left of the context when it is tokenized; remove the paragraph")
+            raise InputError(f"{location}: the context is empty after tokenization; remove the paragraph")
         words = np.repeat(within(counts).astype(np.int32), np.diff(edges))
         word_starts = [edges[first : last + 1] - edges[first] for first, last in pairwise(firsts.tolist())]
         return cls(ids, words, of_documents, word_starts)

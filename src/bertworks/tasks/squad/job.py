@@ -35,7 +35,8 @@ class SquadOptions:
     Attributes:
         train_file: in SQuAD form, or the original's record files.
         predict_record_file: their windows in the original's record files, to be checked against.
-        null_score_diff_threshold: how far no answer must lead to be the answer; None if training finds the best one.
+        null_score_diff_threshold: how far the score of no answer must exceed the best answer's, so that no answer is
+            predicted; None if training finds the best threshold.
         padded_to: the tokens up to which windows are filled with padding in prediction; None leaves padding out.
         on_bad_row: what to do with a question whose answer is not where the file says.
     """
@@ -58,7 +59,7 @@ class QuestionFile:
 
     Attributes:
         gold: their right answers; None where the file does not have them all.
-        read: reads them and makes their windows, each time anew.
+        read: reads them and makes their windows; each call reads them again.
         notes: what the last reading found odd.
     """
 
@@ -212,8 +213,8 @@ def _results(
         remembered = setup.config.with_fine_tuning({**setup.config.fine_tuning, "null_score_diff_threshold": threshold})
         files.write_text(setup.output_dir / "config.json", remembered.to_json(ARCHITECTURE))
         yield (
-            f"The best threshold on no answer's lead: {threshold:.4f}; the answers are those at it, and config.json "
-            "has it"
+            f"The best --null_score_diff_threshold: {threshold:.4f}; the answers are written at this threshold, and "
+            "config.json remembers it"
         )
     if "test" in setup.splits:
         predictions = {name: answer.prediction for name, answer in found.items()}

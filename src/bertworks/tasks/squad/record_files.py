@@ -86,7 +86,7 @@ def _answer(window: _Window) -> tuple[int, int, int, int]:
     if not 0 <= start <= end < len(window.ids):
         raise InputError(
             f"{window.location}: the answer is tokens {start} to {end}, but there are {len(window.ids)}, from 0 on; "
-            "make the file anew"
+            "make the file again"
         )
     return unique_id, start, end, impossible
 
@@ -117,7 +117,7 @@ def check_records(
                 )
         yield examples, windows
     if more := next(records, None):
-        raise InputError(f"{more.location}: is behind the last question's; is the file of another --predict_file?")
+        raise InputError(f"{more.location}: comes after the last question; is the file of another --predict_file?")
 
 
 def _windows(paths: Sequence[Path], tokenizer: Tokenizer) -> Iterator[_Window]:

@@ -196,7 +196,7 @@ def curves(gold: Gold, predictions: Mapping[str, str], na_probs: Mapping[str, fl
 
 def _check_overlap(gold: Gold, predictions: Mapping[str, str]) -> None:
     if not any(question in predictions for question in gold):
-        raise InputError("no question of the data set has a prediction; they are of another data set")
+        raise InputError("no question of the data set has a prediction; the predictions are of another data set")
 
 
 def _ascending(na_probs: Mapping[str, float], questions: Collection[str]) -> dict[str, float]:

@@ -169,11 +169,13 @@ class TriviaConversion:
             return
         if self.missing and not self.not_found + self.unreadable + self.empty:
             raise InputError(
-                f"{self.path}: none of its {self.missing:,} pages is there, not {self.first_missing[0]}; unpack the "
+                f"{self.path}: all its {self.missing:,} pages are missing, such as {self.first_missing[0]}; unpack the "
                 "release, and give --wikipedia_dir and --web_dir, its folders evidence/wikipedia and evidence/web"
             )
         why = "; ".join(self.summary()) or "has no pages"
-        raise InputError(f"{self.path}: no question is left ({why}); for questions without answer: --keep_unanswered")
+        raise InputError(
+            f"{self.path}: no question is left ({why}); to keep questions without an answer: --keep_unanswered"
+        )
 
     def summary(self) -> list[str]:
         """Return lines that say what was left out, and why."""
