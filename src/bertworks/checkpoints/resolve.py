@@ -79,17 +79,18 @@ def config_of(checkpoint: Checkpoint) -> BertConfig:
 
 
 def tokenizer_of(checkpoint: Checkpoint, vocab_file: Path | str | None, do_lower_case: bool | None) -> Tokenizer:
-    """A tokenizer with the vocabulary in `vocab_file`, or with that of the checkpoint.
+    """A tokenizer with the vocabulary in `vocab_file`, or with that of the checkpoint and what was added to it.
 
     Raises:
-        InputError: there is no vocabulary, or `do_lower_case` contradicts the checkpoint.
+        InputError: there is no vocabulary, its rules are not BERT's, or `do_lower_case` contradicts the checkpoint.
     """
     lower = casing_of(checkpoint, do_lower_case)
-    if vocab_file:
-        return Tokenizer.from_vocab(vocab_file, lower, strip_accents=checkpoint.strip_accents)
-    if checkpoint.vocabulary is None:
+    own = checkpoint.vocabulary
+    if vocab_file and not (own and Path(vocab_file).resolve() == own.path.resolve()):
+        return Tokenizer.from_vocab(vocab_file, lower, **checkpoint.text_rules.arguments())
+    if own is None:
         raise InputError(f"{checkpoint.path}: no vocabulary lies beside it; give --vocab_file")
-    return checkpoint.vocabulary.tokenizer(lower, checkpoint.strip_accents)
+    return own.tokenizer(lower, checkpoint.text_rules)
 
 
 def stored_tokenizer(checkpoint: Checkpoint | None, do_lower_case: bool | None) -> Tokenizer | None:
@@ -189,7 +190,9 @@ class StartingPoint:
         )
         if theirs is None:
             return
-        if theirs.sha256 != tokenizer.sha256:
+        added = {token.content for token in theirs.added}
+        rest = theirs.tokens[tokenizer.vocab_size :]
+        if theirs.tokens[: tokenizer.vocab_size] != tokenizer.tokens or not added.issuperset(rest):
             raise InputError(
                 f"--input_file: made with another vocabulary than the model has ({theirs.vocab_file}); make it "
                 f"again with --vocab_file={theirs.vocab_file}"

@@ -21,6 +21,7 @@ from bertworks.checkpoints.storage import Storage
 from bertworks.config import BertConfig
 from bertworks.data.tfrecord import masked
 from bertworks.errors import InputError
+from bertworks.text.rules import AddedToken
 from bertworks.text.tokenizer import Tokenizer
 
 # What numbers a tensor is stored in -> how numpy reads them; a bfloat16 is the upper half of a float32.
@@ -158,15 +159,75 @@ class StoredVocabulary:
 
     Attributes:
         path: where, for messages.
-        read: its tokens in the order of their ids. Raises InputError.
+        pieces: its tokens in the order of their ids, "" for an id without one. Raises InputError.
+        added: tokens that were added to it. Raises InputError.
     """
 
     path: Path
-    read: Callable[[], list[str]]
+    pieces: Callable[[], list[str]]
+    added: Callable[[], tuple[AddedToken, ...]] = tuple
 
-    def tokenizer(self, do_lower_case: bool, strip_accents: bool | None = None) -> Tokenizer:
-        """A tokenizer over it."""
-        return Tokenizer(self.read(), do_lower_case, strip_accents=strip_accents, vocab_file=self.path)
+    def read(self) -> list[str]:
+        """All tokens in the order of their ids.
+
+        Raises:
+            InputError: it is damaged, or an added token has the id of another one.
+        """
+        tokens = list(self.pieces())
+        for token in self.added():
+            tokens += [""] * (token.id + 1 - len(tokens))
+            if tokens[token.id] not in ("", token.content):
+                raise InputError(
+                    f"{self.path}: id {token.id} is {tokens[token.id]!r}, the added token {token.content!r} has it, too"
+                )
+            tokens[token.id] = token.content
+        return tokens
+
+    def tokenizer(self, do_lower_case: bool, rules: TextRules | None = None) -> Tokenizer:
+        """A tokenizer over it.
+
+        Raises:
+            InputError: as `read`; or the rules are not BERT's.
+        """
+        rules = rules or TextRules()
+        if rules.refusal:
+            raise InputError(
+                f"{self.path.parent}: its tokenizer is not BERT's: {rules.refusal}; --vocab_file takes the original's "
+                "rules instead, with a vocabulary of your choice"
+            )
+        return Tokenizer(self.read(), do_lower_case, added=self.added(), vocab_file=self.path, **rules.arguments())
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """How a model's files say that text becomes words; the defaults are the original's.
+
+    Attributes:
+        do_lower_case: None where nothing tells.
+        strip_accents: None: where text is lower-cased.
+        split_ideographs, split_special_tokens, max_input_chars_per_word: see `Tokenizer.from_vocab`.
+        longest: the most tokens of a sequence; None where nothing tells.
+        notes: what has no effect here, one line each.
+        refusal: why these are not BERT's rules; None where they are.
+    """
+
+    do_lower_case: bool | None = None
+    strip_accents: bool | None = None
+    split_ideographs: bool = True
+    split_special_tokens: bool = True
+    max_input_chars_per_word: int = 200
+    longest: int | None = None
+    notes: tuple[str, ...] = ()
+    refusal: str | None = None
+
+    def arguments(self) -> dict[str, Any]:
+        """The rules as arguments of `Tokenizer`."""
+        return {
+            "strip_accents": self.strip_accents,
+            "split_ideographs": self.split_ideographs,
+            "split_special_tokens": self.split_special_tokens,
+            "max_input_chars_per_word": self.max_input_chars_per_word,
+        }
 
 
 @dataclass(frozen=True)
@@ -182,7 +243,7 @@ class Checkpoint:
         hidden_act: the activation that the weights were trained with; None where nothing tells.
         vocabulary: None where there is none.
         do_lower_case: whether that vocabulary wants lower-cased text; None where nothing tells.
-        strip_accents: whether it wants accents dropped; None: where text is lower-cased.
+        text_rules: how the files say that text becomes words.
         architecture: Hugging Face's class for the model with its head, where a file says so.
         notes: what was left out or changed, one line each.
         storage: the folder or zip with the files.
@@ -195,7 +256,7 @@ class Checkpoint:
     hidden_act: str | None = None
     vocabulary: StoredVocabulary | None = None
     do_lower_case: bool | None = None
-    strip_accents: bool | None = None
+    text_rules: TextRules = TextRules()
     architecture: str | None = None
     notes: tuple[str, ...] = ()
     storage: Storage | None = field(default=None, compare=False)

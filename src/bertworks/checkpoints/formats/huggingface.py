@@ -21,8 +21,9 @@ from torch import Tensor
 
 from bertworks.checkpoints import names
 from bertworks.checkpoints.formats import safetensors
-from bertworks.checkpoints.model_files import casing_of_name, read_json, vocabulary
+from bertworks.checkpoints.model_files import read_json
 from bertworks.checkpoints.storage import Storage, read_bytes
+from bertworks.checkpoints.tokenizer_files import tokenizer_of_folder
 from bertworks.checkpoints.weights import Checkpoint, StoredVocabulary, Weight, add, padding
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
@@ -107,10 +108,9 @@ def open_huggingface(storage: Storage, name: str | None = None) -> Checkpoint:
             continue
         add(weights, ours, weight, path)
     architecture, config = _config(storage)
-    words = vocabulary(storage)
+    words, text_rules = tokenizer_of_folder(storage)
     if config and words:
         config = _without_padding(config, words, notes)
-    do_lower_case, strip_accents = _text_rules(storage)
     return Checkpoint(
         path=path,
         format="Hugging Face",
@@ -118,10 +118,10 @@ def open_huggingface(storage: Storage, name: str | None = None) -> Checkpoint:
         config=config,
         hidden_act=config.hidden_act if config else None,
         vocabulary=words,
-        do_lower_case=do_lower_case,
-        strip_accents=strip_accents,
+        do_lower_case=text_rules.do_lower_case,
+        text_rules=text_rules,
         architecture=architecture,
-        notes=tuple(notes),
+        notes=(*notes, *text_rules.notes),
         storage=storage,
     )
 
@@ -150,20 +150,6 @@ def _config(storage: Storage) -> tuple[str | None, BertConfig | None]:
     architectures = config.extra.get("architectures")
     named = architectures[0] if isinstance(architectures, list) and architectures else None
     return named if isinstance(named, str) else None, config
-
-
-def _text_rules(storage: Storage) -> tuple[bool | None, bool | None]:
-    """Whether text is lower-cased, and whether its accents are dropped; None where nothing tells."""
-    files = storage.files()
-    given = read_json(storage, "tokenizer_config.json") if "tokenizer_config.json" in files else {}
-    if "do_lower_case" not in given and "tokenizer.json" in files:
-        normalizer = read_json(storage, "tokenizer.json").get("normalizer")
-        if isinstance(normalizer, dict) and normalizer.get("type") == "BertNormalizer":
-            given = {**normalizer, "do_lower_case": normalizer.get("lowercase")}
-    lower, strip = given.get("do_lower_case"), given.get("strip_accents")
-    if not isinstance(lower, bool):
-        lower = casing_of_name(storage.path)
-    return lower, strip if isinstance(strip, bool) else None
 
 
 def _in_one(storage: Storage, file: str, notes: list[str]) -> dict[str, Weight]:
