@@ -32,6 +32,7 @@ from bertworks.progress import say
 from bertworks.tasks.attentions import Attentions, compute_attentions
 from bertworks.tasks.classification.classify import Classified, classify
 from bertworks.tasks.embed import features
+from bertworks.tasks.embed.sentences import embed_sentences
 from bertworks.tasks.fill_mask import Guess, fill_mask
 from bertworks.tasks.ner.tag import Entity, TagUnit, tag
 from bertworks.tasks.squad.answering import Answered, Texts, answer
@@ -71,16 +72,31 @@ class Pretrained:
         self,
         texts: Sequence[str],
         layers: Sequence[int] = (-1,),
-        pooling: features.Pooling = "mean",
+        pooling: features.Pooling | None = None,
         max_seq_length: int | None = None,
     ) -> NDArray[np.float32]:
-        """One vector a text: float32 [N, H times the number of layers]; see `tasks.embed.features.embed`."""
+        """One vector a text: float32 [N, H times the number of layers]; see `tasks.embed.features.embed`.
+
+        Without layers and pooling, a folder of sentence-transformers is followed in all: prompt, length, pooling, and
+        the layers after it. Other models are pooled by the mean.
+        """
+        rules = self.checkpoint.sentences
+        if rules and pooling is None and tuple(layers) == (-1,):
+            return embed_sentences(
+                self.model.bert,
+                self.tokenizer,
+                texts,
+                rules,
+                self.checkpoint.path,
+                max_seq_length=max_seq_length,
+                dtype=self.dtype,
+            )
         return features.embed(
             self.model.bert,
             self.tokenizer,
             texts,
             layers=layers,
-            pooling=pooling,
+            pooling=pooling or "mean",
             max_seq_length=max_seq_length,
             dtype=self.dtype,
         )

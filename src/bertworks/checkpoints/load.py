@@ -19,6 +19,7 @@ from bertworks.checkpoints.formats.gluonnlp import open_gluonnlp
 from bertworks.checkpoints.formats.huggingface import open_huggingface, weights_of
 from bertworks.checkpoints.formats.mindspore import open_mindspore
 from bertworks.checkpoints.formats.tensorflow import open_tensorflow
+from bertworks.checkpoints.sentences import sentence_rules, transformer_of
 from bertworks.checkpoints.storage import Storage, find_storage
 from bertworks.checkpoints.weights import Checkpoint, Weight, padding
 from bertworks.config import BertConfig
@@ -112,8 +113,11 @@ def open_checkpoint(path: Path | str, flag: str = "--model") -> Checkpoint:
 
 def _open_folder(storage: Storage, flag: str) -> Checkpoint:
     """The one model in a folder, whatever its format."""
+    inner = transformer_of(storage)
+    if inner is not storage and inner.path != storage.path:
+        return _with_sentences(_open_folder(inner, flag), storage)
     if weights_of(storage):
-        return open_huggingface(storage)
+        return _with_sentences(open_huggingface(storage), storage)
     files = storage.files()
     if "checkpoint" in files or any(file.endswith(".index") for file in files):
         return open_tensorflow(storage, None)
@@ -127,6 +131,12 @@ def _open_folder(storage: Storage, flag: str) -> Checkpoint:
             )
     listed = f"; it has {names.some(files)}" if files else ""
     raise InputError(f"{flag}={storage.path}: holds no model's weights, in any format that we read{listed}")
+
+
+def _with_sentences(checkpoint: Checkpoint, storage: Storage) -> Checkpoint:
+    """The checkpoint, with what a folder of sentence-transformers, `storage`, says about it."""
+    rules = sentence_rules(storage, checkpoint.text_rules.longest)
+    return replace(checkpoint, sentences=rules, notes=(*checkpoint.notes, str(rules))) if rules else checkpoint
 
 
 def check_fits(checkpoint: Checkpoint, config: BertConfig) -> None:

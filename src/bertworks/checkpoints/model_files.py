@@ -26,13 +26,29 @@ def read_json(storage: Storage, name: str) -> dict[str, Any]:
     Raises:
         InputError: the file is not JSON, or not an object.
     """
-    try:
-        values = json.loads(read_bytes(storage, name))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{storage.path / name}: not a JSON file ({error})") from None
+    values = _json(storage, name)
     if not isinstance(values, dict):
         raise InputError(f"{storage.path / name}: not a JSON object")
     return values
+
+
+def read_json_list(storage: Storage, name: str) -> list[Any]:
+    """Read a JSON list.
+
+    Raises:
+        InputError: the file is not JSON, or not a list.
+    """
+    values = _json(storage, name)
+    if not isinstance(values, list):
+        raise InputError(f"{storage.path / name}: not a JSON list")
+    return values
+
+
+def _json(storage: Storage, name: str) -> Any:
+    try:
+        return json.loads(read_bytes(storage, name))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{storage.path / name}: not a JSON file ({error})") from None
 
 
 def google_config(storage: Storage) -> BertConfig | None:

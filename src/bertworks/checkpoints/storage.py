@@ -69,6 +69,10 @@ class Storage(Protocol):
         """The path of a file of the file system; None in a zip."""
         ...
 
+    def folder(self, name: str) -> Storage:
+        """A folder in it, which need not be there."""
+        ...
+
 
 class FolderStorage:
     """A folder of the file system."""
@@ -103,6 +107,10 @@ class FolderStorage:
         """See Storage."""
         return self.path / name
 
+    def folder(self, name: str) -> Storage:
+        """See Storage."""
+        return FolderStorage(self.path / name)
+
 
 class ZipStorage:
     """A folder inside a zip.
@@ -113,7 +121,7 @@ class ZipStorage:
     def __init__(self, archive: zipfile.ZipFile, path: Path, inner: str) -> None:
         """The folder `inner` ("" or "a/b/") of an archive that is at `path`."""
         self.path = path / inner if inner else path
-        self._archive, self._path = archive, path
+        self._archive, self._path, self._inner = archive, path, inner
         self._members: dict[str, zipfile.ZipInfo] = {}
         for info in archive.infolist():
             name = info.filename.removeprefix(inner)
@@ -168,6 +176,10 @@ class ZipStorage:
     def local(self, name: str) -> Path | None:
         """See Storage."""
         return None
+
+    def folder(self, name: str) -> Storage:
+        """See Storage."""
+        return ZipStorage(self._archive, self._path, f"{self._inner}{name}/")
 
     @contextmanager
     def _named(self, name: str) -> Iterator[None]:

@@ -14,7 +14,8 @@ from typing import Any
 
 from bertworks.checkpoints.model_files import casing_of_name, read_json
 from bertworks.checkpoints.storage import Storage, read_bytes
-from bertworks.checkpoints.weights import StoredVocabulary, TextRules
+from bertworks.checkpoints.text_rules import TextRules
+from bertworks.checkpoints.weights import StoredVocabulary
 from bertworks.errors import InputError
 from bertworks.text.rules import AddedToken
 from bertworks.text.vocab_file import CLS, MASK, PAD, SEP, SPLIT_KEY, UNK, tokens_of
@@ -27,6 +28,9 @@ _BERTS = {
     for name in ("Bert", "DistilBert", "Electra", "MobileBert", "ConvBert", "SqueezeBert", "LayoutLM", "RetriBert")
 }
 _BY_FILE = {None, "PreTrainedTokenizer", "TokenizersBackend"}
+
+# What `transformers` writes and we do not. It also copies our own key, but does not do what it says.
+_THEIR_KEYS = {"backend", "added_tokens_decoder"}
 
 # Above the rows of any model.
 _MOST_TOKENS = 1 << 22
@@ -83,7 +87,9 @@ def _rules(
                     notes.append(f"tokenizer_config.json has {key} {config[key]}, tokenizer.json {told[key]}")
                 told = {**told, key: config[key]}
     lower, strip = told.get("do_lower_case"), told.get("strip_accents")
-    split = config.get(SPLIT_KEY, config.get("split_special_tokens", not there))
+    split = config.get("split_special_tokens", not there)
+    if not config.keys() & _THEIR_KEYS:
+        split = config.get(SPLIT_KEY, split)
     longest = config.get("model_max_length")
     notes += _other_endings(whole)
     if config.get("never_split"):

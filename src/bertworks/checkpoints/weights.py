@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.checkpoints.storage import Storage
+from bertworks.checkpoints.text_rules import TextRules
 from bertworks.config import BertConfig
 from bertworks.data.tfrecord import masked
 from bertworks.errors import InputError
@@ -199,35 +200,42 @@ class StoredVocabulary:
 
 
 @dataclass(frozen=True)
-class TextRules:
-    """How a model's files say that text becomes words; the defaults are the original's.
+class DenseLayer:
+    """A dense layer that follows the pooling: weight [out, in], bias [out] or None, and the name of its activation."""
+
+    weight: Weight
+    bias: Weight | None
+    activation: str
+
+
+@dataclass(frozen=True)
+class SentenceRules:
+    """How a folder of sentence-transformers makes a vector of a text.
 
     Attributes:
-        do_lower_case: None where nothing tells.
-        strip_accents: None: where text is lower-cased.
-        split_ideographs, split_special_tokens, max_input_chars_per_word: see `Tokenizer.from_vocab`.
-        longest: the most tokens of a sequence; None where nothing tells.
-        notes: what has no effect here, one line each.
-        refusal: why these are not BERT's rules; None where they are.
+        poolings: cls, max, mean or mean_sqrt_len_tokens; of several, the results are joined.
+        steps: what follows: dense layers, and None for a division by the vector's length.
+        max_seq_length: the most tokens of a text; None where nothing tells.
+        prompt: what goes before every text.
+        do_lower_case: whether the text is lower-cased, whatever the tokenizer does.
+        refusal: what it has that we do not compute; None if there is nothing.
     """
 
-    do_lower_case: bool | None = None
-    strip_accents: bool | None = None
-    split_ideographs: bool = True
-    split_special_tokens: bool = True
-    max_input_chars_per_word: int = 200
-    longest: int | None = None
-    notes: tuple[str, ...] = ()
+    poolings: tuple[str, ...]
+    steps: tuple[DenseLayer | None, ...] = ()
+    max_seq_length: int | None = None
+    prompt: str = ""
+    do_lower_case: bool = False
     refusal: str | None = None
 
-    def arguments(self) -> dict[str, Any]:
-        """The rules as arguments of `Tokenizer`."""
-        return {
-            "strip_accents": self.strip_accents,
-            "split_ideographs": self.split_ideographs,
-            "split_special_tokens": self.split_special_tokens,
-            "max_input_chars_per_word": self.max_input_chars_per_word,
-        }
+    def __str__(self) -> str:
+        """One line."""
+        steps = [f"{' and '.join(self.poolings) or 'no'} pooling"]
+        steps += ["a division by the length" if step is None else "a dense layer" for step in self.steps]
+        length = f", of at most {self.max_seq_length} tokens" if self.max_seq_length else ""
+        prompt = f", with {self.prompt!r} before each text" if self.prompt else ""
+        unknown = f"; {self.refusal} is not computed here" if self.refusal else ""
+        return f"a folder of sentence-transformers: {', '.join(steps)}{length}{prompt}{unknown}"
 
 
 @dataclass(frozen=True)
@@ -245,6 +253,7 @@ class Checkpoint:
         do_lower_case: whether that vocabulary wants lower-cased text; None where nothing tells.
         text_rules: how the files say that text becomes words.
         architecture: Hugging Face's class for the model with its head, where a file says so.
+        sentences: how a folder of sentence-transformers makes a vector of a text; None for other models.
         notes: what was left out or changed, one line each.
         storage: the folder or zip with the files.
     """
@@ -256,8 +265,9 @@ class Checkpoint:
     hidden_act: str | None = None
     vocabulary: StoredVocabulary | None = None
     do_lower_case: bool | None = None
-    text_rules: TextRules = TextRules()
+    text_rules: TextRules = field(default_factory=TextRules)
     architecture: str | None = None
+    sentences: SentenceRules | None = None
     notes: tuple[str, ...] = ()
     storage: Storage | None = field(default=None, compare=False)
 

@@ -100,7 +100,7 @@ def open_huggingface(storage: Storage, name: str | None = None) -> Checkpoint:
     path = storage.path / name if name else storage.path
     weights: dict[str, Weight] = {}
     notes: list[str] = []
-    in_file = _in_several(storage, file, notes) if file.endswith(".json") else _in_one(storage, file, notes)
+    in_file = _in_several(storage, file, notes) if file.endswith(".json") else read_tensors(storage, file, notes)
     for stored_as, weight in in_file.items():
         ours = names.from_huggingface(stored_as)
         if names.is_buffer(ours):
@@ -152,8 +152,12 @@ def _config(storage: Storage) -> tuple[str | None, BertConfig | None]:
     return named if isinstance(named, str) else None, config
 
 
-def _in_one(storage: Storage, file: str, notes: list[str]) -> dict[str, Weight]:
-    """The tensors of one file by the names in it; what else it holds goes to `notes`."""
+def read_tensors(storage: Storage, file: str, notes: list[str]) -> dict[str, Weight]:
+    """The tensors of one file by the names in it; what else it holds goes to `notes`.
+
+    Raises:
+        InputError: not a file of tensors, or damaged.
+    """
     if file.endswith(".safetensors"):
         return safetensors.read(storage, file)
     return _in_pickle(storage, file, notes)
@@ -169,7 +173,7 @@ def _in_several(storage: Storage, index: str, notes: list[str]) -> dict[str, Wei
     for file in sorted({str(file) for file in weight_map.values()}):
         if file not in there or file == index:
             raise InputError(f"{storage.path / index}: names {file!r}, which is not a file of this folder")
-        for name, weight in _in_one(storage, file, notes).items():
+        for name, weight in read_tensors(storage, file, notes).items():
             if weight_map.get(name) != file:
                 raise InputError(f"{storage.path / file}: holds {name}, which {index} does not say")
             stored[name] = weight
