@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bertworks.checkpoints import shapes
+from bertworks.checkpoints import names, shapes
 from bertworks.checkpoints.formats.huggingface import save_model_folder
-from bertworks.checkpoints.load import LoadReport, check_fits, load_into, open_checkpoint
+from bertworks.checkpoints.load import LoadReport, check_fits, is_copy, load_into, open_checkpoint
 from bertworks.checkpoints.resolve import config_for, guesses, named_checkpoint, tokenizer_of
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
@@ -241,6 +241,8 @@ def _model_for(checkpoint: Checkpoint, config: BertConfig) -> Model:
             return TokenClassifier(config, head.shape[0], crf="crf.transitions" in weights)
         return SequenceClassifier(config, head.shape[0])
     has_words = any(name.startswith("cls.predictions.") for name in weights)
+    # An output embedding of its own belongs to a head that no BERT has.
+    has_words = has_words and all(is_copy(checkpoint, name) for name in names.TIED if name in weights)
     return PretrainingModel(config) if has_words else EncoderModel(config)
 
 

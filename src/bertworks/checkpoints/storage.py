@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol, cast
 
 from bertworks.errors import InputError
+from bertworks.files import refuse_pointer
 
 # A configuration or a vocabulary; the largest released vocabulary is 1 MB.
 LARGEST_TEXT = 64 << 20
@@ -25,6 +26,8 @@ _WEIGHTS = (".index", ".safetensors", ".bin", ".params", ".ckpt", ".index.json")
 # Weights hardly shrink, vocabularies to a half; what grows more than this from what is stored is no model.
 _MOST_GROWTH = 100
 _SMALL = 1 << 20
+
+_LARGEST_POINTER = 1024
 
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
 
@@ -85,8 +88,11 @@ class FolderStorage:
         return sorted(entry.name for entry in self.path.iterdir() if entry.is_file()) if self.path.is_dir() else []
 
     def size(self, name: str) -> int:
-        """See Storage."""
-        return (self.path / name).stat().st_size
+        """See Storage. Raises InputError for a pointer of Git LFS."""
+        size = (self.path / name).stat().st_size
+        if size <= _LARGEST_POINTER:
+            refuse_pointer((self.path / name).read_bytes(), self.path / name)
+        return size
 
     def open(self, name: str) -> io.BufferedIOBase:
         """See Storage."""
@@ -144,6 +150,9 @@ class ZipStorage:
             raise InputError(
                 f"{self.path / name}: says that {info.compress_size:,} bytes become {info.file_size:,}; no model does"
             )
+        if info.file_size <= _LARGEST_POINTER:
+            with self._named(name):
+                refuse_pointer(self._archive.read(info), self.path / name)
         return info.file_size
 
     def open(self, name: str) -> io.BufferedIOBase:

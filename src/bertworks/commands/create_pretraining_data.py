@@ -66,7 +66,9 @@ def main(flags: Flags) -> None:
     from bertworks.data.stream import Drawing, ShardSource
     from bertworks.errors import InputError
     from bertworks.flags import to_toml
+    from bertworks.progress import say
     from bertworks.text.tokenizer import Tokenizer
+    from bertworks.text.vocab_file import is_cased, words_with_capitals
 
     outputs = [Path(name.strip()) for name in (flags.output_file or "").split(",") if name.strip()]
     if not (outputs or flags.output_dir or flags.show):
@@ -82,6 +84,12 @@ def main(flags: Flags) -> None:
         random_seed=flags.random_seed,
     )
     tokenizer = Tokenizer.from_vocab(flags.vocab_file, flags.do_lower_case, strip_accents=flags.strip_accents)
+    if flags.do_lower_case and is_cased(tokenizer.tokens):
+        say(
+            f"--vocab_file={flags.vocab_file}: {words_with_capitals(tokenizer.tokens):,} of {tokenizer.vocab_size:,} "
+            "words have capitals, but text is lower-cased, which never has them; give --do_lower_case=False for a "
+            "cased vocabulary"
+        )
     with _shard_folder(flags.output_dir, outputs) as folder:
         write = partial(
             write_corpus,

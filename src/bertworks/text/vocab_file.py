@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from bertworks.errors import InputError
-from bertworks.files import write_text
+from bertworks.files import refuse_pointer, write_text
 from bertworks.text.rules import AddedToken
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
+_CASED_SHARE = 50
 SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
 
 # Our key in `tokenizer_config.json` for how a text's own "[MASK]" is read. With their `split_special_tokens` their
@@ -41,6 +42,7 @@ def tokens_of(data: bytes, path: Path) -> list[str]:
     Raises:
         InputError: the file is empty or not UTF-8.
     """
+    refuse_pointer(data, path)
     lines = data.split(b"\n")
     if not lines[-1]:
         lines.pop()
@@ -53,6 +55,19 @@ def tokens_of(data: bytes, path: Path) -> list[str]:
         except UnicodeDecodeError:
             raise InputError(f"{path}, line {number}: is not valid UTF-8; fix --vocab_file") from None
     return tokens
+
+
+def words_with_capitals(tokens: Sequence[str]) -> int:
+    """Count the tokens with letters that lower-casing changes, without those in brackets such as [CLS]."""
+    return sum(token != token.lower() and not (token.startswith("[") and token.endswith("]")) for token in tokens)
+
+
+def is_cased(tokens: Sequence[str]) -> bool:
+    """Whether a vocabulary is one of text that keeps its capitals: one token in fifty has some.
+
+    The released uncased ones have none; a few may have been put in by hand. Of the released cased ones a third has.
+    """
+    return words_with_capitals(tokens) * _CASED_SHARE >= len(tokens)
 
 
 def write_vocab(vocab_file: Path | str, tokens: Sequence[str]) -> None:

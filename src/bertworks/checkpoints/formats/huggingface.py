@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from torch import Tensor
 
 from bertworks.checkpoints import names
 from bertworks.checkpoints.formats import safetensors
+from bertworks.checkpoints.kinds import kind_of
 from bertworks.checkpoints.model_files import read_json
 from bertworks.checkpoints.storage import Storage, read_bytes
 from bertworks.checkpoints.tokenizer_files import tokenizer_of_folder
@@ -31,6 +34,9 @@ from bertworks.files import write_text, written_whole
 
 # In the order of preference, each alone or as the list of the files that hold the weights.
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+
+# What training states call the weights, in the order of preference.
+_STATES = ("state_dict", "model", "model_state_dict", "module")
 
 _TORCH_FLOATS = {torch.float32, torch.float16, torch.bfloat16, torch.float64}
 
@@ -101,13 +107,17 @@ def open_huggingface(storage: Storage, name: str | None = None) -> Checkpoint:
     weights: dict[str, Weight] = {}
     notes: list[str] = []
     in_file = _in_several(storage, file, notes) if file.endswith(".json") else read_tensors(storage, file, notes)
+    architecture, config = _config(storage)
+    try:
+        ours_of = names.from_torch(in_file)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
     for stored_as, weight in in_file.items():
-        ours = names.from_huggingface(stored_as)
+        ours = ours_of[stored_as]
         if names.is_buffer(ours):
             notes.append(f"set aside: {stored_as}, a constant")
             continue
         add(weights, ours, weight, path)
-    architecture, config = _config(storage)
     words, text_rules = tokenizer_of_folder(storage)
     if config and words:
         config = _without_padding(config, words, notes)
@@ -158,7 +168,7 @@ def read_tensors(storage: Storage, file: str, notes: list[str]) -> dict[str, Wei
     Raises:
         InputError: not a file of tensors, or damaged.
     """
-    if file.endswith(".safetensors"):
+    if file.endswith(".safetensors") or kind_of(storage, file) == "safetensors":
         return safetensors.read(storage, file)
     return _in_pickle(storage, file, notes)
 
@@ -198,22 +208,44 @@ def _in_pickle(storage: Storage, file: str, notes: list[str]) -> dict[str, Weigh
             values = torch.load(local, map_location="cpu", weights_only=True, mmap=mapped)
     except InputError:
         raise
-    except pickle.UnpicklingError:
+    except pickle.UnpicklingError as error:
+        held = re.search(r"GLOBAL (\w+(?:\.\w+)+)", str(error))
+        remedy = (
+            f" ({held[1]}); where it was made, torch.save(model.state_dict(), FILE) saves tensors alone" if held else ""
+        )
         raise InputError(
             f"{path}: not a file of tensors that torch can read safely: damaged, or a pickle with code in it, which is "
-            "never run"
+            f"never run{remedy}"
         ) from None
     except Exception as error:  # damaged bytes make torch raise almost anything
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: not a file of tensors that torch can read safely ({reason})") from None
-    for inner in ("state_dict", "model"):
-        if isinstance(values, dict) and isinstance(values.get(inner), dict):
-            notes.extend(f"set aside: {key}" for key in values if key != inner)
-            values = values[inner]
+    while (inner := _inner(values)) is not None:
+        notes.extend(f"set aside: {key}" for key in values if key != inner)
+        values = values[inner]
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise InputError(f"{path}: holds no weights by name")
     notes.extend(f"set aside: {name}" for name, value in values.items() if not isinstance(value, Tensor))
     return {name: _of_torch(path, name, tensor) for name, tensor in values.items() if isinstance(tensor, Tensor)}
+
+
+def _inner(values: Any) -> str | None:
+    """The key under which the weights of a training state lie; None where `values` are the weights themselves."""
+    if not isinstance(values, dict) or any(isinstance(value, Tensor) for value in values.values()):
+        return None
+    inside = [key for key, value in values.items() if isinstance(key, str) and isinstance(value, dict)]
+    with_weights = [key for key in inside if _holds_bert(values[key])]
+    known = [key for key in _STATES if key in inside]
+    return next(iter([key for key in known if key in with_weights] or with_weights or known), None)
+
+
+def _holds_bert(values: Mapping[Any, Any], depth: int = 3) -> bool:
+    """Whether embeddings of words lie somewhere in a training state."""
+    return any(
+        str(key).endswith("word_embeddings.weight")
+        or (isinstance(value, dict) and depth and _holds_bert(value, depth - 1))
+        for key, value in values.items()
+    )
 
 
 def _check_crcs(file: Path | io.BytesIO) -> None:
