@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from bertworks.data.batch import pack
 from bertworks.errors import InputError
 from bertworks.model.heads import SequenceClassifier, SpanClassifier, TokenClassifier
 from bertworks.pretrained import Pretrained
+from tests.commands.runs import run
 
 FIXTURES = Path(__file__).parent / "fixtures"
 GOOGLE_TINY = FIXTURES / "google_tiny"
@@ -123,6 +125,51 @@ def test_one_output_is_a_number(tmp_path: Path) -> None:
     texts = [TEXTS[0], TEXTS[-1]]
     expected = [entry["score"] for entry in pipeline(texts)]
     np.testing.assert_allclose([found.label for found in ours.classify(texts)], expected, **SAME)
+    # The command says the same, whether the folder names its one output or not.
+    (tmp_path / "test.csv").write_text("text\n" + "".join(f'"{text}"\n' for text in texts))
+    for name, extra in (("named", {}), ("bare", {"id2label": None, "label2id": None})):
+        values = json.loads((tmp_path / "config.json").read_text())
+        values = {key: value for key, value in {**values, **extra}.items() if value is not None}
+        (tmp_path / "config.json").write_text(json.dumps(values))
+        files = [f"--model={tmp_path}", f"--test_file={tmp_path / 'test.csv'}", f"--output_dir={tmp_path / name}"]
+        assert run("run_classifier", *files, "--do_predict") == 0
+        header, *rows = (tmp_path / name / "predictions.tsv").read_text().splitlines()
+        assert header == "id\tprediction"
+        np.testing.assert_allclose([float(row.split("\t")[1]) for row in rows], expected, atol=1e-4, rtol=0)
+
+
+def test_added_tokens_stay_through_fine_tuning_conversion_and_pre_training(tmp_path: Path) -> None:
+    whole = golden()
+    tokens = [f"[E{i}]" for i in range(12)]
+    config = replace(whole.config, vocab_size=912)
+    weights = dict(whole.model.state_dict())
+    for name in ("bert.embeddings.word_embeddings.weight", "cls.predictions.bias"):
+        weights[name] = torch.cat([weights[name], torch.randn(12, *weights[name].shape[1:])])
+    save_model_folder(tmp_path / "model", config, weights)
+    whole.tokenizer.save(tmp_path / "model")
+    (tmp_path / "model" / "tokenizer.json").unlink()
+    added = {token: 900 + i for i, token in enumerate(tokens)}
+    (tmp_path / "model" / "added_tokens.json").write_text(json.dumps(added))
+    ours = bertworks.load(tmp_path / "model")
+    assert ours.config.vocab_size == ours.tokenizer.vocab_size == 912
+    assert run("convert_checkpoint", str(tmp_path / "model"), str(tmp_path / "again")) == 0
+    np.testing.assert_array_equal(bertworks.load(tmp_path / "again").embed(["a [E3]"]), ours.embed(["a [E3]"]))
+    (tmp_path / "train.csv").write_text("text,label\n" + "a [E1] b,x\nthe [E2] man,y\n" * 4)
+    train = [
+        f"--model={tmp_path / 'again'}",
+        f"--train_file={tmp_path / 'train.csv'}",
+        "--num_train_epochs=1",
+        "--train_batch_size=4",
+    ]
+    assert run("run_classifier", *train, "--do_train", f"--output_dir={tmp_path / 'tuned'}") == 0
+    assert bertworks.load(tmp_path / "tuned").tokenizer.tokenize("a [E3]b") == ["a", "[E3]", "b"]
+    # Records of the plain vocabulary fit the model with more tokens.
+    vocab = tmp_path / "model" / "vocab.txt"
+    text = [f"--input_file={FIXTURES / 'corpus.txt'}", f"--vocab_file={vocab}", f"--output_dir={tmp_path / 'shards'}"]
+    assert run("create_pretraining_data", *text) == 0
+    steps = ["--num_train_steps=1", "--num_warmup_steps=0", "--train_batch_size=2", "--do_train"]
+    data = [f"--input_file={tmp_path / 'shards'}", f"--model={tmp_path / 'model'}", f"--output_dir={tmp_path / 'more'}"]
+    assert run("run_pretraining", *data, *steps) == 0
 
 
 @pytest.mark.parametrize("layout", ["new", "old"])

@@ -170,9 +170,16 @@ class Pretrained:
     def _with(self, head: type[Head]) -> Head:
         """The model, once it is known to have this head."""
         if not isinstance(self.model, head):
+            wanted = "qa_outputs" if head is SpanClassifier else "classifier"
+            others = [
+                weight.stored_as
+                for weight in self.checkpoint.weights.values()
+                if weight.stored_as in self.report.left_over and weight.shape[1:] == (self.config.hidden_size,)
+            ]
+            renamed = f"; if {names.some(others)} is its head, rename it to {wanted}.weight" if others else ""
             raise InputError(
                 f"{self.checkpoint.path}: is a {type(self.model).__name__}, not a {head.__name__}; fine-tune it first "
-                f"(bert {_COMMANDS[head]})"
+                f"(bert {_COMMANDS[head]}){renamed}"
             )
         return self.model
 

@@ -349,3 +349,22 @@ def test_a_vocabulary_with_capitals_is_one_of_a_cased_model(tmp_path: Path) -> N
     lowered = bertworks.load(folder, do_lower_case=True)
     assert lowered.tokenizer.do_lower_case
     assert any("never met" in note for note in lowered.report.notes)
+
+
+def test_a_head_under_another_name_is_named(tmp_path: Path) -> None:
+    folder = with_files(tmp_path)
+    torch.save({**renamed("bert.", encoder=True), "linear.weight": torch.ones(3, 32)}, folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"if linear\.weight is its head, rename it to classifier\.weight"):
+        bertworks.load(folder).classify(["a"])
+
+
+def test_settings_without_effect_are_told_and_pruned_heads_refused(tmp_path: Path) -> None:
+    folder = with_files(tmp_path, classifier_dropout=0.3)
+    torch.save(weights(), folder / "pytorch_model.bin")
+    (folder / "adapter_config.json").write_text("{}")
+    notes = open_checkpoint(folder).notes
+    assert any("classifier_dropout 0.3 has no effect" in note for note in notes)
+    assert any("adapter beside the weights is not applied" in note for note in notes)
+    with_files(tmp_path, pruned_heads={"0": [1]})
+    with pytest.raises(InputError, match="pruned_heads is"):
+        open_checkpoint(folder)

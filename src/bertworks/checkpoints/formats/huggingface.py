@@ -38,6 +38,12 @@ _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 # What training states call the weights, in the order of preference.
 _STATES = ("state_dict", "model", "model_state_dict", "module")
 
+# What `config.json` may say and a BERT as the original made it does not.
+_WANTED: dict[str, Any] = {
+    "model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False,
+    "pruned_heads": {},
+}  # fmt: skip
+
 _TORCH_FLOATS = {torch.float32, torch.float16, torch.bfloat16, torch.float64}
 
 # Keys of a read config.json that say how that file's weights were stored, which is not how ours are.
@@ -118,6 +124,7 @@ def open_huggingface(storage: Storage, name: str | None = None) -> Checkpoint:
             notes.append(f"set aside: {stored_as}, a constant")
             continue
         add(weights, ours, weight, path)
+    notes += _without_effect(storage, config)
     words, text_rules = tokenizer_of_folder(storage)
     if config and words:
         config = _without_padding(config, words, notes)
@@ -136,6 +143,17 @@ def open_huggingface(storage: Storage, name: str | None = None) -> Checkpoint:
     )
 
 
+def _without_effect(storage: Storage, config: BertConfig | None) -> list[str]:
+    """What lies in the folder and changes nothing here."""
+    found = []
+    dropout = config.extra.get("classifier_dropout") if config else None
+    if config and dropout not in (None, config.hidden_dropout_prob):
+        found.append(f"classifier_dropout {dropout} has no effect; a head's dropout is hidden_dropout_prob")
+    if "adapter_config.json" in storage.files():
+        found.append("adapter_config.json: the adapter beside the weights is not applied to them")
+    return found
+
+
 def _without_padding(config: BertConfig, words: StoredVocabulary, notes: list[str]) -> BertConfig:
     count = len(words.read())
     if not padding(config.vocab_size, count):
@@ -152,7 +170,7 @@ def _config(storage: Storage) -> tuple[str | None, BertConfig | None]:
         return None, None
     path = storage.path / name
     config = BertConfig.from_huggingface(read_json(storage, name), path)
-    for key, wanted in (("model_type", "bert"), ("position_embedding_type", "absolute"), ("is_decoder", False)):
+    for key, wanted in _WANTED.items():
         if config.extra.get(key, wanted) != wanted:
             raise InputError(
                 f"{path}: {key} is {config.extra[key]!r}, not {wanted!r}: not a BERT as the original made it"
