@@ -359,11 +359,14 @@ def test_a_head_under_another_name_is_named(tmp_path: Path) -> None:
 
 
 def test_settings_without_effect_are_told_and_pruned_heads_refused(tmp_path: Path) -> None:
-    folder = with_files(tmp_path, classifier_dropout=0.3)
+    theirs = {"activation_fn": "torch.nn.modules.activation.Sigmoid"}
+    folder = with_files(tmp_path, classifier_dropout=0.3, auto_map={"a": "b"}, sentence_transformers=theirs)
     torch.save(weights(), folder / "pytorch_model.bin")
     (folder / "adapter_config.json").write_text("{}")
     notes = open_checkpoint(folder).notes
     assert any("classifier_dropout 0.3 has no effect" in note for note in notes)
+    assert any("own code is not run" in note for note in notes)
+    assert any("ends with torch.nn.modules.activation.Sigmoid" in note for note in notes)
     assert any("adapter beside the weights is not applied" in note for note in notes)
     with_files(tmp_path, pruned_heads={"0": [1]})
     with pytest.raises(InputError, match="pruned_heads is"):

@@ -196,6 +196,7 @@ def test_long_words_as_the_file_says(tmp_path: Path) -> None:
         ({"normalizer": {"type": "BertNormalizer", "clean_text": False}}, {}, "clean_text false"),
         ({"model": {"type": "BPE", "vocab": {"[UNK]": 0}}}, {}, "model is BPE"),
         ({}, {"do_basic_tokenize": False}, "do_basic_tokenize"),
+        ({}, {"wordpieces_prefix": "@@"}, "wordpieces_prefix is '@@'"),
         ({}, {"cls_token": "<s>"}, "cls_token is '<s>'"),
         (None, {"tokenizer_class": "KoBertTokenizer"}, "tokenizer_class is KoBertTokenizer"),
         (None, {"tokenizer_class": "BertJapaneseTokenizer", "word_tokenizer_type": "mecab"}, "made by mecab"),

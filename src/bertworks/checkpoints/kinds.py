@@ -95,7 +95,7 @@ def candidates(storage: Storage) -> list[str]:
     for name in storage.files():
         if name.startswith(_BESIDE) or name.endswith((".json", ".txt", ".md", ".py", ".yaml", ".yml")):
             continue
-        if name.endswith((".params", ".ckpt", ".bin", ".pt", ".pth", ".safetensors", ".th", ".model", ".tar")):
+        if name.endswith((".params", ".ckpt", ".bin", ".pt", ".pth", ".safetensors", ".th", ".tar")):
             found.append(name)
     return found
 

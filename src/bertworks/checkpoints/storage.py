@@ -231,6 +231,9 @@ def find_storage(path: Path) -> tuple[Storage, str | None]:
 
 def _opened(file: Path | BinaryIO, path: Path) -> zipfile.ZipFile:
     """Open a zip, and check that its names stay inside it."""
+    if isinstance(file, Path):
+        with file.open("rb") as stream:
+            refuse_pointer(stream.read(_LARGEST_POINTER), path)
     try:
         archive = zipfile.ZipFile(file)
     except OSError as error:

@@ -115,6 +115,8 @@ def _foreign_class(kind: str | None, config: Mapping[str, Any], described: bool)
             yield f"its words are made by {words[0]} and {words[1]} (tokenizer_class {kind})"
     elif kind not in _BY_FILE | _BERTS and not described:
         yield f"its tokenizer_class is {kind}"
+    if config.get("wordpieces_prefix", "##") != "##":
+        yield f"its wordpieces_prefix is {config['wordpieces_prefix']!r}, not '##'"
     if config.get("do_basic_tokenize") is False:
         yield "its text comes cut into words (do_basic_tokenize false)"
 

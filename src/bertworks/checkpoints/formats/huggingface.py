@@ -149,6 +149,12 @@ def _without_effect(storage: Storage, config: BertConfig | None) -> list[str]:
     dropout = config.extra.get("classifier_dropout") if config else None
     if config and dropout not in (None, config.hidden_dropout_prob):
         found.append(f"classifier_dropout {dropout} has no effect; a head's dropout is hidden_dropout_prob")
+    if config and config.extra.get("auto_map"):
+        found.append("auto_map in config.json: the model's own code is not run; it is computed as a plain BERT")
+    theirs = config.extra.get("sentence_transformers") if config else None
+    activation = str(theirs.get("activation_fn", "Identity")) if isinstance(theirs, dict) else "Identity"
+    if not activation.endswith("Identity"):
+        found.append(f"sentence-transformers' CrossEncoder ends with {activation}; here an output is as it is")
     if "adapter_config.json" in storage.files():
         found.append("adapter_config.json: the adapter beside the weights is not applied to them")
     return found
