@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from bertworks.checkpoints.load import load_into, open_checkpoint
-from bertworks.checkpoints.resolve import named_checkpoint
+from bertworks.checkpoints.resolve import guesses, named_checkpoint
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
@@ -44,7 +45,10 @@ def build_network(flags: FinetuningFlags, setup: Setup, job: Job, world: World, 
     if checkpoint.weights:
         report = load_into(network, checkpoint, job.config)
         fresh = {*report.missing, *report.misfits}
-        world.say(str(report))
+        tokenizer = setup.tokenizer
+        guessed = guesses(checkpoint, job.config, tokenizer, flags.bert_config_file, flags.do_lower_case)
+        notes = (*report.notes, *guessed)
+        world.say(str(replace(report, do_lower_case=tokenizer.do_lower_case, notes=notes)))
     else:
         fresh = {name for name, _ in network.named_parameters()}
         world.say("No --model and no --init_checkpoint: every weight is drawn at random, nothing is pre-trained.")
