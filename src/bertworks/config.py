@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bertworks.errors import InputError
+from bertworks.files import refuse_pointer
 
 Value = TypeVar("Value", bool, int, float, str)
 
@@ -22,6 +23,10 @@ ACTIVATIONS = ("gelu", "gelu_new", "relu", "tanh", "linear")
 
 # Other names that Hugging Face's library has for the same functions.
 _OTHER_NAMES = {"gelu_python": "gelu", "gelu_fast": "gelu_new", "gelu_pytorch_tanh": "gelu_new"}
+
+# Three hundred times BERT-Large; more is a slip of the keyboard, and would fill the memory before it was told.
+_MOST_PARAMETERS = 10**11
+_LARGEST_RANGE = 100.0
 
 # Layers and hidden size of the names people use (the original README's table); heads are hidden / 64.
 NAMED_SIZES = {
@@ -68,14 +73,28 @@ class BertConfig:
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}; it must be at least 0 and below 1")
-        if self.layer_norm_eps <= 0:
-            raise InputError(f"layer_norm_eps is {self.layer_norm_eps}; it must be above 0")
+        if not 0 < self.layer_norm_eps <= 1:
+            raise InputError(f"layer_norm_eps is {self.layer_norm_eps}; it must be above 0 and at most 1")
+        if not 0 <= self.initializer_range <= _LARGEST_RANGE:
+            raise InputError(f"initializer_range is {self.initializer_range}; it must be from 0 to {_LARGEST_RANGE}")
+        if self.parameters > _MOST_PARAMETERS:
+            raise InputError(
+                "vocab_size, hidden_size, num_hidden_layers and intermediate_size make "
+                f"{min(self.parameters, 10**300):.3g} parameters; the most is {_MOST_PARAMETERS:.0e}"
+            )
         if self.hidden_size % self.num_attention_heads:
             raise InputError(
                 f"hidden_size {self.hidden_size} is not a multiple of num_attention_heads {self.num_attention_heads}"
             )
         if self.hidden_act not in ACTIVATIONS:
             raise InputError(f"hidden_act {self.hidden_act!r} is not one of {', '.join(ACTIVATIONS)}")
+
+    @property
+    def parameters(self) -> int:
+        """About how many parameters the model has: embeddings and dense kernels."""
+        rows = self.vocab_size + self.max_position_embeddings + self.type_vocab_size
+        per_layer = 4 * self.hidden_size**2 + 2 * self.hidden_size * self.intermediate_size
+        return rows * self.hidden_size + self.num_hidden_layers * per_layer
 
     @property
     def head_size(self) -> int:
@@ -211,6 +230,8 @@ class BertConfig:
 
 def _json_file(path: Path | str) -> Any:
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        refuse_pointer(text[:100].encode(), path)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a JSON file ({error})") from None

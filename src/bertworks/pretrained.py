@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bertworks.checkpoints import shapes
+from bertworks.checkpoints import names, shapes
 from bertworks.checkpoints.formats.huggingface import save_model_folder
-from bertworks.checkpoints.load import LoadReport, check_fits, load_into, open_checkpoint
+from bertworks.checkpoints.load import LoadReport, check_fits, is_copy, load_into, open_checkpoint
 from bertworks.checkpoints.resolve import config_for, guesses, named_checkpoint, tokenizer_of
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
@@ -32,6 +32,7 @@ from bertworks.progress import say
 from bertworks.tasks.attentions import Attentions, compute_attentions
 from bertworks.tasks.classification.classify import Classified, classify
 from bertworks.tasks.embed import features
+from bertworks.tasks.embed.sentences import embed_sentences
 from bertworks.tasks.fill_mask import Guess, fill_mask
 from bertworks.tasks.ner.tag import Entity, TagUnit, tag
 from bertworks.tasks.squad.answering import Answered, AnswerOptions, Texts, answer
@@ -68,16 +69,31 @@ class Pretrained:
         self,
         texts: Sequence[str],
         layers: Sequence[int] = (-1,),
-        pooling: features.Pooling = "mean",
+        pooling: features.Pooling | None = None,
         max_seq_length: int | None = None,
     ) -> NDArray[np.float32]:
-        """One vector a text: float32 [N, H times the number of layers]; see `tasks.embed.features.embed`."""
+        """One vector a text: float32 [N, H times the number of layers]; see `tasks.embed.features.embed`.
+
+        Without layers and pooling, a folder of sentence-transformers is followed in all: prompt, length, pooling, and
+        the layers after it. Other models are pooled by the mean.
+        """
+        rules = self.checkpoint.sentences
+        if rules and pooling is None and tuple(layers) == (-1,):
+            return embed_sentences(
+                self.model.bert,
+                self.tokenizer,
+                texts,
+                rules,
+                self.checkpoint.path,
+                max_seq_length=max_seq_length,
+                dtype=self.dtype,
+            )
         return features.embed(
             self.model.bert,
             self.tokenizer,
             texts,
             layers=layers,
-            pooling=pooling,
+            pooling=pooling or "mean",
             max_seq_length=max_seq_length,
             dtype=self.dtype,
         )
@@ -130,9 +146,16 @@ class Pretrained:
     def _with(self, head: type[Head]) -> Head:
         """The model, once it is known to have this head."""
         if not isinstance(self.model, head):
+            wanted = "qa_outputs" if head is SpanClassifier else "classifier"
+            others = [
+                weight.stored_as
+                for weight in self.checkpoint.weights.values()
+                if weight.stored_as in self.report.left_over and weight.shape[1:] == (self.config.hidden_size,)
+            ]
+            renamed = f"; if {names.some(others)} is its head, rename it to {wanted}.weight" if others else ""
             raise InputError(
                 f"{self.checkpoint.path}: is a {type(self.model).__name__}, not a {head.__name__}; fine-tune it first "
-                f"(bert {_COMMANDS[head]})"
+                f"(bert {_COMMANDS[head]}){renamed}"
             )
         return self.model
 
@@ -201,6 +224,8 @@ def _model_for(checkpoint: Checkpoint, config: BertConfig) -> Model:
             return TokenClassifier(config, head.shape[0], crf="crf.transitions" in weights)
         return SequenceClassifier(config, head.shape[0])
     has_words = any(name.startswith("cls.predictions.") for name in weights)
+    # An output embedding of its own belongs to a head that no BERT has.
+    has_words = has_words and all(is_copy(checkpoint, name) for name in names.TIED if name in weights)
     return PretrainingModel(config) if has_words else EncoderModel(config)
 
 

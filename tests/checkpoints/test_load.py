@@ -169,10 +169,10 @@ def test_fewer_layers_are_taken_with_the_rest_left_over() -> None:
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        ({"vocab_size": 10**11}, "vocab_size is 900 in the checkpoint"),
-        ({"num_hidden_layers": 10**9}, "has 3 layers, the model 1000000000"),
-        ({"intermediate_size": 10**10}, "intermediate_size is 64 in the checkpoint"),
-        ({"max_position_embeddings": 10**10}, "max_position_embeddings is 128 in the checkpoint"),
+        ({"vocab_size": 10**9}, "vocab_size is 900 in the checkpoint"),
+        ({"num_hidden_layers": 10**6}, "has 3 layers, the model 1000000"),
+        ({"intermediate_size": 10**8}, "intermediate_size is 64 in the checkpoint"),
+        ({"max_position_embeddings": 10**9}, "max_position_embeddings is 128 in the checkpoint"),
     ],
 )
 def test_a_lying_configuration_is_found_out_before_a_model_is_built(change: dict[str, int], error: str) -> None:

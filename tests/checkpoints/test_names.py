@@ -100,4 +100,4 @@ def test_other_names_are_nobody_s(name: str) -> None:
     ],
 )
 def test_torch_names(stored: str, ours: str) -> None:
-    assert names.from_huggingface(stored) == ours
+    assert names.from_torch([stored]) == {stored: ours}

@@ -103,6 +103,21 @@ def test_shards_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert flags["do_lower_case"] is False
 
 
+def test_a_vocabulary_with_capitals_for_lower_cased_text_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vocab = tmp_path / "vocab.txt"
+    vocab.write_text(
+        "".join(f"{line.title() if i > 200 else line}\n" for i, line in enumerate(VOCAB.read_text().split()))
+    )
+    for lower, told in (("true", True), ("false", False)):
+        assert not main(
+            ["create_pretraining_data", f"--input_file={CORPUS}", f"--vocab_file={vocab}", f"--do_lower_case={lower}",
+             f"--output_dir={tmp_path / lower}"]
+        )  # fmt: skip
+        assert ("but the text is lower-cased" in capsys.readouterr().err) == told
+
+
 def test_a_run_repeated_gives_the_same_records(tmp_path: Path) -> None:
     for name, workers in (("a", 1), ("b", 2)):
         assert not run(f"--input_file={CORPUS}", f"--output_file={tmp_path / name}", f"--num_workers={workers}")

@@ -24,14 +24,14 @@ from bertworks.checkpoints.formats.tensorflow import open_tensorflow
 from bertworks.checkpoints.formats.tensorflow_writer import in_order, write_tensorflow
 from bertworks.checkpoints.load import titled_lines
 from bertworks.checkpoints.model_files import read_json
-from bertworks.checkpoints.names import grouped
+from bertworks.checkpoints.names import grouped, some
 from bertworks.checkpoints.storage import FolderStorage, Storage, ZipStorage
 from bertworks.checkpoints.weights import Checkpoint, Weight
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.files import sync_folder, write_text
 from bertworks.progress import Advance, progress
-from bertworks.text.vocab_file import write_vocab
+from bertworks.text.vocab_file import SPECIAL_TOKENS, write_vocab
 
 Format = Literal["huggingface", "tensorflow"]
 
@@ -220,6 +220,11 @@ def _warnings(source: CheckpointContents, form: Format) -> Iterator[str]:
             f"the weights were trained with layer_norm_eps {config.layer_norm_eps:g}; the original's graph computes "
             f"with {_ORIGINAL_EPSILON:g}"
         )
+    if tokenizer and any(token.content not in SPECIAL_TOKENS for token in tokenizer.added):
+        added = [token.content for token in tokenizer.added if token.content not in SPECIAL_TOKENS]
+        yield f"{some(added)} stay whole in text; the original's tokenizer splits those that have signs in them"
+    if tokenizer and not tokenizer.split_ideographs:
+        yield "ideographs are not words of their own; the original's tokenizer makes each of them one"
     if tokenizer and tokenizer.strip_accents not in (None, tokenizer.do_lower_case):
         kept = "drops" if tokenizer.do_lower_case else "keeps"
         yield f"strip_accents is {tokenizer.strip_accents}; the original's tokenizer {kept} accents"

@@ -15,11 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from bertworks.checkpoints import names, shapes
-from bertworks.checkpoints.formats.gluonnlp import open_gluonnlp
-from bertworks.checkpoints.formats.huggingface import open_huggingface, weights_of
-from bertworks.checkpoints.formats.mindspore import open_mindspore
+from bertworks.checkpoints.folders import TENSORFLOW_FILE, open_file, open_folder, snapshot_of
 from bertworks.checkpoints.formats.tensorflow import open_tensorflow
-from bertworks.checkpoints.storage import Storage, find_storage
+from bertworks.checkpoints.storage import find_storage
 from bertworks.checkpoints.weights import Checkpoint, Weight, padding
 from bertworks.config import BertConfig
 from bertworks.datasets import models as zoo
@@ -27,11 +25,6 @@ from bertworks.errors import InputError
 
 # Heads of a fine-tuning, whose size belongs to the task: another task's is left fresh instead of refused.
 _TASK_HEADS = ("classifier.", "qa_outputs.", "crf.")
-
-# How the files of a format end; a TensorFlow checkpoint's prefix is not itself a file.
-_HUGGINGFACE = (".safetensors", ".bin", ".pt", ".pth", ".safetensors.index.json", ".bin.index.json")
-_GLUONNLP = (".params",)
-_MINDSPORE = (".ckpt",)
 
 _ACTIVATIONS = {"gelu_new": "tanh form of GELU (gelu_new)", "gelu": "erf form of GELU (gelu)"}
 _CASINGS = {True: "lower-cased (uncased model)", False: "as it is (cased model)", None: "unknown"}
@@ -98,35 +91,14 @@ def open_checkpoint(path: Path | str, flag: str = "--model") -> Checkpoint:
     Raises:
         InputError: nothing there, nothing that we read, or damaged.
     """
-    storage, name = find_storage(zoo.locate(str(path), flag))
+    storage, name = find_storage(snapshot_of(zoo.locate(str(path), flag)))
     if name is None:
-        return _open_folder(storage, flag)
-    if name.endswith((*_HUGGINGFACE, *_GLUONNLP, *_MINDSPORE)) and name in storage.files():
-        if name.endswith(_HUGGINGFACE):
-            return open_huggingface(storage, name)
-        return open_gluonnlp(storage, name) if name.endswith(_GLUONNLP) else open_mindspore(storage, name)
+        return open_folder(storage, flag)
+    if name in storage.files() and not TENSORFLOW_FILE.search(name):
+        return open_file(storage, name)
     if not any(file == name or file.startswith(f"{name}.") for file in storage.files()):
         raise InputError(f"{flag}={path}: no checkpoint is there")
     return open_tensorflow(storage, name)
-
-
-def _open_folder(storage: Storage, flag: str) -> Checkpoint:
-    """The one model in a folder, whatever its format."""
-    if weights_of(storage):
-        return open_huggingface(storage)
-    files = storage.files()
-    if "checkpoint" in files or any(file.endswith(".index") for file in files):
-        return open_tensorflow(storage, None)
-    for endings, open_file in ((_GLUONNLP, open_gluonnlp), (_MINDSPORE, open_mindspore)):
-        found = [file for file in files if file.endswith(endings)]
-        if len(found) == 1:
-            return open_file(storage, found[0])
-        if found:
-            raise InputError(
-                f"{flag}={storage.path}: holds {len(found)} models ({', '.join(found[:3])}); name one of them"
-            )
-    listed = f"; it has {names.some(files)}" if files else ""
-    raise InputError(f"{flag}={storage.path}: holds no model's weights, in any format that we read{listed}")
 
 
 def check_fits(checkpoint: Checkpoint, config: BertConfig) -> None:
@@ -188,11 +160,20 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, config: BertConfig | Non
             raise InputError(_misfit(checkpoint, name, weight, wanted))
     tied = {name for name in names.TIED if name in checkpoint.weights and name not in parameters}
     for name in tied:
-        check_copy(checkpoint, name)
+        # Without its head, an output embedding of its own does no harm.
+        if "cls.predictions.bias" in parameters or is_copy(checkpoint, name):
+            check_copy(checkpoint, name)
+        else:
+            notes.append(f"left out: {checkpoint.weights[name].stored_as}, an output embedding that is no copy")
     # In the order of the file: in a zip, going back is slow.
     loaded = tuple(name for name in found if name not in misfits)
     for name in loaded:
         _fill(parameters[name], found[name])
+        if not torch.isfinite(parameters[name]).all():
+            raise InputError(
+                f"{checkpoint.path}: {found[name].stored_as} has values that are no numbers (NaN or infinite); the "
+                "training that wrote it failed: take an earlier checkpoint"
+            )
     if checkpoint.storage:
         checkpoint.storage.finish()
     return LoadReport(
@@ -231,12 +212,18 @@ def _fill(parameter: Tensor, weight: Weight) -> None:
 
 def check_copy(checkpoint: Checkpoint, name: str) -> None:
     """A stored second copy of a weight must be a copy: BERT's output embedding is its input embedding."""
-    copy, original = checkpoint.weights[name], checkpoint.weights.get(names.TIED[name])
-    if original is None or copy.shape != original.shape or not np.array_equal(copy.read(), original.read()):
+    if not is_copy(checkpoint, name):
         raise InputError(
-            f"{checkpoint.path}: {copy.stored_as} is not equal to {names.TIED[name]}; "
-            "a model with an output embedding of its own is not a BERT as the original made it"
+            f"{checkpoint.path}: {checkpoint.weights[name].stored_as} is not equal to {names.TIED[name]}; "
+            "a model with an output embedding of its own is not a BERT as the original made it; its features can be "
+            "computed, and it can be fine-tuned"
         )
+
+
+def is_copy(checkpoint: Checkpoint, name: str) -> bool:
+    """Whether the second copy `name` of a weight equals the first."""
+    copy, original = checkpoint.weights[name], checkpoint.weights.get(names.TIED[name])
+    return original is not None and copy.shape == original.shape and np.array_equal(copy.read(), original.read())
 
 
 def _check_layers(checkpoint: Checkpoint, parameters: Mapping[str, Tensor]) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +26,29 @@ def read_json(storage: Storage, name: str) -> dict[str, Any]:
     Raises:
         InputError: the file is not JSON, or not an object.
     """
-    try:
-        values = json.loads(read_bytes(storage, name))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{storage.path / name}: not a JSON file ({error})") from None
+    values = _json(storage, name)
     if not isinstance(values, dict):
         raise InputError(f"{storage.path / name}: not a JSON object")
     return values
+
+
+def read_json_list(storage: Storage, name: str) -> list[Any]:
+    """Read a JSON list.
+
+    Raises:
+        InputError: the file is not JSON, or not a list.
+    """
+    values = _json(storage, name)
+    if not isinstance(values, list):
+        raise InputError(f"{storage.path / name}: not a JSON list")
+    return values
+
+
+def _json(storage: Storage, name: str) -> Any:
+    try:
+        return json.loads(read_bytes(storage, name))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{storage.path / name}: not a JSON file ({error})") from None
 
 
 def google_config(storage: Storage) -> BertConfig | None:
@@ -69,28 +84,11 @@ def google_checkpoint(
 
 
 def vocabulary(storage: Storage) -> StoredVocabulary | None:
-    """The vocabulary in `vocab.txt`, or else in `tokenizer.json`, not read yet; None without either."""
-    files = storage.files()
-    for name, tokens in (("vocab.txt", tokens_of), ("tokenizer.json", _tokens_of_json)):
-        if name in files:
-            return StoredVocabulary(storage.path / name, partial(_read_tokens, storage, name, tokens))
-    return None
-
-
-def _read_tokens(storage: Storage, name: str, tokens: Callable[[bytes, Path], list[str]]) -> list[str]:
-    return tokens(read_bytes(storage, name), storage.path / name)
-
-
-def _tokens_of_json(data: bytes, path: Path) -> list[str]:
-    """The tokens of a `tokenizer.json` in the order of their ids."""
-    try:
-        model = json.loads(data)["model"]
-        kind, ids = model.get("type"), sorted((number, token) for token, number in model["vocab"].items())
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise InputError(f"{path}: not a tokenizer (no model with a vocab); give --vocab_file") from None
-    if kind not in (None, "WordPiece") or [number for number, _ in ids] != list(range(len(ids))):
-        raise InputError(f"{path}: not a WordPiece vocabulary with ids from 0 on; give --vocab_file")
-    return [token for _, token in ids]
+    """The vocabulary in `vocab.txt`, not read yet; None without it."""
+    if "vocab.txt" not in storage.files():
+        return None
+    path = storage.path / "vocab.txt"
+    return StoredVocabulary(path, lambda: tokens_of(read_bytes(storage, "vocab.txt"), path))
 
 
 def casing_of_name(path: Path) -> bool | None:

@@ -101,6 +101,41 @@ TIED = {
 
 _COLUMN: dict[Family, int] = {"tensorflow": 1, "mindspore": 2, "gluonnlp": 3}
 
+# TensorFlow 2's object checkpoints of Model Garden's encoder, and its names inside a layer.
+_OBJECT = re.compile(r"(?:\w+/)?layer_with_weights-(\d+)/(.+)/\.ATTRIBUTES/VARIABLE_VALUE")
+_EMBEDDINGS = ("word_embeddings", "position_embeddings", "token_type_embeddings", "LayerNorm")
+_FIRST_LAYER = len(_EMBEDDINGS)
+_IN_OBJECT = {
+    "_attention_layer/_query_dense": "attention/self/query",
+    "_attention_layer/_key_dense": "attention/self/key",
+    "_attention_layer/_value_dense": "attention/self/value",
+    "_attention_layer/_output_dense": "attention/output/dense",
+    "_attention_output_dense": "attention/output/dense",
+    "_attention_layer_norm": "attention/output/LayerNorm",
+    "_intermediate_dense": "intermediate/dense",
+    "_output_dense": "output/dense",
+    "_output_layer_norm": "output/LayerNorm",
+}
+
+# Modules that torch puts around others, wherever they stand.
+_WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+_WORD_EMBEDDINGS = re.compile(r"(?:(?<=\.)|^)embeddings\.word_embeddings\.weight$")
+
+# Models of other families by what their names begin with, or by a part that only they have.
+_FAMILIES = {
+    "roberta": "a RoBERTa", "distilbert": "a DistilBERT", "electra": "an ELECTRA", "discriminator": "an ELECTRA",
+    "generator": "an ELECTRA", "albert": "an ALBERT", "deberta": "a DeBERTa", "mpnet": "an MPNet",
+    "layoutlm": "a LayoutLM", "longformer": "a Longformer", "big_bird": "a BigBird", "megatron_bert": "a Megatron BERT",
+    "camembert": "a CamemBERT", "ernie": "an ERNIE",
+}  # fmt: skip
+_PARTS = {
+    "transformer.layer.0.attention.q_lin": "a DistilBERT",
+    "albert_layer_groups": "an ALBERT",
+    "attention.self.query_proj": "a DeBERTa",
+    "lora_A": "an adapter (merge it into its base first: peft, model.merge_and_unload(), then save_pretrained)",
+    "attention.self.distance_embedding": "a BERT with relative positions",
+}
+
 # Where a layer's number stands, in any family's names.
 _LAYER_NUMBER = re.compile(
     r"(?:(?<=bert\.encoder\.layer\.)|(?<=bert/encoder/layer_)"
@@ -129,15 +164,68 @@ def from_ours(name: str, family: Family) -> Counterpart | None:
     return _exchange(name, _tables(family)[1])
 
 
+def from_object_graph(stored: Iterable[str]) -> dict[str, str]:
+    """Names in TensorFlow's words for the variables of Model Garden's encoder (TF 2's object checkpoints).
+
+    Its layers with weights are numbered: embeddings of words, positions and segments, their normalization, then the
+    layers of the encoder, then the pooler.
+    """
+    found = {name: match for name in stored if (match := _OBJECT.fullmatch(name))}
+    last = max((int(match[1]) for match in found.values()), default=0)
+    ours = {}
+    for name, match in found.items():
+        number, rest = int(match[1]), match[2]
+        if number < _FIRST_LAYER:
+            ours[name] = f"bert/embeddings/{_EMBEDDINGS[number]}{'/' + rest if number == _FIRST_LAYER - 1 else ''}"
+        elif number == last and "/" not in rest:
+            ours[name] = f"bert/pooler/dense/{rest}"
+        else:
+            module, _, leaf = rest.rpartition("/")
+            ours[name] = f"bert/encoder/layer_{number - _FIRST_LAYER}/{_IN_OBJECT.get(module, module)}/{leaf}"
+    return ours
+
+
 def from_huggingface(name: str) -> str:
-    """Our name for one in a torch file: LayerNorm's gamma and beta, a missing `bert.`, a data-parallel `module.`.
+    """Our name for one in a torch file: LayerNorm's gamma and beta, a missing `bert.`, NVIDIA's `dense_act`.
 
     Names of modules that we do not know come back as they are.
     """
-    name = name.removeprefix("module.")
     if name.startswith(("embeddings.", "encoder.", "pooler.")):
         name = f"bert.{name}"
+    name = name.replace(".dense_act.", ".dense.")
     return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
+
+
+def from_torch(stored: Iterable[str]) -> dict[str, str]:
+    """Our names for all in a torch file: the stored name -> ours.
+
+    Programs that train wrap a model in others, so that its names begin with `module.`, `model.` or the like. What comes
+    before the only BERT is taken off, also from the heads beside it.
+
+    Raises:
+        ValueError: the file holds several BERTs, or a model of another family; says which.
+    """
+    plain = {name: _WRAPPERS.sub("", name) for name in stored}
+    beginnings = sorted({name[: match.start()] for name in plain.values() if (match := _WORD_EMBEDDINGS.search(name))})
+    wanted = [one for one in beginnings if one in ("", "bert.")]
+    wanted = wanted or [one for one in beginnings if one.endswith(".bert.")] or beginnings
+    if len(wanted) > 1:
+        raise ValueError(f"holds {len(wanted)} models ({', '.join(wanted)}); save one of them by itself")
+    before = wanted[0] if wanted else "module."
+    family = _FAMILIES.get(before.rstrip(".").rpartition(".")[2].lower())
+    family = family or next((theirs for part, theirs in _PARTS.items() if any(part in name for name in plain)), None)
+    if family:
+        raise ValueError(f"holds weights of {family}, which is not a BERT")
+    outer = before.removesuffix("bert.")
+
+    def ours(name: str) -> str:
+        if wanted and before and name.startswith(before):
+            return from_huggingface(f"bert.{name.removeprefix(before)}")
+        # A part of another module is not the BERT's, even where it is called so.
+        other = "" if not before or not wanted else "#"
+        return from_huggingface(f"{other}{name.removeprefix(outer)}").removeprefix("#")
+
+    return {name: ours(short) for name, short in plain.items()}
 
 
 def is_buffer(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,10 @@ from bertworks.config import ACTIVATIONS, BertConfig
 from bertworks.errors import InputError
 from bertworks.text.basic import drops_accents
 from bertworks.text.tokenizer import Tokenizer
+from bertworks.text.vocab_file import is_cased, read_vocab, words_with_capitals
+
+# What to do instead of a vocabulary that is longer than the model's.
+ADD_WORDS = "; words are added to a trained model in place of the [unusedN] lines of its vocab.txt, which keep its size"
 
 
 def named_checkpoint(model: str | None, init_checkpoint: str | None) -> Checkpoint:
@@ -62,6 +66,11 @@ def config_of(checkpoint: Checkpoint) -> BertConfig:
         return weight.shape[0], weight.shape[1]
 
     words, hidden = shape("bert.embeddings.word_embeddings.weight")
+    if shape("bert.embeddings.token_type_embeddings.weight")[0] == 1:
+        raise InputError(
+            f"{checkpoint.path}: no configuration lies beside it, and it has one segment (type_vocab_size 1), as a "
+            "RoBERTa has, whose positions are others; if it is a BERT, give --bert_config_file"
+        )
     if hidden % 64:
         raise InputError(
             f"{checkpoint.path}: no configuration lies beside it, and a hidden size of {hidden} does not tell the "
@@ -80,33 +89,19 @@ def config_of(checkpoint: Checkpoint) -> BertConfig:
 
 
 def tokenizer_of(checkpoint: Checkpoint, vocab_file: Path | str | None, do_lower_case: bool | None) -> Tokenizer:
-    """A tokenizer with the vocabulary in `vocab_file`, or with that of the checkpoint.
+    """A tokenizer with the vocabulary in `vocab_file`, or with that of the checkpoint and what was added to it.
 
     Raises:
-        InputError: there is no vocabulary, or `do_lower_case` contradicts the checkpoint.
+        InputError: there is no vocabulary, its rules are not BERT's, or `do_lower_case` contradicts the checkpoint.
     """
-    lower = casing_of(checkpoint, do_lower_case)
-    if vocab_file:
-        return Tokenizer.from_vocab(
-            vocab_file,
-            lower,
-            strip_accents=checkpoint.strip_accents,
-            max_input_chars_per_word=checkpoint.max_input_chars_per_word,
-        )
-    if checkpoint.vocabulary is None:
+    own = checkpoint.vocabulary
+    if vocab_file and not (own and Path(vocab_file).resolve() == own.path.resolve()):
+        lower = casing_of(checkpoint, do_lower_case, read_vocab(vocab_file))
+        return Tokenizer.from_vocab(vocab_file, lower, **checkpoint.text_rules.arguments())
+    if own is None:
         raise InputError(f"{checkpoint.path}: no vocabulary lies beside it; give --vocab_file")
-    return checkpoint.vocabulary.tokenizer(lower, checkpoint.strip_accents, checkpoint.max_input_chars_per_word)
-
-
-def stored_tokenizer(checkpoint: Checkpoint | None, do_lower_case: bool | None) -> Tokenizer | None:
-    """A tokenizer with the vocabulary of the checkpoint; None without a checkpoint or without its vocabulary.
-
-    Raises:
-        InputError: `do_lower_case` contradicts the checkpoint.
-    """
-    if checkpoint is None or checkpoint.vocabulary is None:
-        return None
-    return tokenizer_of(checkpoint, None, do_lower_case)
+    lower = casing_of(checkpoint, do_lower_case, () if checkpoint.text_rules.refusal else own.read())
+    return own.tokenizer(lower, checkpoint.text_rules)
 
 
 def tokenizer_or_none(
@@ -120,25 +115,28 @@ def tokenizer_or_none(
     Raises:
         InputError: `do_lower_case` contradicts the checkpoint.
     """
-    lower = casing_of(checkpoint, do_lower_case)
-    if checkpoint is not None and strip_accents is None and (vocab_file or checkpoint.vocabulary):
-        return tokenizer_of(checkpoint, vocab_file, do_lower_case)
-    if vocab_file:
-        return Tokenizer.from_vocab(vocab_file, lower, strip_accents=strip_accents)
-    if checkpoint is not None and checkpoint.vocabulary is not None:
-        return checkpoint.vocabulary.tokenizer(lower, strip_accents, checkpoint.max_input_chars_per_word)
-    return None
+    if checkpoint is None:
+        return (
+            None
+            if not vocab_file
+            else Tokenizer.from_vocab(vocab_file, do_lower_case is not False, strip_accents=strip_accents)
+        )
+    if not (vocab_file or checkpoint.vocabulary):
+        return None
+    if strip_accents is not None:
+        checkpoint = replace(checkpoint, text_rules=replace(checkpoint.text_rules, strip_accents=strip_accents))
+    return tokenizer_of(checkpoint, vocab_file, do_lower_case)
 
 
-def casing_of(checkpoint: Checkpoint | None, do_lower_case: bool | None) -> bool:
-    """Whether to lower-case text: as `do_lower_case` says, or the checkpoint, or else True.
+def casing_of(checkpoint: Checkpoint | None, do_lower_case: bool | None, tokens: Sequence[str] = ()) -> bool:
+    """Whether to lower-case text: as `do_lower_case` says, or the checkpoint, or else whether no tokens have capitals.
 
     Raises:
         InputError: the two contradict each other (the original's `validate_case_matches_checkpoint`).
     """
     stored = checkpoint.do_lower_case if checkpoint else None
     if do_lower_case is None:
-        return stored is not False
+        return stored if stored is not None else not (tokens and is_cased(tokens))
     if checkpoint and stored is not None and stored != do_lower_case:
         kind = "uncased" if stored else "cased"
         raise InputError(
@@ -159,8 +157,16 @@ def guesses(
     """Notes on what was guessed because neither the two flags nor the checkpoint told it."""
     if not bert_config_file and checkpoint.config is None:
         yield f"no configuration lies beside it; {config.num_attention_heads} attention heads are taken for granted"
-    if do_lower_case is None and checkpoint.do_lower_case is None:
+    capitals = words_with_capitals(tokenizer.tokens)
+    if do_lower_case is None and checkpoint.do_lower_case is None and not tokenizer.do_lower_case:
+        yield (
+            f"nothing tells the casing, but {capitals:,} words of the vocabulary have capitals, so text is kept as it "
+            "is; give --do_lower_case=True to lower-case it"
+        )
+    elif do_lower_case is None and checkpoint.do_lower_case is None:
         yield "nothing tells the casing, so text is lower-cased; give --do_lower_case=False for a cased model"
+    elif tokenizer.do_lower_case and is_cased(tokenizer.tokens):
+        yield f"text is lower-cased, so {capitals:,} words of the vocabulary, which have capitals, are never met"
     if tokenizer.vocab_size < config.vocab_size:
         yield (
             f"the vocabulary has {tokenizer.vocab_size:,} words, the model {config.vocab_size:,}: is it the one that "
@@ -207,16 +213,17 @@ class StartingPoint:
         if tokenizer.vocab_size > config.vocab_size:
             raise InputError(
                 f"--vocab_file: the vocabulary has {tokenizer.vocab_size} words, the model only {config.vocab_size} "
-                "(vocab_size in --bert_config_file)"
+                f"(vocab_size in --bert_config_file){ADD_WORDS}"
             )
         if self.checkpoint is None:
             return
-        theirs = stored_tokenizer(
-            self.checkpoint, tokenizer.do_lower_case if self.checkpoint.do_lower_case is None else None
-        )
+        casing = tokenizer.do_lower_case if self.checkpoint.do_lower_case is None else None
+        theirs = tokenizer_or_none(self.checkpoint, None, casing)
         if theirs is None:
             return
-        if theirs.sha256 != tokenizer.sha256:
+        added = {token.content for token in theirs.added}
+        rest = theirs.tokens[tokenizer.vocab_size :]
+        if theirs.tokens[: tokenizer.vocab_size] != tokenizer.tokens or not added.issuperset(rest):
             raise InputError(
                 f"--input_file: made with another vocabulary than the model has ({theirs.vocab_file}); make it "
                 f"again with --vocab_file={theirs.vocab_file}"

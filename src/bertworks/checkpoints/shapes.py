@@ -123,7 +123,9 @@ def check(path: Path, weights: Mapping[str, Weight], config: BertConfig) -> None
         for axis, size in zip(axes, weight.shape, strict=True):
             right = getattr(config, axis) if isinstance(axis, str) else axis
             if right is not None and size != right:
+                more = axis == "vocab_size" and right > size
+                added = "; to add words, put them in place of the [unusedN] lines of its vocab.txt" if more else ""
                 raise InputError(
                     f"{path}: {axis if isinstance(axis, str) else 'an axis'} is {size:,} in the checkpoint "
-                    f"({weight.stored_as}) and {right:,} in the configuration; {remedy}"
+                    f"({weight.stored_as}) and {right:,} in the configuration; {remedy}{added}"
                 )

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol, cast
 
 from bertworks.errors import InputError
+from bertworks.files import refuse_pointer
 
 # A configuration or a vocabulary; the largest released vocabulary is 1 MB.
 LARGEST_TEXT = 64 << 20
@@ -25,6 +26,8 @@ _WEIGHTS = (".index", ".safetensors", ".bin", ".params", ".ckpt", ".index.json")
 # Weights hardly shrink, vocabularies to a half; what grows more than this from what is stored is no model.
 _MOST_GROWTH = 100
 _SMALL = 1 << 20
+
+_LARGEST_POINTER = 1024
 
 _ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
 
@@ -69,6 +72,10 @@ class Storage(Protocol):
         """The path of a file of the file system; None in a zip."""
         ...
 
+    def folder(self, name: str) -> Storage:
+        """A folder in it, which need not be there."""
+        ...
+
 
 class FolderStorage:
     """A folder of the file system."""
@@ -81,8 +88,11 @@ class FolderStorage:
         return sorted(entry.name for entry in self.path.iterdir() if entry.is_file()) if self.path.is_dir() else []
 
     def size(self, name: str) -> int:
-        """See Storage."""
-        return (self.path / name).stat().st_size
+        """See Storage. Raises InputError for a pointer of Git LFS."""
+        size = (self.path / name).stat().st_size
+        if size <= _LARGEST_POINTER:
+            refuse_pointer((self.path / name).read_bytes(), self.path / name)
+        return size
 
     def open(self, name: str) -> io.BufferedIOBase:
         """See Storage."""
@@ -103,6 +113,10 @@ class FolderStorage:
         """See Storage."""
         return self.path / name
 
+    def folder(self, name: str) -> Storage:
+        """See Storage."""
+        return FolderStorage(self.path / name)
+
 
 class ZipStorage:
     """A folder inside a zip.
@@ -113,7 +127,7 @@ class ZipStorage:
     def __init__(self, archive: zipfile.ZipFile, path: Path, inner: str) -> None:
         """The folder `inner` ("" or "a/b/") of an archive that is at `path`."""
         self.path = path / inner if inner else path
-        self._archive, self._path = archive, path
+        self._archive, self._path, self._inner = archive, path, inner
         self._members: dict[str, zipfile.ZipInfo] = {}
         for info in archive.infolist():
             name = info.filename.removeprefix(inner)
@@ -136,6 +150,9 @@ class ZipStorage:
             raise InputError(
                 f"{self.path / name}: says that {info.compress_size:,} bytes become {info.file_size:,}; no model does"
             )
+        if info.file_size <= _LARGEST_POINTER:
+            with self._named(name):
+                refuse_pointer(self._archive.read(info), self.path / name)
         return info.file_size
 
     def open(self, name: str) -> io.BufferedIOBase:
@@ -168,6 +185,10 @@ class ZipStorage:
     def local(self, name: str) -> Path | None:
         """See Storage."""
         return None
+
+    def folder(self, name: str) -> Storage:
+        """See Storage."""
+        return ZipStorage(self._archive, self._path, f"{self._inner}{name}/")
 
     @contextmanager
     def _named(self, name: str) -> Iterator[None]:
@@ -210,6 +231,9 @@ def find_storage(path: Path) -> tuple[Storage, str | None]:
 
 def _opened(file: Path | BinaryIO, path: Path) -> zipfile.ZipFile:
     """Open a zip, and check that its names stay inside it."""
+    if isinstance(file, Path):
+        with file.open("rb") as stream:
+            refuse_pointer(stream.read(_LARGEST_POINTER), path)
     try:
         archive = zipfile.ZipFile(file)
     except OSError as error:

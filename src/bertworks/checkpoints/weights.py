@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.checkpoints.storage import Storage
+from bertworks.checkpoints.text_rules import TextRules
 from bertworks.config import BertConfig
 from bertworks.data.tfrecord import masked
 from bertworks.errors import InputError
+from bertworks.text.rules import AddedToken
 from bertworks.text.tokenizer import Tokenizer
 
 # What numbers a tensor is stored in -> how numpy reads them; a bfloat16 is the upper half of a float32.
@@ -158,23 +160,82 @@ class StoredVocabulary:
 
     Attributes:
         path: where, for messages.
-        read: its tokens in the order of their ids. Raises InputError.
+        pieces: its tokens in the order of their ids, "" for an id without one. Raises InputError.
+        added: tokens that were added to it. Raises InputError.
     """
 
     path: Path
-    read: Callable[[], list[str]]
+    pieces: Callable[[], list[str]]
+    added: Callable[[], tuple[AddedToken, ...]] = tuple
 
-    def tokenizer(
-        self, do_lower_case: bool, strip_accents: bool | None = None, max_input_chars_per_word: int = 200
-    ) -> Tokenizer:
-        """A tokenizer over it."""
-        return Tokenizer(
-            self.read(),
-            do_lower_case,
-            strip_accents=strip_accents,
-            max_input_chars_per_word=max_input_chars_per_word,
-            vocab_file=self.path,
-        )
+    def read(self) -> list[str]:
+        """All tokens in the order of their ids.
+
+        Raises:
+            InputError: it is damaged, or an added token has the id of another one.
+        """
+        tokens = list(self.pieces())
+        for token in self.added():
+            tokens += [""] * (token.id + 1 - len(tokens))
+            if tokens[token.id] not in ("", token.content):
+                raise InputError(
+                    f"{self.path}: id {token.id} is {tokens[token.id]!r}, the added token {token.content!r} has it, too"
+                )
+            tokens[token.id] = token.content
+        return tokens
+
+    def tokenizer(self, do_lower_case: bool, rules: TextRules | None = None) -> Tokenizer:
+        """A tokenizer over it.
+
+        Raises:
+            InputError: as `read`; or the rules are not BERT's.
+        """
+        rules = rules or TextRules()
+        if rules.refusal:
+            raise InputError(
+                f"{self.path.parent}: its tokenizer is not BERT's: {rules.refusal}; --vocab_file takes the original's "
+                "rules instead, with a vocabulary of your choice"
+            )
+        return Tokenizer(self.read(), do_lower_case, added=self.added(), vocab_file=self.path, **rules.arguments())
+
+
+@dataclass(frozen=True)
+class DenseLayer:
+    """A dense layer that follows the pooling: weight [out, in], bias [out] or None, and the name of its activation."""
+
+    weight: Weight
+    bias: Weight | None
+    activation: str
+
+
+@dataclass(frozen=True)
+class SentenceRules:
+    """How a folder of sentence-transformers makes a vector of a text.
+
+    Attributes:
+        poolings: cls, max, mean or mean_sqrt_len_tokens; of several, the results are joined.
+        steps: what follows: dense layers, and None for a division by the vector's length.
+        max_seq_length: the most tokens of a text; None where nothing tells.
+        prompt: what goes before every text.
+        do_lower_case: whether the text is lower-cased, whatever the tokenizer does.
+        refusal: what it has that we do not compute; None if there is nothing.
+    """
+
+    poolings: tuple[str, ...]
+    steps: tuple[DenseLayer | None, ...] = ()
+    max_seq_length: int | None = None
+    prompt: str = ""
+    do_lower_case: bool = False
+    refusal: str | None = None
+
+    def __str__(self) -> str:
+        """One line."""
+        steps = [f"{' and '.join(self.poolings) or 'no'} pooling"]
+        steps += ["a division by the length" if step is None else "a dense layer" for step in self.steps]
+        length = f", of at most {self.max_seq_length} tokens" if self.max_seq_length else ""
+        prompt = f", with {self.prompt!r} before each text" if self.prompt else ""
+        unknown = f"; {self.refusal} is not computed here" if self.refusal else ""
+        return f"a folder of sentence-transformers: {', '.join(steps)}{length}{prompt}{unknown}"
 
 
 @dataclass(frozen=True)
@@ -190,9 +251,9 @@ class Checkpoint:
         hidden_act: the activation that the weights were trained with; None where nothing tells.
         vocabulary: None where there is none.
         do_lower_case: whether that vocabulary wants lower-cased text; None where nothing tells.
-        strip_accents: whether it wants accents dropped; None: where text is lower-cased.
-        max_input_chars_per_word: the longest word that is not [UNK].
+        text_rules: how the files say that text becomes words.
         architecture: Hugging Face's class for the model with its head, where a file says so.
+        sentences: how a folder of sentence-transformers makes a vector of a text; None for other models.
         notes: what was left out or changed, one line each.
         storage: the folder or zip with the files.
     """
@@ -204,9 +265,9 @@ class Checkpoint:
     hidden_act: str | None = None
     vocabulary: StoredVocabulary | None = None
     do_lower_case: bool | None = None
-    strip_accents: bool | None = None
-    max_input_chars_per_word: int = 200
+    text_rules: TextRules = field(default_factory=TextRules)
     architecture: str | None = None
+    sentences: SentenceRules | None = None
     notes: tuple[str, ...] = ()
     storage: Storage | None = field(default=None, compare=False)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from bertworks.checkpoints.resolve import StartingPoint
     from bertworks.config import BertConfig
     from bertworks.data.input import PretrainingInput
-    from bertworks.model.heads import PretrainingModel
     from bertworks.train.distributed import World
 
 
@@ -145,12 +143,17 @@ class Flags(MachineFlags):
     )
 
 
+# Flags that say what a run is about, not how it is done.
+_NO_SETTINGS = ("output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file")
+
+
 def main(flags: Flags) -> None:
     """Run the command."""
     from bertworks.train.distributed import world
 
     if flags.show_step is not None:
-        _show(flags, flags.show_step)
+        opened = _open(flags, flags.input_file, "--input_file", None, training=True)
+        print(opened.shown(flags.show_step, flags.train_batch_size), end="")
         return
     if not (flags.do_train or flags.do_eval):
         raise InputError("give at least one of --do_train, --do_eval and --show_step")
@@ -164,18 +167,6 @@ def main(flags: Flags) -> None:
         _pretrain(flags, Path(flags.output_dir), processes)
 
 
-def _show(flags: Flags, step: int) -> None:
-    """Print what step `step` trains on."""
-    from bertworks.data.instances import show_instances
-
-    opened = _open(flags, flags.input_file, "--input_file", None, training=True)
-    if opened.tokenizer is None:
-        raise InputError("--show_step: give --vocab_file too; these records have no vocabulary")
-    first = step * flags.train_batch_size
-    drawn = opened.source.instances(first, first + flags.train_batch_size)
-    print(show_instances(drawn, opened.tokenizer.tokens, first), end="")
-
-
 def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *, training: bool) -> PretrainingInput:
     """Open instances to train on or to evaluate on; what the flags leave open, the starting point tells."""
     from bertworks.checkpoints.resolve import tokenizer_or_none
@@ -186,7 +177,15 @@ def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *
     return open_input(
         patterns,
         flag,
-        Drawing(**{field.name: getattr(flags, field.name) for field in fields(Drawing)}),
+        Drawing(
+            max_seq_length=flags.max_seq_length,
+            max_predictions_per_seq=flags.max_predictions_per_seq,
+            masked_lm_prob=flags.masked_lm_prob,
+            short_seq_prob=flags.short_seq_prob,
+            do_whole_word_mask=flags.do_whole_word_mask,
+            random_seed=flags.random_seed,
+            next_sentence=flags.next_sentence,
+        ),
         vocab_file=flags.vocab_file,
         do_lower_case=flags.do_lower_case,
         strip_accents=flags.strip_accents,
@@ -249,8 +248,13 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     if flags.do_train:
         for remark in opened.remarks:
             world.say(remark)
-        world.say(f"Pre-training on {world.device} in {precision_name(precision)}: {_summary(config, model, opened)}")
+        parameters = sum(p.numel() for p in model.parameters()) / 1e6
+        size = f"{config.num_hidden_layers} layers of {config.hidden_size}, {parameters:.1f} M parameters{opened.words}"
+        world.say(f"Pre-training on {world.device} in {precision_name(precision)}: {size}")
         identity = _identity(flags, opened, config)
+        # The source's identity has --next_sentence where it is False.
+        apart = {*_NO_SETTINGS, "next_sentence", *(name.removeprefix("--") for name in identity)}
+        settings = recorded(flags, without=apart)
         run = loop.Run(
             output_dir=output_dir,
             num_train_steps=flags.num_train_steps,
@@ -265,7 +269,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
             save_checkpoints_steps=flags.save_checkpoints_steps,
             keep_checkpoint_max=flags.keep_checkpoint_max,
             identity=identity,
-            settings=_settings(flags, identity) | {"precision": precision_name(precision)},
+            settings=settings | {"precision": precision_name(precision)},
             write_model=partial(write_model, model, config, opened.tokenizer, "BertForPreTraining"),
             write_notes=lambda: files.write_text(output_dir / "flags.toml", to_toml(flags, "run_pretraining")),
         )
@@ -290,17 +294,3 @@ def _identity(flags: Flags, opened: PretrainingInput, config: BertConfig) -> dic
         **shape_of(config, "--size or --bert_config_file"),
         **({"--vocab_file": opened.tokenizer.sha256[:16]} if opened.tokenizer else {}),
     }
-
-
-def _settings(flags: Flags, identity: Mapping[str, object]) -> dict[str, object]:
-    """Every other flag that says how the run is done."""
-    apart = {"output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file"}
-    apart.add("next_sentence")  # the source's identity has it where it is False
-    return {name: value for name, value in recorded(flags, apart).items() if f"--{name}" not in identity}
-
-
-def _summary(config: BertConfig, model: PretrainingModel, opened: PretrainingInput) -> str:
-    """Describe model and data in one line."""
-    parameters = sum(p.numel() for p in model.parameters()) / 1e6
-    words = "" if opened.tokenizer is None else f", {opened.tokenizer.vocab_size:,} words"
-    return f"{config.num_hidden_layers} layers of {config.hidden_size}, {parameters:.1f} M parameters{words}"

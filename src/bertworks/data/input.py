@@ -9,7 +9,7 @@ from bertworks import files
 from bertworks.data.corpus import names_shards, open_corpus
 from bertworks.data.corpus_report import remarks
 from bertworks.data.examples import TFRecordSource
-from bertworks.data.instances import InstanceSource
+from bertworks.data.instances import InstanceSource, show_instances
 from bertworks.data.masking import MaskableWords
 from bertworks.data.record_settings import RecordSettings, read_settings, without_settings_files
 from bertworks.data.shards import VocabularyIdentity
@@ -33,6 +33,22 @@ class PretrainingInput:
     source: InstanceSource
     tokenizer: Tokenizer | None
     remarks: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """The size of the vocabulary, for a line about the run; "" if there is none."""
+        return "" if self.tokenizer is None else f", {self.tokenizer.vocab_size:,} words"
+
+    def shown(self, step: int, batch_size: int) -> str:
+        """Return the instances of a step as text.
+
+        Raises:
+            InputError: they come without a vocabulary.
+        """
+        if self.tokenizer is None:
+            raise InputError("--show_step: give --vocab_file too; these records have no vocabulary")
+        first = step * batch_size
+        return show_instances(self.source.instances(first, first + batch_size), self.tokenizer.tokens, first)
 
 
 def open_input(

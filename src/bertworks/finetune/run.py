@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from bertworks.checkpoints.load import load_into, open_checkpoint
-from bertworks.checkpoints.resolve import config_for, named_checkpoint, tokenizer_of
+from bertworks.checkpoints.resolve import config_for, guesses, named_checkpoint, tokenizer_of
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
@@ -120,7 +121,10 @@ def _build_network(flags: FinetuningFlags, setup: Setup, job: Job, world: World,
     if checkpoint.weights:
         report = load_into(network, checkpoint, job.config)
         fresh = {*report.missing, *report.misfits}
-        world.say(str(report))
+        tokenizer = setup.tokenizer
+        guessed = guesses(checkpoint, job.config, tokenizer, flags.bert_config_file, flags.do_lower_case)
+        notes = (*report.notes, *guessed)
+        world.say(str(replace(report, do_lower_case=tokenizer.do_lower_case, notes=notes)))
     else:
         fresh = {name for name, _ in network.named_parameters()}
         world.say("No --model and no --init_checkpoint: every weight is drawn at random, nothing is pre-trained.")

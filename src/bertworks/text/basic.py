@@ -39,7 +39,9 @@ STRETCH_BYTES = 1 << 18
 _ANY_BLANK = re.compile(rb"[ \n]")
 
 
-def basic_tokenize(text: str, do_lower_case: bool = True, strip_accents: bool | None = None) -> list[str]:
+def basic_tokenize(
+    text: str, do_lower_case: bool = True, strip_accents: bool | None = None, split_ideographs: bool = True
+) -> list[str]:
     """Return the words of `text`, as the original's BasicTokenizer does.
 
     Args:
@@ -47,8 +49,9 @@ def basic_tokenize(text: str, do_lower_case: bool = True, strip_accents: bool | 
         do_lower_case: lower-case the text, and drop its accents unless `strip_accents` is False.
         strip_accents: drop accents (NFD without non-spacing marks). None means the same as `do_lower_case`, as in the
             original.
+        split_ideographs: make every CJK ideograph a word, as the original does.
     """
-    return normalized(text, do_lower_case, drops_accents(do_lower_case, strip_accents)).split()
+    return normalized(text, do_lower_case, drops_accents(do_lower_case, strip_accents), split_ideographs).split()
 
 
 def drops_accents(do_lower_case: bool, strip_accents: bool | None) -> bool:
@@ -56,10 +59,31 @@ def drops_accents(do_lower_case: bool, strip_accents: bool | None) -> bool:
     return do_lower_case if strip_accents is None else strip_accents
 
 
-def normalized(text: str, lower: bool, strip: bool) -> str:
-    """Normalize a string (see the top of this file). Here ASCII signs get blanks around them."""
+def normalized(text: str, lower: bool, strip: bool, ideographs: bool = True) -> str:
+    """Normalize a string (see the top of this file). Here ASCII signs get blanks around them.
+
+    CJK ideographs are set apart unless `ideographs` is False.
+    """
     if text.isascii():
         return (text.lower() if lower else text).translate(_ASCII_RULES)
+    codes, kinds = _clean(text, lower, strip)
+    widths = _widths(strip, ideographs).take(kinds)
+    ends = np.cumsum(widths, dtype=np.int64)
+    spread = np.repeat(codes, widths)
+    apart = ends[widths == 3]
+    spread[apart - 1] = _BLANK
+    spread[apart - 3] = _BLANK
+    return characters(spread)
+
+
+def clean(text: str, lower: bool, strip: bool) -> str:
+    """Normalize a string, but set no words apart."""
+    codes, kinds = _clean(text, lower, strip)
+    return characters(codes[((kinds & MARK) == 0) | (not strip)])
+
+
+def _clean(text: str, lower: bool, strip: bool) -> tuple[NDArray[np.uint32], NDArray[np.uint8]]:
+    """Return the code points of a cleaned, lower-cased and decomposed string, marks included, and their kinds."""
     table = unicode14.kinds()
     codes = code_points(text)
     kinds = table.take(codes)
@@ -72,16 +96,10 @@ def normalized(text: str, lower: bool, strip: bool) -> str:
     if lower or strip:
         codes = code_points(folded(codes, kinds, lower, strip))
         kinds = table.take(codes)
-    widths = _widths(strip).take(kinds)
-    ends = np.cumsum(widths, dtype=np.int64)
-    spread = np.repeat(codes, widths)
-    apart = ends[widths == 3]
-    spread[apart - 1] = _BLANK
-    spread[apart - 3] = _BLANK
-    return characters(spread)
+    return codes, kinds
 
 
-def normalized_block(block: bytes, lower: bool, strip: bool, first_line: int = 1) -> bytes:
+def normalized_block(block: bytes, lower: bool, strip: bool, first_line: int = 1, ideographs: bool = True) -> bytes:
     """Normalize lines of UTF-8 (see the top of this file). ASCII lines take only `bytes.translate`.
 
     Raises:
@@ -92,7 +110,7 @@ def normalized_block(block: bytes, lower: bool, strip: bool, first_line: int = 1
         return block.translate(table, _ASCII_DELETED)
     parts = []
     for part in stretches(block):
-        folded = part if part.isascii() else _fold_beyond_ascii(part, lower, strip, first_line)
+        folded = part if part.isascii() else _fold_beyond_ascii(part, lower, strip, first_line, ideographs)
         parts.append(folded.translate(table, _ASCII_DELETED))
         first_line += part.count(b"\n")
     return b"".join(parts)
@@ -145,14 +163,15 @@ def fold(text: str, lower: bool, strip: bool) -> str:
 
 
 @cache
-def _widths(strip: bool) -> NDArray[np.uint8]:
+def _widths(strip: bool, ideographs: bool) -> NDArray[np.uint8]:
     """Return how many characters a character of each kind becomes: three if set apart, none for a dropped mark."""
     kinds = np.arange(2 * UNASSIGNED)
     dropped = ((kinds & MARK) != 0) & strip
-    return np.where(dropped, 0, np.where(kinds & (PUNCTUATION | CJK), 3, 1)).astype(np.uint8)
+    apart = PUNCTUATION | CJK if ideographs else PUNCTUATION
+    return np.where(dropped, 0, np.where(kinds & apart, 3, 1)).astype(np.uint8)
 
 
-def _fold_beyond_ascii(block: bytes, lower: bool, strip: bool, first_line: int) -> bytes:
+def _fold_beyond_ascii(block: bytes, lower: bool, strip: bool, first_line: int, ideographs: bool) -> bytes:
     """Normalize every word of the block that has non-ASCII characters. The other words stay as they are.
 
     Words are separated by ASCII blanks here: no rule looks beyond one.
@@ -173,7 +192,7 @@ def _fold_beyond_ascii(block: bytes, lower: bool, strip: bool, first_line: int) 
         text = b"\n".join(spans).decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         raise InputError(_where_not_utf8(block, first_line)) from None
-    folded = normalized(text, lower, strip).encode("utf-8", "surrogatepass").split(b"\n")
+    folded = normalized(text, lower, strip, ideographs).encode("utf-8", "surrogatepass").split(b"\n")
     gaps = [block[end:begin] for end, begin in zip([0, *ends.tolist()], [*begins.tolist(), len(block)], strict=True)]
     return b"".join(chain.from_iterable(zip(gaps, [*folded, b""], strict=True)))
 

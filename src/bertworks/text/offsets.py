@@ -51,8 +51,26 @@ class OriginWords(NamedTuple):
     ends: NDArray[np.int64]
 
 
-def words_with_origins(text: str, lower: bool, strip: bool) -> OriginWords:
-    """Return the words of `basic.basic_tokenize`, in order. A dropped mark belongs to the character before it."""
+class OriginText(NamedTuple):
+    """The characters of `basic.clean`, and where they come from.
+
+    Attributes:
+        codes: code points.
+        begins, ends: the span [begin, end) of each in the original text. A dropped mark belongs to the character before
+            it.
+    """
+
+    codes: NDArray[np.uint32]
+    begins: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    def part(self, begin: int, end: int) -> OriginText:
+        """Some of the characters."""
+        return OriginText(self.codes[begin:end], self.begins[begin:end], self.ends[begin:end])
+
+
+def clean_with_origins(text: str, lower: bool, strip: bool) -> OriginText:
+    """Return the characters of `basic.clean` with their origins; every white space is a blank."""
     table = unicode14.kinds()
     codes = basic.code_points(text)
     kinds = table.take(codes)
@@ -65,11 +83,18 @@ def words_with_origins(text: str, lower: bool, strip: bool) -> OriginWords:
         origins = origins[sources]
     kept = np.flatnonzero(((kinds & MARK) == 0) | (not strip))
     if not len(kept):
-        return OriginWords([], kept, kept)
-    ends = np.maximum.reduceat(origins, kept) + 1
-    codes, kinds, origins = codes[kept], kinds[kept], origins[kept]
+        return OriginText(codes[:0], kept, kept)
+    return OriginText(codes[kept], origins[kept], np.maximum.reduceat(origins, kept) + 1)
+
+
+def words_of(text: OriginText, ideographs: bool = True) -> OriginWords:
+    """Return the words of cleaned text."""
+    codes, begins, ends = text
+    if not len(codes):
+        return OriginWords([], begins, ends)
+    kinds = unicode14.kinds().take(codes)
     # Put blanks around signs and ideographs, so that a pattern finds the words. `indices` leads back to the arrays.
-    apart = (kinds & (PUNCTUATION | CJK)) != 0
+    apart = (kinds & (PUNCTUATION | CJK if ideographs else PUNCTUATION)) != 0
     middles = np.cumsum(np.where(apart, 3, 1)) - 1 - apart
     spread = np.full(middles[-1] + 2, _BLANK, np.uint32)
     spread[middles] = codes
@@ -77,7 +102,7 @@ def words_with_origins(text: str, lower: bool, strip: bool) -> OriginWords:
     indices[middles] = np.arange(len(middles))
     matches = list(_WORD.finditer(basic.characters(spread)))
     firsts = indices[[match.start() for match in matches]].tolist() if matches else []
-    return OriginWords([(match[0], first) for match, first in zip(matches, firsts, strict=True)], origins, ends)
+    return OriginWords([(match[0], first) for match, first in zip(matches, firsts, strict=True)], begins, ends)
 
 
 def whitespace_words(text: str) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from bertworks.errors import InputError
 from bertworks.text import basic
 from bertworks.text.offsets import Aligned, aligned
 from bertworks.text.pairs import Pair, joined
-from bertworks.text.rules import Rules
+from bertworks.text.rules import AddedToken, Rules
 from bertworks.text.vocab_file import (
     CLS,
     MASK,
@@ -55,20 +55,23 @@ class Tokenizer:
         strip_accents: bool | None = None,
         split_special_tokens: bool = True,
         max_input_chars_per_word: int = 200,
+        split_ideographs: bool = True,
+        added: Sequence[AddedToken] = (),
         vocab_file: Path | str = "the vocabulary",
     ) -> None:
-        """Make a tokenizer from tokens in the order of their ids. `vocab_file` is the vocabulary's name in messages."""
+        """Make a tokenizer from tokens in the order of their ids; `added` ones stay whole, as special ones may."""
         self.tokens = list(tokens)
         self.vocab = {token: i for i, token in enumerate(self.tokens)}
         self.do_lower_case = do_lower_case
         self.strip_accents = strip_accents
         self.split_special_tokens = split_special_tokens
         self.max_input_chars_per_word = max_input_chars_per_word
+        self.split_ideographs = split_ideographs
+        self.added = tuple(added)
         self.vocab_file = str(vocab_file)
         self.dtype = np.dtype(np.uint16 if len(self.tokens) <= 1 << 16 else np.uint32)
-        specials = [] if split_special_tokens else [token for token in SPECIAL_TOKENS if token in self.vocab]
-        kept = {token: self.vocab[token] for token in specials}
-        self._rules = Rules(do_lower_case, basic.drops_accents(do_lower_case, strip_accents), kept)
+        kept = [token for token in self._whole_tokens() if not (split_special_tokens and token.special)]
+        self._rules = Rules(do_lower_case, basic.drops_accents(do_lower_case, strip_accents), kept, split_ideographs)
 
     @classmethod
     def from_vocab(
@@ -79,6 +82,7 @@ class Tokenizer:
         strip_accents: bool | None = None,
         split_special_tokens: bool = True,
         max_input_chars_per_word: int = 200,
+        split_ideographs: bool = True,
     ) -> Tokenizer:
         """Make a tokenizer from a vocabulary file: one token on each line, whose number from 0 is the token's id.
 
@@ -88,6 +92,7 @@ class Tokenizer:
             split_special_tokens: "[MASK]" in a text becomes the three words "[", "mask", "]", as in the original. With
                 False, a special token that a text has in exactly its spelling is kept whole.
             max_input_chars_per_word: a longer word is unknown.
+            split_ideographs: every CJK ideograph is a word, as in the original.
 
         Raises:
             InputError: the file cannot be read, is empty or is not UTF-8.
@@ -98,6 +103,7 @@ class Tokenizer:
             strip_accents=strip_accents,
             split_special_tokens=split_special_tokens,
             max_input_chars_per_word=max_input_chars_per_word,
+            split_ideographs=split_ideographs,
             vocab_file=vocab_file,
         )
 
@@ -174,13 +180,21 @@ class Tokenizer:
         write_vocab(Path(folder) / "vocab.txt", self.tokens)
         write_hugging_face(
             folder,
-            self.tokens,
-            self.do_lower_case,
-            self.strip_accents,
-            self.split_special_tokens,
-            self.max_input_chars_per_word,
-            longest,
+            self._pieces,
+            sorted(self._whole_tokens(), key=lambda token: token.id),
+            do_lower_case=self.do_lower_case,
+            strip_accents=self.strip_accents,
+            split_special_tokens=self.split_special_tokens,
+            max_input_chars_per_word=self.max_input_chars_per_word,
+            split_ideographs=self.split_ideographs,
+            longest=longest,
         )
+
+    def _whole_tokens(self) -> list[AddedToken]:
+        """The five special tokens that the vocabulary has, and the added ones."""
+        added = {token.content for token in self.added}
+        specials = [token for token in SPECIAL_TOKENS if token in self.vocab and token not in added]
+        return [*(AddedToken(self.vocab[token], token, special=True, is_piece=True) for token in specials), *self.added]
 
     # Single texts
 
@@ -264,6 +278,12 @@ class Tokenizer:
         """Leave out the words met so far, which may be many."""
         return {name: value for name, value in self.__dict__.items() if name != "_cache"}
 
+    @property
+    def _pieces(self) -> dict[str, int]:
+        """What words are cut into: the vocabulary without the tokens that were only added."""
+        added = {token.content for token in self.added if not token.is_piece}
+        return {token: i for token, i in self.vocab.items() if token not in added}
+
     def _special(self, token: str) -> int:
         """Return the id of a special token, which the vocabulary must have."""
         if token not in self.vocab:
@@ -272,7 +292,7 @@ class Tokenizer:
 
     @cached_property
     def _wordpiece(self) -> WordPiece:
-        return WordPiece(self.vocab, UNK, self.max_input_chars_per_word, self.vocab_file)
+        return WordPiece(self._pieces, UNK, self.max_input_chars_per_word, self.vocab_file)
 
     @cached_property
     def _cache(self) -> PieceCache:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import io
 import pickle
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +23,10 @@ from torch import Tensor
 
 from bertworks.checkpoints import names
 from bertworks.checkpoints.formats import safetensors
-from bertworks.checkpoints.model_files import casing_of_name, read_json, vocabulary
+from bertworks.checkpoints.kinds import kind_of
+from bertworks.checkpoints.model_files import read_json
 from bertworks.checkpoints.storage import Storage, read_bytes
+from bertworks.checkpoints.tokenizer_files import tokenizer_of_folder
 from bertworks.checkpoints.weights import Checkpoint, StoredVocabulary, Weight, add, padding
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
@@ -30,6 +34,15 @@ from bertworks.files import write_text, written_whole
 
 # In the order of preference, each alone or as the list of the files that hold the weights.
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+
+# What training states call the weights, in the order of preference.
+_STATES = ("state_dict", "model", "model_state_dict", "module")
+
+# What `config.json` may say and a BERT as the original made it does not.
+_WANTED: dict[str, Any] = {
+    "model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False,
+    "pruned_heads": {},
+}  # fmt: skip
 
 _TORCH_FLOATS = {torch.float32, torch.float16, torch.bfloat16, torch.float64}
 
@@ -99,18 +112,22 @@ def open_huggingface(storage: Storage, name: str | None = None) -> Checkpoint:
     path = storage.path / name if name else storage.path
     weights: dict[str, Weight] = {}
     notes: list[str] = []
-    in_file = _in_several(storage, file, notes) if file.endswith(".json") else _in_one(storage, file, notes)
+    in_file = _in_several(storage, file, notes) if file.endswith(".json") else read_tensors(storage, file, notes)
+    architecture, config = _config(storage)
+    try:
+        ours_of = names.from_torch(in_file)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
     for stored_as, weight in in_file.items():
-        ours = names.from_huggingface(stored_as)
+        ours = ours_of[stored_as]
         if names.is_buffer(ours):
             notes.append(f"set aside: {stored_as}, a constant")
             continue
         add(weights, ours, weight, path)
-    architecture, config = _config(storage)
-    words = vocabulary(storage)
+    notes += _without_effect(storage, config)
+    words, text_rules = tokenizer_of_folder(storage)
     if config and words:
         config = _without_padding(config, words, notes)
-    do_lower_case, strip_accents, max_input_chars_per_word = _text_rules(storage)
     return Checkpoint(
         path=path,
         format="Hugging Face",
@@ -118,13 +135,29 @@ def open_huggingface(storage: Storage, name: str | None = None) -> Checkpoint:
         config=config,
         hidden_act=config.hidden_act if config else None,
         vocabulary=words,
-        do_lower_case=do_lower_case,
-        strip_accents=strip_accents,
-        max_input_chars_per_word=max_input_chars_per_word,
+        do_lower_case=text_rules.do_lower_case,
+        text_rules=text_rules,
         architecture=architecture,
-        notes=tuple(notes),
+        notes=(*notes, *text_rules.notes),
         storage=storage,
     )
+
+
+def _without_effect(storage: Storage, config: BertConfig | None) -> list[str]:
+    """What lies in the folder and changes nothing here."""
+    found = []
+    dropout = config.extra.get("classifier_dropout") if config else None
+    if config and dropout not in (None, config.hidden_dropout_prob):
+        found.append(f"classifier_dropout {dropout} has no effect; a head's dropout is hidden_dropout_prob")
+    if config and config.extra.get("auto_map"):
+        found.append("auto_map in config.json: the model's own code is not run; it is computed as a plain BERT")
+    theirs = config.extra.get("sentence_transformers") if config else None
+    activation = str(theirs.get("activation_fn", "Identity")) if isinstance(theirs, dict) else "Identity"
+    if not activation.endswith("Identity"):
+        found.append(f"sentence-transformers' CrossEncoder ends with {activation}; here an output is as it is")
+    if "adapter_config.json" in storage.files():
+        found.append("adapter_config.json: the adapter beside the weights is not applied to them")
+    return found
 
 
 def _without_padding(config: BertConfig, words: StoredVocabulary, notes: list[str]) -> BertConfig:
@@ -143,7 +176,7 @@ def _config(storage: Storage) -> tuple[str | None, BertConfig | None]:
         return None, None
     path = storage.path / name
     config = BertConfig.from_huggingface(read_json(storage, name), path)
-    for key, wanted in (("model_type", "bert"), ("position_embedding_type", "absolute"), ("is_decoder", False)):
+    for key, wanted in _WANTED.items():
         if config.extra.get(key, wanted) != wanted:
             raise InputError(
                 f"{path}: {key} is {config.extra[key]!r}, not {wanted!r}: not a BERT as the original made it"
@@ -153,27 +186,13 @@ def _config(storage: Storage) -> tuple[str | None, BertConfig | None]:
     return named if isinstance(named, str) else None, config
 
 
-def _text_rules(storage: Storage) -> tuple[bool | None, bool | None, int]:
-    """Whether text is lower-cased, and whether its accents are dropped, None where nothing tells; the longest word.
+def read_tensors(storage: Storage, file: str, notes: list[str]) -> dict[str, Weight]:
+    """The tensors of one file by the names in it; what else it holds goes to `notes`.
 
-    The longest word is ours to write: `tokenizers` has a limit of 100 where nobody chose one, the original's is 200.
+    Raises:
+        InputError: not a file of tensors, or damaged.
     """
-    files = storage.files()
-    given = read_json(storage, "tokenizer_config.json") if "tokenizer_config.json" in files else {}
-    if "do_lower_case" not in given and "tokenizer.json" in files:
-        normalizer = read_json(storage, "tokenizer.json").get("normalizer")
-        if isinstance(normalizer, dict) and normalizer.get("type") == "BertNormalizer":
-            given = {**normalizer, "do_lower_case": normalizer.get("lowercase")}
-    lower, strip = given.get("do_lower_case"), given.get("strip_accents")
-    if not isinstance(lower, bool):
-        lower = casing_of_name(storage.path)
-    longest = given.get("max_input_chars_per_word")
-    return lower, strip if isinstance(strip, bool) else None, longest if isinstance(longest, int) else 200
-
-
-def _in_one(storage: Storage, file: str, notes: list[str]) -> dict[str, Weight]:
-    """The tensors of one file by the names in it; what else it holds goes to `notes`."""
-    if file.endswith(".safetensors"):
+    if file.endswith(".safetensors") or kind_of(storage, file) == "safetensors":
         return safetensors.read(storage, file)
     return _in_pickle(storage, file, notes)
 
@@ -188,7 +207,7 @@ def _in_several(storage: Storage, index: str, notes: list[str]) -> dict[str, Wei
     for file in sorted({str(file) for file in weight_map.values()}):
         if file not in there or file == index:
             raise InputError(f"{storage.path / index}: names {file!r}, which is not a file of this folder")
-        for name, weight in _in_one(storage, file, notes).items():
+        for name, weight in read_tensors(storage, file, notes).items():
             if weight_map.get(name) != file:
                 raise InputError(f"{storage.path / file}: holds {name}, which {index} does not say")
             stored[name] = weight
@@ -213,22 +232,44 @@ def _in_pickle(storage: Storage, file: str, notes: list[str]) -> dict[str, Weigh
             values = torch.load(local, map_location="cpu", weights_only=True, mmap=mapped)
     except InputError:
         raise
-    except pickle.UnpicklingError:
+    except pickle.UnpicklingError as error:
+        held = re.search(r"GLOBAL (\w+(?:\.\w+)+)", str(error))
+        remedy = (
+            f" ({held[1]}); where it was made, torch.save(model.state_dict(), FILE) saves tensors alone" if held else ""
+        )
         raise InputError(
             f"{path}: not a file of tensors that torch can read safely: damaged, or a pickle with code in it, which is "
-            "never run"
+            f"never run{remedy}"
         ) from None
     except Exception as error:  # damaged bytes make torch raise almost anything
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: not a file of tensors that torch can read safely ({reason})") from None
-    for inner in ("state_dict", "model"):
-        if isinstance(values, dict) and isinstance(values.get(inner), dict):
-            notes.extend(f"set aside: {key}" for key in values if key != inner)
-            values = values[inner]
+    while (inner := _inner(values)) is not None:
+        notes.extend(f"set aside: {key}" for key in values if key != inner)
+        values = values[inner]
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise InputError(f"{path}: holds no weights by name")
     notes.extend(f"set aside: {name}" for name, value in values.items() if not isinstance(value, Tensor))
     return {name: _of_torch(path, name, tensor) for name, tensor in values.items() if isinstance(tensor, Tensor)}
+
+
+def _inner(values: Any) -> str | None:
+    """The key under which the weights of a training state lie; None where `values` are the weights themselves."""
+    if not isinstance(values, dict) or any(isinstance(value, Tensor) for value in values.values()):
+        return None
+    inside = [key for key, value in values.items() if isinstance(key, str) and isinstance(value, dict)]
+    with_weights = [key for key in inside if _holds_bert(values[key])]
+    known = [key for key in _STATES if key in inside]
+    return next(iter([key for key in known if key in with_weights] or with_weights or known), None)
+
+
+def _holds_bert(values: Mapping[Any, Any], depth: int = 3) -> bool:
+    """Whether embeddings of words lie somewhere in a training state."""
+    return any(
+        str(key).endswith("word_embeddings.weight")
+        or (isinstance(value, dict) and depth and _holds_bert(value, depth - 1))
+        for key, value in values.items()
+    )
 
 
 def _check_crcs(file: Path | io.BytesIO) -> None:

@@ -32,6 +32,7 @@ _BYTES = {1: 4, 2: 8, 3: 4, 9: 8, 14: 2, 19: 2}
 # Variables of the training loop and of loss scaling, which are no weights.
 _BOOKKEEPING = re.compile(
     r"global_step|beta[12]_power|(current_)?loss_scale|good_steps|save_counter.*|_CHECKPOINTABLE_.*"
+    r"|optimizer/.*|.*/\.OPTIMIZER_SLOT/.*"
 )
 
 
@@ -95,8 +96,8 @@ class TensorFlowCheckpoint:
         for name, entry in self.entries.items():
             self._check(name, entry, bytes_of)
 
-    def weight(self, name: str, *, transposed: bool = False) -> Weight:
-        """The tensor `name`, in our layout where it is `transposed`.
+    def weight(self, name: str, *, transposed: bool = False, shape: tuple[int, ...] | None = None) -> Weight:
+        """The tensor `name`, in our layout where it is `transposed`; as if it had been stored in `shape`.
 
         Raises:
             KeyError: no such tensor.
@@ -107,7 +108,8 @@ class TensorFlowCheckpoint:
                 name, entry, f"{self.index}: {name} is a partitioned variable; save it in one piece to read it here"
             )
         byte_range = ByteRange(self.storage, self._data_file(entry.shard), entry.offset, entry.size)
-        return stored(name, entry.shape, entry.dtype_name, [byte_range], transposed=transposed, crc32c=entry.crc32c)
+        shape = entry.shape if shape is None else shape
+        return stored(name, shape, entry.dtype_name, [byte_range], transposed=transposed, crc32c=entry.crc32c)
 
     def _data_file(self, shard: int) -> str:
         return f"{self._prefix}.data-{shard:05d}-of-{self._shards:05d}"
@@ -148,6 +150,7 @@ def open_tensorflow(storage: Storage, name: str | None) -> Checkpoint:
         name: its prefix, or the name of one of its files; None takes the newest checkpoint.
     """
     checkpoint = TensorFlowCheckpoint(storage, find_prefix(storage, name))
+    objects = names.from_object_graph(checkpoint.entries)
     weights: dict[str, Weight] = {}
     slots: Counter[str] = Counter()
     counters = []
@@ -158,12 +161,28 @@ def open_tensorflow(storage: Storage, name: str | None) -> Checkpoint:
         elif _BOOKKEEPING.fullmatch(stored_as):
             counters.append(stored_as)
         else:
-            ours = names.to_ours(stored_as, "tensorflow") or names.Counterpart(stored_as, transposed=False)
-            add(weights, ours.name, checkpoint.weight(stored_as, transposed=ours.transposed), checkpoint.index)
+            named = objects.get(stored_as, stored_as)
+            ours = names.to_ours(named, "tensorflow") or names.Counterpart(stored_as, transposed=False)
+            shape = _without_heads(named, checkpoint.entries[stored_as].shape) if stored_as in objects else None
+            weight = checkpoint.weight(stored_as, transposed=ours.transposed, shape=shape)
+            add(weights, ours.name, weight, checkpoint.index)
+    if not objects and any(name.endswith("/.ATTRIBUTES/VARIABLE_VALUE") for name in checkpoint.entries):
+        raise InputError(
+            f"{checkpoint.prefix}: is an object checkpoint of TensorFlow 2 with names of its own "
+            f"({names.some(checkpoint.entries)}); save the encoder alone, as Model Garden's export does, or for torch"
+        )
     notes = [f"{count} optimizer slots set aside: */{slot}" for slot, count in slots.items()]
     if counters:
         notes.append(f"set aside: {', '.join(counters)}")
     return google_checkpoint(storage, checkpoint.prefix, "TensorFlow", weights, notes, google_config(storage))
+
+
+def _without_heads(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of an attention's variable without an axis for the heads: two axes of a kernel, one of a bias."""
+    if name.endswith("/kernel") and len(shape) == 3:
+        first = "output" in name
+        return (shape[0] * shape[1], shape[2]) if first else (shape[0], shape[1] * shape[2])
+    return (math.prod(shape),) if name.endswith("/bias") else shape
 
 
 def find_prefix(storage: Storage, name: str | None) -> str:

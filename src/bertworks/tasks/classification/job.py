@@ -25,7 +25,7 @@ from bertworks.tasks.classification.outputs import draw_confusion_matrix, write_
 from bertworks.tasks.classification.own_data import DataOptions
 from bertworks.tasks.classification.problem import Problem, encode_rows, of_own_data, of_records
 from bertworks.tasks.classification.rows import AnyRow
-from bertworks.tasks.classification.task import Classification, LabelledSequences
+from bertworks.tasks.classification.task import Classification, LabelledSequences, ProblemKind
 from bertworks.tasks.classification.trained_labels import kind_of, output_order, reorder
 from bertworks.tasks.metrics import confusion_matrix
 
@@ -114,7 +114,7 @@ def read_files(
             wanted = {"train": "do_train", "dev": "do_eval", "test": "do_predict"}[split]
             raise InputError(f"--{wanted}: give --{split}_file{or_fraction} (or --task_name and --data_dir)")
     if not setup.trains:
-        kind = options.kind or kind_of(setup.config)
+        kind = options.kind or kind_of(setup.config) or _kind_of_head(setup.checkpoint)
         options = replace(options, labels=options.labels or setup.config.labels, kind=kind)  # type: ignore[arg-type]
     used = {split: file for split, file in files.items() if split in setup.splits}
     if records := record_files(used):
@@ -157,6 +157,13 @@ def _output_order(
             return None
         raise InputError(f"{checkpoint.path}: {error}") from None
     return order if order != sorted(order or ()) else None
+
+
+def _kind_of_head(checkpoint: Checkpoint) -> ProblemKind | None:
+    """One output is a number, whatever the folder says; None for others."""
+    head = checkpoint.weights.get("classifier.weight")
+    choice = checkpoint.architecture == "BertForMultipleChoice"
+    return "regression" if head and head.shape[:1] == (1,) and not choice else None
 
 
 def _reorder(order: Sequence[int] | None, network: Network) -> None:

@@ -49,8 +49,18 @@ _PREDICTS: dict[ProblemKind, str] = {
 
 
 def kind_of(config: BertConfig) -> ProblemKind | None:
-    """Return what a model predicts, from its folder; None if the folder does not tell."""
-    return KINDS.get(config.extra.get("problem_type"))
+    """Return what a model predicts, from its folder; None if the folder does not tell.
+
+    One output without a `problem_type` is a number, as in Hugging Face's classes.
+    """
+    kind = KINDS.get(config.extra.get("problem_type"))
+    if (
+        kind is None
+        and len(config.labels or ()) == 1
+        and config.extra.get("architectures") != ["BertForMultipleChoice"]
+    ):
+        return "regression"
+    return kind
 
 
 def output_order(problem: Problem, config: BertConfig) -> list[int] | None:
