@@ -102,7 +102,7 @@ def main(flags: Flags) -> None:
 
 
 def _remarks(flags: Flags, word_counts: Mapping[str, int], vocabulary: Sequence[str]) -> list[str]:
-    """How well the vocabulary fits the text that it was learned from."""
+    """Say how well the vocabulary fits the text that it was learned from."""
     from bertworks.text.vocabulary import tokens_per_word
 
     remarks = [f"On this text a word has {tokens_per_word(word_counts, vocabulary):.3f} tokens on average"]

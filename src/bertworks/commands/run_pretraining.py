@@ -270,7 +270,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
 
 
 def _identity(flags: Flags, opened: PretrainingInput, config: BertConfig) -> dict[str, object]:
-    """What makes the run what it is, by the flag to change."""
+    """Return what must not change when the run continues, by the flag to change."""
     from bertworks.train.results import begun_with, shape_of
 
     return {
@@ -285,7 +285,7 @@ def _identity(flags: Flags, opened: PretrainingInput, config: BertConfig) -> dic
 
 
 def _settings(flags: Flags, identity: Mapping[str, object]) -> dict[str, object]:
-    """Every other flag that says how the run is done."""
+    """Return every other flag that decides how the run trains."""
     apart = {"output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file"}
     return {name: value for name, value in recorded(flags, apart).items() if f"--{name}" not in identity}
 

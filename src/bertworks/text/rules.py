@@ -75,7 +75,7 @@ class Rules:
         return b"".join(normalized)
 
     def _parts(self, text: str) -> Iterator[tuple[str, bool]]:
-        """Cut the text into stretches (False) and special tokens that are kept (True), in turns."""
+        """Yield the text between special tokens (False), and the special tokens that are kept (True), in order."""
         return zip([text] if not self.kept else self._pattern.split(text), cycle((False, True)))
 
     @cached_property
