@@ -145,7 +145,7 @@ class _Flag:
         return value
 
     def _broken_bound(self, value: float) -> str:
-        """What a number must be and is not; "" where all is well."""
+        """Say what a number must be and is not; "" if the number is right."""
         lowest = -_LARGEST if self.lowest is None else self.lowest
         highest = _LARGEST if self.highest is None else self.highest
         if value < lowest:
@@ -276,7 +276,7 @@ def to_toml(flags: CommandFlags, command: str) -> str:
 
 
 def help_text(flags_class: type, program: str) -> str:
-    """What `--help` prints: the description, then the flags in groups."""
+    """Return the text of `--help`: the description, then the flags in groups."""
     flags = describe(flags_class).values()
     parser = argparse.ArgumentParser(
         prog=program,

@@ -72,7 +72,7 @@ class BERTVocab:
 
     @classmethod
     def from_json(cls, json_str: str) -> BERTVocab:
-        """What a `.vocab` file holds."""
+        """Make a vocabulary of the contents of a `.vocab` file."""
         return cls(tokens_of_vocab(json_str, "vocab"))
 
     def __len__(self) -> int:

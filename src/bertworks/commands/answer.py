@@ -99,7 +99,7 @@ def main(flags: Flags) -> None:
 
 
 def _contexts(flags: Flags) -> tuple[list[str], list[str]]:
-    """What the texts are called, and the texts."""
+    """Return the names of the texts, and the texts."""
     import sys
 
     from bertworks import files

@@ -107,7 +107,7 @@ _USES = {
 
 
 def _next(conversion: Conversion, tokenizer: Tokenizer | None) -> str:
-    """How to use what was written."""
+    """Return a command that uses the converted model."""
     import shlex
 
     from bertworks.checkpoints.convert import PREFIX

@@ -119,7 +119,7 @@ def _next(flags: Flags) -> str:
 
 
 def _remarks(flags: Flags, words: WordCounts, vocabulary: Sequence[str]) -> list[str]:
-    """How well the vocabulary fits the text that it was learned from."""
+    """Say how well the vocabulary fits the text that it was learned from."""
     from bertworks.text.vocabulary import tokens_per_word
 
     mean = tokens_per_word(words.counts, vocabulary, flags.max_input_chars_per_word)

@@ -282,7 +282,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
 
 
 def _identity(flags: Flags, opened: PretrainingInput, config: BertConfig) -> dict[str, object]:
-    """What makes the run what it is, by the flag to change."""
+    """Return what must not change when the run continues, by the flag to change."""
     from bertworks.train.results import begun_with, shape_of
 
     return {

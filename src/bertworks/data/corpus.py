@@ -62,7 +62,7 @@ class Corpus:
 
     @property
     def identity(self) -> str:
-        """A short name of the contents: equal for equal shards in the same order, in whatever folder."""
+        """A short name of the contents: equal for equal shards in the same order, in any folder."""
         parts = "".join(f"{shard.checksum} {shard.tokens} {shard.sentences}\n" for shard in self.shards)
         return hashlib.sha256(parts.encode()).hexdigest()[:16]
 
@@ -104,7 +104,7 @@ def open_corpus(patterns: str, flag: str = "--input_file") -> Corpus:
     if not vocab_file.exists():
         return Corpus(shards, first.vocabulary, None)
     if Tokenizer.from_vocab(vocab_file).sha256 != first.vocabulary.sha256:
-        raise InputError(f"{vocab_file}: not the vocabulary that {first.path} was made with; restore it")
+        raise InputError(f"{vocab_file}: not the vocabulary that {first.path} was made with; restore the file")
     return Corpus(shards, first.vocabulary, vocab_file)
 
 

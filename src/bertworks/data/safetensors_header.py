@@ -23,7 +23,7 @@ def read_header(stream: _Readable, file_bytes: int) -> tuple[dict[str, Any], int
         byte of the file where the tensors begin.
 
     Raises:
-        ValueError, RecursionError: cut off, not a header, or a name stands in it twice.
+        ValueError, RecursionError: cut off, not a header, or a name is in it twice.
     """
     length = int.from_bytes(stream.read(8) or b"", "little")
     # The library accepts 100 MB; a header of BERT-Large has 40 kB.

@@ -1,6 +1,6 @@
 """One HTTP transfer of a file: what a server sends is appended to a partial file, and continued where it was cut off.
 
-What the server tells of the file (its ETag, or its date) is kept in `NAME.partial.version`, so that the halves of two
+What the server says about the file (its ETag, or its date) is kept in `NAME.partial.version`, so that the halves of two
 different files are not put together.
 """
 

@@ -188,10 +188,10 @@ class TaskFlags(FinetuningFlags):
 
 
 def wanted_splits(flags: FinetuningFlags) -> list[str]:
-    """Which of train, dev and test the flags ask for.
+    """Return those of train, dev and test that the flags ask for.
 
     Raises:
-        InputError: none; or the flags of training contradict each other.
+        InputError: they ask for none; or the flags of training contradict each other.
     """
     check_training(flags)
     wanted = {"train": flags.do_train, "dev": flags.do_eval, "test": flags.do_predict}
@@ -223,7 +223,7 @@ def check_training(flags: FinetuningFlags) -> None:
 
 
 def seeds_of(flags: FinetuningFlags) -> list[int]:
-    """What `--seeds` means, each seed once.
+    """Return the seeds of `--seeds`, each once.
 
     Raises:
         InputError: they are not whole numbers as `--random_seed` takes them.
@@ -239,7 +239,7 @@ def seeds_of(flags: FinetuningFlags) -> list[int]:
 
 
 def steps_between(every: str | None, steps_of_epoch: float) -> int:
-    """How many steps lie between evaluations, from what `--eval_every` says: steps, or epochs where it has a point.
+    """Return the number of steps between evaluations. `--eval_every` gives steps, or epochs if it has a decimal point.
 
     Raises:
         InputError: it is no such number, or not above 0.

@@ -135,7 +135,7 @@ def _train(
 
 
 def _identity(flags: FinetuningFlags, job: Job) -> dict[str, object]:
-    """What makes a run what it is, by the flag to change."""
+    """Return what must not change when a run continues, by the flag to change."""
     return {
         **shape_of(job.config, "--bert_config_file"),
         "--train_batch_size": flags.train_batch_size,
@@ -180,7 +180,7 @@ def _best_of(folder: Path, metric: str) -> tuple[int, float] | None:
 
 
 def steps_of(output_dir: Path) -> int:
-    """After how many steps the training in a folder ended, the best seed's of several; 0 without one."""
+    """Return the number of steps of the training in a folder, or of its best seed; 0 if there is no training."""
     seeds = output_dir / SEEDS
     if seeds.exists():
         output_dir /= f"seed-{json.loads(seeds.read_text(encoding='utf-8'))['best']}"

@@ -33,7 +33,7 @@ from bertworks.checkpoints.formats import safetensors
 from bertworks.errors import InputError
 from bertworks.train import optimizer as optimizers
 
-# The files of a model that training writes anew.
+# The files of a model that training replaces.
 _MODEL_FILES = ("config.json", "model.safetensors", "pytorch_model.bin", "vocab.txt", "tokenizer.json")
 
 # The settings that change what a training gives. One that ended with others is not the one that is asked for.

@@ -34,7 +34,7 @@ Encode = Callable[[Sequence[AnyRow]], LabelledSequences]
 
 @dataclass(frozen=True)
 class LongTexts:
-    """What becomes of texts that are longer than a sequence.
+    """How to read texts that are longer than a sequence.
 
     Attributes:
         long_text: keep the beginning, read through windows, or keep the beginning and the end.
@@ -207,7 +207,7 @@ def _settings(
 
 
 def _cut_texts(data: LabelledSequences, max_seq_length: int, long_text: LongText) -> str:
-    """How many texts are longer than a sequence, and what becomes of them."""
+    """Say how many texts are longer than a sequence, and how they are read."""
     cut = data.sequences.cut
     texts = len(data) if long_text == "window" else len(data.sequences)
     does = {
@@ -219,7 +219,7 @@ def _cut_texts(data: LabelledSequences, max_seq_length: int, long_text: LongText
 
 
 def _class_weights(text: str | None, problem: Problem, data: LabelledSequences | None) -> NDArray[np.float32] | None:
-    """What `--class_weights` means. Shape [C]."""
+    """Return the weights of `--class_weights`. Shape [C]."""
     if text is None or data is None or data.labels is None:
         return None
     if problem.kind != "single":

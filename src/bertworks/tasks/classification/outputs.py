@@ -1,4 +1,4 @@
-"""What a classifier writes: files of predictions, and a picture of its confusion matrix."""
+"""Write what a classifier predicts: files of predictions, and a picture of the confusion matrix."""
 
 from __future__ import annotations
 

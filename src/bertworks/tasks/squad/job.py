@@ -30,7 +30,7 @@ ARCHITECTURE = "BertForQuestionAnswering"
 
 @dataclass(frozen=True, kw_only=True)
 class SquadOptions:
-    """What is particular to SQuAD among the settings.
+    """The settings that only SQuAD has.
 
     Attributes:
         train_file: in SQuAD form, or the original's record files.
@@ -158,7 +158,7 @@ def _questions(options: SquadOptions, setup: Setup) -> QuestionFile:
 
 
 def _training_windows(options: SquadOptions, setup: Setup) -> tuple[int, Windows]:
-    """How many questions the training file has, and their windows."""
+    """Return the number of questions in the training file, and their windows."""
     if records := record_files({"train": options.train_file}):
         if setup.train_fraction < 1:
             raise InputError("--train_fraction: is for --train_file in SQuAD form, not for record files")

@@ -67,7 +67,7 @@ class TriviaSettings:
 
 
 class TriviaContents(NamedTuple):
-    """What the conversion must know about a file; most of it stands at the file's end.
+    """What the conversion must know about a file; most of it is at the end of the file.
 
     Attributes:
         is_web_training: whether it is a training file of the Web domain.
