@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.tables import fields, json_lines
+from bertworks.data.json_rows import json_lines
+from bertworks.data.tables import fields
 from bertworks.datasets.registry import locate_split
 from bertworks.datasets.schema import Column, KnownTask, TaskFile
 from bertworks.errors import InputError
@@ -89,7 +90,7 @@ class _MissingError(InputError):
 
 def _lines(path: Path, file: TaskFile, bad: BadRows) -> Iterator[_Line]:
     if path.suffix == ".json":
-        for number, (location, values) in enumerate(json_lines(path, bad)):
+        for number, (location, values, _) in enumerate(json_lines(path, bad)):
             yield _Line(location, number, values)
         return
     lines = fields(path, bad)
