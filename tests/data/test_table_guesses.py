@@ -171,7 +171,7 @@ def test_columns_without_a_name_are_called_as_pandas_calls_them(tmp_path: Path) 
     table = opened(tmp_path / "a.csv", ",text,label,,\n0,a,x,,\n1,b,y,more,\n")
     assert table.columns == ("Unnamed: 0", "text", "label", "Unnamed: 3")
     assert rows(table) == [["0", "a", "x", ""], ["1", "b", "y", "more"]]
-    assert table.notes == (f"{tmp_path / 'a.csv'}: 1 columns have no name and no values, and are not read",)
+    assert table.notes == (f"{tmp_path / 'a.csv'}: columns without a name and values, which are not read: 1",)
 
 
 def test_empty_cells_behind_the_last_column_are_none(tmp_path: Path) -> None:

@@ -111,6 +111,11 @@ def test_columns_of_json_lines_are_those_of_all_lines(tmp_path: Path) -> None:
     ("name", "content", "problem"),
     [
         ("a.csv", "a,b\n1,2\n1,2,3\n", "line 3: has 3 fields, but the header has 2"),
+        (
+            "a.csv",
+            "a\n1\n1,2\n1\n",
+            "line 3: has 2 fields, but the header has 1; if each line is one text: --separator=tab",
+        ),
         ("a.tsv", "a\tb\n1\n", "line 2: has 1 field, but the header has 2"),
         (
             "a.csv",

@@ -21,6 +21,9 @@ SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bar
 # The number of lines that are read to find the separator.
 _LINES_FOR_SEPARATOR = 50
 
+# A separator divides so many of the first rows into as many fields as the first.
+_MOST_ROWS = 0.9
+
 # The number of rows that are read to find out whether there is a header.
 _ROWS_FOR_HEADER = 1000
 
@@ -78,21 +81,21 @@ def find_separator(path: Path, encoding: str, usual: str) -> tuple[str, int, str
     """Return the separator of a file, how many lines stand before its header, and a line about it if it is unusual.
 
     Excel's first line `sep=;` says it. Else it is the usual one, unless that does not divide the first lines into the
-    same number of fields and another does.
+    same number of fields, nearly all, and another does.
     """
     with closing(Lines(path, encoding)) as lines:
         first = list(islice(lines, _LINES_FOR_SEPARATOR))
     if first and (said := re.fullmatch(r'"?sep=(.)"?\s*', first[0])):
         return said[1], 1, f"{path}: its first line says that {_called(said[1])} separate its fields"
-    widths = {separator: _widths(first, separator) for separator in [usual, *SEPARATORS]}
-    if len(widths[usual]) == 1 and widths[usual] != {1}:
+    shares = {separator: _share(first, separator) for separator in [usual, *SEPARATORS]}
+    if shares[usual] >= _MOST_ROWS:
         return usual, 0, ""
-    for separator, found in widths.items():
-        # One line alone may have a comma by chance: of several, all have as many.
-        if separator != usual and len(found) == 1 and found != {1} and _is_header(first[0], separator):
-            others = widths[usual] != {1} or len(first) > 1
-            if others:
-                return separator, 0, f"{path}: {_called(separator)} separate its fields; others: --separator"
+    # Texts in one column may all have a comma by chance, but their name has not.
+    alone = _share(first, usual, width=1) == 1
+    for separator, share in shares.items():
+        enough = share == 1 and len(first) > 1 if alone else share >= _MOST_ROWS
+        if separator != usual and enough and all(part.strip() for part in first[0].split(separator)):
+            return separator, 0, f"{path}: {_called(separator)} separate its fields; others: --separator"
     return usual, 0, ""
 
 
@@ -100,18 +103,22 @@ def _called(separator: str) -> str:
     return SEPARATORS.get(separator, f"{separator!r}")
 
 
-def _widths(first: Sequence[str], separator: str) -> set[int]:
-    """How many fields the first lines have; the last row may be cut, so it does not count among several."""
+def _share(first: Sequence[str], separator: str, width: int = 0) -> float:
+    """Which share of the first lines' rows has as many fields as the first; 0 if that is one.
+
+    With `width`, the share of rows with that many fields.
+    """
     csv.field_size_limit(max(csv.field_size_limit(), lines_of_files.LONGEST_LINE))
     try:
         rows = [row for row in csv.reader(io.StringIO("".join(first)), delimiter=separator) if row]
     except csv.Error:
-        return set()
-    return {len(row) for row in (rows[:-1] if len(first) == _LINES_FOR_SEPARATOR else rows)}
-
-
-def _is_header(line: str, separator: str) -> bool:
-    return all(part.strip() for part in line.split(separator))
+        return 0.0
+    # The last row may go on behind these lines.
+    rows = rows[:-1] if len(first) == _LINES_FOR_SEPARATOR else rows
+    wanted = width or (len(rows[0]) if rows else 0)
+    if not rows or wanted == 1 != width:
+        return 0.0
+    return sum(len(row) == wanted for row in rows) / len(rows)
 
 
 def find_quotes(path: Path, encoding: str, separator: str) -> bool:

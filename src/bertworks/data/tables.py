@@ -208,7 +208,7 @@ def _open_delimited(
             notes += (f"{path}: line 1 is a row, not the names of columns: {why}; if it has names: --header",)
     names, columns = _columns(path, first, header=header)
     if len(columns) < len(names):
-        notes += (f"{path}: {len(names) - len(columns)} columns have no name and no values, and are not read",)
+        notes += (f"{path}: columns without a name and values, which are not read: {len(names) - len(columns)}",)
     found = Reading(encoding=encoding, separator=separator, header=header, quoted=quoted)
     return Table(path, columns, notes, found, partial(_delimited, layout, names, columns, header))
 
@@ -266,7 +266,8 @@ def _delimited(
             yield Record(location, {name: values[name] for name in columns}, bad.rows - before)
         else:
             of = "the header" if header else "line 1"
-            bad.found(f"{location}: has {width} field{'s' * (width != 1)}, but {of} has {wanted}")
+            hint = "; if each line is one text: --separator=tab" if wanted == 1 and layout.separator != "\t" else ""
+            bad.found(f"{location}: has {width} field{'s' * (width != 1)}, but {of} has {wanted}{hint}")
 
 
 def _json_rows(path: Path, encoding: str, bad: BadRows) -> Iterator[Record]:

@@ -94,6 +94,149 @@ def test_what_is_not_plain_is_asked(tmp_path: Path, header: str, problem: str) -
     assert str(error.value).startswith(f"{path}: {problem}")
 
 
+@pytest.mark.parametrize(
+    ("header", "values", "expected"),
+    [
+        ("v1 v2", ("ham", "see you at the station {}"), Columns(text=("v2",), label=("v1",))),
+        ("a b", ("{}这里的房间很好", "差"), Columns(text=("a",), label=("b",))),
+        ("date tweet mood", ("{}", "see you at the station {}", "x"), Columns(text=("tweet",), label=("mood",))),
+        ("id body a b", ("{}", "see you at the station {}", "0", "1"), None),
+        ("text a b", ("some {}", "0", "1"), Columns(text=("text",), label=("a", "b"))),
+    ],
+)
+def test_values_tell_where_names_do_not(
+    tmp_path: Path, header: str, values: tuple[str, ...], expected: Columns | None
+) -> None:
+    other = {"ham": "spam", "x": "y", "差": "好", "0": "1", "1": "0"}
+    rows = [[(other.get(v, v) if i % 2 else v).format(i) for v in values] for i in range(8)]
+    path = table(tmp_path / "a.csv", header, rows)
+    assert guess(path) == (expected or Columns(text=("body",), label=("a", "b"), id="id"))
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "problem"),
+    [
+        (
+            "n a b",
+            [("12"[i % 2], f"all about it {i}", f"a station is {i}") for i in range(9)],
+            "'a' and 'b' could both be the text",
+        ),
+        ("text a b", [(f"a long text {i}", i % 2, i % 3) for i in range(9)], "both 'a' and 'b' could be the label"),
+    ],
+)
+def test_several_columns_that_may_be_it_are_asked(
+    tmp_path: Path, header: str, rows: list[tuple[object, ...]], problem: str
+) -> None:
+    path = table(tmp_path / "a.csv", header, rows)
+    with pytest.raises(InputError) as error:
+        guess(path)
+    assert str(error.value).startswith(f"{path}: {problem}")
+
+
+def test_columns_are_named_by_numbers_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("1,title a,body a\n2,title b,body b\n1,title c,body c\n")
+    with pytest.raises(
+        InputError, match=r"give --text_column .*line 1 is a row, not the names of columns: '1' stands in"
+    ):
+        train(path)
+    data = train(path, text_column="1,-1", label_column="0")
+    assert [(row.text, row.label) for row in data.train] == [
+        ("title a body a", "1"),
+        ("title b body b", "2"),
+        ("title c body c", "1"),
+    ]
+    assert data.notes[1] == f"{path}: columns: text 1 + 2, label 0"
+    assert data.remembered == {"text_column": "1,2", "label_column": "0", "header": False}
+    with pytest.raises(InputError, match=r"has no column '3' \(--label_column\); it has 0, 1, 2"):
+        train(path, text_column="1", label_column="3")
+
+
+def test_a_header_of_unusual_names_may_be_a_row(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "x y", [("a", "b"), ("c", "d")])
+    with pytest.raises(InputError, match="line 1 is taken for the names of columns, if it is a row: --noheader"):
+        train(path)
+
+
+def test_texts_of_several_columns_are_joined(tmp_path: Path) -> None:
+    path = table(
+        tmp_path / "a.csv", "subject body label", [("a", "b", "x"), ("", "c", "y"), ("d", "", "x"), ("", "", "y")]
+    )
+    bad = BadRows("skip")
+    data = train(path, bad, text_column="subject,body")
+    assert [row.text for row in data.train] == ["a b", "c", "d"]
+    assert bad.notes == [f"{path}, line 5: the text is empty (subject, body)"]
+    values = [{"subject": None, "body": "b", "label": "x"}, {"subject": "s", "body": "c", "label": "y"}]
+    found = train(lines(tmp_path / "a.jsonl", values), text_column="subject, body")
+    assert [row.text for row in found.train] == ["b", "s c"]
+
+
+def test_labels_in_columns_are_a_class_for_each(tmp_path: Path) -> None:
+    rows = [("a", 1, 0, 1), ("b", 0, 0, 0), ("c", "", 1.0, 0)]
+    path = table(tmp_path / "a.csv", "text price clean noise", rows)
+    data = train(path, label_column="price,clean,noise")
+    assert (data.kind, data.labels) == ("multi", ("price", "clean", "noise"))
+    assert [row.label for row in data.train] == [("price", "noise"), (), ("clean",)]
+    assert data.remembered == {"text_column": "text", "label_column": "price,clean,noise"}
+    said = ("noise", "clean", "price")
+    assert train(path, label_column="price,clean,noise", labels=said).labels == said
+    wrong = table(tmp_path / "b.csv", "text price clean", [("a", 1, 0), ("b", 2, 1)])
+    with pytest.raises(InputError, match=r"line 3: '2' is neither 0 nor 1"):
+        train(wrong, label_column="price,clean", kind="multi")
+
+
+def test_an_id_that_nobody_named_and_that_repeats_is_none(tmp_path: Path) -> None:
+    rows = [(0, "a", "x"), (1, "b", "y"), (0, "c", "x"), (1, "", "y"), (2, "d", "x")]
+    path = table(tmp_path / "a.csv", "index text label", rows)
+    bad = BadRows("skip")
+    data = train(path, bad)
+    assert [(row.id, row.text) for row in data.train] == [("1", "a"), ("2", "b"), ("3", "c"), ("5", "d")]
+    assert data.notes[:2] == [
+        f"{path}: columns: text text, label label",
+        f"{path}: index is no id, as it repeats ({path}, line 4 has that of line 2, '0'); predictions have the "
+        "numbers of rows",
+    ]
+    with pytest.raises(InputError, match=r"line 4: the id '0' \(index\) is that of line 2 too"):
+        train(path, id_column="index")
+
+
+def test_rows_that_are_left_out_are_counted_in_the_numbers_of_rows(tmp_path: Path) -> None:
+    test = tmp_path / "test.csv"
+    test.write_text('text\na\n""\nb\n')
+    options = DataOptions(labels=("x", "y"))
+    with pytest.raises(InputError, match=r"test\.csv, line 3: the text is empty"):
+        read(None, None, test, options, BadRows())
+    data = read(None, None, test, options, BadRows("skip"))
+    assert [(row.id, row.text) for row in data.test] == [("1", "a"), ("3", "b")]
+
+
+def test_rows_without_a_label_in_a_way_that_says_so(tmp_path: Path) -> None:
+    rows = [(f"text {i}", ["yes", "no"][i % 2]) for i in range(20)]
+    path = table(tmp_path / "a.csv", "text gold_label", [*rows, ("text", "-")])
+    test = table(tmp_path / "test.csv", "text gold_label", [("a", "-1"), ("b", "-"), ("c", ""), ("d", "no")])
+    bad = BadRows()
+    data = read(path, None, test, DataOptions(), bad)
+    assert (data.labels, len(data.train)) == (("no", "yes"), 20)
+    assert [row.label for row in data.test] == [None, None, None, "no"]
+    assert bad.notes == bad.remarks == []
+    # A trained model knows its classes; so is what means no label known.
+    dev = read(None, path, None, DataOptions(labels=data.labels, kind="single"), BadRows()).dev
+    assert len(dev) == 20
+
+
+def test_what_a_model_remembers_need_not_be_in_a_file(tmp_path: Path) -> None:
+    path = table(tmp_path / "a.csv", "sentence stars", [("a", "x"), ("b", "y")])
+    remembered = frozenset(["text_column", "label_column"])
+    columns = ColumnFlags(text_column="subject,body", label_column="mood", remembered=remembered)
+    assert train_options(path, DataOptions(columns=columns)).columns == Columns(text=("sentence",), label=("stars",))
+    with pytest.raises(InputError, match=r"has no column 'subject' \(--text_column\)"):
+        train(path, text_column="subject,body")
+
+
+def train_options(path: Path, options: DataOptions) -> OwnData:
+    return read(path, None, None, options, BadRows())
+
+
 def test_what_is_said_is_not_guessed(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "text label mood other sentence2", [])
     assert guess(path, label=("mood",)) == Columns(text=("text",), label=("mood",))

@@ -31,7 +31,8 @@ _IDS = ("id", "idx", "index", "guid", "uid", "qid")
 # Names that tell a header.
 USUAL_NAMES = frozenset([*_TEXTS, *_LABELS, *_IDS, *(name for pair in _PAIRS for name in pair)])
 
-# A column of texts has values of at least so many characters on average, and so many of them are different.
+# A column of texts has values of at least so many letters on average, of which an ideograph is worth three, and so many
+# of them are different.
 _SHORTEST_TEXTS, _DIFFERENT = 12, 0.5
 
 _LONGEST_LABELS = 40
@@ -199,7 +200,8 @@ def _holds_texts(values: Sequence[Any]) -> bool:
     if not texts or len(texts) * 2 < len(values):
         return False
     different = len(set(texts)) > _DIFFERENT * len(texts) or len(texts) < 3
-    return different and sum(map(len, texts)) >= _SHORTEST_TEXTS * len(texts)
+    letters = sum(len(text) + 2 * sum("\u2e80" <= character <= "\ud7ff" for character in text) for text in texts)
+    return different and letters >= _SHORTEST_TEXTS * len(texts)
 
 
 def _holds_labels(values: Sequence[Any]) -> bool:

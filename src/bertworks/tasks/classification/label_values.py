@@ -233,9 +233,10 @@ def _no_label(counts: Counter[str], names: Sequence[str]) -> tuple[frozenset[str
             plain = len(others) > 2 and set(others) == set(map(str, range(len(others))))
         if names or (plain and share <= _MOST_WITHOUT):
             return frozenset([value]), (
-                f"{value} is taken for no label, {rows:,} rows are left out; if it is a class, name it in --labels"
+                f"{value} is taken for no label, in {rows:,} of {counts.total():,} rows, which are left out; if it is "
+                "a class, name it in --labels"
             )
-        if value == "-1" and set(others) <= {"0", "1"}:
+        if value == "-1" and set(others) == {"0", "1"}:
             return frozenset(), "-1 is taken for a class; if it means that there is no label, leave it out of --labels"
     return frozenset(), ""
 

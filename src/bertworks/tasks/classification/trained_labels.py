@@ -71,7 +71,8 @@ def output_order(problem: Problem, config: BertConfig, outputs: int | None = Non
     Raises:
         InputError: the model predicts something else, or has other classes.
     """
-    kind = kind_of(config, 1 if outputs == 1 else None)
+    # A choice has one output, too; and several may be of several classes at once.
+    kind = kind_of(config, 1 if outputs == 1 and problem.kind != "choice" else None)
     if kind is not None and kind != problem.kind:
         raise InputError(f"was trained to predict {_PREDICTS[kind]}; {problem.name} is {_PREDICTS[problem.kind]}")
     names = config.labels
