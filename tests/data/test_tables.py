@@ -96,6 +96,11 @@ def test_rows_know_the_line_they_begin_on(tmp_path: Path) -> None:
     assert locations(write(tmp_path / "rows.jsonl", '{"a": 1}\n\n{"a": 2}\n')) == ["line 1", "line 3"]
 
 
+def test_carriage_returns_end_lines_where_nothing_else_does(tmp_path: Path) -> None:
+    assert read(write(tmp_path / "a.csv", "a,b\r1,2\r3,4")) == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
+    assert locations(write(tmp_path / "a.jsonl", '{"a": 1}\r{"a": 2}\r')) == ["line 1", "line 2"]
+
+
 def test_a_field_may_be_long(tmp_path: Path) -> None:
     text = "word " * 60_000
     assert read(write(tmp_path / "long.csv", f'a,b\n"{text}",1\n')) == [{"a": text, "b": "1"}]
@@ -130,7 +135,7 @@ def test_columns_of_json_lines_are_those_of_all_lines(tmp_path: Path) -> None:
         ),
         ("a.csv", 'a,b\n1,2\n3,"4\n5,6\n', "line 3: a quotation mark begins a field here and nothing ends it"),
         ("a.csv", 'a,b\n3,"4"5"\n', 'line 2: a quotation mark inside of a quoted field; write it twice ("")'),
-        ("a.csv", "a,b\r1,2\r", "line 1: a carriage return without a line feed; convert the line ends"),
+        ("a.csv", "a,b\n1,2\r3,4\n", "line 2: a carriage return without a line feed; convert the line ends"),
         ("a.csv", "a,b\n", "has no rows below its header"),
         ("a.tsv", "a\tb", "has no rows below its header"),
         ("a.csv", "", "is empty"),

@@ -12,6 +12,9 @@ from bertworks.files import BYTE_ORDER_MARK
 # The most bytes in a line: a longer line is no row of texts, and it would be read into memory in one piece.
 LONGEST_LINE = 16 << 20
 
+# Where a file has no line feed in so many bytes, carriage returns end its lines.
+_FIRST_BYTES = 1 << 16
+
 # Byte order marks, the longer first: that of UTF-32 begins with that of UTF-16.
 _MARKS = {
     b"\xff\xfe\x00\x00": "utf-32",
@@ -132,7 +135,13 @@ def open_lines(path: Path, encoding: str | None = None) -> tuple[BinaryIO, str]:
     with_mark = encoding_of_mark(path) if encoding in (None, "utf-8", "utf-8-sig") else None
     encoding = with_mark or encoding or "utf-8"
     if '\n",;\t'.encode(encoding) == b'\n",;\t':
-        return stream, encoding
+        first = stream.read(_FIRST_BYTES)
+        stream.seek(0)
+        if b"\r" not in first or b"\n" in first:
+            return stream, encoding
+        # Lines that end in a carriage return, as on old Macs.
+        with stream:
+            return io.BytesIO(stream.read().replace(b"\r", b"\n")), encoding
     # UTF-16 and the like, where a line ends with other bytes: the whole file becomes UTF-8.
     with stream:
         content = stream.read()

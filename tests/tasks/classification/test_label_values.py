@@ -70,7 +70,6 @@ def test_lists_written_as_text_are_lists() -> None:
         (["27", "2,27", "1,2,27", "1"], ","),
         (["Science, technology", "Sports", "Sports"], None),  # the parts do not recur
         (["news, local", "news, world", "sports, local club"], None),
-        (["3,5", "4,5", "3,0", "4"], None),  # numbers with a decimal comma
         (["a", "b", "a"], None),
     ],
 )
@@ -84,6 +83,18 @@ def test_names_that_recur_between_separators_are_several_classes(values: list[st
         assert f"are several classes with {separator!r} between; if each is one class: --kind=single" in found.notes[0]
         assert decide(values, kind="single").separator is None
         assert decide(values, labels=("a", "b")).separator is None
+
+
+def test_numbers_with_a_comma_are_asked() -> None:
+    values = ["3,5", "4,5", "3,0", "4"]
+    with pytest.raises(
+        InputError, match="labels such as '3,5' may be numbers or several classes; give --kind=regression"
+    ):
+        decide(values)
+    assert decide(values, kind="regression").kind == "regression"
+    assert decide(values, kind="single").labels == ("3,0", "3,5", "4", "4,5")
+    assert decide(values, separator=",").labels == ("0", "3", "4", "5")
+    assert decide(["1", "2"]).notes == ()
 
 
 def test_where_several_are_expected_any_separator_is_one() -> None:

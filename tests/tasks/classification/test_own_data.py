@@ -100,17 +100,22 @@ def test_what_is_not_plain_is_asked(tmp_path: Path, header: str, problem: str) -
         ("v1 v2", ("ham", "see you at the station {}"), Columns(text=("v2",), label=("v1",))),
         ("a b", ("{}这里的房间很好", "差"), Columns(text=("a",), label=("b",))),
         ("date tweet mood", ("{}", "see you at the station {}", "x"), Columns(text=("tweet",), label=("mood",))),
-        ("id body a b", ("{}", "see you at the station {}", "0", "1"), None),
-        ("text a b", ("some {}", "0", "1"), Columns(text=("text",), label=("a", "b"))),
+        (
+            "id body a b",
+            ("{}", "see you at the station {}", "0", "1"),
+            Columns(text=("body",), label=("a", "b"), id="id"),
+        ),
+        ("text a b c", ("some {}", "0", "1", "0.0"), Columns(text=("text",), label=("a", "b", "c"))),
+        ("text a b", ("some {}", "0", "0.0"), Columns(text=("text",), label=("a",))),
     ],
 )
 def test_values_tell_where_names_do_not(
-    tmp_path: Path, header: str, values: tuple[str, ...], expected: Columns | None
+    tmp_path: Path, header: str, values: tuple[str, ...], expected: Columns
 ) -> None:
     other = {"ham": "spam", "x": "y", "差": "好", "0": "1", "1": "0"}
     rows = [[(other.get(v, v) if i % 2 else v).format(i) for v in values] for i in range(8)]
     path = table(tmp_path / "a.csv", header, rows)
-    assert guess(path) == (expected or Columns(text=("body",), label=("a", "b"), id="id"))
+    assert guess(path) == expected
 
 
 @pytest.mark.parametrize(
@@ -275,6 +280,13 @@ def test_the_kind_follows_from_the_labels(
 ) -> None:
     data = train(of_labels(tmp_path / "a.csv", labels))
     assert (data.kind, data.labels) == (kind, classes)
+
+
+def test_scores_may_have_a_decimal_comma(tmp_path: Path) -> None:
+    path = of_labels(tmp_path / "a.csv", ["0,25", "1", "-3,5"])
+    with pytest.raises(InputError, match=r"a\.csv: labels such as '0,25' may be numbers or several classes"):
+        train(path)
+    assert [row.label for row in train(path, kind="regression").train] == [0.25, 1.0, -3.5]
 
 
 def test_json_labels_are_named_as_they_are_written(tmp_path: Path) -> None:

@@ -161,8 +161,11 @@ def guess_columns(table: Table, given: Columns, *, needs_label: bool) -> Columns
     if not label and needs_label:
         rest = [name for name in rest if name not in text and name != pair]
         labels = [name for name in rest if _holds_labels(contents()[name])]
-        hot = [name for name in labels if all(value in _FLAGS for value in contents()[name])]
-        label = tuple(labels) if len(labels) == 1 or (len(hot) == len(labels) > 1) else ()
+        hot = [name for name in rest if contents()[name] and all(value in _FLAGS for value in contents()[name])]
+        if len(labels) > 1 and set(labels) <= set(hot):
+            label = tuple(hot)  # also those that are always 0
+        elif len(labels) == 1:
+            label = (labels[0],)
         if not label:
             _ask(table, "label", labels or table.columns, several=len(labels) > 1)
     return replace(given, text=text, pair=given.pair or pair, label=label, id=identity)

@@ -11,6 +11,9 @@ from typing import Any
 # A whole number written with decimals.
 _WHOLE = re.compile(r"-?[0-9]+\.0+")
 
+# A number with a decimal comma, or a whole one.
+_DECIMAL_COMMA = re.compile(r"-?[0-9]+(,[0-9]+)?")
+
 # A list as NumPy writes it: [0 1 0].
 _NUMPY_LIST = re.compile(r"\[\s*-?[0-9.]+(\s+-?[0-9.]+)*\s*\]")
 
@@ -28,6 +31,11 @@ def class_name(label: object) -> str:
 def flag_of(label: object) -> int | None:
     """Return whether a label says yes (1) or no (0) to a class; None if it does neither. An empty one says no."""
     return {"": 0, "0": 0, "false": 0, "1": 1, "true": 1}.get(class_name(label).lower())
+
+
+def has_comma(label: object) -> bool:
+    """Tell whether a label is a number whose decimals, if it has some, stand behind a comma."""
+    return isinstance(label, str) and _DECIMAL_COMMA.fullmatch(label.strip()) is not None
 
 
 def list_of(text: object) -> list[Any] | None:

@@ -14,7 +14,6 @@ Names. A whole number has one name in every spelling: 1.0 is 1. Classes stand in
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +21,7 @@ from typing import Any, Literal
 
 from bertworks.errors import InputError
 from bertworks.names import listed
-from bertworks.tasks.classification.label_lists import are_hot, class_name, flag_of, list_of
+from bertworks.tasks.classification.label_lists import are_hot, class_name, flag_of, has_comma, list_of
 
 LabelKind = Literal["single", "multi", "regression"]
 
@@ -37,9 +36,6 @@ _SEPARATORS = (";", "|", ",")
 
 # Of the names between separators, so many must stand in another label too.
 _RECUR = 0.8
-
-# A number with a decimal comma.
-_DECIMAL_COMMA = re.compile(r"-?[0-9]+(,[0-9]+)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +117,8 @@ def decide(
         merge: whether names that differ in capitals and blanks are one class.
 
     Raises:
-        InputError: --labels are not as many as the lists have numbers.
+        InputError: --labels are not as many as the lists have numbers; or labels such as 2,5 may be numbers or several
+            classes.
     """
     given = [value for value in values if value is not None and str(value).strip()]
     notes: list[str] = []
@@ -147,8 +144,12 @@ def decide(
             example = next(value for value in given if separator in str(value))
             otherwise = "; if each is one class: --kind=single" if kind is None else ""
             notes.append(f"labels such as {example!r:.60} are several classes with {separator!r} between{otherwise}")
-        elif given and all(isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value.strip()) for value in given):
-            notes.append(f"{given[0]!r:.40} is taken for a name; if labels are numbers, write them with a point")
+        elif kind is None and all(map(has_comma, given)) and any("," in value for value in given):
+            example = next(value for value in given if "," in value)
+            raise InputError(
+                f"labels such as {example!r:.40} may be numbers or several classes; give --kind=regression, "
+                "--kind=single or --label_separator=,"
+            )
     if kind is None:
         kind = "multi" if in_lists or lists or separator else _kind_of_plain(given, chosen=bool(labels))
     found = LabelValues(kind=kind, labels=names, separator=separator if kind == "multi" else None, lists=as_texts)
@@ -214,7 +215,7 @@ def _separator_of(values: Sequence[str], *, sure: bool) -> str | None:
         found = Counter(part for value in different for part in {part.strip() for part in value.split(separator)})
         parts = {part.strip() for value in combined for part in value.split(separator)} - {""}
         recurring = sum(found[part] > 1 for part in parts)
-        decimals = separator == "," and all(map(_DECIMAL_COMMA.fullmatch, combined))
+        decimals = separator == "," and all(map(has_comma, combined))
         if recurring >= _RECUR * len(parts) and len(parts) < len(different) + 1 and not decimals:
             return separator
     return None

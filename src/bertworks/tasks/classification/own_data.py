@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import compress
 from operator import not_
 from pathlib import Path
+from typing import Any
 
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.tables import Reading, Table, open_table
@@ -18,7 +19,7 @@ from bertworks.errors import InputError
 from bertworks.names import listed
 from bertworks.tasks.classification.balance import draw_dev_set
 from bertworks.tasks.classification.columns import USUAL_NAMES, ColumnFlags, Columns, guess_columns, joined
-from bertworks.tasks.classification.label_lists import class_name
+from bertworks.tasks.classification.label_lists import class_name, has_comma
 from bertworks.tasks.classification.label_values import (
     NO_LABEL,
     LabelKind,
@@ -140,14 +141,7 @@ def read(
     shown = replace(columns, id=None) if repeated else columns
     notes = [note for table in tables if table for note in table.notes]
     notes += [f"{first}: columns: {shown}", *repeated]
-    values = decide(
-        [row.label for row in raw[0] or raw[1]],
-        kind=options.kind,
-        labels=options.labels,
-        separator=options.label_separator,
-        hot=columns.label if len(columns.label) > 1 else (),
-        merge=options.merge_labels,
-    )
+    values = _decided(first, [row.label for row in raw[0] or raw[1]], columns, options)
     if values.kind != "regression" and not (values.labels and (train_file or options.labels)):
         raise InputError(f"{first}: the classes are not known; give --train_file, or --labels=a,b,c")
     train, dev = (_labelled(rows, values, bad) for rows in raw[:2])
@@ -167,6 +161,21 @@ def read(
         train, dev = list(compress(train, map(not_, chosen))), list(compress(train, chosen))
         notes.append(f"{len(dev):,} of {len(train) + len(dev):,} training rows are the dev set (--dev_fraction)")
     return OwnData(values.kind, values.labels, columns, main.reading, values.separator, train, dev, test, notes, drawn)
+
+
+def _decided(path: Path, labels: Sequence[Any], columns: Columns, options: DataOptions) -> LabelValues:
+    """What the labels of a file mean."""
+    try:
+        return decide(
+            labels,
+            kind=options.kind,
+            labels=options.labels,
+            separator=options.label_separator,
+            hot=columns.label if len(columns.label) > 1 else (),
+            merge=options.merge_labels,
+        )
+    except InputError as problem:
+        raise InputError(f"{path}: {problem}") from None
 
 
 def _raw_rows(
@@ -224,7 +233,8 @@ def _label(row: RawRow, values: LabelValues) -> Label | None:
     if classes is None:
         return None
     if values.kind == "regression":
-        return score(row.location, str(row.label))
+        written = str(row.label)
+        return score(row.location, written.replace(",", ".") if has_comma(written) else written)
     if wrong := [name for name in classes if name not in values.labels]:
         raise InputError(f"{row.location}: {unknown(wrong[0], values.labels)}")
     if values.kind == "multi":
