@@ -71,6 +71,15 @@ def test_the_line_and_the_row_of_a_wrong_byte_are_told(tmp_path: Path) -> None:
     )
 
 
+def test_blank_lines_between_the_rows_of_one_column_are_remarked(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    for content, count, remarked in (("text\n\na\n\n\nb\n\n", 3, (2, 4, 5)), ("text,label\n\na,b\n", 2, ())):
+        for quoted in (True, False):
+            bad = BadRows()
+            assert len(read(path, content.encode(), bad, quoted=quoted)) == count
+            assert bad.remarks == [f"{path}, line {line}: a blank line is no row" for line in remarked]
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 def test_a_quoted_empty_field_is_no_blank_line(tmp_path: Path, end: str) -> None:
     content = end.join(["text", '""', "", "b", '""', ""]).encode()

@@ -25,18 +25,31 @@ _LONGEST_WRONG_ROW = 200
 def delimited_rows(lines: Lines, separator: str, quoted: bool, bad: BadRows) -> Iterator[tuple[str, list[str]]]:
     """Read the location and the fields of every row, without blank lines; a quoted empty field is no blank line.
 
+    In a file of one column a blank line between rows may be meant as a row without a text: it is remarked.
+
     Args:
         lines: of the file.
         separator: the character between fields.
         quoted: whether fields may be in quotation marks.
-        bad: receives the rows that cannot be read.
+        bad: receives the rows that cannot be read, and the remarks.
 
     Raises:
         InputError: for a bad row, if `bad` raises.
     """
-    if not quoted:
-        yield from _plain_rows(lines, separator, bad)
-        return
+    width = 0
+    blank: list[str] = []
+    for location, row in (_quoted_rows if quoted else _plain_rows)(lines, separator, bad):
+        if not row:
+            blank += [location] if width == 1 else []
+            continue
+        width = width or len(row)
+        bad.remarks += [f"{place}: a blank line is no row" for place in blank]
+        blank.clear()
+        yield location, row
+
+
+def _quoted_rows(lines: Lines, separator: str, bad: BadRows) -> Iterator[tuple[str, list[str]]]:
+    """Read the rows of a file whose fields may be quoted; a blank line has no fields."""
     csv.field_size_limit(max(csv.field_size_limit(), lines_of_files.LONGEST_LINE))
     reader = csv.reader(lines, delimiter=separator, strict=True)
     width = 0
@@ -54,15 +67,17 @@ def delimited_rows(lines: Lines, separator: str, quoted: bool, bad: BadRows) -> 
             bad.found(f"{lines.place}: {reason}")
             continue
         width = width or len(row)
-        if not _told(lines, bad) and row:
+        if not _told(lines, bad):
             yield location, row
 
 
 def _plain_rows(lines: Lines, separator: str, bad: BadRows) -> Iterator[tuple[str, list[str]]]:
+    """Read the rows of a file without quotes; a blank line has no fields."""
     lines.begin()
     for line in lines:
-        if not _told(lines, bad) and (text := line.rstrip("\r\n")):
-            yield f"{lines.path}, line {lines.number}", text.split(separator)
+        if not _told(lines, bad):
+            text = line.rstrip("\r\n")
+            yield f"{lines.path}, line {lines.number}", text.split(separator) if text else []
         lines.begin()
 
 
