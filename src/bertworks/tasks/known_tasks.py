@@ -94,9 +94,12 @@ def _lines(path: Path, file: TaskFile, bad: BadRows) -> Iterator[_Line]:
             yield _Line(location, number, values)
         return
     lines = fields(path, bad)
+    if file.header:
+        next(fields(path, BadRows()), None)  # a header that is wrong cannot be left out
     header = next(lines, ("", []))[1] if file.header else []
     has_names = isinstance(file.text, str)
     for number, (location, row) in enumerate(lines, int(file.header)):
+        bad.rows += 1
         # A row that is shorter than the header lacks the last columns.
         yield _Line(location, number, dict(zip(header, row, strict=False)) if has_names else row)
 
