@@ -8,9 +8,9 @@ are called 0, 1, 2, ... A column without a name is called as pandas calls it (`U
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,7 @@ from bertworks.data.bad_rows import BadRows
 from bertworks.data.delimited import delimited_rows
 from bertworks.data.json_rows import Record, json_document, json_lines
 from bertworks.data.lines import Lines
-from bertworks.data.parquet import parquet_columns, parquet_rows
+from bertworks.data.parquet import class_names, parquet_columns, parquet_rows
 from bertworks.data.table_guesses import find_encoding, find_header, find_quotes, find_separator
 from bertworks.errors import InputError
 from bertworks.names import listed
@@ -84,6 +84,7 @@ class Table:
         notes: what was found out about the file that is not as usual, a line each.
         reading: how it is read, as found; as it was given, for a file that is not delimited text.
         read: reads its rows.
+        class_names: of columns whose numbers from 0 on are classes with these names.
     """
 
     path: Path
@@ -91,6 +92,7 @@ class Table:
     notes: tuple[str, ...]
     reading: Reading
     read: Callable[[BadRows], Iterator[Record]]
+    class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def records(self, bad: BadRows) -> Iterator[Record]:
         """Read the rows.
@@ -126,8 +128,9 @@ def open_table(path: Path, reading: Reading = Reading(), known_names: Collection
     reading.check()
     suffix = path.suffix.lower()
     if suffix == ".parquet":
-        rows = partial(_counted, path)
-        return Table(path, parquet_columns(path), (), reading, rows)
+        names = class_names(path)
+        notes = tuple(f"{path}: the numbers in {column} mean {listed(of)}" for column, of in names.items())
+        return Table(path, parquet_columns(path), notes, reading, partial(_counted, path), names)
     if suffix not in FORMATS:
         raise InputError(f"{path}: cannot be read; give a file that ends with {', '.join(FORMATS)}{_advice(path)}")
     if path.is_dir():

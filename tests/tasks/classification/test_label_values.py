@@ -124,6 +124,7 @@ def test_names_for_another_number_of_classes_are_told() -> None:
         (["yes", "no"] * 10 + ["-"], "-"),
         (["yes", "no"] * 4 + ["-"], ""),  # more than a tenth
         (["+", "*"] * 10 + ["-"], ""),  # others are signs too
+        (["yes", "no"] * 10 + ["-1"], "-1"),
         ([0, 1, 2] * 10 + [-1], "-1"),
         ([0.0, 1.0, 2.0] * 10 + [-1.0], "-1"),
         ([0, 1] * 10 + [-1], ""),  # negative, neutral, positive

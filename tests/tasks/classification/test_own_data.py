@@ -304,6 +304,32 @@ def test_lists_are_several_classes_at_once(tmp_path: Path) -> None:
         assert [row.label for row in data.train] == [("x", "y"), (), ("y",)]
 
 
+def with_class_names(path: Path, values: list[dict[str, Any]], feature: object) -> Path:
+    """A file as Hugging Face's `datasets` writes it."""
+    features = {"text": {"dtype": "string", "_type": "Value"}, "label": feature}
+    metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    pq.write_table(pa.Table.from_pylist(values).replace_schema_metadata(metadata), path)
+    return path
+
+
+def test_numbers_of_classes_with_names_are_these_names(tmp_path: Path) -> None:
+    names = {"names": ["no", "yes", "maybe"], "_type": "ClassLabel"}
+    values = [{"text": f"text {i}", "label": i % 2 if i else -1} for i in range(20)]
+    path = with_class_names(tmp_path / "a.parquet", values, names)
+    data = train(path)
+    assert (data.kind, data.labels, len(data.train)) == ("single", ("no", "yes"), 19)
+    assert data.notes[0] == f"{path}: the numbers in label mean no, yes, maybe"
+    values = [{"text": "a", "label": [0, 2]}, {"text": "b", "label": []}, {"text": "c", "label": [1]}]
+    path = with_class_names(tmp_path / "a.parquet", values, {"feature": names, "_type": "Sequence"})
+    assert [row.label for row in train(path).train] == [("maybe", "no"), (), ("yes",)]
+
+
+@pytest.mark.parametrize("feature", [{"_type": "ClassLabel"}, {"dtype": "int64"}, 5, None])
+def test_numbers_without_names_stay(tmp_path: Path, feature: object) -> None:
+    path = with_class_names(tmp_path / "a.parquet", [{"text": "a", "label": 0}, {"text": "b", "label": 1}], feature)
+    assert train(path).labels == ("0", "1")
+
+
 def test_a_separator_makes_several_classes(tmp_path: Path) -> None:
     data = train(of_labels(tmp_path / "a.csv", ["b; a", "", "a;"]), label_separator=";")
     assert (data.kind, data.labels) == ("multi", ("a", "b"))

@@ -5,8 +5,8 @@ Kind. Several classes at once ("multi") are lists; texts with a separator betwee
 more than 150 are different, they are scores ("regression"), unless they number classes: all of 0, 1, ..., K - 1 occur,
 twice on average. All else is one class a row ("single"): the stars 1 to 5 are five classes.
 
-No label. An empty one; and "-" among words, or -1 among 0, 1, ..., K - 1 for three classes or more, if at most a tenth
-of the rows have it, as SNLI has where its annotators did not agree.
+No label. An empty one; and, if at most a tenth of the rows have it, "-" or -1 among words, or -1 among 0, 1, ..., K - 1
+for three classes or more, as SNLI has where its annotators did not agree.
 
 Names. A whole number has one name in every spelling: 1.0 is 1. Classes stand in alphabetical order, numbers by size.
 """
@@ -231,7 +231,8 @@ def _no_label(counts: Counter[str], names: Sequence[str]) -> tuple[frozenset[str
         if value == "-":
             plain = len(others) > 1 and all(any(map(str.isalnum, name)) for name in others)
         else:
-            plain = len(others) > 2 and set(others) == set(map(str, range(len(others))))
+            numbered = len(others) > 2 and set(others) == set(map(str, range(len(others))))
+            plain = numbered or (len(others) > 1 and all(_number(name) is None for name in others))
         if names or (plain and share <= _MOST_WITHOUT):
             return frozenset([value]), (
                 f"{value} is taken for no label, in {rows:,} of {counts.total():,} rows, which are left out; if it is "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bertworks.data.bad_rows import BadRows
@@ -42,7 +42,7 @@ def raw_rows(table: Table, columns: Columns, bad: BadRows, *, named_id: bool) ->
     lines: dict[str, str] = {}  # id -> the line of its row
     rows, numbers, repeated = [], [], ""
     for location, values, number in table.records(bad):
-        label = _label(values, columns) if has_labels else None
+        label = _label(values, columns, table.class_names) if has_labels else None
         given = None if identity is None else values.get(identity)
         own = str(number if given is None else given)
         problem = _problem(values, columns, label)
@@ -67,9 +67,16 @@ def raw_rows(table: Table, columns: Columns, bad: BadRows, *, named_id: bool) ->
     return rows, []
 
 
-def _label(values: Mapping[str, Any], columns: Columns) -> Any:
-    labels = [values.get(name) for name in columns.label]
+def _label(values: Mapping[str, Any], columns: Columns, class_names: Mapping[str, Sequence[str]]) -> Any:
+    labels = [_named(values.get(name), class_names.get(name, ())) for name in columns.label]
     return labels[0] if len(labels) == 1 else ["" if label is None else label for label in labels]
+
+
+def _named(label: Any, names: Sequence[str]) -> Any:
+    """A label whose number has a name, by this name; so are the labels of a list."""
+    if isinstance(label, list):
+        return [_named(part, names) for part in label]
+    return names[label] if isinstance(label, int) and 0 <= label < len(names) else label
 
 
 def _problem(values: Mapping[str, Any], columns: Columns, label: object) -> str:
