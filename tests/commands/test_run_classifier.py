@@ -254,6 +254,88 @@ def test_numbers_and_several_labels(tmp_path: Path) -> None:
         assert metric in results(output)
 
 
+def test_what_files_are_written_in_is_remembered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = [
+        line
+        for line in (FIXTURES / "corpus.txt").read_text().splitlines()
+        if line.isascii() and line and '"' not in line
+    ][:60]
+    lines = [line.replace(";", ",") for line in lines]
+    train = "".join(f"{i};£{i};{line};{('low', 'high')[i % 2]}\n" for i, line in enumerate(lines))
+    (tmp_path / "train.csv").write_text(train, encoding="cp1252")
+    command = [
+        "run_classifier",
+        *TRAINED,
+        f"--train_file={tmp_path / 'train.csv'}",
+        "--dev_fraction=0.25",
+        "--do_train",
+    ]
+    said = ["--noheader", "--text_column=1,2", "--label_column=-1", "--do_eval", "--num_train_epochs=1"]
+    assert run(*command, *said, f"--output_dir={tmp_path / 'out'}") == 0
+    shown = capsys.readouterr()
+    assert "is read as Windows-1252, line 1: '0;£0;" in shown.err
+    assert "train.csv: semicolons separate its fields; others: --separator" in shown.err
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    told = {"text_column": "1,2", "label_column": "3", "encoding": "cp1252", "separator": ";", "header": False}
+    assert told.items() <= config["fine_tuning"].items()
+    # Which rows were evaluated on is written down, by line and id.
+    drawn = [line.split("\t") for line in (tmp_path / "out" / "dev_rows.tsv").read_text().splitlines()]
+    assert drawn[0] == ["row", "id"]
+    assert len(drawn) - 1 == round(len(lines) / 4)
+    assert all(row == f"line {number}" for row, number in drawn[1:])
+    # One line more than the rows of one label, which would tell that there is no header.
+    (tmp_path / "new.csv").write_text(f"7;£8;{lines[0]};\n8;£9;{lines[1]};\n", encoding="cp1252")
+    use = ["run_classifier", f"--model={tmp_path / 'out'}", f"--test_file={tmp_path / 'new.csv'}", "--do_predict"]
+    assert run(*use, f"--output_dir={tmp_path / 'used'}") == 0
+    expected = bertworks.load(tmp_path / "out").classify([f"£8 {lines[0]}", f"£9 {lines[1]}"])
+    found = table(tmp_path / "used" / "test_results.tsv")
+    np.testing.assert_allclose(found, [list(one.probabilities.values()) for one in expected], atol=1e-5)
+    # A file of a usual form is read as it is.
+    (tmp_path / "plain.csv").write_text(f"text\n{lines[0]}\n", encoding="utf-8")
+    assert run(*use, f"--test_file={tmp_path / 'plain.csv'}", f"--output_dir={tmp_path / 'plain'}") == 0
+    expected = bertworks.load(tmp_path / "out").classify([lines[0]])
+    found = table(tmp_path / "plain" / "test_results.tsv")
+    np.testing.assert_allclose(found, list(expected[0].probabilities.values()), atol=1e-5)
+
+
+def test_a_classifier_with_one_output_predicts_numbers_as_in_python(tmp_path: Path) -> None:
+    lines = [line for line in (FIXTURES / "corpus.txt").read_text().splitlines() if line][:20]
+    rows = [{"text": line, "score": len(line) / 10} for line in lines]
+    (tmp_path / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    train = ["run_classifier", *TRAINED, f"--train_file={tmp_path / 'train.jsonl'}", "--do_train"]
+    assert run(*train, "--num_train_epochs=1", "--train_batch_size=4", f"--output_dir={tmp_path / 'out'}") == 0
+    # As Hugging Face's library writes it: no problem_type, and the output has a name that says nothing.
+    theirs = renamed(tmp_path / "out", tmp_path / "theirs", problem_type=None, id2label={"0": "LABEL_0"})
+    (tmp_path / "test.txt").write_text(f"text\n{lines[0]}\n{lines[1]}\n")
+    use = ["run_classifier", theirs, f"--test_file={tmp_path / 'test.txt'}", "--do_predict"]
+    assert run(*use, f"--output_dir={tmp_path / 'used'}") == 0
+    expected = [found.label for found in bertworks.load(tmp_path / "theirs").classify(lines[:2])]
+    np.testing.assert_allclose(table(tmp_path / "used" / "test_results.tsv"), expected, atol=1e-5)
+    written = [line.split("\t") for line in (tmp_path / "used" / "predictions.tsv").read_text().splitlines()]
+    assert written[0] == ["id", "prediction"]
+    np.testing.assert_allclose([float(value) for _, value in written[1:]], expected, atol=1e-4)
+
+
+def test_many_rows_left_out_are_told_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own_files(tmp_path)
+    content = (tmp_path / "train.csv").read_bytes().replace(b"the", b"th\xff", 1)
+    (tmp_path / "train.csv").write_bytes(content)
+    command = [
+        "run_classifier",
+        *TRAINED,
+        f"--train_file={tmp_path / 'train.csv'}",
+        "--do_train",
+        "--num_train_epochs=1",
+    ]
+    assert cli.main([*command, f"--output_dir={tmp_path / 'out'}"]) == 2
+    shown = capsys.readouterr().err
+    assert "is not UTF-8" in shown
+    assert "--encoding=cp1252" in shown
+    assert "--on_bad_row" not in shown
+    assert run(*command, "--encoding=utf-8", "--on_bad_row=skip", f"--output_dir={tmp_path / 'out'}") == 0
+    assert capsys.readouterr().err.startswith("WARNING: 1 of 60 rows (1.7%) are bad and left out:\n")
+
+
 @pytest.mark.parametrize("long_text", ["window", "head_tail"])
 def test_long_texts(tmp_path: Path, long_text: str, capsys: pytest.CaptureFixture[str]) -> None:
     own_files(tmp_path)

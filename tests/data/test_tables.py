@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertworks.data import tables
+from bertworks.data import lines
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.tables import column, columns_of, fields, records
+from bertworks.data.tables import Reading, column, fields, open_table
 from bertworks.errors import InputError
 
 # No NUL and no carriage return: the first is refused, the second is what ends lines elsewhere.
@@ -24,12 +24,18 @@ TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_siz
 ROWS = st.lists(st.lists(TEXTS, min_size=3, max_size=3), min_size=1, max_size=8)
 
 
-def read(path: Path, bad: BadRows | None = None, quoted: bool | None = None) -> list[dict[str, Any]]:
-    return [dict(record.values) for record in records(path, bad or BadRows(), quoted)]
+# These names are those of a header, so that letters at random are no guess.
+NAMES = {"a", "id", "text"}
+
+
+def read(path: Path, bad: BadRows | None = None, **reading: Any) -> list[dict[str, Any]]:
+    table = open_table(path, Reading(**reading), NAMES)
+    return [dict(record.values) for record in table.records(bad or BadRows())]
 
 
 def locations(path: Path) -> list[str]:
-    return [record.location.removeprefix(f"{path}, ") for record in records(path, BadRows())]
+    found = open_table(path, known_names=NAMES).records(BadRows())
+    return [record.location.removeprefix(f"{path}, ") for record in found]
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -71,7 +77,7 @@ def test_parquet_is_read(tmp_path: Path) -> None:
     values = [{"text": "ein Satz", "labels": ["a", "b"]}, {"text": "noch einer", "labels": []}]
     pq.write_table(pa.Table.from_pylist(values * 900), tmp_path / "rows.parquet", row_group_size=500)
     assert read(tmp_path / "rows.parquet") == values * 900
-    assert columns_of(tmp_path / "rows.parquet") == ("text", "labels")
+    assert open_table(tmp_path / "rows.parquet").columns == ("text", "labels")
     assert locations(tmp_path / "rows.parquet")[1500] == "row 1501"
 
 
@@ -90,6 +96,11 @@ def test_rows_know_the_line_they_begin_on(tmp_path: Path) -> None:
     assert locations(write(tmp_path / "rows.jsonl", '{"a": 1}\n\n{"a": 2}\n')) == ["line 1", "line 3"]
 
 
+def test_carriage_returns_end_lines_where_nothing_else_does(tmp_path: Path) -> None:
+    assert read(write(tmp_path / "a.csv", "a,b\r1,2\r3,4")) == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
+    assert locations(write(tmp_path / "a.jsonl", '{"a": 1}\r{"a": 2}\r')) == ["line 1", "line 2"]
+
+
 def test_a_field_may_be_long(tmp_path: Path) -> None:
     text = "word " * 60_000
     assert read(write(tmp_path / "long.csv", f'a,b\n"{text}",1\n')) == [{"a": text, "b": "1"}]
@@ -97,7 +108,7 @@ def test_a_field_may_be_long(tmp_path: Path) -> None:
 
 def test_columns_of_json_lines_are_those_of_all_lines(tmp_path: Path) -> None:
     path = write(tmp_path / "rows.jsonl", '{"text": "a"}\nnot json\n{"text": "b", "label": 1}\n')
-    assert columns_of(path) == ("text", "label")
+    assert open_table(path).columns == ("text", "label")
 
 
 # ------------------------------------------------------------------------------------------------------------ errors
@@ -105,13 +116,26 @@ def test_columns_of_json_lines_are_those_of_all_lines(tmp_path: Path) -> None:
     ("name", "content", "problem"),
     [
         ("a.csv", "a,b\n1,2\n1,2,3\n", "line 3: has 3 fields, but the header has 2"),
+        (
+            "a.csv",
+            "a\n1\n1,2\n1\n",
+            "line 3: has 2 fields, but the header has 1; if each line is one text: --separator=tab",
+        ),
         ("a.tsv", "a\tb\n1\n", "line 2: has 1 field, but the header has 2"),
-        ("a.csv", b"a,b\n1,2\nx,\xff\n", "line 3, byte 3: not UTF-8; convert the file"),
-        ("a.csv", "a,b\n1,2\n".encode("utf-16"), "line 1, byte 1: not UTF-8 (it looks like UTF-16); convert the file"),
-        ("a.csv", b"a,b\n1,2\0\n", "line 2, column 4: a NUL byte; is this a text file?"),
+        (
+            "a.csv",
+            b"a,b\n1,2\nx,\xff\n",
+            "line 3, byte 3: ff (hexadecimal) is not UTF-8 (if the file is in Windows-1252, where that is 'ÿ'",
+        ),
+        ("a.csv", b"a,b\n1,\x81\n", "line 2, byte 3: 81 (hexadecimal) is not UTF-8 (say what the file is in, such as"),
+        (
+            "a.csv",
+            b"a,b\n1,2\0\n",
+            "line 2, column 4: a NUL byte (is this a text file? if it is UTF-16: --encoding=utf-16-le)",
+        ),
         ("a.csv", 'a,b\n1,2\n3,"4\n5,6\n', "line 3: a quotation mark begins a field here and nothing ends it"),
         ("a.csv", 'a,b\n3,"4"5"\n', 'line 2: a quotation mark inside of a quoted field; write it twice ("")'),
-        ("a.csv", "a,b\r1,2\r", "line 1: a carriage return without a line feed; convert the line ends"),
+        ("a.csv", "a,b\n1,2\r3,4\n", "line 2: a carriage return without a line feed; convert the line ends"),
         ("a.csv", "a,b\n", "has no rows below its header"),
         ("a.tsv", "a\tb", "has no rows below its header"),
         ("a.csv", "", "is empty"),
@@ -119,13 +143,23 @@ def test_columns_of_json_lines_are_those_of_all_lines(tmp_path: Path) -> None:
         ("a.jsonl", "\n", "has no rows"),
         ("a.csv", "a, a\n1,2\n", "has 2 columns called 'a'; rename all but one"),
         ("a.jsonl", '{"a": 1}\n{"a" 1}\n', "line 2, column 6: not JSON (Expecting ':' delimiter)"),
-        ("a.jsonl", "[1]\n", "line 1: a JSON object was expected ({...}), not list"),
-        ("a.jsonl", "[" * 100_000 + "\n", "line 1: not JSON that can be read"),
+        ("a.jsonl", "[1]\n", "item 1: a JSON object was expected ({...}), not int"),
+        ("a.jsonl", "[" * 100_000 + "\n", "not JSON that can be read"),
+        ("a.jsonl", '[{"a": 1},\n {"a" 1}]\n', "line 2, column 7: not JSON (Expecting ':' delimiter)"),
+        ("a.jsonl", '["a", 1]\n["b", 2]\n', "line 1: a JSON object was expected ({...}), not list"),
         ("a.jsonl", f'{{"a": {"9" * 5000}}}\n', "line 1: not JSON that can be read"),
         ("a.jsonl", '{"a": "\\ud800"}\n', "line 1: half of a surrogate pair"),
-        ("a.jsonl", b'{"a": "\xe4"}\n', "line 1, byte 8: not UTF-8"),
+        (
+            "a.jsonl",
+            b'{"a": "\xe4"}\n',
+            "line 1, byte 8: e4 (hexadecimal) is not UTF-8 (if the file is in Windows-1252, where that is 'ä'",
+        ),
         ("a.parquet", "text", "is not a parquet file"),
-        ("a.xlsx", "text", "cannot be read; give a file that ends with .csv, .tsv, .jsonl, .json, .parquet"),
+        (
+            "a.xlsx",
+            "text",
+            "cannot be read; give a file that ends with .csv, .tsv, .txt, .jsonl, .json, .parquet; save",
+        ),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, name: str, content: str | bytes, problem: str) -> None:
@@ -136,7 +170,11 @@ def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, name: str, content
     assert message.startswith(str(path))
     assert problem in message
     assert "\n" not in message
-    assert ("--on_bad_row=skip" in message) == (", line" in message)
+    # Where another encoding is the cause, or the whole file cannot be read, leaving rows out is no advice.
+    skipping = ", line" in message and not any(
+        word in message for word in ("UTF-", "line 1 has", "[", "line 2, column 7")
+    )
+    assert ("--on_bad_row=skip" in message) == skipping
 
 
 def test_a_damaged_parquet_file_is_told(tmp_path: Path) -> None:
@@ -162,7 +200,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
 
 
 def test_a_line_without_an_end_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "LONGEST_LINE", 1 << 20)
+    monkeypatch.setattr(lines, "LONGEST_LINE", 1 << 20)
     path = write(tmp_path / "a.csv", "a,b\n" + "x" * (1 << 20) + "y")
     with pytest.raises(InputError, match=r"a\.csv, line 2: is longer than 1 MB"):
         read(path, BadRows("skip"))
@@ -173,7 +211,7 @@ def test_a_line_without_an_end_is_not_read_into_memory(tmp_path: Path, monkeypat
     ("name", "content", "kept"),
     [
         ("a.csv", b'a,b\n1,2\nragged\n3,"x\xff\ny"\n4,5\nz\0,1\n6,"7"7\n8,9\n', ["1", "4", "8"]),
-        ("a.csv", b'a,b\n1,2\n3,"4\n5,6\n', ["1"]),
+        ("a.csv", b'a,b\n1,2\n3,"4\n5,6\n', ["1", "5"]),
         ("a.tsv", b"a\tb\n1\t2\nragged\n\xff\t1\n4\t5\n", ["1", "4"]),
         ("a.jsonl", b'{"a": "1"}\nnothing\n\xff\n7\n{"a": "2"}\n', ["1", "2"]),
     ],

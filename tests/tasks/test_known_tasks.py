@@ -318,6 +318,13 @@ def test_bad_rows_can_be_left_out(tmp_path: Path) -> None:
     bad = BadRows("skip")
     assert [row[1] for row in read("sst-2", "dev", tmp_path, bad)] == ["fine", "fine too"]
     assert bad.notes == [f"{tmp_path / 'dev.tsv'}, line 3: '7' is no label; known are 0, 1"]
+    assert bad.summary()[0] == "WARNING: 1 of 3 rows (33.3%) are bad and left out:"
+
+
+def test_a_bad_header_is_not_left_out(tmp_path: Path) -> None:
+    (tmp_path / "dev.tsv").write_bytes(b"sentence\xe9\tlabel\nfine\t1\nbad\t0\n")
+    with pytest.raises(InputError, match=r"dev\.tsv, line 1, byte 9: e9 \(hexadecimal\) is not UTF-8"):
+        read("sst-2", "dev", tmp_path, BadRows("skip"))
 
 
 @pytest.mark.parametrize("content", ["sentence\tlabel\nbad\t7\nworse\t8\n", "sentence\tlabel\nbad\n"])

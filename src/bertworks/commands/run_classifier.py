@@ -12,6 +12,7 @@ from bertworks.flags import flag
 
 if TYPE_CHECKING:
     from bertworks.job import Job, Setup
+    from bertworks.tasks.classification.own_data import DataOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +26,50 @@ class Flags(TaskFlags):
     Use it:        bert run_classifier --model=out --test_file=new.csv --output_dir=predictions --do_predict
     """
 
-    text_column: str | None = flag(None, "The column of the text; by default found by its name.", group="Input")
-    pair_column: str | None = flag(None, "The column of the second text, if there is one.", group="Input")
-    label_column: str | None = flag(None, "The column of the label.", group="Input")
+    text_column: str | None = flag(
+        None,
+        "The column of the text, by name or number (from 0; -1 is the last); several, with commas between, are joined. "
+        "By default found by names and values, as the other columns are.",
+        group="Input",
+        remembered=True,
+    )
+    pair_column: str | None = flag(
+        None, "The column of the second text, if there is one.", group="Input", remembered=True
+    )
+    label_column: str | None = flag(
+        None,
+        "The column of the label; or several, with commas between, each with 0 or 1 for one class.",
+        group="Input",
+        remembered=True,
+    )
     id_column: str | None = flag(None, "The column of an id, for predictions.", group="Input")
     labels: str | None = flag(
         None, "The classes in order, with commas between; by default those in the data.", group="Input"
     )
-    label_separator: str | None = flag(None, "What separates the labels of a row, if it has several.", group="Input")
+    label_separator: str | None = flag(
+        None, "What separates the labels of a row, if it has several; by default found.", group="Input", remembered=True
+    )
+    merge_labels: bool | None = flag(
+        None, "Treat labels that differ only in capitals and blanks as one.", group="Input", remembered=True
+    )
+    encoding: str | None = flag(
+        None,
+        "The encoding of text files, such as utf-8, cp1252, gb18030; by default found.",
+        group="Input",
+        remembered=True,
+    )
+    separator: str | None = flag(
+        None,
+        "What separates the fields of text files: a character, or tab; by default found.",
+        group="Input",
+        remembered=True,
+    )
+    header: bool | None = flag(
+        None,
+        "Whether line 1 has the names of the columns (--noheader: it is a row); by default found.",
+        group="Input",
+        remembered=True,
+    )
     kind: Literal["single", "multi", "regression"] | None = flag(
         None,
         "Whether to predict one class, several classes at once, or a number; by default guessed from the data.",
@@ -68,26 +105,23 @@ def main(flags: Flags) -> None:
     from bertworks.data.bad_rows import BadRows
     from bertworks.finetune.run import run
     from bertworks.tasks.classification.job import LongTexts, classification_job, read_files
-    from bertworks.tasks.classification.own_data import DataOptions
+    from bertworks.tasks.classification.own_data import LABEL_FLAGS, TEXT_FLAGS
     from bertworks.tasks.labels import labels_of
 
     if flags.dev_fraction and flags.dev_file:
         raise InputError("--dev_fraction and --dev_file: give one of them; each says what to evaluate on")
     if flags.labels and flags.kind == "regression":
-        raise InputError("--labels: names classes, but --kind=regression has no classes")
-    options = DataOptions(
-        text_column=flags.text_column,
-        pair_column=flags.pair_column,
-        label_column=flags.label_column,
-        id_column=flags.id_column,
-        labels=labels_of(flags.labels) if flags.labels else None,
-        label_separator=flags.label_separator,
-        kind=flags.kind,
-        dev_fraction=flags.dev_fraction,
-        seed=flags.random_seed,
-    )
+        raise InputError("--labels: names classes, but --kind=regression has none")
+    if flags.labels:
+        labels_of(flags.labels)
     task = flags.known_task(tags=False)
-    if task and (given := options.given()):
+    own = TEXT_FLAGS + LABEL_FLAGS
+    given = tuple(
+        name
+        for name in own
+        if getattr(flags, name) not in (None, False, 0) or (name, flags.header) == ("header", False)
+    )
+    if task and given:
         raise InputError(f"--{given[0]}: is for your own files; --task_name={task.name} decides it; leave the flag out")
 
     def read(settings: Flags, setup: Setup) -> Job:
@@ -97,9 +131,36 @@ def main(flags: Flags) -> None:
 
             problem = of_known_task(task, Path(settings.data_dir or ""), setup.splits, bad)
         else:
-            problem = read_files(settings.files, options, setup, long_texts, bad)
+            problem = read_files(settings.files, _options(settings, given), setup, long_texts, bad)
         for line in bad.summary():
             setup.say(line)
         return classification_job(problem, setup, long_texts, settings.class_weights)
 
     run(flags, read, task)
+
+
+def _options(flags: Flags, given: tuple[str, ...]) -> DataOptions:
+    """How to read somebody's own files; flags that are not among the `given` are what a trained model remembers."""
+    from bertworks.data.tables import Reading
+    from bertworks.tasks.classification.columns import ColumnFlags
+    from bertworks.tasks.classification.own_data import TEXT_FLAGS, DataOptions
+    from bertworks.tasks.labels import labels_of
+
+    remembered = frozenset(TEXT_FLAGS) - set(given)
+    return DataOptions(
+        columns=ColumnFlags(
+            text_column=flags.text_column,
+            pair_column=flags.pair_column,
+            label_column=flags.label_column,
+            id_column=flags.id_column,
+            remembered=remembered,
+        ),
+        reading=Reading(encoding=flags.encoding, separator=flags.separator, header=flags.header, remembered=remembered),
+        labels=labels_of(flags.labels) if flags.labels else None,
+        label_separator=flags.label_separator,
+        kind=flags.kind,
+        merge_labels=bool(flags.merge_labels),
+        dev_fraction=flags.dev_fraction,
+        seed=flags.random_seed,
+        given=given,
+    )

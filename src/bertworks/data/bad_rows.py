@@ -13,31 +13,39 @@ OnBadRow = Literal["error", "skip"]
 # The number of bad rows that a summary shows.
 _SHOWN = 5
 
+# Of so many rows, one may be left out without a warning.
+_FEW = 100
+
 
 class BadRows:
     """Raise an error at the first row that cannot be used, or skip such rows and remember why.
 
     Attributes:
         on_bad_row: "error" raises, "skip" leaves the row out.
+        rows: how many rows were read, those that cannot be used included; 0 where the reader does not count them.
         notes: one line for each row that was left out, which says what was wrong.
         remarks: one line for each row that is odd but is used.
     """
 
     def __init__(self, on_bad_row: OnBadRow = "error") -> None:
         self.on_bad_row = on_bad_row
+        self.rows = 0
         self.notes: list[str] = []
         self.remarks: list[str] = []
 
-    def found(self, message: str) -> None:
-        """Raise InputError with this message, which names the row; or remember the message."""
+    def found(self, message: str, advice: str = "to leave out such rows: --on_bad_row=skip") -> None:
+        """Raise InputError with this message, which names the row, and with advice; or remember the message."""
         if self.on_bad_row == "error":
-            raise InputError(f"{message} (to leave out such rows: --on_bad_row=skip)")
+            raise InputError(f"{message} ({advice})")
         self.notes.append(message)
 
     def summary(self) -> list[str]:
         """Return lines for a person: the number of rows left out, the first reasons, and the first remarks."""
-        rows = "row" if len(self.notes) == 1 else "rows"
-        return [*_first(f"{len(self.notes):,} bad {rows} left out", self.notes), *_first("Remarks", self.remarks)]
+        count = len(self.notes)
+        heading = "1 bad row left out" if count == 1 else f"{count:,} bad rows left out"
+        if count * _FEW > self.rows > 0:
+            heading = f"WARNING: {count:,} of {self.rows:,} rows ({count / self.rows:.1%}) are bad and left out"
+        return [*_first(heading, self.notes), *_first("Remarks", self.remarks)]
 
     def of(self, path: Path) -> list[str]:
         """Return the notes about the rows of one file."""

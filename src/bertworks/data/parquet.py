@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,27 @@ def import_pyarrow(name: object, hint: str = "") -> Any:
 def parquet_columns(path: Path) -> tuple[str, ...]:
     """Return the names of a file's columns; errors as in `parquet_rows`."""
     return tuple(_open(import_pyarrow(path), path).schema_arrow.names)
+
+
+def class_names(path: Path) -> dict[str, tuple[str, ...]]:
+    """Return the names of numbered classes by column, as Hugging Face's `datasets` writes them into a file's schema.
+
+    Errors as in `parquet_rows`.
+    """
+    metadata = _open(import_pyarrow(path), path).schema_arrow.metadata or {}
+    try:
+        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
+        found = {column: _names(feature) for column, feature in features.items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
+    return {column: names for column, names in found.items() if names}
+
+
+def _names(feature: Any) -> tuple[str, ...]:
+    """The names of a feature's classes, or of the classes that its lists hold; empty if it has none."""
+    feature = feature.get("feature", feature)
+    names = feature.get("names", ()) if feature.get("_type") == "ClassLabel" else ()
+    return tuple(map(str, names))
 
 
 def parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -1,263 +1,296 @@
-"""Reading files of rows as streams: .csv, .tsv, .jsonl and .parquet. Every row comes with its line in the file.
+"""Reading files of rows as streams: .csv, .tsv, .txt, .json, .jsonl and .parquet.
 
-Text files are UTF-8, with or without a byte order mark. Lines end in LF or CR LF. A .csv file is quoted as spreadsheets
-quote it, and a quoted field may contain line ends. In a .tsv file a quotation mark is an ordinary character, as in the
-files of GLUE, unless every field of the first line is in quotation marks.
+What a person does not say about a text file is found in it: its encoding, the separator, whether fields are quoted, and
+whether the first line has the names of the columns. `Table.notes` tells what is not as usual. Without a header, columns
+are called 0, 1, 2, ... A column without a name is called as pandas calls it (`Unnamed: 3`).
 """
 
 from __future__ import annotations
 
-import csv
 import difflib
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice, starmap
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
 
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.parquet import parquet_columns, parquet_rows
-from bertworks.errors import InputError, one_line
-from bertworks.files import BYTE_ORDER_MARK
+from bertworks.data.delimited import delimited_rows
+from bertworks.data.json_rows import Record, json_document, json_lines
+from bertworks.data.lines import Lines
+from bertworks.data.parquet import class_names, parquet_columns, parquet_rows
+from bertworks.data.table_guesses import find_encoding, find_header, find_quotes, find_separator
+from bertworks.errors import InputError
 from bertworks.names import listed
 
-FORMATS = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
+FORMATS = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet")
 
-# The most bytes in a line: a longer line is no row of texts, and it would be read into memory in one piece.
-LONGEST_LINE = 16 << 20
+# How the names of columns without a name begin.
+UNNAMED = "Unnamed: "
 
-# The number of lines of a .jsonl file that are searched for names of columns.
-_LINES_FOR_COLUMNS = 1000
+# The number of rows that are looked at to tell what the columns are.
+_SAMPLE = 1000
 
-# What the messages of the csv module mean.
-_CSV_ERRORS = {
-    "unexpected end of data": "a quotation mark begins a field here and nothing ends it",
-    "field larger than": "a quotation mark begins a field here and nothing ends it for long",
-    "expected after": 'a quotation mark inside of a quoted field; write it twice ("")',
-    "new-line character": "a carriage return without a line feed; convert the line ends",
-}
+_SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
 
 
-class Record(NamedTuple):
-    """A row: its location for messages ("dev.csv, line 17"), and its values by name of column."""
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How to read a text file; what is None is found in the file.
 
-    location: str
-    values: Mapping[str, Any]
+    Attributes:
+        encoding: a name that Python knows.
+        separator: the character between fields, or `tab`.
+        header: whether the first line has the names of the columns.
+        quoted: whether fields may be in quotation marks.
+        remembered: those of these that a trained model remembers: they decide only where a file does not tell.
+    """
+
+    encoding: str | None = None
+    separator: str | None = None
+    header: bool | None = None
+    quoted: bool | None = None
+    remembered: frozenset[str] = frozenset()
+
+    def check(self) -> None:
+        """Refuse what nothing can be read with.
+
+        Raises:
+            InputError: names the flag.
+        """
+        if self.encoding is not None:
+            try:
+                " ".encode(self.encoding)
+            except LookupError:
+                known = "utf-8, utf-16, cp1252 (western), cp1251, gb18030 (Chinese), shift_jis"
+                raise InputError(f"--encoding={self.encoding}: there is none of this name; such are {known}") from None
+        if self.separator is not None and len(self.separator_character or "") != 1:
+            raise InputError(f"--separator={self.separator}: give one character, or tab")
+
+    @property
+    def separator_character(self) -> str | None:
+        """The separator itself."""
+        return None if self.separator is None else _SEPARATOR_NAMES.get(self.separator, self.separator)
 
 
-def records(path: Path, bad: BadRows, quoted: bool | None = None) -> Iterator[Record]:
-    """Read the rows of a file. The end of its name tells the format.
+@dataclass(frozen=True)
+class Table:
+    """A file of rows that was looked into.
+
+    Attributes:
+        path: of the file.
+        columns: their names.
+        notes: what was found out about the file that is not as usual, a line each.
+        reading: how it is read, as found; as it was given, for a file that is not delimited text.
+        read: reads its rows.
+        class_names: of columns whose numbers from 0 on are classes with these names.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    notes: tuple[str, ...]
+    reading: Reading
+    read: Callable[[BadRows], Iterator[Record]]
+    class_names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def records(self, bad: BadRows) -> Iterator[Record]:
+        """Read the rows.
+
+        Raises:
+            InputError: for a bad row, if `bad` raises; there are no rows.
+        """
+        found = self.read(bad)
+        first = next(found, None)
+        if first is not None:
+            yield first
+            yield from found
+        elif not bad.of(self.path):
+            delimited = self.path.suffix.lower() in (".csv", ".tsv", ".txt")
+            raise InputError(f"{self.path}: has no rows{' below its header' if delimited else ''}")
+
+    def sample(self) -> list[Record]:
+        """Return the first rows that can be read."""
+        return list(islice(self.read(BadRows("skip")), _SAMPLE))
+
+
+def open_table(path: Path, reading: Reading = Reading(), known_names: Collection[str] = ()) -> Table:
+    """Look into a file. The end of its name tells the format.
 
     Args:
-        path: a .csv or .tsv file needs a first line with the names of its columns.
-        bad: receives the rows that cannot be read.
-        quoted: whether quotation marks enclose fields of a .csv or .tsv file; None decides as described above.
+        path: the file.
+        reading: how to read it.
+        known_names: names of columns, in lower case, that tell a header.
 
     Raises:
-        InputError: for a bad row, if `bad` raises; the format is unknown, two columns have one name, or there are no
-            rows.
+        InputError: it is missing, empty or of an unknown format, or two columns have one name.
     """
-    suffix = _suffix(path)
+    reading.check()
+    suffix = path.suffix.lower()
     if suffix == ".parquet":
-        found: Iterator[Record] = starmap(Record, parquet_rows(path))
-    elif suffix in (".jsonl", ".json"):
-        found = json_lines(path, bad)
+        names = class_names(path)
+        notes = tuple(f"{path}: the numbers in {column} mean {listed(of)}" for column, of in names.items())
+        return Table(path, parquet_columns(path), notes, reading, partial(_counted, path), names)
+    if suffix not in FORMATS:
+        raise InputError(f"{path}: cannot be read; give a file that ends with {', '.join(FORMATS)}{_advice(path)}")
+    if path.is_dir():
+        raise InputError(f"{path}: a folder, not a file")
+    if reading.encoding and "encoding" not in reading.remembered:
+        encoding, note = reading.encoding, ""
     else:
-        found = _delimited(path, bad, quoted)
-    first = next(found, None)
-    if first is not None:
-        yield first
-        yield from found
-    elif not bad.of(path):
-        raise InputError(f"{path}: has no rows{' below its header' if suffix in ('.csv', '.tsv') else ''}")
-
-
-def columns_of(path: Path, quoted: bool | None = None) -> tuple[str, ...]:
-    """Return the names of a file's columns; for .jsonl, those in its first thousand lines. Errors as in `records`."""
-    suffix = _suffix(path)
-    if suffix == ".parquet":
-        return parquet_columns(path)
-    if suffix in (".jsonl", ".json"):
-        first = islice(json_lines(path, BadRows("skip")), _LINES_FOR_COLUMNS)
-        return tuple(dict.fromkeys(name for record in first for name in record.values))
-    return _header(path, fields(path, BadRows(), quoted))
+        encoding, note = find_encoding(path, reading.encoding)
+    notes = (note,) if note else ()
+    if suffix in (".csv", ".tsv", ".txt"):
+        return _open_delimited(path, encoding, notes, reading, known_names)
+    document = json_document(path, encoding)
+    if document is None:
+        read = partial(_json_rows, path, encoding)
+    else:
+        records = [Record(f"{path}, item {i}", values, i) for i, values in enumerate(document, 1)]
+        read = partial(_listed, records)
+    first = islice(read(BadRows("skip")), _SAMPLE)
+    columns = tuple(dict.fromkeys(name for record in first for name in record.values))
+    return Table(path, columns, notes, reading, read)
 
 
 def column(columns: Sequence[str], name: str, path: Path, flag: str) -> str:
-    """Return `name` if it is one of a file's columns.
+    """Return the column that a name or a number (from 0; -1 is the last) means.
 
     Raises:
-        InputError: it is not; the message lists the columns and names the nearest. `flag` is the flag to fix.
+        InputError: there is none; the message lists the columns and names the nearest. `flag` is the flag to fix.
     """
     if name in columns:
         return name
+    if name.removeprefix("-").isdecimal() and -len(columns) <= int(name) < len(columns):
+        return columns[int(name)]
     near = difflib.get_close_matches(name, columns, 1, 0.6)
     hint = f"; did you mean {listed(near)}?" if near else ""
     raise InputError(f"{path}: has no column {name!r} ({flag}); it has {listed(columns)}{hint}")
 
 
-def fields(path: Path, bad: BadRows, quoted: bool | None = None) -> Iterator[tuple[str, list[str]]]:
-    """Read the location and the fields of every row of a .csv or .tsv file, header included, without empty lines.
+def fields(path: Path, bad: BadRows) -> Iterator[tuple[str, list[str]]]:
+    """Read the location and the fields of every row of a .csv or .tsv file in UTF-8, header included.
 
-    Errors as in `records`.
+    Empty lines are left out. Fields of a .csv may be quoted. In a .tsv a quotation mark is an ordinary character, as in
+    the files of GLUE, unless every field of the first line is in quotation marks.
+
+    Raises:
+        InputError: for a bad row, if `bad` raises; the file is missing.
     """
-    separator = "," if _suffix(path) == ".csv" else "\t"
-    with _opened(path) as stream:
-        if quoted is None:
-            quoted = separator == "," or _is_quoted(stream)
-        lines = _Lines(path, stream)
-        if quoted:
-            csv.field_size_limit(max(csv.field_size_limit(), LONGEST_LINE))
-            rows: Iterator[list[str]] = csv.reader(lines, delimiter=separator, strict=True)
-        else:
-            rows = (line.rstrip("\r\n").split(separator) for line in lines)
-        while True:
-            location = f"{path}, line {lines.number + 1}"
-            try:
-                row = next(rows)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                reason = next((words for part, words in _CSV_ERRORS.items() if part in str(error)), one_line(error))
-                bad.found(f"{location}: {reason}")
-                continue
-            if problem := lines.take_problem():
-                bad.found(problem)
-            elif row and row != [""]:
-                yield location, row
+    separator = "," if path.suffix.lower() == ".csv" else "\t"
+    with closing(Lines(path)) as lines:
+        first = next(lines, "").rstrip("\r\n").split(separator)
+        lines.keep(0)
+        quoted = separator == "," or all(len(field) > 1 and field[0] == field[-1] == '"' for field in first)
+        yield from delimited_rows(lines, separator, quoted, bad)
 
 
-def json_lines(path: Path, bad: BadRows) -> Iterator[Record]:
-    """Read a file with one JSON object on each line. Empty lines are left out. Errors as in `records`."""
-    with _opened(path) as stream:
-        lines = _Lines(path, stream)
-        for line in lines:
-            location = f"{path}, line {lines.number}"
-            if problem := lines.take_problem():
-                bad.found(problem)
-            elif line.strip():
-                problem, values = _parsed(line)
-                if values is None:
-                    bad.found(f"{location}{problem}")
-                else:
-                    yield Record(location, values)
-
-
-def _delimited(path: Path, bad: BadRows, quoted: bool | None) -> Iterator[Record]:
-    rows = fields(path, bad, quoted)
-    columns = _header(path, rows)
-    for location, row in rows:
-        if len(row) == len(columns):
-            yield Record(location, dict(zip(columns, row, strict=True)))
-        else:
-            number = f"{len(row)} field" if len(row) == 1 else f"{len(row)} fields"
-            bad.found(f"{location}: has {number}, but the header has {len(columns)}")
-
-
-def _header(path: Path, rows: Iterator[tuple[str, list[str]]]) -> tuple[str, ...]:
-    _, header = next(rows, ("", []))
-    if not header:
+def _open_delimited(
+    path: Path, encoding: str, notes: tuple[str, ...], reading: Reading, known_names: Collection[str]
+) -> Table:
+    usual = "," if path.suffix.lower() == ".csv" else "\t"
+    before, separator = 0, reading.separator_character
+    if separator is None or "separator" in reading.remembered:
+        separator, before, note = find_separator(path, encoding, separator or usual)
+        notes += (note,) if note else ()
+    quoted = reading.quoted
+    if quoted is None:
+        quoted = path.suffix.lower() == ".csv" or find_quotes(path, encoding, separator)
+        if quoted and path.suffix.lower() != ".csv":
+            notes += (f"{path}: its fields are in quotation marks where they need it, which are undone",)
+    layout = _Layout(path, encoding, separator, quoted, before)
+    # What is wrong with the header cannot be left out.
+    next(layout.rows(BadRows()), None)
+    first = [row for _, row in islice(layout.rows(BadRows("skip")), _SAMPLE)]
+    if not first:
         raise InputError(f"{path}: is empty")
-    columns = [name.strip() for name in header]
-    if len(columns) == 1:
-        _check_separator(path, columns[0])
-    twice = sorted({name for name in columns if columns.count(name) > 1})
-    if twice:
-        raise InputError(f"{path}: has {columns.count(twice[0])} columns called {twice[0]!r}; rename all but one")
-    return tuple(columns)
+    header = reading.header
+    if header is None or "header" in reading.remembered:
+        header, why = find_header(first, known_names, otherwise=header)
+        if not header:
+            notes += (f"{path}: line 1 is a row, not the names of columns: {why}; if it has names: --header",)
+    names, columns = _columns(path, first, header=header)
+    if len(columns) < len(names):
+        notes += (f"{path}: columns without a name and values, which are not read: {len(names) - len(columns)}",)
+    found = Reading(encoding=encoding, separator=separator, header=header, quoted=quoted)
+    return Table(path, columns, notes, found, partial(_delimited, layout, names, columns, header))
 
 
-def _check_separator(path: Path, header: str) -> None:
-    """Refuse a header of one column that another separator divides."""
-    ours = "," if _suffix(path) == ".csv" else "\t"
-    for separator, called, remedy in (
-        ("\t", "tabs", "name it .tsv"),
-        (";", "';'", "save it with commas (.csv) or tabs (.tsv)"),
-        (",", "commas", "name it .csv"),
-    ):
-        if separator != ours and all(part.strip() for part in header.split(separator)) and separator in header:
-            raise InputError(f"{path}, line 1: looks separated by {called}; {remedy}")
+@dataclass(frozen=True)
+class _Layout:
+    """How a .csv or .tsv file is written; `before` lines stand above its header."""
+
+    path: Path
+    encoding: str
+    separator: str
+    quoted: bool
+    before: int
+
+    def rows(self, bad: BadRows) -> Iterator[tuple[str, list[str]]]:
+        """Read the location and the fields of every row, header included."""
+        with closing(Lines(self.path, self.encoding)) as lines:
+            for _ in islice(lines, self.before):
+                pass
+            yield from delimited_rows(lines, self.separator, self.quoted, bad)
 
 
-class _Lines:
-    """The lines of a file as text, numbered from 1.
+def _columns(path: Path, first: Sequence[Sequence[str]], *, header: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The name of every column of a file, and of those that are read: all but those without a name and a value."""
+    if not header:
+        names = tuple(map(str, range(len(first[0]))))
+        return names, names
+    given = [name.strip() for name in first[0]]
+    names = tuple(name or f"{UNNAMED}{i}" for i, name in enumerate(given))
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise InputError(
+            f"{path}: line 1 has {names.count(twice[0])} columns called {twice[0]!r}; rename all but one, or give "
+            "--noheader if it is a row"
+        )
+    empty = {
+        i for i, name in enumerate(given) if not name and not any(row[i].strip() for row in first[1:] if i < len(row))
+    }
+    return names, tuple(name for i, name in enumerate(names) if i not in empty)
 
-    A line that is not text comes as an empty line, and `take_problem` tells why. An exception raised here would end
-    csv.reader, which could then not read the rows that follow.
-    """
 
-    def __init__(self, path: Path, stream: BinaryIO) -> None:
-        self.number = 0
-        self._path = path
-        self._stream = stream
-        self._problem = ""
-
-    def take_problem(self) -> str:
-        """Return the first problem since the last call, or nothing."""
-        problem, self._problem = self._problem, ""
-        return problem
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        line = self._stream.readline(LONGEST_LINE + 1)
-        if not line:
-            raise StopIteration
-        self.number += 1
-        location = f"{self._path}, line {self.number}"
-        if len(line) > LONGEST_LINE:
-            raise InputError(f"{location}: is longer than {LONGEST_LINE >> 20} MB; is this a file of rows of text?")
-        if self.number == 1:
-            line = line.removeprefix(BYTE_ORDER_MARK)
-        try:
-            text = line.decode()
-        except UnicodeDecodeError as error:
-            known = " (it looks like UTF-16)" if line.startswith((b"\xff\xfe", b"\xfe\xff")) else ""
-            problem = f"{location}, byte {error.start + 1}: not UTF-8{known}; convert the file"
+def _delimited(
+    layout: _Layout, names: Sequence[str], columns: Sequence[str], header: bool, bad: BadRows
+) -> Iterator[Record]:
+    rows = layout.rows(bad)
+    if header:
+        next(rows, None)
+    before = bad.rows
+    for location, row in rows:
+        bad.rows += 1
+        wanted, width = len(names), len(row)
+        # Spreadsheets write empty cells behind the last column, and leave those of columns without a name out.
+        beyond, missing = row[wanted:], names[width:]
+        if not any(cell.strip() for cell in beyond) and not any(name in columns for name in missing):
+            values = dict(zip(names, row, strict=False))
+            yield Record(location, {name: values[name] for name in columns}, bad.rows - before)
         else:
-            if "\0" not in text:
-                return text
-            problem = f"{location}, column {text.index(chr(0)) + 1}: a NUL byte; is this a text file?"
-        self._problem = self._problem or problem
-        return "\n"
+            of = "the header" if header else "line 1"
+            hint = "; if each line is one text: --separator=tab" if wanted == 1 and layout.separator != "\t" else ""
+            bad.found(f"{location}: has {width} field{'s' * (width != 1)}, but {of} has {wanted}{hint}")
 
 
-def _parsed(line: str) -> tuple[str, Mapping[str, Any] | None]:
-    """Return the JSON object of a line; or the end of a message about what is wrong, and None."""
-    try:
-        values = json.loads(line)
-        if not line.isascii() or "\\u" in line:
-            json.dumps(values, ensure_ascii=False).encode()
-    except json.JSONDecodeError as error:
-        return f", column {error.colno}: not JSON ({error.msg})", None
-    except UnicodeEncodeError:
-        return ": half of a surrogate pair (\\ud800 to \\udfff) in a text", None
-    except (ValueError, RecursionError) as error:
-        return f": not JSON that can be read ({one_line(error)})", None
-    if not isinstance(values, dict):
-        return f": a JSON object was expected ({{...}}), not {type(values).__name__}", None
-    return "", values
+def _json_rows(path: Path, encoding: str, bad: BadRows) -> Iterator[Record]:
+    return json_lines(path, bad, encoding)
 
 
-def _opened(path: Path) -> BinaryIO:
-    if path.is_dir():
-        raise InputError(f"{path}: a folder, not a file")
-    try:
-        return path.open("rb")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file") from None
+def _listed(records: Sequence[Record], bad: BadRows) -> Iterator[Record]:
+    bad.rows += len(records)
+    return iter(records)
 
 
-def _is_quoted(stream: BinaryIO) -> bool:
-    """Tell whether every field of the first line is in quotation marks."""
-    first = stream.readline(LONGEST_LINE).removeprefix(BYTE_ORDER_MARK).rstrip(b"\r\n")
-    stream.seek(0)
-    return all(len(field) > 1 and field[:1] == field[-1:] == b'"' for field in first.split(b"\t"))
+def _counted(path: Path, bad: BadRows) -> Iterator[Record]:
+    for number, (location, values) in enumerate(parquet_rows(path), 1):
+        bad.rows += 1
+        yield Record(location, values, number)
 
 
-def _suffix(path: Path) -> str:
-    suffix = path.suffix.lower()
-    if suffix not in FORMATS:
-        raise InputError(f"{path}: cannot be read; give a file that ends with {', '.join(FORMATS)}")
-    return suffix
+def _advice(path: Path) -> str:
+    """What to do about a spreadsheet."""
+    if path.suffix.lower() not in (".xlsx", ".xls", ".ods"):
+        return ""
+    command = f"pandas.read_excel('{path.name}').to_csv('{path.stem}.csv', index=False)"
+    return f'; save the sheet as .csv, or: python -c "import pandas; {command}"'

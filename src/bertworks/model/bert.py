@@ -35,7 +35,7 @@ class Dense(nn.Linear):
         """Do nothing: drawing weights here would take longer than reading a checkpoint."""
 
 
-class Table(nn.Embedding):
+class EmbeddingTable(nn.Embedding):
     """An embedding without initial weights."""
 
     def reset_parameters(self) -> None:
@@ -49,9 +49,9 @@ class Embeddings(nn.Module):
         super().__init__()
         self.rate = config.hidden_dropout_prob
         hidden = config.hidden_size
-        self.word_embeddings = Table(config.vocab_size, hidden)
-        self.position_embeddings = Table(config.max_position_embeddings, hidden)
-        self.token_type_embeddings = Table(config.type_vocab_size, hidden)
+        self.word_embeddings = EmbeddingTable(config.vocab_size, hidden)
+        self.position_embeddings = EmbeddingTable(config.max_position_embeddings, hidden)
+        self.token_type_embeddings = EmbeddingTable(config.type_vocab_size, hidden)
         self.LayerNorm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
 
     def forward(self, batch: PackedBatch, dtype: torch.dtype, dropout: Dropout | None) -> Tensor:

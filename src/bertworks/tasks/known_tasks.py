@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.tables import fields, json_lines
+from bertworks.data.json_rows import json_lines
+from bertworks.data.tables import fields
 from bertworks.datasets.registry import locate_split, split_names
 from bertworks.datasets.schema import Column, KnownTask, TaskFile
 from bertworks.errors import InputError
@@ -160,13 +161,16 @@ class _MissingError(InputError):
 
 def _lines(path: Path, file: TaskFile, bad: BadRows) -> Iterator[_Line]:
     if path.suffix == ".json":
-        for number, (location, values) in enumerate(json_lines(path, bad)):
+        for number, (location, values, _) in enumerate(json_lines(path, bad)):
             yield _Line(location, number, values)
         return
     lines = fields(path, bad)
+    if file.header:
+        next(fields(path, BadRows()), None)  # a header that is wrong cannot be left out
     header = next(lines, ("", []))[1] if file.header else []
     has_names = isinstance(file.text, str)
     for number, (location, row) in enumerate(lines, int(file.header)):
+        bad.rows += 1
         # A row that is shorter than the header lacks the last columns.
         yield _Line(location, number, dict(zip(header, row, strict=False)) if has_names else row)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.tables import records
+from bertworks.data.tables import open_table
 from bertworks.tasks.classification.outputs import draw_confusion_matrix, write_predictions
 from bertworks.tasks.classification.problem import Problem
 from tests.pictures import pixels
@@ -24,7 +24,7 @@ def test_names_of_any_kind_are_read_back_by_every_reader_of_tsv(tmp_path: Path) 
     _, path = write_predictions(tmp_path, problem, "", ids, logits)
     names = [LABELS[0], LABELS[1], "a tab and a  line", LABELS[3]]
     expected = list(zip(["1", "x y", '"3', "4"], names, strict=True))
-    ours = [record.values for record in records(path, BadRows())]
+    ours = [record.values for record in open_table(path).records(BadRows())]
     assert [(row["id"], row["prediction"]) for row in ours] == expected
     assert list(ours[0])[2:] == [f"probability of {name}" for name in names]
     with path.open(newline="") as stream:

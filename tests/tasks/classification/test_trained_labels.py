@@ -12,7 +12,7 @@ from bertworks.config import BertConfig
 from bertworks.datasets.registry import find_task
 from bertworks.errors import InputError
 from bertworks.tasks.classification.problem import Problem
-from bertworks.tasks.classification.trained_labels import output_order, reorder
+from bertworks.tasks.classification.trained_labels import kind_of, output_order, reorder
 
 
 def model(*names: str, **more: object) -> BertConfig:
@@ -67,6 +67,31 @@ def test_models_of_other_libraries(task: str, names: tuple[str, ...], order: lis
 
 def test_whole_numbers_are_the_same_however_they_are_written() -> None:
     assert output_order(own("0", "1"), model("1.0", "0.0")) == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("problem_type", "outputs", "kind"),
+    [
+        (None, 1, "regression"),
+        (None, 2, "single"),
+        (None, None, None),
+        ("multi_label_classification", 1, "multi"),
+        ("single_label_classification", 1, "single"),
+        ("regression", 2, "regression"),
+    ],
+)
+def test_one_output_is_a_number_where_nothing_tells(
+    problem_type: str | None, outputs: int | None, kind: str | None
+) -> None:
+    config = model("a", "b", **({"problem_type": problem_type} if problem_type else {}))
+    assert kind_of(config, outputs) == kind
+
+
+def test_a_classifier_with_one_output_is_none_of_classes() -> None:
+    with pytest.raises(InputError, match="was trained to predict a number; reviews is one class a row"):
+        output_order(own("a", "b"), model("LABEL_0"), 1)
+    choice = Problem(name="swag", kind="choice", labels=(), metrics=())
+    assert output_order(choice, model("LABEL_0", "LABEL_1"), 1) is None
 
 
 def test_where_nothing_tells_the_numbers_stay() -> None:

@@ -49,7 +49,7 @@ def classify(
     """
     check_texts(texts, pairs=True)
     config, names = model.config, names_of_outputs(model.config, len(model.classifier.weight))
-    kind = kind_of(config) or ("single" if len(names) > 1 else "regression")
+    kind = kind_of(config, len(names)) or "single"
     problem = Problem(name="", kind=kind, labels=() if kind == "regression" else names, metrics=())
     pairs = [(text, None) if isinstance(text, str) else text for text in texts]
     rows = [Row("", str(i), a, b, None) for i, (a, b) in enumerate(pairs)]

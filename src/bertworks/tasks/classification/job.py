@@ -21,11 +21,11 @@ from bertworks.job import Evaluation, Job, Network, Setup, fingerprint
 from bertworks.model.heads import SequenceClassifier
 from bertworks.tasks.classification import own_data, task
 from bertworks.tasks.classification.balance import label_table
-from bertworks.tasks.classification.outputs import draw_confusion_matrix, write_predictions
+from bertworks.tasks.classification.outputs import draw_confusion_matrix, write_dev_rows, write_predictions
 from bertworks.tasks.classification.own_data import DataOptions
 from bertworks.tasks.classification.problem import Problem, encode_rows, of_own_data, of_records
 from bertworks.tasks.classification.rows import AnyRow
-from bertworks.tasks.classification.task import Classification, LabelledSequences, ProblemKind
+from bertworks.tasks.classification.task import Classification, LabelledSequences
 from bertworks.tasks.classification.trained_labels import kind_of, output_order, reorder
 from bertworks.tasks.metrics import confusion_matrix
 
@@ -114,12 +114,12 @@ def read_files(
             wanted = {"train": "do_train", "dev": "do_eval", "test": "do_predict"}[split]
             raise InputError(f"--{wanted}: give --{split}_file{or_fraction} (or --task_name and --data_dir)")
     if not setup.trains:
-        kind = options.kind or kind_of(setup.config) or _kind_of_head(setup.checkpoint)
+        kind = options.kind or kind_of(setup.config, _outputs(setup.checkpoint))
         options = replace(options, labels=options.labels or setup.config.labels, kind=kind)  # type: ignore[arg-type]
     used = {split: file for split, file in files.items() if split in setup.splits}
     if records := record_files(used):
         first = next(iter(records.values()))[0]
-        wrong = options.given(own_data.TEXT_OPTIONS)
+        wrong = [name for name in options.given if name in own_data.TEXT_FLAGS]
         wrong += ["long_text"] if long_texts.long_text != "truncate" else []
         wrong += ["kind"] if options.kind not in (None, "single") else []
         if wrong:
@@ -146,11 +146,11 @@ def _check_rows(problem: Problem, splits: Sequence[str]) -> None:
 def _output_order(
     problem: Problem, checkpoint: Checkpoint, config: BertConfig, *, trains: bool
 ) -> Sequence[int] | None:
-    """The output of a stored classifier for each label; None if their order is the same or its names are unknown."""
-    if "classifier.weight" not in checkpoint.weights:
+    """Which of a stored classifier's outputs each label is; None where they stand in order, or nothing tells."""
+    if _outputs(checkpoint) is None:
         return None
     try:
-        order = output_order(problem, config)
+        order = output_order(problem, config, _outputs(checkpoint))
     except InputError as error:
         # What is trained may become another classifier.
         if trains:
@@ -159,11 +159,10 @@ def _output_order(
     return order if order != sorted(order or ()) else None
 
 
-def _kind_of_head(checkpoint: Checkpoint) -> ProblemKind | None:
-    """One output is a number, whatever the folder says; None for others."""
-    head = checkpoint.weights.get("classifier.weight")
-    choice = checkpoint.architecture == "BertForMultipleChoice"
-    return "regression" if head and head.shape[:1] == (1,) and not choice else None
+def _outputs(checkpoint: Checkpoint) -> int | None:
+    """How many outputs the stored classifier has; None without one."""
+    weight = checkpoint.weights.get("classifier.weight")
+    return None if weight is None else int(weight.shape[0])
 
 
 def _reorder(order: Sequence[int] | None, network: Network) -> None:
@@ -177,6 +176,7 @@ def _with_labels(config: BertConfig, problem: Problem) -> BertConfig:
     if problem.kind == "choice":
         return config
     kinds = {"single": "single_label_classification", "multi": "multi_label_classification"}
+    config = config.with_fine_tuning({**config.fine_tuning, **problem.remembered})
     return config.with_labels(problem.labels or ("score",), problem_type=kinds.get(problem.kind, "regression"))
 
 
@@ -242,6 +242,8 @@ def _results(
     problem: Problem, setup: Setup, settings: Classification, encode: Encode, network: Network
 ) -> Iterator[str | Evaluation]:
     """Evaluate the dev sets, and write the predictions of the test sets."""
+    if problem.drawn:
+        yield f"The rows of the dev set: {write_dev_rows(setup.output_dir, problem)}"
     if "dev" in setup.splits:
         logits = {ending: task.predict_logits(settings, network, data) for ending, data in settings.dev.items()}
         results = dict(task.evaluate_logits(settings, logits))

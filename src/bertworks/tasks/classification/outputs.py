@@ -50,6 +50,15 @@ def write_predictions(
     return written
 
 
+def write_dev_rows(folder: Path, problem: Problem) -> Path:
+    """Write which rows of the training file are the dev set, and return the path: `dev_rows.tsv`, place and id."""
+    rows = [(row.location.rpartition(", ")[2], row.id) for row in problem.dev.get("", ())]
+    lines = ["row\tid", *(f"{place}\t{_BREAKS.sub(' ', identity)}" for place, identity in rows)]
+    path = folder / "dev_rows.tsv"
+    write_text(path, "\n".join(lines) + "\n")
+    return path
+
+
 def _named(problem: Problem, found: NDArray[Any]) -> list[str]:
     """The names of predicted classes, or numbers, as text."""
     if problem.kind == "single":

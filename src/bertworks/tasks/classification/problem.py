@@ -44,6 +44,8 @@ class Problem:
         dev, test: rows by the ending of their results' names ("" for the usual set).
         notes: what was found out about the data, a line each.
         known: the task, if it is known by name.
+        remembered: flags that a model trained on it remembers, beside those that a person gives.
+        drawn: whether the dev rows were drawn from the training file.
     """
 
     name: str
@@ -55,6 +57,8 @@ class Problem:
     test: Mapping[str, Sequence[AnyRow]] = field(default_factory=dict)
     notes: Sequence[str] = ()
     known: KnownTask | None = None
+    remembered: Mapping[str, object] = field(default_factory=dict)
+    drawn: bool = False
 
     @property
     def classes(self) -> int:
@@ -73,6 +77,8 @@ def of_own_data(data: own_data.OwnData, name: str) -> Problem:
         dev={"": data.dev} if data.dev else {},
         test={"": data.test} if data.test else {},
         notes=data.notes,
+        remembered=data.remembered,
+        drawn=data.drawn,
     )
 
 

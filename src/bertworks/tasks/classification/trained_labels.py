@@ -16,7 +16,7 @@ from torch import nn
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.names import listed
-from bertworks.tasks.classification.own_data import class_name
+from bertworks.tasks.classification.label_lists import class_name
 from bertworks.tasks.classification.problem import Problem
 from bertworks.tasks.classification.task import ProblemKind
 
@@ -48,28 +48,31 @@ _PREDICTS: dict[ProblemKind, str] = {
 }
 
 
-def kind_of(config: BertConfig) -> ProblemKind | None:
-    """Return what a model predicts, from its folder; None if the folder does not tell.
+def kind_of(config: BertConfig, outputs: int | None = None) -> ProblemKind | None:
+    """Return what a classifier predicts; None if nothing tells.
 
-    One output without a `problem_type` is a number, as in Hugging Face's classes.
+    It is the model's `problem_type`. Where there is none, a classifier with one output predicts a number, and one with
+    several predicts one class, as in Hugging Face's library.
+
+    Args:
+        config: of the model.
+        outputs: of its classifier; None if it has none yet.
     """
-    kind = KINDS.get(config.extra.get("problem_type"))
-    if (
-        kind is None
-        and len(config.labels or ()) == 1
-        and config.extra.get("architectures") != ["BertForMultipleChoice"]
-    ):
-        return "regression"
-    return kind
+    if (kind := KINDS.get(config.extra.get("problem_type"))) is not None or outputs is None:
+        return kind
+    return "regression" if outputs == 1 else "single"
 
 
-def output_order(problem: Problem, config: BertConfig) -> list[int] | None:
+def output_order(problem: Problem, config: BertConfig, outputs: int | None = None) -> list[int] | None:
     """Return the output of a trained model for each of a problem's labels; None if the folder does not tell.
+
+    `outputs` is their number.
 
     Raises:
         InputError: the model predicts something else, or has other classes.
     """
-    kind = kind_of(config)
+    # A choice has one output, too; and several may be of several classes at once.
+    kind = kind_of(config, 1 if outputs == 1 and problem.kind != "choice" else None)
     if kind is not None and kind != problem.kind:
         raise InputError(f"was trained to predict {_PREDICTS[kind]}; {problem.name} is {_PREDICTS[problem.kind]}")
     names = config.labels
