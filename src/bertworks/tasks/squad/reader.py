@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
 from bertworks.tasks.squad import json_stream
-from bertworks.tasks.squad.answer_places import place_of
 from bertworks.tasks.squad.documents import Document, GoldAnswer, SquadExample
 from bertworks.tasks.squad.score import Gold
+from bertworks.tasks.text_places import place_of
 
 # The answer_start of CMRC 2018 for an answer that is not in its context.
 NOWHERE = -1
@@ -159,7 +159,7 @@ class SquadReader:
                 "--version_2_with_negative is set"
             )
         for what, (questions, first) in self.read_anyway.items():
-            self.notes.append(f"{self.path}: in {questions:,} questions {what}; they are read so; the first: {first}")
+            self.notes.append(f"{self.path}: {questions:,} questions are odd but are read: {what}; the first: {first}")
 
     def _answer(self, document: Document, qa: dict[str, Any], location: str) -> GoldAnswer | None:
         """Return the one answer of a question, or None if it is not where the file says."""
@@ -213,7 +213,7 @@ class SquadReader:
             begin = float(begin)
         if isinstance(begin, float) and begin.is_integer():
             self._read_anyway(
-                'answer_start is a text or has a point ("52", 52.0), where it should be a whole number', location
+                'answer_start, which should be a whole number, is a text or has a point ("52", 52.0)', location
             )
             return int(begin)
         shown = "missing" if begin is None else f"{begin!r:.20}"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertworks.tasks.squad.answer_places import place_of
+from bertworks.tasks.text_places import place_of
 
 LETTERS = st.text("aé\u0301\u0327가ᄀ\u1161\U0001f600 ", max_size=8)
 COUNTS = {
