@@ -33,7 +33,8 @@ from bertworks.tasks.attentions import Attentions, compute_attentions
 from bertworks.tasks.classification.classify import Classified, classify
 from bertworks.tasks.embed import features
 from bertworks.tasks.fill_mask import Guess, fill_mask
-from bertworks.tasks.ner.tag import Entity, TagUnit, tag
+from bertworks.tasks.ner.tag import Entity, tag
+from bertworks.tasks.ner.words import TagUnit
 from bertworks.tasks.squad.answering import Answered, Texts, answer
 from bertworks.tasks.texts import Text
 from bertworks.text.tokenizer import Tokenizer

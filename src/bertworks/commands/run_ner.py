@@ -21,11 +21,35 @@ class Flags(TaskFlags):
     A known task:  bert run_ner --task_name=CLUENER --data_dir=CLUENER --model=bert-base-chinese --output_dir=out
                    --do_train --do_eval --do_predict
     Your own:      bert run_ner --train_file=train.txt --dev_file=dev.txt ...; a word and its tag a line, blank lines
-                   between sentences, or JSON lines as CLUENER has them
+                   between sentences; or JSON of words and tags, or of texts and their entities (CLUENER, doccano,
+                   prodigy, Label Studio, spaCy), or a folder of BRAT. What was recognised is said.
     """
 
     labels: str | None = flag(
-        None, "Of .tf_record files: the tags by number, with commas; by default the model's.", group="Input"
+        None,
+        "Of tags that are numbers, as in .tf_record files: their names in order, with commas; of .tf_record files by "
+        "default the model's.",
+        group="Input",
+        remembered=True,
+    )
+    word_column: str | None = flag(
+        None,
+        "The column of the words: a number from 0 on, -1 for the last, or its name in the first line or in JSON.",
+        group="Input",
+        remembered=True,
+    )
+    tag_column: str | None = flag(
+        None,
+        "The column of the tags, given in the same way.",
+        group="Input",
+        remembered=True,
+    )
+    unit: Literal["word", "character"] | None = flag(
+        None,
+        "What to tag in texts with entities; by default characters in scripts without blanks, such as Chinese, else "
+        "words.",
+        group="Input",
+        remembered=True,
     )
     long_text: Literal["truncate", "window"] = flag(
         "truncate", "What to do with sentences longer than --max_seq_length.", group="Input", remembered=True
@@ -42,6 +66,7 @@ def main(flags: Flags) -> None:
     from bertworks.finetune.run import run
     from bertworks.tasks.labels import labels_of
     from bertworks.tasks.ner import reading
+    from bertworks.tasks.ner.column_layout import ColumnFlags
     from bertworks.tasks.ner.job import tagging_job
 
     task = flags.known_task(tags=True)
@@ -54,15 +79,20 @@ def main(flags: Flags) -> None:
         if records and settings.long_text != "truncate":
             first = next(iter(records.values()))[0]
             raise InputError(f"--long_text: {first} has texts that are cut; leave the flag out")
-        if settings.labels and not records:
-            raise InputError("--labels: is for .tf_record files; others have the tags themselves")
+        labels = labels_of(settings.labels) if settings.labels else ()
+        unit = settings.unit
         if task:
             data_dir = Path(settings.data_dir or "")
             rows = reading.read_known(task, data_dir, setup, bad, keeps_best=settings.do_train)
         elif records:
-            rows = reading.read_records(records, labels_of(settings.labels) if settings.labels else (), setup)
+            rows = reading.read_records(records, labels, setup)
         else:
-            rows = reading.read_files(files, setup.splits, bad)
+            columns = ColumnFlags(settings.word_column, settings.tag_column)
+            own = reading.OwnFiles(columns, labels, unit, bad, setup.say)
+            rows = own.read(files, setup.splits)
+            if labels and settings.was_given("labels") and not own.has_numbers:
+                raise InputError("--labels: is for .tf_record files and tags that are numbers; these are names")
+            unit = own.unit
         metric = task.metrics[0] if task else "entity_f1"
         return tagging_job(
             rows,
@@ -72,7 +102,7 @@ def main(flags: Flags) -> None:
             stride=settings.doc_stride if settings.long_text == "window" else None,
             use_crf=settings.use_crf,
             are_pieces=bool(records),
-            as_json=reading.is_json(Path(files["test"])) if "test" in files else metric == "cluener",
+            unit=unit,
         )
 
     run(flags, read, task)

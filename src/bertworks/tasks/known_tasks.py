@@ -19,7 +19,8 @@ from bertworks.datasets.schema import Column, KnownTask, TaskFile
 from bertworks.errors import InputError
 from bertworks.names import listed
 from bertworks.tasks.classification.rows import ChoiceRow, Label, Row
-from bertworks.tasks.ner.tag_files import TaggedRow, read_cluener, read_columns
+from bertworks.tasks.ner.annotated_texts import read_cluener
+from bertworks.tasks.ner.tag_files import TaggedRow, read_columns
 
 # The values of a row: the fields of a line, or an object with names.
 _Values = Sequence[str] | Mapping[str, Any]

@@ -24,7 +24,8 @@ from bertworks.task import Partition, Task, micro_batches
 from bertworks.tasks.metrics import accuracy
 from bertworks.tasks.ner import entities
 from bertworks.tasks.ner.alignment import AlignedWords, align, align_pieces
-from bertworks.tasks.ner.tag_files import TaggedRow, mentions
+from bertworks.tasks.ner.tag_files import TaggedRow
+from bertworks.tasks.ner.tag_outputs import mentions
 from bertworks.text.tokenizer import Tokenizer
 
 # Sentences whose tags are decoded at a time.
