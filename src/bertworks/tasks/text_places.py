@@ -6,6 +6,7 @@ and other programs count bytes.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Callable
 from typing import NamedTuple
@@ -37,11 +38,17 @@ _COUNTS: dict[str, Callable[[str], int]] = {
 def place_of(text: str, part: str, offset: int) -> TextPlace | None:
     """Find a part of a text where its offset points in one of these ways of counting.
 
-    The whole part must be there; only its Unicode composition may differ. None if it is at none of these places.
+    The whole part must be there; only its Unicode composition may differ, or its white space where the offset counts
+    as Python does. None if it is at none of these places.
     """
+    if offset < 0 or not part.strip():
+        return None
+    spaced = re.compile(r"\s+".join(map(re.escape, part.split()))).match(text, min(offset, len(text)))
+    if spaced is not None:
+        return TextPlace(offset, spaced.end(), "only the white space differs")
     wanted = normalize("NFC", part)
     # In ASCII all counts are the same, and most parts that are elsewhere are nowhere.
-    if not wanted or offset < 0 or (text.isascii() and part.isascii()) or wanted not in normalize("NFC", text):
+    if (text.isascii() and part.isascii()) or wanted not in normalize("NFC", text):
         return None
     for why, count in _COUNTS.items():
         begin = _longest(text, offset, count)

@@ -86,7 +86,9 @@ def checked(location: str, text: str, spans: Sequence[AnnotatedSpan], bad: BadRo
     for kind, begin, end, mention in spans:
         there = text[max(0, begin) : end]
         fits = 0 <= begin < end <= len(text) and (mention is None or mention.split() == there.split())
-        place = None if fits or mention is None else place_of(text, mention, begin)
+        # Where the text begins as the file says, its end is what is wrong.
+        is_known = fits or mention is None or text.startswith(mention, max(begin, 0))
+        place = None if is_known else place_of(text, str(mention), begin)
         if place is None and not fits:
             named = kind if mention is None else f"{kind} {mention[:40]!r}"
             raise InputError(
