@@ -216,6 +216,7 @@ def test_record_files_are_evaluated_by_the_names_of_the_training(tmp_path: Path)
         (["--labels=O,B-place"], "but there are 2"),
         (["--labels=O,B-place,"], "--labels=O,B-place,: label 3 of 3 has no name"),
         (["--labels=O,B-place", "--long_text=window"], "--long_text: "),
+        (["--labels=O,B-place", "--tag_column=1"], "--tag_column: .tf_record files have no columns"),
         ([f"--labels={','.join(TAGS)}", "--max_seq_length=5"], "give --max_seq_length="),
         (["--train_file=one.tf_record", "--labels=O,B-x"], "use bert run_classifier"),
         (["--train_file=ends.tf_record", "--labels=O,B-x"], "record 0 is not [CLS], one text, [SEP]"),
@@ -370,6 +371,9 @@ def test_strange_tags_and_several_seeds(tmp_path: Path, capsys: pytest.CaptureFi
             "--task_name and --train_file: give one",
         ),
         (["--do_train", "--task_name=MSRA", "--data_dir=.", "--labels=O,B-x"], "--labels: is for .tf_record files"),
+        (["--do_train", "--task_name=MSRA", "--data_dir=.", "--unit=word"], "--unit: is for your own files"),
+        (["--do_train", "--train_file=absent.txt"], "absent.txt: no such file"),
+        (["--do_train", "--train_file=good.txt", "--word_column=2"], "--word_column=2: there are 2 columns"),
     ],
 )
 def test_mistakes(arguments: list[str], error: str, tmp_path: Path, monkeypatch, capsys) -> None:

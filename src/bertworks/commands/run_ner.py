@@ -72,10 +72,16 @@ def main(flags: Flags) -> None:
     task = flags.known_task(tags=True)
     if task and flags.labels:
         raise InputError("--labels: is for .tf_record files; a task known by --task_name has the tags themselves")
+    for name in ("word_column", "tag_column", "unit"):
+        if task and getattr(flags, name):
+            raise InputError(f"--{name}: is for your own files; a task known by --task_name is read as released")
 
     def read(settings: Flags, setup: Setup) -> Job:
         bad, files = BadRows(settings.on_bad_row), settings.files
         records = {} if task else reading.records_of(files, setup.splits)
+        for name in ("word_column", "tag_column", "unit"):
+            if records and getattr(settings, name) and settings.was_given(name):
+                raise InputError(f"--{name}: .tf_record files have no columns and no texts; leave it out")
         if records and settings.long_text != "truncate":
             first = next(iter(records.values()))[0]
             raise InputError(f"--long_text: {first} has texts that are cut; leave the flag out")
