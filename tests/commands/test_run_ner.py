@@ -189,6 +189,19 @@ def test_texts_are_tagged_as_the_model_was_trained(tmp_path: Path) -> None:
             expected.setdefault(kind, set()).add(" ".join(words[begin:end]))
         assert told == expected
     assert any(json.loads(line)["label"] for line in lines)
+    # A text on each line is the same texts.
+    (tmp_path / "test.txt").write_text("".join(" ".join(words) + "\n" for words, _ in rows))
+    plain = [*use[:2], f"--test_file={tmp_path / 'test.txt'}", "--do_predict", f"--output_dir={tmp_path / 'plain'}"]
+    assert run(*plain) == 0
+    for name in ("predictions.txt", "cluener_predict.json"):
+        assert (tmp_path / "plain" / name).read_bytes() == (tmp_path / "tagged" / name).read_bytes()
+    # What the file says of entities is not looked at, so their types may be others.
+    foreign = [json.dumps({"text": " ".join(words), "label": [[0, 1, "strange"]]}) for words, _ in rows]
+    (tmp_path / "foreign.jsonl").write_text("\n".join(foreign))
+    again = [*use[:2], f"--test_file={tmp_path / 'foreign.jsonl'}", "--do_predict"]
+    assert run(*again, f"--output_dir={tmp_path / 'foreign'}") == 0
+    found_again = (tmp_path / "foreign" / "predictions.txt").read_bytes()
+    assert found_again == (tmp_path / "tagged" / "predictions.txt").read_bytes()
     # A person may ask for characters all the same.
     assert run(*use, "--unit=character", f"--output_dir={tmp_path / 'letters'}") == 0
     assert all(len(word) == 1 for words, _ in sentences(tmp_path / "letters" / "predictions.txt") for word in words)

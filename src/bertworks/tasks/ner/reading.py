@@ -18,6 +18,7 @@ from bertworks.tasks.ner.annotation_shapes import shape_of
 from bertworks.tasks.ner.brat import read_brat
 from bertworks.tasks.ner.column_layout import ColumnFlags, layout_of
 from bertworks.tasks.ner.json_values import is_json, json_values
+from bertworks.tasks.ner.plain_texts import is_running_text, read_plain
 from bertworks.tasks.ner.tag_files import ColumnLayout, TaggedRow, read_columns
 from bertworks.tasks.ner.tag_records import rows_of_records
 from bertworks.tasks.ner.token_lists import TokenLists
@@ -106,7 +107,9 @@ class OwnFiles:
         if not path.exists():
             raise InputError(f"{path}: no such file")
         if path.is_dir():
-            return self._of_texts(path, "a folder of BRAT", read_brat(path, self.bad), say)
+            return self._of_texts(path, "a folder of BRAT", read_brat(path, self.bad), with_tags, say)
+        if not is_json(path) and not with_tags and is_running_text(path, self.unit):
+            return self._of_texts(path, "a text on each line", read_plain(path, self.bad), with_tags, say)
         if not is_json(path):
             layout, line = layout_of(path, self.columns, labels=self.labels, with_tags=with_tags, like=self.layout)
             say(line)
@@ -118,12 +121,12 @@ class OwnFiles:
             say(str(lists))
             self.has_numbers |= lists.form.is_of_numbers
             return lists.rows(self.bad)
-        return self._of_texts(path, _shape(path), read_annotated(path, self.bad), say)
+        return self._of_texts(path, _shape(path), read_annotated(path, self.bad), with_tags, say)
 
     def _of_texts(
-        self, path: Path, format_name: str, texts: Iterable[AnnotatedText], say: Callable[[str], None]
+        self, path: Path, format_name: str, texts: Iterable[AnnotatedText], with_tags: bool, say: Callable[[str], None]
     ) -> Iterable[TaggedRow]:
-        found = list(texts)
+        found = [text if with_tags else text._replace(spans=None) for text in texts]
         self.unit = self.unit or unit_of(text.text for text in found)
         other = "word" if self.unit == "character" else "character"
         say(f"{path}: {format_name}; each {self.unit} of a text is tagged (--unit={other} tags each {other})")
