@@ -102,7 +102,7 @@ def test_is_impossible_in_other_types(tmp_path: Path, said: Any, answer: object)
 def test_offsets_of_other_types_are_read_and_counted(tmp_path: Path, begin: Any) -> None:
     reading = SquadReader(squad(tmp_path, question("1", begin=begin), question("2", "mill", 8)), training=True)
     assert [example.answer.begin for example in reading.examples() if example.answer] == [4, 8]
-    assert "1 questions are odd but are read: answer_start, which should be a whole number" in reading.notes[0]
+    assert "1 questions are odd but are read: answer_start should be a whole number" in reading.notes[0]
     assert "question '1'" in reading.notes[0]
 
 

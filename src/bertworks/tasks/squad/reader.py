@@ -213,7 +213,7 @@ class SquadReader:
             begin = float(begin)
         if isinstance(begin, float) and begin.is_integer():
             self._read_anyway(
-                'answer_start, which should be a whole number, is a text or has a point ("52", 52.0)', location
+                'answer_start should be a whole number and is a text or has a point ("52", 52.0)', location
             )
             return int(begin)
         shown = "missing" if begin is None else f"{begin!r:.20}"
