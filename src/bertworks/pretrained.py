@@ -34,7 +34,8 @@ from bertworks.tasks.classification.classify import Classified, classify
 from bertworks.tasks.embed import features
 from bertworks.tasks.embed.sentences import embed_sentences
 from bertworks.tasks.fill_mask import Guess, fill_mask
-from bertworks.tasks.ner.tag import Entity, TagUnit, tag
+from bertworks.tasks.ner.tag import Entity, tag
+from bertworks.tasks.ner.words import TagUnit
 from bertworks.tasks.squad.answering import Answered, AnswerOptions, Texts, answer
 from bertworks.tasks.texts import Text
 from bertworks.text.tokenizer import Tokenizer

@@ -237,7 +237,7 @@ FILES = {
         (["--do_predict", "--predict_file=bad.json"], "bad.json, line 1, column"),
         (["--do_predict", "--predict_file=twice.json"], "a second question has id '1'"),
         (["--do_predict", "--predict_file=empty.json", f"--init_checkpoint={TINY / 'squad.ckpt'}"], "context is empty"),
-        (["--do_train", "--train_file=no_answer.json"], "has 0 answers"),
+        (["--do_train", "--train_file=no_answer.json"], "has no answer; set --version_2_with_negative"),
         (["--do_train", "--do_eval", "--train_file=good.json", "--predict_file=no_answer.json"], "without an answer"),
         (["--do_predict", "--predict_file=good.json", "--max_query_length=61"], "leaves no room for a document"),
         (["--do_predict", "--predict_file=good.json", "--max_seq_length=4096"], "the model has 128 positions"),

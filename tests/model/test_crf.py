@@ -29,18 +29,22 @@ def cases(draw: st.DrawFn) -> tuple[LinearChainCRF, Tensor, Tensor, np.ndarray]:
     return crf, emissions, torch.randint(classes, (words,), generator=generator), lengths
 
 
-def path_score(crf: LinearChainCRF, emissions: Tensor, path: tuple[int, ...]) -> Tensor:
+def path_score(
+    crf: LinearChainCRF, emissions: Tensor, path: tuple[int, ...], edges: tuple[bool, bool] = (True, True)
+) -> Tensor:
     """As the head of the file defines it."""
     if not path:
         return torch.zeros((), dtype=emissions.dtype)
-    found = crf.start_transitions[path[0]] + crf.end_transitions[path[-1]]
+    found = edges[0] * crf.start_transitions[path[0]] + edges[1] * crf.end_transitions[path[-1]]
     found = found + sum(emissions[i, tag] for i, tag in enumerate(path))
     return found + sum(crf.transitions[a, b] for a, b in pairwise(path))
 
 
-def all_paths(crf: LinearChainCRF, emissions: Tensor) -> dict[tuple[int, ...], Tensor]:
+def all_paths(
+    crf: LinearChainCRF, emissions: Tensor, edges: tuple[bool, bool] = (True, True)
+) -> dict[tuple[int, ...], Tensor]:
     return {
-        path: path_score(crf, emissions, path)
+        path: path_score(crf, emissions, path, edges)
         for path in product(range(len(crf.start_transitions)), repeat=len(emissions))
     }
 
@@ -58,6 +62,21 @@ def test_the_likelihood_is_the_share_of_all_paths(case: tuple[LinearChainCRF, Te
     ]
     found = crf.log_likelihood(emissions, tags, lengths)
     assert found.shape == (len(lengths),)
+    torch.testing.assert_close(found, torch.stack(expected) if expected else found)
+
+
+@given(cases(), st.data())
+def test_windows_have_a_start_and_an_end_where_their_sentence_does(
+    case: tuple[LinearChainCRF, Tensor, Tensor, np.ndarray], data: st.DataObject
+) -> None:
+    crf, emissions, tags, lengths = case
+    edges = [data.draw(st.tuples(st.booleans(), st.booleans())) for _ in lengths]
+    expected = [
+        path_score(crf, own, tuple(right.tolist()), edge)
+        - torch.stack(list(all_paths(crf, own, edge).values())).logsumexp(0)
+        for own, right, edge in zip(split(emissions, lengths), split(tags, lengths), edges, strict=True)
+    ]
+    found = crf.log_likelihood(emissions, tags, lengths, np.array(edges, np.bool_).reshape(-1, 2))
     torch.testing.assert_close(found, torch.stack(expected) if expected else found)
 
 

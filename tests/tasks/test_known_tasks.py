@@ -182,7 +182,8 @@ EXPECTED: dict[str, dict[str, list[tuple[Any, ...]]]] = {
 
 
 def read(name: str, split: str, data_dir: Path = FIXTURES, bad: BadRows | None = None) -> list[tuple[Any, ...]]:
-    return [row[1:] for row in known_tasks.rows(find_task(name), data_dir, split, bad)]
+    found = known_tasks.rows(find_task(name), data_dir, split, bad)
+    return [row[1:4] if isinstance(row, TaggedRow) else row[1:] for row in found]
 
 
 @pytest.mark.parametrize(("name", "split"), [(name, split) for name, splits in EXPECTED.items() for split in splits])

@@ -20,14 +20,36 @@ class Flags(TaskFlags):
 
     A known task:  bert run_ner --task_name=CLUENER --data_dir=CLUENER --model=bert-base-chinese --output_dir=out
                    --do_train --do_eval --do_predict
-    Your own:      bert run_ner --train_file=train.txt --dev_file=dev.txt ...
-                   Each line has a word and its tag, and a blank line ends a sentence; or JSON lines, as in CLUENER.
+    Your own:      bert run_ner --train_file=train.txt --dev_file=dev.txt ...; a word and its tag a line, blank lines
+                   between sentences; or JSON of words and tags, or of texts and their entities (CLUENER, doccano,
+                   prodigy, Label Studio, spaCy), or a folder of BRAT. What was recognised is said.
     """
 
     labels: str | None = flag(
         None,
-        "For .tf_record files: the tags in the order of their numbers, with commas between; by default the model's.",
+        "Of tags that are numbers, as in .tf_record files: their names in order, with commas; of .tf_record files by "
+        "default the model's.",
         group="Input",
+        remembered=True,
+    )
+    word_column: str | None = flag(
+        None,
+        "The column of the words: a number from 0 on, -1 for the last, or its name in the first line or in JSON.",
+        group="Input",
+        remembered=True,
+    )
+    tag_column: str | None = flag(
+        None,
+        "The column of the tags, given in the same way.",
+        group="Input",
+        remembered=True,
+    )
+    unit: Literal["word", "character"] | None = flag(
+        None,
+        "What to tag in texts with entities; by default characters in scripts without blanks, such as Chinese, else "
+        "words.",
+        group="Input",
+        remembered=True,
     )
     long_text: Literal["truncate", "window"] = flag(
         "truncate",
@@ -55,29 +77,41 @@ def main(flags: Flags) -> None:
     from bertworks.finetune.run import run
     from bertworks.tasks.labels import labels_of
     from bertworks.tasks.ner import reading
+    from bertworks.tasks.ner.column_layout import TagColumnFlags
     from bertworks.tasks.ner.job import tagging_job
 
     task = flags.known_task(tags=True)
     if task and flags.labels:
         raise InputError("--labels: is for .tf_record files; a task known by --task_name has the tags themselves")
+    for name in ("word_column", "tag_column", "unit"):
+        if task and getattr(flags, name):
+            raise InputError(f"--{name}: is for your own files; a task known by --task_name is read as released")
 
     def read(settings: Flags, setup: Setup) -> Job:
         bad, files = BadRows(settings.on_bad_row), settings.files
         records = {} if task else reading.records_of(files, setup.splits)
+        for name in ("word_column", "tag_column", "unit"):
+            if records and getattr(settings, name) and settings.was_given(name):
+                raise InputError(f"--{name}: .tf_record files have no columns and no texts; leave it out")
         if records and settings.long_text != "truncate":
             first = next(iter(records.values()))[0]
-            raise InputError(f"--long_text: the texts in {first} are cut already; leave the flag out")
-        if settings.labels and not records:
-            raise InputError("--labels: is for .tf_record files; others have the tags themselves")
+            raise InputError(f"--long_text: {first} has texts that are cut; leave the flag out")
+        labels = labels_of(settings.labels) if settings.labels else ()
+        unit = settings.unit
         if task:
             from bertworks.tasks.known_tasks import read_tagged
 
             data_dir = Path(settings.data_dir or "")
             rows = read_tagged(task, data_dir, setup, bad, keeps_best=settings.do_train)
         elif records:
-            rows = reading.read_records(records, labels_of(settings.labels) if settings.labels else (), setup)
+            rows = reading.read_records(records, labels, setup)
         else:
-            rows = reading.read_files(files, setup.splits, bad)
+            columns = TagColumnFlags(settings.word_column, settings.tag_column)
+            own = reading.OwnFiles(columns, labels, unit, bad, setup.say)
+            rows = own.read(files, setup.splits)
+            if labels and settings.was_given("labels") and not own.has_numbers:
+                raise InputError("--labels: is for .tf_record files and tags that are numbers; these are names")
+            unit = own.unit
         metric = task.metrics[0] if task else "entity_f1"
         return tagging_job(
             rows,
@@ -87,7 +121,7 @@ def main(flags: Flags) -> None:
             stride=settings.doc_stride if settings.long_text == "window" else None,
             use_crf=settings.use_crf,
             are_pieces=bool(records),
-            as_json=reading.is_json(Path(files["test"])) if "test" in files else metric == "cluener",
+            unit=unit,
         )
 
     run(flags, read, task)

@@ -1,8 +1,9 @@
 """A linear-chain conditional random field over the tags of a sentence (Lafferty, McCallum and Pereira 2001).
 
 A path of tags y scores start[y_1] + emission_1[y_1] + transition[y_1, y_2] + emission_2[y_2] + ... + end[y_n]; its
-likelihood is the softmax of its score over all paths. Sequences are packed end to end, without padding: step t of the
-recursions computes only the sequences that have a word t.
+likelihood is the softmax of its score over all paths. A window that begins inside of a sentence has no start[y_1], and
+one that ends inside of it no end[y_n]. Sequences are packed end to end, without padding: step t of the recursions
+computes only the sequences that have a word t.
 
 Shapes: B sequences, M words of all of them, C tags, L the longest length. Sequences may be empty; the likelihood of an
 empty path is 1.
@@ -34,18 +35,22 @@ class LinearChainCRF(nn.Module):
         self.start_transitions = nn.Parameter(torch.zeros(tags))
         self.end_transitions = nn.Parameter(torch.zeros(tags))
 
-    def log_likelihood(self, emissions: Tensor, tags: Tensor, lengths: NDArray[np.int64]) -> Tensor:
+    def log_likelihood(
+        self, emissions: Tensor, tags: Tensor, lengths: NDArray[np.int64], edges: NDArray[np.bool_] | None = None
+    ) -> Tensor:
         """The logarithm of the likelihood of each sequence's tags.
 
         Args:
             emissions: [M, C]; rows after those of the sequences are filler and are ignored.
             tags: [M] int64.
             lengths: [B], on the host.
+            edges: [B, 2], on the host; whether a sequence begins, and whether it ends, where its sentence does. None:
+                all do.
 
         Returns:
             [B], computed in the parameters' type (float32); the loss is minus its sum.
         """
-        steps = _Steps(lengths, emissions.device)
+        steps = _Steps(lengths, emissions.device, edges)
         emissions = emissions[: steps.total].to(self.transitions.dtype)
         return self._scores(emissions, tags[: steps.total], steps) - self._log_partition(emissions, steps)
 
@@ -94,9 +99,10 @@ class LinearChainCRF(nn.Module):
         moves = torch.zeros(len(steps.lengths), classes, classes + 2, device=emissions.device, dtype=emissions.dtype)
         one = torch.ones((), device=emissions.device, dtype=emissions.dtype)
         of, first, last, followed = steps.sequences, steps.firsts, steps.lasts, steps.followed
+        begins, ends = steps.edges.to(moves.dtype)[of[first]].unbind(1)
         moves.index_put_((of[followed], tags[followed], tags[followed + 1]), one, accumulate=True)
-        moves.index_put_((of[first], tags[first], torch.full_like(first, classes)), one)
-        moves.index_put_((of[last], tags[last], torch.full_like(last, classes + 1)), one)
+        moves.index_put_((of[first], tags[first], torch.full_like(first, classes)), begins)
+        moves.index_put_((of[last], tags[last], torch.full_like(last, classes + 1)), ends)
         scores = torch.cat([self.transitions, self.start_transitions[:, None], self.end_transitions[:, None]], 1)
         own = emissions.gather(1, tags[:, None])[:, 0]
         # segment_reduce refuses zero segments.
@@ -105,13 +111,15 @@ class LinearChainCRF(nn.Module):
 
     def _log_partition(self, emissions: Tensor, steps: _Steps) -> Tensor:
         """The logarithm of the sum of exp(score) over all paths. Shape [B]."""
-        forward = self.start_transitions + emissions[steps.rows(0)]  # [sequences that have a word t, C]
+        edges = steps.edges.to(emissions.dtype)[steps.order]
+        begins, ends = edges[: len(steps.rows(0)), :, None].unbind(1)
+        forward = begins * self.start_transitions + emissions[steps.rows(0)]  # [sequences that have a word t, C]
         lasts = []
         for t in range(1, steps.longest):
             lasts.append(forward[steps.alive[t] :])
             forward = (forward[: steps.alive[t], :, None] + self.transitions).logsumexp(1) + emissions[steps.rows(t)]
         lasts.append(forward)
-        ended = torch.cat(lasts[::-1]) + self.end_transitions  # by falling length
+        ended = torch.cat(lasts[::-1]) + ends * self.end_transitions  # by falling length
         empty = ended.new_zeros(len(steps.lengths) - len(ended))
         return torch.cat([ended.logsumexp(1), empty])[steps.rank]
 
@@ -125,10 +133,14 @@ class _Steps:
         alive: [L]; the number of sequences that have a word t.
         sequences: [M]; the sequence of each word.
         firsts, lasts, followed: the words that are first, last, and not last in their sequence.
-        rank: [B]; the position of each sequence by falling length.
+        order: [B]; the sequences by falling length.
+        rank: [B]; the position of each sequence in this order.
+        edges: [B, 2] bool; whether each sequence has a start, and an end.
     """
 
-    def __init__(self, lengths: NDArray[np.int64], device: torch.device) -> None:
+    def __init__(
+        self, lengths: NDArray[np.int64], device: torch.device, edges: NDArray[np.bool_] | None = None
+    ) -> None:
         lengths = np.asarray(lengths, np.int64)
         starts = ragged.starts(lengths)
         firsts, lasts = starts[:-1][lengths > 0], starts[1:][lengths > 0] - 1
@@ -139,7 +151,7 @@ class _Steps:
         step = np.repeat(np.arange(self.longest), self.alive)
         rows = starts[order][ragged.within(self.alive)] + step
 
-        def moved(array: NDArray[np.int64]) -> Tensor:
+        def moved(array: NDArray[np.int64] | NDArray[np.bool_]) -> Tensor:
             return torch.from_numpy(array).to(device, non_blocking=True)
 
         self.lengths = moved(lengths)
@@ -147,7 +159,9 @@ class _Steps:
         self.firsts = moved(firsts)
         self.lasts = moved(lasts)
         self.followed = moved(np.delete(np.arange(self.total), lasts))
+        self.order = moved(order)
         self.rank = moved(np.argsort(order))
+        self.edges = moved(np.ones((len(lengths), 2), np.bool_) if edges is None else edges)
         self._rows = moved(rows).split(self.alive)
 
     def rows(self, t: int) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -42,6 +44,11 @@ def test_every_word_is_read_at_its_first_piece(
     else:
         assert found.words.tolist() == list(range(len(words)))  # each once, in order
         assert found.cut == 0
+    own = [found.words[begin:end].tolist() for begin, end in pairwise(found.row_starts.tolist())]
+    bounds = list(pairwise(found.word_starts.tolist()))
+    assert found.tagged.tolist() == [len([w for w in found.words if first <= w < end]) for first, end in bounds]
+    begins, ends = {first for first, _ in bounds}, {end - 1 for _, end in bounds}
+    assert found.edges.tolist() == [[not some or some[0] in begins, not some or some[-1] in ends] for some in own]
     tags = np.arange(1, len(found.words) + 1)
     back = found.by_sentence(tags)
     assert [len(one) for one in back] == [len(sentence) for sentence in sentences]

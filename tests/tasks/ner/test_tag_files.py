@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
-from bertworks.tasks.ner.entities import BIO, BMES, cluener_score, in_scheme, scheme_of, spans
-from bertworks.tasks.ner.tag_files import (
-    TaggedRow,
-    in_labels,
-    mentions,
-    read_cluener,
-    read_columns,
-    write_cluener,
-    write_columns,
-)
+from bertworks.tasks.ner.entities import BIO, BMES, in_scheme, scheme_of
+from bertworks.tasks.ner.tag_files import TaggedRow, in_labels, read_columns
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "tags"
 
@@ -33,7 +24,7 @@ def columns(path: Path) -> list[TaggedRow]:
 def test_conll_2003() -> None:
     path = FIXTURES / "conll.txt"
     first, second = columns(path)
-    assert first == (f"{path}, line 3", "0", ("Marta", "Olsen", "sails", "to", "Porto", "."), first.tags)
+    assert first[:4] == (f"{path}, line 3", "0", ("Marta", "Olsen", "sails", "to", "Porto", "."), first.tags)
     assert first.tags == ("B-PER", "I-PER", "O", "O", "B-LOC", "O")
     assert (second.location, second.id, second.words) == (f"{path}, line 12", "1", ("Harbour", "Union", "won", "3-1"))
 
@@ -105,73 +96,3 @@ def test_sentences_with_tags_that_are_not_known_are_bad_rows() -> None:
         list(in_labels([strange], labels, BadRows()))
     with pytest.raises(InputError, match="known are O, B-PER, I-PER"):
         list(in_labels([strange._replace(tags=("O", "S-location"))], labels, BadRows()))
-
-
-def test_cluener() -> None:
-    path, bad = FIXTURES / "cluener.json", BadRows()
-    rows = list(read_cluener(path, bad))
-    # The sentence is used; only one of its mentions is not.
-    remark = f"{path}, line 2: company '星河公司' overlaps another mention and is not used"
-    assert (bad.notes, bad.remarks, bad.summary()) == ([], [remark], ["Remarks:", f"  {remark}"])
-    assert rows[0].words == tuple("小林在青湖镇的星河公司当会计，小林很忙")
-    assert rows[0].tags is not None
-    assert rows[0].tags[:7] == ("B-name", "I-name", "O", "B-address", "I-address", "I-address", "O")
-    assert rows[2].tags == ("O",) * 4
-    gold = [json.loads(line)["label"] for line in path.read_text(encoding="utf-8").splitlines()]
-    assert mentions("".join(rows[0].words), spans(rows[0].tags)) == gold[0]
-    mean, _ = cluener_score(gold, [mentions("".join(row.words), spans(row.tags or ())) for row in rows])
-    # Of ten types five occur; of the two companies one was dropped.
-    assert mean == pytest.approx((4 + 2 / 3) / 10)
-    assert next(read_cluener(path, BadRows(), scheme=BMES)).tags[3:6] == ("B-address", "M-address", "E-address")
-
-
-def test_cluener_there_and_back(tmp_path: Path) -> None:
-    first, second = read_cluener(FIXTURES / "cluener_test.json", BadRows())
-    assert (first.id, first.tags, second.words) == ("7", None, tuple("云 很 高"))
-    answers = [("7", "小林来了", spans(("B-name", "I-name", "O", "O"))), ("x8", "云 很 高", [])]
-    path = tmp_path / "answers.json"
-    write_cluener(path, answers)
-    assert path.read_text(encoding="utf-8") == (
-        '{"id": 7, "label": {"name": {"小林": [[0, 1]]}}}\n{"id": "x8", "label": {}}\n'
-    )
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ('{"text": "ab", "label": {"x": {"b": [[0, 0]]}}}', "x 'b' is said to be at 0 to 0, where the text has 'a'"),
-        ('{"text": "ab", "label": {"x": {"b": [[1, 2]]}}}', "x 'b' is said to be at 1 to 2, where the text has 'b'"),
-        ('{"text": "ab", "label": {"x": {"b": [[-1, 1]]}}}', "x 'b' is said to be at -1 to 1"),
-        ('{"text": "ab", "label": {"x": {"b": [[1]]}}}', '"label" is not'),
-        ('{"text": "ab", "label": {"x": {"b": [1, 1]}}}', '"label" is not'),
-        ('{"text": "ab", "label": {"x": {"b": [["1", "1"]]}}}', '"label" is not'),
-        ('{"text": "ab", "label": {"x": {"b": [[1.0, 1.0]]}}}', '"label" is not'),
-        ('{"text": "ab", "label": ["x"]}', '"label" is not'),
-        ('{"text": "", "label": {}}', 'has no "text"'),
-        ('{"text": 3}', 'has no "text"'),
-        ('{"text": "  "}', 'has no "text"'),
-        ('{"text": "\\u200b"}', 'has no "text"'),
-        ('{"text": "c", "id": 0}', "the id '0' is that of .*bad.json, line 1 too"),
-        ('{"text": "a\\ud800"}', "half of a surrogate pair"),
-        ("[1]", "is no JSON object"),
-        ('{"text": ', r"is not JSON \(.*column"),
-        ("[" * 100_000, "is not JSON"),
-        ("9" * 5000, "is not JSON"),
-    ],
-)
-def test_bad_cluener_lines(tmp_path: Path, line: str, message: str) -> None:
-    path = tmp_path / "bad.json"
-    path.write_text(f'{{"text": "good", "id": 0}}\n\n{line}\n')
-    with pytest.raises(InputError, match=f"bad.json, line 3: {message}") as caught:
-        list(read_cluener(path, BadRows()))
-    assert "\n" not in str(caught.value)
-    bad = BadRows("skip")
-    assert [row.words for row in read_cluener(path, bad)] == [tuple("good")]
-    assert len(bad.notes) == 1
-
-
-def test_columns_for_conlleval(tmp_path: Path) -> None:
-    path = tmp_path / "tagged.txt"
-    write_columns(path, [[("New York", "B-X", "O"), ("\u3000", "O", "O")], [("a", "O", "O")]])
-    assert path.read_text() == "NewYork B-X O\n_ O O\n\na O O\n\n"
-    assert [row.tags for row in columns(path)] == [("O", "O"), ("O",)]

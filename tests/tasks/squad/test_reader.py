@@ -67,13 +67,76 @@ def test_questions_without_answer_are_for_version_2(tmp_path: Path) -> None:
 
 def test_files_of_version_1_are_told_apart(tmp_path: Path) -> None:
     path = squad(tmp_path, question())
-    with pytest.raises(
-        InputError, match="question 'q': does not say is_impossible; leave out --version_2_with_negative"
-    ):
+    with pytest.raises(InputError, match=r"no question says is_impossible and each .*; leave out --version_2"):
         read(path, version_2=True)
     reading = SquadReader(path, training=False, version_2_with_negative=True)
     assert len(list(reading.examples())) == 1
     assert "no question says is_impossible, as in SQuAD 1.1" in reading.notes[0]
+
+
+def test_version_2_without_is_impossible(tmp_path: Path) -> None:
+    """As the hub's data sets are saved: an empty list of answers says it."""
+    path = squad(tmp_path, {"id": "1", "question": "What?", "answers": []}, question("2"))
+    reading = SquadReader(path, training=True, version_2_with_negative=True)
+    assert [example.answer for example in reading.examples()] == [None, GoldAnswer("old mill", 4, 1, 2)]
+    said = "2 questions do not say is_impossible; the 1 of them with an empty list of answers count as without answer"
+    assert reading.notes == [f"{path}: {said}"]
+    # The advice of one flag does not lead back to the other.
+    with pytest.raises(InputError, match="question '1': has no answer; set --version_2_with_negative"):
+        read(path)
+    contradictory = {"id": "1", "question": "What?", "answers": [], "is_impossible": False}
+    with pytest.raises(InputError, match="has no answer, but is_impossible says that it has one"):
+        read(squad(tmp_path, contradictory), version_2=True)
+
+
+@pytest.mark.parametrize(("said", "answer"), [("True", None), ("false", 1), (1, None), (0, 1), (1.0, None), (None, 1)])
+def test_is_impossible_in_other_types(tmp_path: Path, said: Any, answer: object) -> None:
+    path = squad(tmp_path, question("1", is_impossible=said), question("2", is_impossible=False), without_answer("3"))
+    assert (read(path, version_2=True)[0].answer is None) == (answer is None)
+    assert read_gold_answers(path).is_version_2
+    with pytest.raises(InputError, match="question '1': is_impossible should be true or false, but is maybe"):
+        read(squad(tmp_path, question("1", is_impossible="maybe")), version_2=True)
+
+
+@pytest.mark.parametrize("begin", [4.0, "4", " 4 ", "4.0", "4."])
+def test_offsets_of_other_types_are_read_and_counted(tmp_path: Path, begin: Any) -> None:
+    reading = SquadReader(squad(tmp_path, question("1", begin=begin), question("2", "mill", 8)), training=True)
+    assert [example.answer.begin for example in reading.examples() if example.answer] == [4, 8]
+    assert "1 questions are odd but are read: answer_start should be a whole number" in reading.notes[0]
+    assert "question '1'" in reading.notes[0]
+
+
+NFC, NFD = "Zoé bought 가지 near Orléans.", "Zoe\u0301 bought \u1100\u1161\u110c\u1175 near Orle\u0301ans."
+
+
+@pytest.mark.parametrize(
+    ("context", "answer", "begin", "found", "why"),
+    [
+        (NFD, "Orléans", NFD.index("Or"), "Orle\u0301ans", "only the Unicode composition differs"),
+        (NFC, "Orle\u0301ans", NFC.index("Or"), "Orléans", "only the Unicode composition differs"),
+        (NFC, "Orléans", NFD.index("Or"), "Orléans", "of the decomposed text (Unicode NFD)"),
+        (12 * "e\u0301" + " the mill", "mill", 17, "mill", "of the composed text (Unicode NFC)"),
+        (NFD, "가지", NFC.index("가"), "\u1100\u1161\u110c\u1175", "of the composed text (Unicode NFC)"),
+        ("the old\u00a0mill", "old mill", 4, "old\u00a0mill", "only the white space differs"),
+        ("the old\u00a0mill", "old\u00a0mill", 4, "old\u00a0mill", "only the white space differs"),
+        ("the old  mill G", "old mill G", 4, "old  mill G", "only the white space differs"),
+        ("\U0001f600" * 9 + " a mill", "mill", 21, "mill", "UTF-16 units"),
+        ("ßäöüßäöü a mill", "mill", 19, "mill", "UTF-8 bytes"),
+        # Beyond the context as Python counts it.
+        ("\U0001f600" * 9 + " mill", "mill", 19, "mill", "UTF-16 units"),
+    ],
+)
+def test_offsets_that_count_otherwise_are_read_and_counted(
+    tmp_path: Path, context: str, answer: str, begin: int, found: str, why: str
+) -> None:
+    reading = SquadReader(squad(tmp_path, question("q", answer, begin), context=context), True)
+    (example,) = reading.examples()
+    assert example.answer is not None
+    assert example.answer.text == found == context[example.answer.begin : example.answer.begin + len(found)]
+    words = example.document.words[example.answer.first_word : example.answer.last_word + 1]
+    assert found.replace("  ", " ") in " ".join(words)
+    assert f"{why}; the first: " in reading.notes[0]
+    assert not reading.bad.notes
 
 
 def test_answers_that_are_elsewhere_are_left_out_or_refused(tmp_path: Path) -> None:
@@ -82,7 +145,9 @@ def test_answers_that_are_elsewhere_are_left_out_or_refused(tmp_path: Path) -> N
     # An answer need only be somewhere in the words that its offset and length touch, as in the original.
     assert [example.id for example in reading.examples()] == ["1", "3"]
     assert len(reading.bad.notes) == 1
-    assert reading.bad.notes[0].endswith("question '2': could not find the answer 'mill' at 0, where it says 'The'")
+    assert reading.bad.notes[0].endswith(
+        "question '2': could not find the answer 'mill' at 0, where it says 'The'; the context has it at 8"
+    )
     with pytest.raises(
         InputError, match=r"question '2': could not find .* \(to leave out such rows: --on_bad_row=skip\)"
     ):
@@ -96,10 +161,14 @@ def test_answers_that_are_elsewhere_are_left_out_or_refused(tmp_path: Path) -> N
     [
         ([question(begin=6)], "answer_start is 6, which puts the answer outside of the context of 13 characters"),
         ([question(begin=-2)], "answer_start is -2"),
-        ([question(begin="4")], "answer_start is '4'"),
-        ([question(begin=None)], "answer_start is None"),
+        ([question(begin="four")], "answer_start should be a whole number, but is 'four'"),
+        ([question(begin=4.5)], "answer_start should be a whole number, but is 4.5"),
+        ([question(begin=True)], "answer_start should be a whole number, but is True"),
+        ([question(begin=float("nan"))], "answer_start should be a whole number, but is nan"),
+        ([question(begin=None)], "answer_start should be a whole number, but is missing"),
+        ([question(begin=1e300)], "which puts the answer outside"),
         ([question(answer=" ")], "question 'q': the answer is empty"),
-        ([question(answers=[])], "question 'q': has 0 answers; training wants one for each question"),
+        ([question(answers=[])], "question 'q': has no answer; set --version_2_with_negative"),
         ([question(answers=2 * question()["answers"])], "question 'q': has 2 answers"),
         ([question(answers=[3])], "'answers' should hold objects, but has int"),
         ([question(answers="mill")], "'answers' should be a list, but is str"),
@@ -192,7 +261,7 @@ def test_a_question_without_answer_tells_the_version(tmp_path: Path) -> None:
     [
         (b'{"data": [\n  }', "file.json, line 2, column 3: not the JSON expected (Expecting value)"),
         (b'{"data": "\xff"}', "file.json, line 1, byte 11: not UTF-8"),
-        (b"[" * 100_000, "file.json, line 1, column 2: not the JSON expected (maximum recursion depth exceeded"),
+        (b"[" * 100_000, "file.json, line 1, column 2: not the JSON expected (lists or objects are nested too deeply"),
         (b"1" * 5000, "file.json, line 1, column 1: not the JSON expected ('{' was expected)"),
         (b"", "file.json, line 1, column 1: not the JSON expected"),
         ([], "file.json: has no articles"),

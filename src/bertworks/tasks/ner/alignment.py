@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, pairwise
 from typing import NamedTuple
 
@@ -50,6 +51,23 @@ class AlignedWords:
     def cut(self) -> int:
         """How many words are in no sequence."""
         return int(self.word_starts[-1]) - len(self.words)
+
+    @property
+    def tagged(self) -> NDArray[np.int64]:
+        """How many words of each sentence are tagged, in one sequence or several. Shape [S]."""
+        return np.diff(np.searchsorted(self.words, self.word_starts))
+
+    @cached_property
+    def edges(self) -> NDArray[np.bool_]:
+        """Whether the tagged words of each sequence begin, and end, where those of a sentence do. Shape [N, 2].
+
+        Where a sentence is cut, its last tagged word is not its end.
+        """
+        found = np.ones((len(self), 2), np.bool_)
+        with_words = np.flatnonzero(np.diff(self.row_starts))
+        firsts, lasts = self.words[self.row_starts[with_words]], self.words[self.row_starts[with_words + 1] - 1]
+        found[with_words] = np.stack([np.isin(firsts, self.word_starts), np.isin(lasts + 1, self.word_starts)], 1)
+        return found
 
     def by_sentence(self, tags: NDArray[np.int64], outside: int = 0) -> list[NDArray[np.int64]]:
         """Split the tags of the M words by sentence; words that were cut get the tag `outside`."""

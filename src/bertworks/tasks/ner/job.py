@@ -14,9 +14,11 @@ from bertworks.job import Evaluation, Job, Setup, fingerprint
 from bertworks.model.heads import TokenClassifier
 from bertworks.names import listed
 from bertworks.tasks.ner import task
-from bertworks.tasks.ner.entities import OUTSIDE, scheme_of, spans, split_tag
-from bertworks.tasks.ner.tag_files import TaggedRow, in_labels, write_cluener, write_columns
+from bertworks.tasks.ner.entities import OUTSIDE, EntitySpan, scheme_of, spans, split_tag
+from bertworks.tasks.ner.tag_files import TaggedRow, in_labels
+from bertworks.tasks.ner.tag_outputs import write_cluener, write_columns
 from bertworks.tasks.ner.task import TaggedSequences, Tagging, encode_rows
+from bertworks.tasks.ner.words import TagUnit
 
 Rows = Mapping[str, list[TaggedRow]]
 
@@ -30,7 +32,7 @@ def tagging_job(
     stride: int | None = None,
     use_crf: bool = False,
     are_pieces: bool = False,
-    as_json: bool = False,
+    unit: TagUnit | None = None,
 ) -> Job:
     """Make the job of tagged sentences.
 
@@ -42,7 +44,7 @@ def tagging_job(
         stride: in windows, how many pieces further on the next one begins; None cuts long sentences.
         use_crf: learn which tags follow each other.
         are_pieces: whether the words are pieces of the vocabulary already.
-        as_json: whether predictions are written as CLUENER takes them, too.
+        unit: what is tagged in texts; None leaves it to the words of the training file.
 
     Raises:
         InputError: nothing tells the tags, or no sentence of a split can be used.
@@ -52,7 +54,7 @@ def tagging_job(
     for line in bad.summary():
         setup.say(line)
     setup.say(f"{len(labels)} tags: {', '.join(labels[:12])}{', ...' if len(labels) > 12 else ''}")
-    config = _with_labels(setup, rows, labels)
+    config = _with_labels(setup, rows, labels, unit)
     settings, test = _settings(rows, labels, setup, metric, stride, are_pieces=are_pieces)
     train = settings.train
     crf = use_crf or (not setup.trains and "crf.transitions" in setup.checkpoint.weights)
@@ -73,7 +75,7 @@ def tagging_job(
             "--vocab_file": setup.tokenizer.sha256[:16],
         },
         training_data=_fingerprint(train) if train else None,
-        results=partial(_results, setup, settings, test, as_json),
+        results=partial(_results, setup, settings, test),
     )
 
 
@@ -106,12 +108,11 @@ def _usable(split: str, rows: list[TaggedRow], labels: Sequence[str], bad: BadRo
     return found
 
 
-def _with_labels(setup: Setup, rows: Rows, labels: Sequence[str]) -> BertConfig:
+def _with_labels(setup: Setup, rows: Rows, labels: Sequence[str], unit: TagUnit | None) -> BertConfig:
     """The configuration of the tagger; it remembers whether words were tagged or, as in CLUENER, characters."""
-    unit = None
-    if setup.trains:
+    if setup.trains and unit is None:
         unit = "character" if all(len(word) == 1 for row in rows["train"] for word in row.words) else "word"
-    remembered = {**setup.config.fine_tuning, "unit": unit}
+    remembered = {**setup.config.fine_tuning, **({"unit": unit} if unit else {})}
     return setup.config.with_fine_tuning(remembered).with_labels(labels)
 
 
@@ -149,9 +150,9 @@ def _fingerprint(data: TaggedSequences) -> str:
 
 
 def _results(
-    setup: Setup, settings: Tagging, test: TaggedSequences | None, as_json: bool, network: TokenClassifier
+    setup: Setup, settings: Tagging, test: TaggedSequences | None, network: TokenClassifier
 ) -> Iterator[str | Evaluation]:
-    """Evaluate the dev set, and write the tags of the test set: a word and its tag a line, and JSON if asked for."""
+    """Evaluate the dev set, and write the tags of the test set: a word and its tag a line, and of texts also JSON."""
     if "dev" in setup.splits:
         evaluation = task.evaluate_tags(settings, network)
         yield Evaluation(evaluation.results, table=evaluation.table)
@@ -166,7 +167,13 @@ def _results(
         written[0],
         ([(word, tag) for word, tag in zip(row.words, tags, strict=True) if word.strip()] for row, tags in sentences),
     )
-    if as_json:
+    texts = [(row.id, row.text, _in_characters(row, tags)) for row, tags in sentences if row.text is not None]
+    if texts:
         written.append(setup.output_dir / "cluener_predict.json")
-        write_cluener(written[1], ((row.id, "".join(row.words), spans(tags)) for row, tags in sentences))
+        write_cluener(written[1], texts)
     yield f"Tagged {len(found):,} sentences, {rate:,.0f} tokens/s: {', '.join(map(str, written))}"
+
+
+def _in_characters(row: TaggedRow, tags: Sequence[str]) -> list[EntitySpan]:
+    """Return the entities of a row by the characters of its text."""
+    return [EntitySpan(kind, row.places[first][0], row.places[end - 1][1]) for kind, first, end in spans(tags)]

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import record_files
 from bertworks.errors import InputError
 from bertworks.job import Setup
-from bertworks.tasks.ner.tag_files import TaggedRow, read_cluener, read_columns, rows_of_records
+from bertworks.tasks.ner.annotated_texts import AnnotatedText, read_annotated, tagged
+from bertworks.tasks.ner.annotation_shapes import shape_of
+from bertworks.tasks.ner.brat import read_brat
+from bertworks.tasks.ner.column_layout import TagColumnFlags, layout_of
+from bertworks.tasks.ner.json_values import is_json, json_values
+from bertworks.tasks.ner.plain_texts import is_running_text, read_plain
+from bertworks.tasks.ner.tag_files import ColumnLayout, TaggedRow, read_columns
+from bertworks.tasks.ner.tag_records import rows_of_records
+from bertworks.tasks.ner.token_lists import TokenLists
+from bertworks.tasks.ner.words import TagUnit, unit_of
 
 Rows = dict[str, list[TaggedRow]]
 
@@ -37,18 +47,81 @@ def read_records(records: Mapping[str, Sequence[Path]], labels: Sequence[str], s
     }
 
 
-def read_files(files: Mapping[str, str], splits: Sequence[str], bad: BadRows) -> Rows:
-    """Read somebody's own files: columns, or JSON lines as CLUENER has them."""
-    rows: Rows = {}
-    for split in splits:
-        path = Path(files[split])
-        rows[split] = with_tags(split, (read_cluener if is_json(path) else read_columns)(path, bad))
-    return rows
+@dataclass
+class OwnFiles:
+    """Reads your own files, whose formats are recognised by their content.
+
+    Attributes:
+        columns: what flags say about columns.
+        labels: the names of tags that are numbers.
+        unit: what to tag in texts; None until a file of texts decides.
+        bad: gets the sentences that cannot be used.
+        say: prints a line for a person.
+        layout: of the training file, if it is a file of columns.
+        has_numbers: whether a file has tags that are numbers.
+    """
+
+    columns: TagColumnFlags
+    labels: Sequence[str]
+    unit: TagUnit | None
+    bad: BadRows
+    say: Callable[[str], None]
+    layout: ColumnLayout | None = None
+    has_numbers: bool = False
+
+    def read(self, files: Mapping[str, str], splits: Sequence[str]) -> Rows:
+        """Read the splits that are asked for. Tags of a file to be predicted are not read.
+
+        Raises:
+            InputError: see the readers of the formats; or a file to train on or to evaluate has no tags.
+        """
+        said: set[str] = set()
+
+        def say(line: str) -> None:
+            if line not in said:
+                said.add(line)
+                self.say(line)
+
+        return {split: with_tags(split, self._rows(Path(files[split]), split != "test", say)) for split in splits}
+
+    def _rows(self, path: Path, with_tags: bool, say: Callable[[str], None]) -> Iterable[TaggedRow]:
+        if not path.exists():
+            raise InputError(f"{path}: no such file")
+        if path.is_dir():
+            return self._of_texts(path, "a folder of BRAT", read_brat(path, self.bad), with_tags, say)
+        if not is_json(path) and not with_tags and is_running_text(path, self.unit):
+            return self._of_texts(path, "a text on each line", read_plain(path, self.bad), with_tags, say)
+        if not is_json(path):
+            layout, line = layout_of(path, self.columns, labels=self.labels, with_tags=with_tags, like=self.layout)
+            say(line)
+            if with_tags:
+                self.layout = self.layout or layout
+                self.has_numbers |= layout.form.is_of_numbers
+            return read_columns(path, self.bad, layout)
+        if lists := TokenLists.of(path, self.columns, self.labels, with_tags=with_tags):
+            say(str(lists))
+            self.has_numbers |= lists.form.is_of_numbers
+            return lists.rows(self.bad)
+        return self._of_texts(path, _shape(path), read_annotated(path, self.bad), with_tags, say)
+
+    def _of_texts(
+        self, path: Path, format_name: str, texts: Iterable[AnnotatedText], with_tags: bool, say: Callable[[str], None]
+    ) -> Iterable[TaggedRow]:
+        found = [text if with_tags else text._replace(spans=None) for text in texts]
+        self.unit = self.unit or unit_of(text.text for text in found)
+        other = "word" if self.unit == "character" else "character"
+        say(f"{path}: {format_name}; each {self.unit} of a text is tagged (--unit={other} tags each {other})")
+        return tagged(found, self.unit, self.bad)
 
 
-def is_json(path: Path) -> bool:
-    """Tell by its name whether a file has sentences as CLUENER has them."""
-    return path.suffix in (".json", ".jsonl")
+def _shape(path: Path) -> str:
+    """Return what the shape of a JSON file's first good value is called."""
+    for value in json_values(path):
+        try:
+            return shape_of(value).name
+        except InputError:
+            continue
+    return "JSON"
 
 
 def with_tags(split: str, rows: Iterable[TaggedRow]) -> list[TaggedRow]:

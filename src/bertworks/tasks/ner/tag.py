@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, cast, get_args
+from typing import NamedTuple, cast, get_args
 
-import numpy as np
 import torch
 
 from bertworks.model.heads import TokenClassifier
@@ -14,16 +12,9 @@ from bertworks.tasks.labels import names_of_outputs
 from bertworks.tasks.ner import task as tagging
 from bertworks.tasks.ner.entities import spans
 from bertworks.tasks.ner.tag_files import TaggedRow
+from bertworks.tasks.ner.words import TagUnit, words_of
 from bertworks.tasks.texts import check_texts, sequence_length
-from bertworks.text import basic, unicode14
 from bertworks.text.tokenizer import Tokenizer
-
-TagUnit = Literal["word", "character"]
-
-# A word, in a text whose characters are replaced by their kinds: c Chinese, p punctuation, o other, blank.
-_WORD = re.compile(rb"[cp]|o(?:[op]*o)?")
-_ABBREVIATION = re.compile(r"(?:[^\W\d_]\.){2,}|[A-Z]\.")
-_CLITICS = ("'s", "’s")
 
 
 class Entity(NamedTuple):
@@ -33,33 +24,6 @@ class Entity(NamedTuple):
     begin: int
     end: int
     text: str
-
-
-def words_of(text: str, unit: TagUnit = "word") -> list[tuple[int, int]]:
-    """Find the words of a text for a model trained on words, or all its characters for one trained on characters.
-
-    Words are cut by simple rules, nearly as in the CoNLL files: at white space, around each Chinese character, around
-    punctuation at the beginning or end of a word, and before "'s". Punctuation inside a word stays ("1.5",
-    "re-elected"), and so does the full stop of an abbreviation ("U.S.", "J.").
-
-    Returns:
-        begin and end of each, in characters.
-    """
-    if unit == "character":
-        return [(i, i + 1) for i in range(len(text))]
-    kinds = unicode14.kinds().take(basic.code_points(text))
-    choices = [(kinds & unicode14.SPACE) != 0, (kinds & unicode14.CJK) != 0, (kinds & unicode14.PUNCTUATION) != 0]
-    shape = np.select(choices, [ord(" "), ord("c"), ord("p")], ord("o")).astype(np.uint8).tobytes()
-    words: list[tuple[int, int]] = []
-    for match in _WORD.finditer(shape):
-        begin, end = match.span()
-        if words and words[-1][1] == begin and _ABBREVIATION.fullmatch(text, words[-1][0], end):
-            words[-1] = (words[-1][0], end)
-        elif end - begin > 2 and text[end - 2 : end] in _CLITICS:
-            words += [(begin, end - 2), (end - 2, end)]
-        else:
-            words.append((begin, end))
-    return words
 
 
 def entities(text: str, words: Sequence[tuple[int, int]], tags: Sequence[str]) -> list[Entity]:

@@ -24,10 +24,11 @@ from bertworks.task import Partition, Task, micro_batches
 from bertworks.tasks.metrics import accuracy
 from bertworks.tasks.ner import entities
 from bertworks.tasks.ner.alignment import AlignedWords, align, align_pieces
-from bertworks.tasks.ner.tag_files import TaggedRow, mentions
+from bertworks.tasks.ner.tag_files import TaggedRow
+from bertworks.tasks.ner.tag_outputs import mentions
 from bertworks.text.tokenizer import Tokenizer
 
-# Sequences whose tags are decoded at a time.
+# Sentences whose tags are decoded at a time.
 _DECODED = 256
 
 
@@ -116,7 +117,10 @@ def batches(settings: Tagging, step: int, partition: Partition) -> Sequence[Pack
 
 
 def _packed(data: TaggedSequences, chosen: NDArray[np.int64], first_key: int) -> PackedBatch:
-    """Pack sequences; their dropout keys are their numbers in the step, `sequence_labels` [B] their tagged words."""
+    """Pack sequences; their dropout keys are their numbers in the step.
+
+    `sequence_labels` [B, 3] says how many words of each are tagged, and `AlignedWords.edges`.
+    """
     aligned = data.aligned
     assert data.tags is not None
     lengths, read = np.diff(aligned.starts)[chosen], np.diff(aligned.row_starts)[chosen]
@@ -129,7 +133,7 @@ def _packed(data: TaggedSequences, chosen: NDArray[np.int64], first_key: int) ->
         lengths,
         rows=rows,
         labels=data.tags[aligned.words[words]],
-        sequence_labels=read,
+        sequence_labels=np.column_stack([read, aligned.edges[chosen]]),
         dropout_keys=first_key + np.arange(len(chosen)),
         filled=True,
     )
@@ -146,15 +150,20 @@ def sums(settings: Tagging, model: TokenClassifier, batch: PackedBatch, dropout:
     if model.crf is None:
         loss = F.cross_entropy(logits, batch.labels, reduction="sum")
     else:
-        loss = -model.crf.log_likelihood(logits, batch.labels, batch.sequence_labels.cpu().numpy()).sum()
+        sequences = batch.sequence_labels.cpu().numpy()
+        edges = sequences[:, 1:].astype(np.bool_)
+        loss = -model.crf.log_likelihood(logits, batch.labels, sequences[:, 0], edges).sum()
     return {"loss": loss, "accuracy": (logits.argmax(-1) == batch.labels).sum().float()}
 
 
 def predict_tags(settings: Tagging, model: TokenClassifier, data: TaggedSequences) -> list[tuple[str, ...]]:
-    """Return the tags of each sentence; with a CRF the best path that the scheme allows. Words that were cut get O."""
-    device = model.classifier.weight.device
+    """Return the tags of each sentence. Words that were cut get O.
+
+    With a CRF they are the best path that the scheme allows through the whole sentence, through all of its windows.
+    """
+    device, aligned = model.classifier.weight.device, data.aligned
     compute: Callable[[PackedBatch], Tensor] = partial(model, dtype=settings.eval_precision)
-    logits = predict(compute, _examples(data.aligned), "row", device=device)
+    logits = _by_sentence(predict(compute, _examples(aligned), "row", device=device), aligned.tagged.tolist())
     start, moves, end = (torch.from_numpy(~allowed) for allowed in entities.allowed_transitions(settings.labels))
     found = [np.zeros(0, np.int64)]
     while part := list(islice(logits, _DECODED)):
@@ -165,8 +174,17 @@ def predict_tags(settings: Tagging, model: TokenClassifier, data: TaggedSequence
             lengths = np.array([len(words) for words in part], np.int64)
             found.append(model.crf.viterbi(emissions.to(device), lengths, (start, moves, end)).cpu().numpy())
     outside = settings.labels.index(entities.OUTSIDE)
-    sentences = data.aligned.by_sentence(np.concatenate(found), outside)
+    sentences = aligned.by_sentence(np.concatenate(found), outside)
     return [tuple(settings.labels[tag] for tag in sentence.tolist()) for sentence in sentences]
+
+
+def _by_sentence(logits: Iterator[NDArray[np.float32]], tagged: Sequence[int]) -> Iterator[NDArray[np.float32]]:
+    """Join the outputs of the windows of each sentence, from the number of its tagged words."""
+    for count in tagged:
+        parts = [next(logits)]
+        while sum(map(len, parts)) < count:
+            parts.append(next(logits))
+        yield np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
 def _examples(aligned: AlignedWords) -> Iterator[ModelInput]:

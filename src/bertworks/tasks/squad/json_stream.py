@@ -141,7 +141,9 @@ class JsonParser:
                 if self._is_whole or not is_cut_off:
                     self._at = error.pos
                     raise self._error(error.msg) from None
-            except (ValueError, RecursionError) as error:
+            except RecursionError:
+                raise self._error("lists or objects are nested too deeply") from None
+            except ValueError as error:
                 raise self._error(" ".join(str(error).split())) from None
             self._read()
 

@@ -5,6 +5,7 @@ The original: `read_squad_examples` in https://github.com/google-research/bert/b
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from bertworks.errors import InputError
 from bertworks.tasks.squad import json_stream
 from bertworks.tasks.squad.documents import Document, GoldAnswer, SquadExample
 from bertworks.tasks.squad.score import Gold
+from bertworks.tasks.text_places import place_of
 
 # The answer_start of CMRC 2018 for an answer that is not in its context.
 NOWHERE = -1
@@ -93,6 +95,7 @@ class SquadReader:
         version_2_with_negative: whether questions may have no answer.
         bad: collects the questions whose answer is not where the file says; they are left out, as in the original.
         notes: what the user should know, after reading.
+        read_anyway: what is odd but was understood -> the number of questions and the location of the first.
     """
 
     path: Path
@@ -100,6 +103,7 @@ class SquadReader:
     version_2_with_negative: bool = False
     bad: BadRows = field(default_factory=lambda: BadRows("skip"))
     notes: list[str] = field(default_factory=list)
+    read_anyway: dict[str, tuple[int, str]] = field(default_factory=dict)
 
     def examples(self) -> Iterator[SquadExample]:
         """Read the questions of the file in order, without those that training cannot use.
@@ -109,7 +113,7 @@ class SquadReader:
                 two questions have one id; a document has no words; in training an answer is missing, empty or
                 outside its document, or the file is not of the version that the flag says; no question is left.
         """
-        total, count, impossible, without_word = 0, 0, 0, 0
+        total, count, impossible, unsaid, unanswered = 0, 0, 0, 0, 0
         for paragraph in paragraphs(self.path):
             text = json_stream.text(paragraph.values, "context", paragraph.location)
             document = Document(text, paragraph.location)
@@ -117,12 +121,15 @@ class SquadReader:
                 raise InputError(f"{paragraph.location}: the context is empty; remove the paragraph")
             for name, qa in paragraph.questions.items():
                 total += 1
-                without_word += "is_impossible" not in qa
-                impossible += qa.get("is_impossible") is True
                 location = paragraph.location_of(name)
                 question = json_stream.text(qa, "question", location)
+                says = _says_impossible(qa, location)
+                unsaid += says is None
+                impossible += says is True
+                unanswered += says is None and qa.get("answers") == []
+                has_none = self.version_2_with_negative and (qa.get("answers") == [] if says is None else says)
                 answer = None
-                if self.training and not self._has_none(qa, location):
+                if self.training and not has_none:
                     answer = self._answer(document, qa, location)
                     if answer is None:
                         continue
@@ -131,46 +138,54 @@ class SquadReader:
         if not count:
             why = f"; the first: {self.bad.notes[0]}" if self.bad.notes else ""
             raise InputError(f"{self.path}: has no question that can be used{why}")
-        if self.version_2_with_negative and without_word == total:
+        if self.version_2_with_negative and unsaid == total and self.training and not unanswered:
+            raise InputError(
+                f"{self.path}: no question says is_impossible and each has an answer; leave out "
+                "--version_2_with_negative for a SQuAD 1.1 file"
+            )
+        if self.version_2_with_negative and unsaid == total and not unanswered:
             self.notes.append(
                 f"{self.path}: no question says is_impossible, as in SQuAD 1.1; --version_2_with_negative lets answers "
                 "be empty all the same"
+            )
+        elif self.version_2_with_negative and unanswered:
+            self.notes.append(
+                f"{self.path}: {unsaid:,} questions do not say is_impossible; the {unanswered:,} of them with an empty "
+                "list of answers count as without answer"
             )
         if impossible and not self.version_2_with_negative:
             self.notes.append(
                 f"{self.path}: {impossible:,} questions are without answer, as in SQuAD 2.0; all get one unless "
                 "--version_2_with_negative is set"
             )
-
-    def _has_none(self, qa: dict[str, Any], location: str) -> bool:
-        """Tell whether a question has no answer, by the rules of the version that the flag says."""
-        if self.version_2_with_negative and "is_impossible" not in qa:
-            raise InputError(
-                f"{location}: does not say is_impossible; leave out --version_2_with_negative for a SQuAD 1.1 file"
-            )
-        return self.version_2_with_negative and bool(qa["is_impossible"])
+        for what, (questions, first) in self.read_anyway.items():
+            self.notes.append(f"{self.path}: {questions:,} questions are odd but are read: {what}; the first: {first}")
 
     def _answer(self, document: Document, qa: dict[str, Any], location: str) -> GoldAnswer | None:
         """Return the one answer of a question, or None if it is not where the file says."""
         if "answers" not in qa:
             raise InputError(f"{location}: has no 'answers'; a file to train on has one answer for each question")
         answers = json_stream.items(qa, "answers", location)
-        if not answers and qa.get("is_impossible"):
+        if not answers and self.version_2_with_negative:
+            raise InputError(f"{location}: has no answer, but is_impossible says that it has one; correct one of them")
+        if not answers:
             raise InputError(f"{location}: has no answer; set --version_2_with_negative for a SQuAD 2.0 file")
         if len(answers) != 1:
             raise InputError(
                 f"{location}: has {len(answers)} answers; training wants one for each question (leave others out)"
             )
-        text, begin = json_stream.text(answers[0], "text", location), answers[0].get("answer_start")
+        text, begin = json_stream.text(answers[0], "text", location), self._start(answers[0], location)
         cleaned = " ".join(text.split())
         if not cleaned:
             raise InputError(f"{location}: the answer is empty")
         if begin == NOWHERE:
             self.bad.found(f"{location}: answer_start is {NOWHERE}, which says that the answer is not in the context")
             return None
-        if not isinstance(begin, int) or isinstance(begin, bool) or not 0 <= begin <= len(document.text) - len(text):
+        if not 0 <= begin <= len(document.text) - len(text):
+            if place := self._elsewhere(document, text, begin, location):
+                return place
             raise InputError(
-                f"{location}: answer_start is {begin!r:.20}, which puts the answer outside of the context of "
+                f"{location}: answer_start is {begin!s:.20}, which puts the answer outside of the context of "
                 f"{len(document.text)} characters"
             )
         first, last = document.word_at(begin), document.word_at(begin + len(text) - 1)
@@ -179,11 +194,55 @@ class SquadReader:
         found = " ".join(document.words[first : last + 1])
         if cleaned in found:
             return GoldAnswer(text, begin, first % len(document.words), last)
+        if place := self._elsewhere(document, text, begin, location):
+            return place
+        first_place = document.text.find(text)
+        hint = f"; the context has it at {first_place}" if first_place >= 0 else ""
         self.bad.found(
             f"{location}: could not find the answer {json_stream.short(cleaned)} at {begin}, where it says "
-            f"{json_stream.short(found)}"
+            f"{json_stream.short(found)}{hint}"
         )
         return None
+
+    def _start(self, answer: dict[str, Any], location: str) -> int:
+        """Return where an answer begins. A whole number may be written as a text or with a point."""
+        begin = answer.get("answer_start")
+        if type(begin) is int:
+            return begin
+        if isinstance(begin, str) and re.fullmatch(r"\s*-?[0-9]{1,18}(\.0*)?\s*", begin):
+            begin = float(begin)
+        if isinstance(begin, float) and begin.is_integer():
+            self._read_anyway(
+                'answer_start should be a whole number and is a text or has a point ("52", 52.0)', location
+            )
+            return int(begin)
+        shown = "missing" if begin is None else f"{begin!r:.20}"
+        raise InputError(f"{location}: answer_start should be a whole number, but is {shown}")
+
+    def _elsewhere(self, document: Document, text: str, begin: int, location: str) -> GoldAnswer | None:
+        """Return an answer that is where the file says in another way of counting; see `place_of`."""
+        place = place_of(document.text, text, begin)
+        if place is None:
+            return None
+        self._read_anyway(place.why, location)
+        first, last = document.word_at(place.begin), document.word_at(place.end - 1)
+        return GoldAnswer(document.text[place.begin : place.end], place.begin, first % len(document.words), last)
+
+    def _read_anyway(self, what: str, location: str) -> None:
+        questions, first = self.read_anyway.get(what, (0, location))
+        self.read_anyway[what] = questions + 1, first
+
+
+def _says_impossible(qa: dict[str, Any], location: str) -> bool | None:
+    """Return what a question says of having no answer; None if it says nothing."""
+    said = qa.get("is_impossible")
+    known = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False, "none": None}
+    word = str(said).lower() if isinstance(said, str | int | float | None) else ""
+    if word not in known:
+        raise InputError(
+            f"{location}: is_impossible should be true or false, but is {word or json_stream.kind(said):.20}"
+        )
+    return known[word]
 
 
 class GoldAnswers(NamedTuple):
@@ -214,7 +273,7 @@ def read_gold_answers(path: Path) -> GoldAnswers:
             location = paragraph.location_of(name)
             answers = json_stream.items(qa, "answers", location)
             gold[name] = [json_stream.text(answer, "text", location) for answer in answers]
-            impossible = impossible or not answers or bool(qa.get("is_impossible"))
+            impossible = impossible or not answers or bool(_says_impossible(qa, location))
     if not gold:
         raise InputError(f"{path}: has no question")
     version = str(others.get("version", ""))
