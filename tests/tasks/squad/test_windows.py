@@ -56,9 +56,16 @@ def assert_equal(fast: Windows, slow: Sequence[slow_squad.SlowWindow], training:
 
 
 def compare(path: Path, settings: WindowSettings, training: bool, version_2: bool) -> Windows:
-    """The fast windows of a file, which are those of the slow implementation."""
-    read = list(SquadReader(path, training, version_2).examples())
+    """The fast windows of a file, which are those of the slow implementation.
+
+    Answers whose white space differs are left out here, as in the original; we read and count them.
+    """
+    reader = SquadReader(path, training, version_2)
+    read = list(reader.examples())
     slow = list(slow_squad.read(path, training, version_2))
+    known = {example.id for example in slow}
+    assert len(read) - len(slow) == sum(questions for questions, _ in reader.read_anyway.values())
+    read = [example for example in read if example.id in known]
     assert [example.id for example in read] == [example.id for example in slow]
     assert [example.document.words for example in read] == [example.words for example in slow]
     fast = all_windows(read, settings, training)
@@ -112,9 +119,14 @@ def test_windows_of_random_files(content: dict[str, Any], query: int, room: int,
         slow = list(slow_squad.read(path, training, True))
         if slow:
             compare(path, WindowSettings(query + 3 + room, stride, query), training, True)
-        else:
-            with pytest.raises(InputError, match="could not find the answer"):
-                list(SquadReader(path, training, True).examples())
+            return
+        reader, read, message = SquadReader(path, training, True), [], ""
+        try:
+            read = list(reader.examples())
+        except InputError as error:
+            message = str(error)
+        assert read or "could not find the answer" in message
+        assert len(read) == sum(questions for questions, _ in reader.read_anyway.values())
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 40))
