@@ -110,7 +110,7 @@ class BertConfig:
         return tuple(str(names[str(i)]) for i in range(len(names)))
 
     def with_labels(self, labels: Sequence[str], **more: object) -> BertConfig:
-        """The same model with names for its outputs, as Hugging Face's classes read them, and `more` keys."""
+        """Return the same model with names for its outputs, as Hugging Face's classes read them, and `more` keys."""
         names = {str(i): name for i, name in enumerate(labels)}
         numbers = {name: i for i, name in enumerate(labels)}
         return replace(self, extra={**self.extra, "id2label": names, "label2id": numbers, **more})
@@ -124,11 +124,11 @@ class BertConfig:
         return found
 
     def with_fine_tuning(self, values: Mapping[str, object]) -> BertConfig:
-        """The same model with these flags of its fine-tuning, and no others."""
+        """Return the same model with these flags of its fine-tuning, and no others."""
         return replace(self, extra={**self.extra, "fine_tuning": dict(values)})
 
     def fine_tuned(self, name: str, kind: type[Value], choices: Sequence[Value] = ()) -> Value | None:
-        """The value that a flag had in the fine-tuning (`fine_tuning`); None if the file does not say.
+        """Return the value that a flag had in the fine-tuning (`fine_tuning`); None if the file does not say.
 
         Args:
             kind: bool, int (from 0 on), float (any finite number) or str.
@@ -157,7 +157,7 @@ class BertConfig:
 
     @classmethod
     def from_size(cls, size: str, vocab_size: int, **changes: Any) -> BertConfig:
-        """A model from scratch by name (`tiny` ... `large`) or as layers/hidden (`4/256`, `L-4_H-256`).
+        """Return a model from scratch by name (`tiny` ... `large`) or as layers/hidden (`4/256`, `L-4_H-256`).
 
         Models from scratch speak Google's dialect, so the activation is the tanh GELU.
         """
@@ -220,7 +220,7 @@ class BertConfig:
             raise InputError(f"{path}: {error}") from None
 
     def to_json(self, architecture: str = "BertForPreTraining") -> str:
-        """The `config.json` that Hugging Face's classes open."""
+        """Return the `config.json` that Hugging Face's classes open."""
         values = asdict(self)
         extra = values.pop("extra")
         return json.dumps(

@@ -70,7 +70,7 @@ def flag(
     other_names: Mapping[str, str] | None = None,
     remembered: bool = False,
 ) -> Any:
-    """A dataclass field that is a flag.
+    """Return a dataclass field that is a flag.
 
     Args:
         default: the default value, or REQUIRED.
@@ -125,7 +125,7 @@ class _Flag:
         return self.default is dataclasses.MISSING
 
     def convert(self, text: str, source: str) -> Any:
-        """The value that `text` means; `source` begins the error message."""
+        """Return the value that `text` means; `source` begins the error message."""
         if self.kind is bool:
             if text.lower() in _TRUE | _FALSE:
                 return text.lower() in _TRUE
@@ -157,7 +157,7 @@ class _Flag:
 
 
 def describe(flags_class: type) -> dict[str, _Flag]:
-    """The flags of a dataclass by name, in order."""
+    """Return the flags of a dataclass by name, in order."""
     hints, flags = typing.get_type_hints(flags_class), {}
     for field in (field for field in dataclasses.fields(flags_class) if field.metadata):
         hint = hints[field.name]
@@ -219,7 +219,7 @@ def normalise(words: Sequence[str], flags: dict[str, _Flag]) -> list[tuple[str, 
 
 
 def parse(flags_class: type[FlagsType], words: Sequence[str], program: str) -> FlagsType:
-    """A value of `flags_class` from a command line; prints the help and exits where it is asked for.
+    """Return a value of `flags_class` from a command line; prints the help and exits where it is asked for.
 
     Raises:
         InputError: an unknown flag, a value of the wrong type, a required flag that is missing, a bad --config file.
@@ -261,7 +261,7 @@ def recorded(flags: CommandFlags, without: Collection[str] = ()) -> dict[str, An
 
 
 def to_toml(flags: CommandFlags, command: str) -> str:
-    """The resolved flags as a file that `--config` reads back; paths absolute, retired and unset flags left out."""
+    """Return the resolved flags as a file for `--config`; paths are absolute, retired and unset flags left out."""
     lines = [f"# bert {command} --config=THIS_FILE repeats this run."]
     for f in describe(type(flags)).values():
         value = getattr(flags, f.name)

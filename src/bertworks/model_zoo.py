@@ -90,7 +90,7 @@ class BERTVocab:
     to_indices = __getitem__
 
     def to_tokens(self, indices: int | Sequence[int]) -> Any:
-        """The token of an id, or a list of the tokens of several."""
+        """Return the token of an id, or a list of the tokens of several."""
         if not isinstance(indices, int | np.integer):
             return [self.to_tokens(int(index)) for index in indices]
         if not 0 <= indices < len(self):
@@ -180,7 +180,7 @@ class BERTModel(nn.Module):
 
 
 def _integers(name: str, values: ArrayLike | Tensor, axes: int, end: int) -> NDArray[np.int64]:
-    """An argument as whole numbers from 0 to `end` - 1, whatever type they came in."""
+    """Return an argument as whole numbers from 0 to `end` - 1, whatever type they came in."""
     array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
     if array.ndim != axes or array.dtype.kind not in "iufb":
         raise InputError(f"{name}: needs numbers with {axes} axes, not {array.dtype} with {array.ndim}")
@@ -204,7 +204,7 @@ def get_model(
     hidden_act: str = "gelu",
     **others: Any,
 ) -> tuple[BERTModel, BERTVocab]:
-    """One of GluonNLP's BERTs by its name there, from where GluonNLP takes it.
+    """Return one of GluonNLP's BERTs by its name there, from where GluonNLP takes it.
 
     Args:
         name: bert_12_768_12 or bert_24_1024_16.
@@ -269,13 +269,13 @@ def _row(name: str, dataset_name: str) -> KnownModel:
 
 
 def _datasets(name: str) -> list[str]:
-    """The datasets of a model."""
+    """Return the datasets of a model."""
     names = (known for model in registry.models() for known in (model.name, *model.aliases))
     return [known.removeprefix(f"{name}_") for known in names if known.startswith(f"{name}_")]
 
 
 def _device(ctx: Any) -> torch.device:
-    """What MXNet calls a context."""
+    """Return what MXNet calls a context."""
     match = re.fullmatch(r"(cpu|gpu)(?:\((\d+)\))?", str(ctx))
     if match is None:
         return choose_device(str(ctx))

@@ -73,7 +73,7 @@ class Pretrained:
         pooling: features.Pooling | None = None,
         max_seq_length: int | None = None,
     ) -> NDArray[np.float32]:
-        """One vector a text: float32 [N, H times the number of layers]; see `tasks.embed.features.embed`.
+        """Return one vector for each text: float32 [N, H times the number of layers]; see `tasks.embed.features.embed`.
 
         Without layers and pooling, a folder of sentence-transformers is followed in all: prompt, length, pooling, and
         the layers after it. Other models are pooled by the mean.
@@ -105,24 +105,24 @@ class Pretrained:
         return guesses
 
     def classify(self, texts: Sequence[Text], max_seq_length: int | None = None) -> list[Classified]:
-        """The label of each text, or pair of texts, and the probability of every class."""
+        """Return the label of each text, or pair of texts, and the probability of every class."""
         return classify(self._with(SequenceClassifier), self.tokenizer, texts, max_seq_length, self.dtype)
 
     def tag(
         self, texts: Sequence[str], unit: TagUnit | None = None, max_seq_length: int | None = None
     ) -> list[list[Entity]]:
-        """The entities of each text: type, first and last character, and what stands there; see `tasks.ner.tag.tag`."""
+        """Return the entities of each text: type, first and last character, text; see `tasks.ner.tag.tag`."""
         return tag(self._with(TokenClassifier), self.tokenizer, texts, unit, max_seq_length, self.dtype)
 
     def answer(
         self, question: str, context: str | Sequence[str] | Texts, top_k: int = 3, **options: Unpack[AnswerOptions]
     ) -> Answered:
-        """The best answers to a question in a text, or in several; see `answering.answer`, also for the options."""
+        """Return the best answers to a question in one text or several; see `answering.answer` for the options."""
         model = self._with(SpanClassifier)
         return answer(model, self.tokenizer, question, context, top_k=top_k, dtype=self.dtype, **options)
 
     def attentions(self, text: str, text_pair: str | None = None) -> Attentions:
-        """Every attention probability and every hidden state for one text or two, computed plainly in float32."""
+        """Return every attention probability and hidden state for one text or two, computed plainly in float32."""
         return compute_attentions(self.model.bert, self.tokenizer, text, text_pair)
 
     def save(self, folder: Path | str) -> None:
@@ -132,7 +132,7 @@ class Pretrained:
         self.tokenizer.save(folder, self.config.longest_sequence)
 
     def masked_words(self) -> PretrainingModel:
-        """The model, once it is known to have the head for masked words.
+        """Return the model, once it is known to have the head for masked words.
 
         Raises:
             InputError: it has none.
@@ -145,7 +145,7 @@ class Pretrained:
         return self.model
 
     def _with(self, head: type[Head]) -> Head:
-        """The model, once it is known to have this head."""
+        """Return the model, once it is known to have this head."""
         if not isinstance(self.model, head):
             wanted = "qa_outputs" if head is SpanClassifier else "classifier"
             others = [
@@ -216,7 +216,7 @@ def load(
 
 
 def _model_for(checkpoint: Checkpoint, config: BertConfig) -> Model:
-    """A model with the head that a checkpoint has, nothing of it loaded."""
+    """Return a model with the head that a checkpoint has, nothing of it loaded."""
     weights = checkpoint.weights
     if "qa_outputs.weight" in weights:
         return SpanClassifier(config)

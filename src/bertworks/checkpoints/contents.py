@@ -83,7 +83,7 @@ def contents_of(checkpoint: Checkpoint, config: BertConfig, tokenizer: Tokenizer
 
 
 def _for_words(config: BertConfig, tokenizer: Tokenizer, notes: list[str]) -> BertConfig:
-    """The configuration for a vocabulary, once the two are known to fit."""
+    """Return the configuration for a vocabulary, once the two are known to fit."""
     count = tokenizer.vocab_size
     if count > config.vocab_size:
         raise InputError(
@@ -100,7 +100,7 @@ def _for_words(config: BertConfig, tokenizer: Tokenizer, notes: list[str]) -> Be
 
 
 def _cut(weight: Weight, rows: int) -> Weight:
-    """The first rows of a weight."""
+    """Return the first rows of a weight."""
 
     def read_into(out: NDArray[np.float32]) -> None:
         out[...] = weight.read()[:rows]
@@ -109,7 +109,7 @@ def _cut(weight: Weight, rows: int) -> Weight:
 
 
 def _with_labels(config: BertConfig, architecture: str, weights: Mapping[str, Weight]) -> BertConfig:
-    """A configuration that says how many labels there are, where a classifier's are not the two that are assumed."""
+    """Return a configuration with the number of labels, where a classifier's are not the two that are assumed."""
     head = weights.get("classifier.weight")
     labelled = ("BertForSequenceClassification", "BertForTokenClassification")
     if head is None or architecture not in labelled or head.shape[0] == 2 or "id2label" in config.extra:

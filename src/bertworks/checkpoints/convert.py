@@ -192,7 +192,7 @@ def _write(source: CheckpointContents, folder: Path, form: Format, half: bool) -
 
 
 def google_json(config: BertConfig) -> str:
-    """The `bert_config.json` of a model, in Google's dialect, where `gelu` is the tanh form."""
+    """Return the `bert_config.json` of a model, in Google's dialect, where `gelu` is the tanh form."""
     values = json.loads(config.to_json())
     for key in (*STORAGE_KEYS, "pad_token_id"):
         values.pop(key, None)
@@ -204,7 +204,7 @@ def google_json(config: BertConfig) -> str:
 
 
 def _warnings(source: CheckpointContents, form: Format) -> Iterator[str]:
-    """What the written model will do otherwise than its source."""
+    """Yield what the written model will do otherwise than its source."""
     tokenizer, config = source.tokenizer, source.config
     if tokenizer is None:
         yield "no vocabulary lies beside the weights, so none was written; give --vocab_file"
@@ -231,7 +231,7 @@ def _warnings(source: CheckpointContents, form: Format) -> Iterator[str]:
 
 
 def _counted(weight: Weight, advance: Advance) -> Weight:
-    """The same weight, whose reading is progress."""
+    """Return the same weight, whose reading is progress."""
 
     def read_into(out: NDArray[np.float32]) -> None:
         weight.read_into(out)
@@ -268,7 +268,7 @@ def _largest_difference(source: CheckpointContents, again: Checkpoint, half: boo
 
 
 def _bytes_of_weights(checkpoint: Checkpoint) -> int:
-    """The size of the files that hold a checkpoint's weights."""
+    """Return the size of the files that hold a checkpoint's weights."""
     storage = checkpoint.storage
     return sum(map(storage.size, _weight_files(checkpoint, storage))) if storage else 0
 

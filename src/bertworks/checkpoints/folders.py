@@ -25,7 +25,7 @@ _MINDSPORE = (".ckpt",)
 
 
 def open_folder(storage: Storage, flag: str) -> Checkpoint:
-    """The one model in a folder, whatever its format."""
+    """Return the one model in a folder, whatever its format."""
     inner = transformer_of(storage)
     if inner is not storage and inner.path != storage.path:
         return _with_sentences(open_folder(inner, flag), storage)
@@ -48,7 +48,7 @@ def open_folder(storage: Storage, flag: str) -> Checkpoint:
 
 
 def open_file(storage: Storage, name: str) -> Checkpoint:
-    """The model in a file, told by its contents; where these do not tell, by its name."""
+    """Return the model in a file, told by its contents; where these do not tell, by its name."""
     if name.endswith(_GLUONNLP):
         return open_gluonnlp(storage, name)
     if name.endswith(_INDEX):
@@ -62,13 +62,13 @@ def open_file(storage: Storage, name: str) -> Checkpoint:
 
 
 def _with_sentences(checkpoint: Checkpoint, storage: Storage) -> Checkpoint:
-    """The checkpoint, with what a folder of sentence-transformers, `storage`, says about it."""
+    """Return the checkpoint, with what a folder of sentence-transformers, `storage`, says about it."""
     rules = sentence_rules(storage, checkpoint.text_rules.longest)
     return replace(checkpoint, sentences=rules, notes=(*checkpoint.notes, str(rules))) if rules else checkpoint
 
 
 def _inside(storage: Storage) -> list[str]:
-    """The folders in a folder that hold weights, such as a trainer's `checkpoint-500`."""
+    """Return the folders in a folder that hold weights, such as a trainer's `checkpoint-500`."""
     if not isinstance(storage, FolderStorage) or not storage.path.is_dir():
         return []
     return [
@@ -79,7 +79,7 @@ def _inside(storage: Storage) -> list[str]:
 
 
 def snapshot_of(path: Path) -> Path:
-    """The newest model in a folder of Hugging Face's cache (`models--NAME`); any other folder itself.
+    """Return the newest model in a folder of Hugging Face's cache (`models--NAME`); any other folder itself.
 
     Raises:
         InputError: it holds several, and does not say which is meant.

@@ -74,7 +74,7 @@ def kind_of(storage: Storage, name: str) -> Kind:
 
 
 def _in_zip(local: Path | None, path: Path) -> Kind:
-    """What a zip is, which torch's own files are."""
+    """Return what a zip is, which torch's own files are."""
     if local is None:
         return "torch"
     try:
@@ -90,7 +90,7 @@ def _in_zip(local: Path | None, path: Path) -> Kind:
 
 
 def candidates(storage: Storage) -> list[str]:
-    """The files of a folder that hold weights, whatever they are called."""
+    """Return the files of a folder that hold weights, whatever they are called."""
     found = []
     for name in storage.files():
         if name.startswith(_BESIDE) or name.endswith((".json", ".txt", ".md", ".py", ".yaml", ".yml")):

@@ -72,7 +72,7 @@ class LoadReport:
 
 
 def titled_lines(heading: str, rows: Iterable[tuple[str, list[str]]], width: int) -> str:
-    """A heading, and below it lines under titles, which have a column of `width` characters."""
+    """Return a heading, and below it lines under titles, which have a column of `width` characters."""
     lines = [heading]
     for title, entries in rows:
         lines += [f"  {title if i == 0 else '':<{width}}{entry}" for i, entry in enumerate(entries or ["none"])]
@@ -221,7 +221,7 @@ def check_copy(checkpoint: Checkpoint, name: str) -> None:
 
 
 def is_copy(checkpoint: Checkpoint, name: str) -> bool:
-    """Whether the second copy `name` of a weight equals the first."""
+    """Tell whether the second copy `name` of a weight equals the first."""
     copy, original = checkpoint.weights[name], checkpoint.weights.get(names.TIED[name])
     return original is not None and copy.shape == original.shape and np.array_equal(copy.read(), original.read())
 
@@ -235,7 +235,7 @@ def _check_layers(checkpoint: Checkpoint, parameters: Mapping[str, Tensor]) -> N
 
 
 def _differences(checkpoint: Checkpoint, config: BertConfig) -> list[str]:
-    """What shapes do not show: heads that differ are an error, another activation or epsilon is worth a note."""
+    """Return what shapes do not show: heads that differ are an error, another activation or epsilon is worth a note."""
     notes = []
     if checkpoint.hidden_act is not None and checkpoint.hidden_act != config.hidden_act:
         notes.append(f"trained with hidden_act {checkpoint.hidden_act}, the model computes {config.hidden_act}")
@@ -256,7 +256,7 @@ def _is_padded(name: str, stored: tuple[int, ...], wanted: tuple[int, ...]) -> b
 
 
 def _misfit(checkpoint: Checkpoint, name: str, weight: Weight, wanted: tuple[int, ...]) -> str:
-    """What differs, in the words of the configuration, and what to change."""
+    """Return what differs, in the words of the configuration, and what to change."""
     for axis, theirs, ours in zip(shapes.axes_of(name) or (), weight.shape, wanted, strict=False):
         if theirs != ours and isinstance(axis, str):
             flags = "--vocab_file and --bert_config_file" if axis == "vocab_size" else "--bert_config_file"

@@ -66,7 +66,7 @@ def google_checkpoint(
     notes: Iterable[str],
     config: BertConfig | None,
 ) -> Checkpoint:
-    """A checkpoint of Google's or MindSpore's BERT.
+    """Return a checkpoint of Google's or MindSpore's BERT.
 
     Both compute the tanh form of GELU unless a configuration names another activation.
     """
@@ -84,7 +84,7 @@ def google_checkpoint(
 
 
 def vocabulary(storage: Storage) -> StoredVocabulary | None:
-    """The vocabulary in `vocab.txt`, not read yet; None without it."""
+    """Return the vocabulary in `vocab.txt`, not read yet; None without it."""
     if "vocab.txt" not in storage.files():
         return None
     path = storage.path / "vocab.txt"
@@ -92,7 +92,7 @@ def vocabulary(storage: Storage) -> StoredVocabulary | None:
 
 
 def casing_of_name(path: Path) -> bool | None:
-    """Whether a released model wants lower-cased text, by the name of its archive or folder; None for other names.
+    """Tell whether a released model wants lower-cased text, by the name of its archive or folder; None for other names.
 
     The innermost known name counts.
     """

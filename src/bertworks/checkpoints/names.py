@@ -160,12 +160,12 @@ def to_ours(name: str, family: Family) -> Counterpart | None:
 
 
 def from_ours(name: str, family: Family) -> Counterpart | None:
-    """The name that another family gives to a tensor of ours; None where it has none."""
+    """Return the name that another family gives to a tensor of ours; None where it has none."""
     return _exchange(name, _tables(family)[1])
 
 
 def from_object_graph(stored: Iterable[str]) -> dict[str, str]:
-    """Names in TensorFlow's words for the variables of Model Garden's encoder (TF 2's object checkpoints).
+    """Return names in TensorFlow's words for the variables of Model Garden's encoder (TF 2's object checkpoints).
 
     Its layers with weights are numbered: embeddings of words, positions and segments, their normalization, then the
     layers of the encoder, then the pooler.
@@ -229,34 +229,34 @@ def from_torch(stored: Iterable[str]) -> dict[str, str]:
 
 
 def is_buffer(name: str) -> bool:
-    """Whether a name (ours) is a constant that older libraries saved along with the weights."""
+    """Tell whether a name (ours) is a constant that older libraries saved along with the weights."""
     return name in ("bert.embeddings.position_ids", "bert.embeddings.token_type_ids")
 
 
 def layer_of(name: str) -> int | None:
-    """The number of the encoder layer that a tensor of ours belongs to; None outside the layers."""
+    """Return the number of the encoder layer that a tensor of ours belongs to; None outside the layers."""
     match = _LAYER_NUMBER.search(name)
     return int(match[0]) if match else None
 
 
 def count_layers(tensors: Iterable[str]) -> int:
-    """The number of encoder layers that tensors of ours belong to; 0 where none belongs to one."""
+    """Return the number of encoder layers that tensors of ours belong to; 0 where none belongs to one."""
     return max((layer + 1 for name in tensors if (layer := layer_of(name)) is not None), default=0)
 
 
 def any_layer(name: str) -> str:
-    """The name, of any family, with `#` for the number of its layer."""
+    """Return the name, of any family, with `#` for the number of its layer."""
     return _LAYER_NUMBER.sub("#", name, count=1)
 
 
 def grouped(tensors: Iterable[str], remark: str) -> list[str]:
-    """Lines about tensors; the same tensor of every layer is one line."""
+    """Return lines about tensors; the same tensor of every layer is one line."""
     groups = Counter(any_layer(name) for name in tensors)
     return [f"{name}{f' ({count} layers)' if count > 1 else ''}; {remark}" for name, count in groups.items()]
 
 
 def some(tensors: Iterable[str]) -> str:
-    """The first three names, for a message."""
+    """Return the first three names, for a message."""
     listed = sorted(tensors)
     return ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "") if listed else "none"
 
@@ -272,7 +272,7 @@ def _exchange(name: str, table: dict[str, Counterpart]) -> Counterpart | None:
 
 @cache
 def _tables(family: Family) -> tuple[dict[str, Counterpart], dict[str, Counterpart]]:
-    """(theirs -> ours, ours -> theirs), with `#` for the number of a layer."""
+    """Return (theirs -> ours, ours -> theirs), with `#` for the number of a layer."""
     pairs = [(ours, theirs, transposed) for ours, theirs, transposed in _rows(_COLUMN[family]) if theirs]
     return (
         {theirs: Counterpart(ours, transposed) for ours, theirs, transposed in pairs},
@@ -281,7 +281,7 @@ def _tables(family: Family) -> tuple[dict[str, Counterpart], dict[str, Counterpa
 
 
 def _rows(column: int) -> Iterator[tuple[str, str | None, bool]]:
-    """Every tensor: our name, the name in `column`, and whether the axes are exchanged."""
+    """Yield every tensor: our name, the name in `column`, and whether the axes are exchanged."""
     separator = "/" if column == _COLUMN["tensorflow"] else "."
     for ours, *others in _TENSORS:
         yield ours, (ours, *others)[column], False

@@ -33,7 +33,7 @@ def named_checkpoint(model: str | None, init_checkpoint: str | None) -> Checkpoi
 
 
 def config_for(checkpoint: Checkpoint, bert_config_file: Path | str | None, hidden_act: str | None) -> BertConfig:
-    """The configuration in `bert_config_file`, or that of the checkpoint; with `hidden_act`, where it is given.
+    """Return the configuration in `bert_config_file`, or that of the checkpoint; with `hidden_act`, where it is given.
 
     Raises:
         InputError: nothing tells the configuration, or there is no such activation.
@@ -47,7 +47,7 @@ def config_for(checkpoint: Checkpoint, bert_config_file: Path | str | None, hidd
 
 
 def config_of(checkpoint: Checkpoint) -> BertConfig:
-    """The configuration stored with a checkpoint, or what the shapes of its tensors tell.
+    """Return the configuration stored with a checkpoint, or what the shapes of its tensors tell.
 
     Shapes tell all but the number of attention heads. Every released model has one head for 64 of its hidden size.
 
@@ -89,7 +89,7 @@ def config_of(checkpoint: Checkpoint) -> BertConfig:
 
 
 def tokenizer_of(checkpoint: Checkpoint, vocab_file: Path | str | None, do_lower_case: bool | None) -> Tokenizer:
-    """A tokenizer with the vocabulary in `vocab_file`, or with that of the checkpoint and what was added to it.
+    """Return a tokenizer with the vocabulary in `vocab_file`, or with that of the checkpoint and what was added to it.
 
     Raises:
         InputError: there is no vocabulary, its rules are not BERT's, or `do_lower_case` contradicts the checkpoint.
@@ -110,7 +110,7 @@ def tokenizer_or_none(
     do_lower_case: bool | None,
     strip_accents: bool | None = None,
 ) -> Tokenizer | None:
-    """A tokenizer with the vocabulary in `vocab_file`, or with that of the checkpoint; None without either.
+    """Return a tokenizer with the vocabulary in `vocab_file`, or with that of the checkpoint; None without either.
 
     Raises:
         InputError: `do_lower_case` contradicts the checkpoint.
@@ -129,7 +129,7 @@ def tokenizer_or_none(
 
 
 def casing_of(checkpoint: Checkpoint | None, do_lower_case: bool | None, tokens: Sequence[str] = ()) -> bool:
-    """Whether to lower-case text: as `do_lower_case` says, or the checkpoint, or else whether no tokens have capitals.
+    """Tell whether to lower-case text: as `do_lower_case` or the checkpoint says, else whether no token has capitals.
 
     Raises:
         InputError: the two contradict each other (the original's `validate_case_matches_checkpoint`).
@@ -154,7 +154,7 @@ def guesses(
     bert_config_file: Path | str | None,
     do_lower_case: bool | None,
 ) -> Iterator[str]:
-    """Notes on what was guessed because neither the two flags nor the checkpoint told it."""
+    """Yield notes on what was guessed because neither the two flags nor the checkpoint told it."""
     if not bert_config_file and checkpoint.config is None:
         yield f"no configuration lies beside it; {config.num_attention_heads} attention heads are taken for granted"
     capitals = words_with_capitals(tokenizer.tokens)
@@ -188,7 +188,7 @@ class StartingPoint:
     size: str | None = None
 
     def config_for(self, tokenizer: Tokenizer | None, max_seq_length: int) -> BertConfig:
-        """The model's shape, checked against what it is to be trained on.
+        """Return the model's shape, checked against what it is to be trained on.
 
         Raises:
             InputError: the vocabularies differ, or the sequences are too long; names the flags.

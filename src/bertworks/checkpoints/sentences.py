@@ -31,13 +31,13 @@ class _Module:
 
 
 def transformer_of(storage: Storage) -> Storage:
-    """The folder with the BERT of a folder of sentence-transformers; any other folder itself."""
+    """Return the folder with the BERT of a folder of sentence-transformers; any other folder itself."""
     modules = _modules(storage)
     return modules[0].storage if modules else storage
 
 
 def sentence_rules(storage: Storage, longest: int | None) -> SentenceRules | None:
-    """How a folder of sentence-transformers makes a vector of a text; None for any other folder.
+    """Return how a folder of sentence-transformers makes a vector of a text; None for any other folder.
 
     Args:
         storage: the folder.
@@ -83,7 +83,7 @@ def sentence_rules(storage: Storage, longest: int | None) -> SentenceRules | Non
 
 
 def _modules(storage: Storage) -> list[_Module]:
-    """The modules in their order; empty where there is no list."""
+    """Return the modules in their order; empty where there is no list."""
     if _MODULES not in storage.files():
         return []
     found = []
@@ -101,7 +101,7 @@ def _modules(storage: Storage) -> list[_Module]:
 
 
 def _poolings(values: Mapping[str, Any]) -> tuple[str, ...]:
-    """The ways of pooling whose results are joined, in order."""
+    """Return the ways of pooling whose results are joined, in order."""
     if "pooling_mode" in values:
         mode = values["pooling_mode"]
         return tuple(map(str, mode)) if isinstance(mode, list) else (str(mode),)
@@ -118,7 +118,7 @@ def _poolings(values: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _dense(storage: Storage, values: Mapping[str, Any]) -> DenseLayer | None:
-    """A dense layer behind the pooling; None for one that we cannot compute."""
+    """Return a dense layer behind the pooling; None for one that we cannot compute."""
     activation = str(values.get("activation_function", "Tanh")).rpartition(".")[2]
     file = weights_of(storage)
     if (
@@ -135,6 +135,6 @@ def _dense(storage: Storage, values: Mapping[str, Any]) -> DenseLayer | None:
 
 
 def _json_of(storage: Storage, is_it: Any) -> dict[str, Any]:
-    """The first JSON file whose name fits; empty without one."""
+    """Return the first JSON file whose name fits; empty without one."""
     name = next((name for name in storage.files() if is_it(name)), None)
     return read_json(storage, name) if name else {}

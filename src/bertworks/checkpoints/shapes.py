@@ -71,7 +71,7 @@ def recognised(weights: Iterable[str]) -> str:
 
 
 def missing(path: Path, weights: Mapping[str, Weight], config: BertConfig, architecture: str) -> list[str]:
-    """The tensors of the pooler and of the class's heads that are not among the weights of the checkpoint at `path`.
+    """Return the tensors of the pooler and of the class's heads that the checkpoint at `path` lacks.
 
     Raises:
         InputError: it lacks a part that every BERT has.
@@ -92,12 +92,12 @@ def missing(path: Path, weights: Mapping[str, Weight], config: BertConfig, archi
 
 
 def axes_of(name: str) -> tuple[Axis, ...] | None:
-    """The axes of a tensor of ours; None for a name that no BERT has."""
+    """Return the axes of a tensor of ours; None for a name that no BERT has."""
     return _AXES.get(names.any_layer(name)) if "#" not in name else None
 
 
 def is_by_word(name: str) -> bool:
-    """Whether a tensor of ours has a row for every word."""
+    """Tell whether a tensor of ours has a row for every word."""
     return (axes_of(names.TIED.get(name, name)) or (None,))[0] == _WORDS
 
 

@@ -48,15 +48,15 @@ class Storage(Protocol):
     path: Path
 
     def files(self) -> list[str]:
-        """The names of the files directly in it, sorted."""
+        """Return the names of the files directly in it, sorted."""
         ...
 
     def size(self, name: str) -> int:
-        """The bytes of a file in it."""
+        """Return the bytes of a file in it."""
         ...
 
     def open(self, name: str) -> io.BufferedIOBase:
-        """The file `name`, from its beginning."""
+        """Return the file `name`, from its beginning."""
         ...
 
     @contextmanager
@@ -69,11 +69,11 @@ class Storage(Protocol):
         ...
 
     def local(self, name: str) -> Path | None:
-        """The path of a file of the file system; None in a zip."""
+        """Return the path of a file of the file system; None in a zip."""
         ...
 
     def folder(self, name: str) -> Storage:
-        """A folder in it, which need not be there."""
+        """Return a folder in it, which need not be there."""
         ...
 
 

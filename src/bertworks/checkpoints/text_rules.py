@@ -29,7 +29,7 @@ class TextRules:
     refusal: str | None = None
 
     def arguments(self) -> dict[str, Any]:
-        """The rules as arguments of `Tokenizer`."""
+        """Return the rules as arguments of `Tokenizer`."""
         return {
             "strip_accents": self.strip_accents,
             "split_ideographs": self.split_ideographs,

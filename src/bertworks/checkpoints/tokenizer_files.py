@@ -37,7 +37,7 @@ _MOST_TOKENS = 1 << 22
 
 
 def tokenizer_of_folder(storage: Storage) -> tuple[StoredVocabulary | None, TextRules]:
-    """The vocabulary of a folder, None where there is none, and the rules for its text.
+    """Return the vocabulary of a folder, None where there is none, and the rules for its text.
 
     Raises:
         InputError: a file is not JSON, or does not hold what it should.
@@ -64,7 +64,7 @@ def tokenizer_of_folder(storage: Storage) -> tuple[StoredVocabulary | None, Text
 def _rules(
     storage: Storage, there: Mapping[str, Any], config: Mapping[str, Any], whole: Mapping[str, Any]
 ) -> TextRules:
-    """What the files say about text."""
+    """Return what the files say about text."""
     notes: list[str] = []
     kind = config.get("tokenizer_class")
     kind = kind.removesuffix("Fast") if isinstance(kind, str) else None
@@ -122,7 +122,7 @@ def _foreign_class(kind: str | None, config: Mapping[str, Any], described: bool)
 
 
 def _foreign_parts(whole: Mapping[str, Any]) -> Iterator[str]:
-    """Which parts of a `tokenizer.json` are not BERT's."""
+    """Yield which parts of a `tokenizer.json` are not BERT's."""
     if not whole:
         return
     model = _part(whole, "model")
@@ -137,7 +137,7 @@ def _foreign_parts(whole: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _normalizer(whole: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """What `tokenizer.json` says about characters, by the keys of `tokenizer_config.json`; and what we do not know."""
+    """Return what `tokenizer.json` says of characters, by `tokenizer_config.json`'s keys; and what we do not know."""
     if "normalizer" not in whole:
         return {}, []
     steps = _steps(whole["normalizer"], "normalizers")
@@ -161,7 +161,7 @@ def _normalizer(whole: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def _other_endings(whole: Mapping[str, Any]) -> Iterator[str]:
-    """A note where a sequence is not [CLS] text [SEP] there."""
+    """Yield a note where a sequence is not [CLS] text [SEP] there."""
     processor = whole.get("post_processor")
     if "post_processor" not in whole or (isinstance(processor, dict) and processor.get("type") == "BertProcessing"):
         return
@@ -172,7 +172,7 @@ def _other_endings(whole: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _added_tokens(storage: Storage, there: Mapping[str, Any]) -> list[AddedToken]:
-    """The tokens that the files say were added, in the order of their ids, special ones included."""
+    """Return the tokens that the files say were added, in the order of their ids, special ones included."""
     config, whole = there.get("tokenizer_config.json", {}), there.get("tokenizer.json", {})
     specials = {
         _content(token)
@@ -209,14 +209,14 @@ def _added_tokens(storage: Storage, there: Mapping[str, Any]) -> list[AddedToken
 
 
 def _checked(token: AddedToken, pieces: Mapping[str, int]) -> AddedToken:
-    """The token, with whether it is a piece of words, too."""
+    """Return the token, with whether it is a piece of words, too."""
     return AddedToken(
         token.id, token.content, token.normalized, token.special, token.single_word, token.content in pieces
     )
 
 
 def _pieces(storage: Storage, whole: Mapping[str, Any], added: tuple[str, ...]) -> tuple[list[str], dict[str, int]]:
-    """The tokens of the vocabulary by their ids, "" where an id has none; and the ids of those that make words.
+    """Return the tokens of the vocabulary by their ids, "" where an id has none; and the ids of those that make words.
 
     Raises:
         InputError: two tokens have one id, or the two files differ.
@@ -250,7 +250,7 @@ def _pieces(storage: Storage, whole: Mapping[str, Any], added: tuple[str, ...]) 
 
 
 def _steps(value: Any, inner: str) -> list[dict[str, Any]]:
-    """The steps of a normalizer or a pre-tokenizer, of which one may be a sequence of others."""
+    """Return the steps of a normalizer or a pre-tokenizer, of which one may be a sequence of others."""
     if not isinstance(value, dict):
         return []
     if value.get("type") == "Sequence" and isinstance(value.get(inner), list):
@@ -264,7 +264,7 @@ def _part(whole: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _named(there: Mapping[str, Any], name: str) -> Any:
-    """What a special token is called, as the files have it; None where they do not say."""
+    """Return what a special token is called, as the files have it; None where they do not say."""
     for file in ("special_tokens_map.json", "tokenizer_config.json"):
         if (value := there.get(file, {}).get(name)) is not None:
             return value
@@ -272,7 +272,7 @@ def _named(there: Mapping[str, Any], name: str) -> Any:
 
 
 def _content(token: Any, default: str = "") -> str:
-    """The text of a token, which may be an object with one."""
+    """Return the text of a token, which may be an object with one."""
     if isinstance(token, dict):
         token = token.get("content")
     return token if isinstance(token, str) else default

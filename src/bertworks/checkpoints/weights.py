@@ -63,7 +63,7 @@ class Weight:
     read_into: Callable[[NDArray[np.float32]], None]
 
     def read(self) -> NDArray[np.float32]:
-        """The tensor in an array of its own."""
+        """Return the tensor in an array of its own."""
         array = np.empty(self.shape, np.float32)
         self.read_into(array)
         return array
@@ -78,7 +78,7 @@ def stored(
     transposed: bool = False,
     crc32c: int | None = None,
 ) -> Weight:
-    """A tensor that lies in files.
+    """Return a tensor that lies in files.
 
     Args:
         stored_as: its name there.
@@ -169,7 +169,7 @@ class StoredVocabulary:
     added: Callable[[], tuple[AddedToken, ...]] = tuple
 
     def read(self) -> list[str]:
-        """All tokens in the order of their ids.
+        """Return all tokens in the order of their ids.
 
         Raises:
             InputError: it is damaged, or an added token has the id of another one.
@@ -185,7 +185,7 @@ class StoredVocabulary:
         return tokens
 
     def tokenizer(self, do_lower_case: bool, rules: TextRules | None = None) -> Tokenizer:
-        """A tokenizer over it.
+        """Return a tokenizer over it.
 
         Raises:
             InputError: as `read`; or the rules are not BERT's.
@@ -273,5 +273,5 @@ class Checkpoint:
 
 
 def padding(rows: int, words: int) -> bool:
-    """Whether `rows` is a vocabulary of `words` filled up for the hardware: to a multiple of 8, by less than 128."""
+    """Tell whether `rows` is a vocabulary of `words` padded for the hardware: to a multiple of 8, by less than 128."""
     return words < rows < words + 128 and rows % 8 == 0

@@ -135,7 +135,7 @@ def _decoded(text: bytes, name: str) -> str:
 
 
 def _questions(flags: Flags) -> Iterable[str]:
-    """The questions; those of standard input as they come, those of a file all at once, so that mistakes show early."""
+    """Yield the questions: from standard input as they come, from a file all at once, so that mistakes show early."""
     import sys
 
     from bertworks import files
@@ -155,7 +155,7 @@ def _questions(flags: Flags) -> Iterable[str]:
 
 
 def _of_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
-    """The questions of lines, at least one."""
+    """Yield the questions of lines, at least one."""
     from bertworks.text.lines import decoded_lines
 
     question = ""
@@ -174,7 +174,7 @@ def _check_output(path: Path) -> None:
 
 
 def _shown(question: str, answered: Answered, names: Sequence[str], texts: Sequence[str], form: str) -> str:
-    """One question with its answers, as lines."""
+    """Return one question with its answers, as lines."""
     import json
 
     if form == "jsonl":
@@ -211,7 +211,7 @@ def _shown(question: str, answered: Answered, names: Sequence[str], texts: Seque
 
 
 def _around(one: FoundAnswer, text: str) -> str:
-    """An answer with what stands around it, in one line."""
+    """Return an answer with what stands around it, in one line."""
     first, last = max(0, one.begin - _AROUND), one.end + _AROUND
     before = ("…" if first else "") + text[first : one.begin]
     after = text[one.end : last] + ("…" if last < len(text) else "")

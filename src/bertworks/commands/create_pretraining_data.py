@@ -145,7 +145,7 @@ def main(flags: Flags) -> None:
 
 @contextmanager
 def _shard_folder(output_dir: str | None, outputs: Sequence[Path]) -> Iterator[Path]:
-    """Where the shards go: the folder asked for, or one that is gone when the records are written.
+    """Provide the folder for the shards: the one asked for, or one that is gone when the records are written.
 
     The latter lies beside the records, and stays when a run is killed or fails after its first shard, so that the next
     one goes on.

@@ -109,7 +109,7 @@ def main(flags: Flags) -> None:
 
 
 def _layers(text: str) -> list[int]:
-    """The numbers of a comma-separated list."""
+    """Return the numbers of a comma-separated list."""
     try:
         return [int(number) for number in text.split(",")]
     except ValueError:
@@ -117,7 +117,7 @@ def _layers(text: str) -> list[int]:
 
 
 def _texts(path: Path, read: Callable[[int], None]) -> Iterator[str | tuple[str, str]]:
-    """The lines of a file as the original reads them, never all in memory; `read` is told their bytes.
+    """Yield the lines of a file as the original reads them, never all in memory; `read` is told their bytes.
 
     Only a line feed ends a line; TensorFlow's reader drops carriage returns wherever they stand. Every line counts, the
     empty ones too. Of several ` ||| ` the last one divides a line.

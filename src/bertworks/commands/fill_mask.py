@@ -48,7 +48,7 @@ def main(flags: Flags) -> None:
 
 
 def _texts(flags: Flags) -> Iterator[tuple[str, str]]:
-    """Where each text is from, and the text; never all in memory."""
+    """Yield where each text is from, and the text; never all in memory."""
     from bertworks.text.lines import decoded_lines
 
     if flags.input_file is None:
@@ -60,7 +60,7 @@ def _texts(flags: Flags) -> Iterator[tuple[str, str]]:
 
 
 def _shown(text: str, guesses: Sequence[Sequence[tuple[str, float]]], form: str) -> str:
-    """One text with what fills it, as lines."""
+    """Return one text with what fills it, as lines."""
     import json
 
     if form == "jsonl":

@@ -111,7 +111,7 @@ def main(flags: Flags) -> None:
 
 
 def _next(flags: Flags) -> str:
-    """The command that uses the vocabulary, with the flags that decide how text becomes words."""
+    """Return the command that uses the vocabulary, with the flags that decide how text becomes words."""
     same = ("do_lower_case", "strip_accents", "max_input_chars_per_word", "text_field")
     words = ["bert", "create_pretraining_data", f"--input_file={flags.input_file}", f"--vocab_file={flags.output_file}"]
     words += [f"--{name}={getattr(flags, name)}" for name in same if getattr(flags, name) != getattr(Flags, name)]

@@ -140,7 +140,7 @@ def main(flags: Flags) -> None:
 
 
 def _options(flags: Flags, given: tuple[str, ...]) -> DataOptions:
-    """How to read somebody's own files; flags that are not among the `given` are what a trained model remembers."""
+    """Return how to read somebody's own files; flags not among the `given` are what a trained model remembers."""
     from bertworks.data.tables import Reading
     from bertworks.tasks.classification.columns import ColumnFlags
     from bertworks.tasks.classification.own_data import TEXT_FLAGS, DataOptions

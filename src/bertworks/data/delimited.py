@@ -92,7 +92,7 @@ def _told(lines: Lines, bad: BadRows) -> bool:
 
 
 def _lines_of_wrong_row(lines: Lines, separator: str, width: int) -> int:
-    """How many of the lines since `begin`, and of those that follow, belong to a row with a wrong quotation mark.
+    """Count the lines since `begin`, and of those that follow, that belong to a row with a wrong quotation mark.
 
     All fields of a line are closed where it has an even number of marks. An odd number opens a field of several lines,
     which ends at the next line with an odd number; unless that opens one too, or whole rows stand between.

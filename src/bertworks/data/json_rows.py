@@ -93,7 +93,7 @@ def json_document(path: Path, encoding: str | None = None) -> list[Mapping[str, 
 
 
 def _rows_of(value: Mapping[str, Any]) -> list[Any] | None:
-    """The rows that one object holds, as columns or in a list; None if it is a row itself."""
+    """Return the rows that one object holds, as columns or in a list; None if it is a row itself."""
     columns = list(value.values())
     if len(columns) > 1 and all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
         columns = [list(column.values()) for column in columns]

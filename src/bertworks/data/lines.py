@@ -96,7 +96,7 @@ class Lines:
         return line[0]
 
     def _decoded(self, line: bytes) -> tuple[str, str, str]:
-        """A line as text, what is wrong with it, and what to do about it."""
+        """Return a line as text, what is wrong with it, and what to do about it."""
         location = f"{self.path}, line {self.number}"
         if len(line) > LONGEST_LINE:
             raise InputError(f"{location}: is longer than {LONGEST_LINE >> 20} MB; is this a file of rows of text?")

@@ -43,7 +43,7 @@ def class_names(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def _names(feature: Any) -> tuple[str, ...]:
-    """The names of a feature's classes, or of the classes that its lists hold; empty if it has none."""
+    """Return the names of a feature's classes, or of the classes that its lists hold; empty if it has none."""
     feature = feature.get("feature", feature)
     names = feature.get("names", ()) if feature.get("_type") == "ClassLabel" else ()
     return tuple(map(str, names))

@@ -80,7 +80,7 @@ def fields(message: bytes | int) -> Iterator[tuple[int, int | bytes]]:
 
 
 def signed(number: int) -> int:
-    """A varint read as int64."""
+    """Return a varint read as int64."""
     return number - (1 << 64) if number >> 63 else number
 
 

@@ -44,7 +44,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def header_bytes(header: Mapping[str, Any], room: int = 0) -> bytes:
-    """The bytes before the tensors; the header is padded to a multiple of 8 bytes and to at least `room` bytes."""
+    """Return the bytes before the tensors, padded to a multiple of 8 bytes and to at least `room` bytes."""
     text = json.dumps(header, separators=(",", ":")).encode()
     text = text.ljust(max(room, len(text) + -len(text) % 8))
     return len(text).to_bytes(8, "little") + text

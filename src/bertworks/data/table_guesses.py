@@ -104,7 +104,7 @@ def _called(separator: str) -> str:
 
 
 def _share(first: Sequence[str], separator: str, width: int = 0) -> float:
-    """Which share of the first lines' rows has as many fields as the first; 0 if that is one.
+    """Return which share of the first lines' rows has as many fields as the first; 0 if that is one.
 
     With `width`, the share of rows with that many fields.
     """

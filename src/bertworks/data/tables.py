@@ -235,7 +235,7 @@ class _Layout:
 
 
 def _columns(path: Path, first: Sequence[Sequence[str]], *, header: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The name of every column of a file, and of those that are read: all but those without a name and a value."""
+    """Return the names of a file's columns, and of those that are read: all but those without a name and a value."""
     if not header:
         names = tuple(map(str, range(len(first[0]))))
         return names, names
@@ -289,7 +289,7 @@ def _counted(path: Path, bad: BadRows) -> Iterator[Record]:
 
 
 def _advice(path: Path) -> str:
-    """What to do about a spreadsheet."""
+    """Return what to do about a spreadsheet."""
     if path.suffix.lower() not in (".xlsx", ".xls", ".ods"):
         return ""
     command = f"pandas.read_excel('{path.name}').to_csv('{path.stem}.csv', index=False)"

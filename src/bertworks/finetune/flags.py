@@ -160,7 +160,7 @@ class TaskFlags(FinetuningFlags):
         return {split: file for split, file in given.items() if file}
 
     def known_task(self, *, tags: bool) -> KnownTask | None:
-        """The task that --task_name names, if it is given.
+        """Return the task that --task_name names, if it is given.
 
         Args:
             tags: whether the command wants a task of tags.

@@ -79,7 +79,7 @@ def _shown(name: str, flags: FinetuningFlags) -> str:
 
 
 def adapted(flags: FinetuningFlags, config: BertConfig) -> BertConfig:
-    """The model's configuration with the dropout asked for, and the settings that it is to remember.
+    """Return the model's configuration with the dropout asked for, and the settings that it is to remember.
 
     Raises:
         InputError: --max_seq_length is beyond its positions, or --freeze_layers beyond its layers.

@@ -173,7 +173,7 @@ def show_learning_curves(flags: FinetuningFlags, metrics: Sequence[str]) -> None
 
 
 def _best_of(folder: Path, metric: str) -> tuple[int, float] | None:
-    """The step whose model a training kept, and its result."""
+    """Return the step whose model a training kept, and its result."""
     best = Best(folder, metric, write_model=lambda _: None)
     best.begin(sys.maxsize)
     return None if best.step is None or best.value is None else (best.step, best.value)

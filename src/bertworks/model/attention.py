@@ -38,7 +38,7 @@ _Length = TypeVar("_Length", int, NDArray[np.int64])
 
 
 def _padded(length: _Length) -> _Length:
-    """The length rounded up to whole tiles."""
+    """Return the length rounded up to whole tiles."""
     return -(-length // _TILE) * _TILE
 
 
@@ -86,7 +86,7 @@ class Layout:
         read: Tensor | None = None,
         unseen: NDArray[np.int64] | None = None,
     ) -> Layout:
-        """The layout of a batch.
+        """Return the layout of a batch.
 
         Args:
             starts: [B+1] int32.
@@ -134,7 +134,7 @@ class Layout:
         )
 
     def seen(self, x: Tensor) -> Tensor:
-        """The rows of x [T, ...] that are seen."""
+        """Return the rows of x [T, ...] that are seen."""
         return x if self.key_rows is None else x.index_select(0, self.key_rows)
 
 
@@ -180,7 +180,7 @@ def varlen_attention(query: Tensor, key: Tensor, value: Tensor, layout: Layout, 
 
 
 def flash_with_dropout() -> Callable[..., tuple[Tensor, ...]] | None:
-    """The operator that `varlen_attn` calls. It has dropout, and `varlen_attn` has not.
+    """Return the operator that `varlen_attn` calls. It has dropout, and `varlen_attn` has not.
 
     Its name is private, so it may disappear from torch: then this is None.
     """
@@ -188,7 +188,7 @@ def flash_with_dropout() -> Callable[..., tuple[Tensor, ...]] | None:
 
 
 def attention_by_sequence(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float) -> Tensor:
-    """The library's attention, one sequence at a time: for any device and type, but slow."""
+    """Return the library's attention, one sequence at a time: for any device and type, but slow."""
     query_starts, key_starts = layout.query_starts.tolist(), layout.key_starts.tolist()
     parts = []
     for q0, q1, k0, k1 in zip(query_starts, query_starts[1:], key_starts, key_starts[1:], strict=False):
@@ -280,7 +280,7 @@ class _ByHead:
 
 
 def _mask(keep: Keep, queries: PaddedGroups, group: Group, like: Tensor) -> Tensor:
-    """The group's dropout mask in the shape of its probabilities [n * A, Q, K]."""
+    """Return the group's dropout mask in the shape of its probabilities [n * A, Q, K]."""
     padded, of = group.queries, queries.row_of_padded
     rows = torch.arange(padded.start, padded.stop) if of is None else of[padded]
     return keep.group_mask(rows.view(group.sequences, -1), like.shape[2]).view(like.shape)

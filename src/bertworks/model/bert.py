@@ -24,7 +24,7 @@ _SITES = 3
 
 
 def site_of_head(config: BertConfig) -> int:
-    """The dropout site after the last block."""
+    """Return the dropout site after the last block."""
     return 1 + _SITES * config.num_hidden_layers
 
 
@@ -55,7 +55,7 @@ class Embeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(hidden, eps=config.layer_norm_eps)
 
     def forward(self, batch: PackedBatch, dtype: torch.dtype, dropout: Dropout | None) -> Tensor:
-        """[T, H] in `dtype`."""
+        """Return [T, H] in `dtype`."""
         total = F.embedding(batch.input_ids, self.word_embeddings.weight)
         total = total + F.embedding(batch.position_ids, self.position_embeddings.weight)
         total = total + F.embedding(batch.segment_ids, self.token_type_embeddings.weight)
@@ -121,7 +121,7 @@ class Intermediate(nn.Module):
         self.dense = Dense(config.hidden_size, config.intermediate_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[R, H] -> [R, I]."""
+        """Map [R, H] to [R, I]."""
         return kernels.activate(kernels.linear(x, self.dense.weight, self.dense.bias), self.activation)
 
 
@@ -166,7 +166,7 @@ class Pooler(nn.Module):
         self.dense = Dense(config.hidden_size, config.hidden_size)
 
     def forward(self, first_rows: Tensor) -> Tensor:
-        """[B, H] -> [B, H]."""
+        """Map [B, H] to [B, H]."""
         return torch.tanh(kernels.linear(first_rows, self.dense.weight, self.dense.bias))
 
 
@@ -195,7 +195,7 @@ class Bert(nn.Module):
         dropout: int | None = None,
         read: Tensor | None = None,
     ) -> Tensor:
-        """The last layer's output [R, H], or [T, H] where `read` is None; see `hidden_states`."""
+        """Return the last layer's output [R, H], or [T, H] where `read` is None; see `hidden_states`."""
         last = self.config.num_hidden_layers
         return self.hidden_states(batch, [last], dtype=dtype, dropout=dropout, read=read)[0]
 
@@ -208,7 +208,7 @@ class Bert(nn.Module):
         dropout: int | None = None,
         read: Tensor | None = None,
     ) -> list[Tensor]:
-        """The outputs of some layers. Layers above the last of them are not computed.
+        """Return the outputs of some layers. Layers above the last of them are not computed.
 
         Args:
             layers: at least one, in any order: 0 is the embeddings, i the i-th layer.

@@ -38,7 +38,7 @@ class LinearChainCRF(nn.Module):
     def log_likelihood(
         self, emissions: Tensor, tags: Tensor, lengths: NDArray[np.int64], edges: NDArray[np.bool_] | None = None
     ) -> Tensor:
-        """The logarithm of the likelihood of each sequence's tags.
+        """Return the logarithm of the likelihood of each sequence's tags.
 
         Args:
             emissions: [M, C]; rows after those of the sequences are filler and are ignored.
@@ -58,7 +58,7 @@ class LinearChainCRF(nn.Module):
     def viterbi(
         self, emissions: Tensor, lengths: NDArray[np.int64], forbidden: tuple[Tensor, Tensor, Tensor] | None = None
     ) -> Tensor:
-        """The most likely tags of each sequence, [M] int64 without filler.
+        """Return the most likely tags of each sequence, [M] int64 without filler.
 
         Args:
             emissions: [M, C]; rows after those of the sequences are filler and are ignored.
@@ -92,7 +92,7 @@ class LinearChainCRF(nn.Module):
         return found
 
     def _scores(self, emissions: Tensor, tags: Tensor, steps: _Steps) -> Tensor:
-        """The score of each sequence's own tags. Shape [B]."""
+        """Return the score of each sequence's own tags. Shape [B]."""
         classes = len(self.start_transitions)
         # Count the transitions of each sequence: the scores, and the gradients, are then a product, which adds in the
         # same order every time.
@@ -110,7 +110,7 @@ class LinearChainCRF(nn.Module):
         return moves.flatten(1) @ scores.flatten() + words
 
     def _log_partition(self, emissions: Tensor, steps: _Steps) -> Tensor:
-        """The logarithm of the sum of exp(score) over all paths. Shape [B]."""
+        """Return the logarithm of the sum of exp(score) over all paths. Shape [B]."""
         edges = steps.edges.to(emissions.dtype)[steps.order]
         begins, ends = edges[: len(steps.rows(0)), :, None].unbind(1)
         forward = begins * self.start_transitions + emissions[steps.rows(0)]  # [sequences that have a word t, C]

@@ -20,7 +20,7 @@ _KEEP_FREED_MEMORY = ((-4, 0), (-1, -1), (-2, 64 << 20))
 
 
 def choose_device(name: str, local_rank: int = 0) -> torch.device:
-    """The device that `--device` names.
+    """Return the device that `--device` names.
 
     Raises:
         InputError: this machine has no such device.
@@ -42,7 +42,7 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type that `--precision` names: fp32, bf16, or auto, which is bf16 where the hardware multiplies it natively.
+    """Return the type that `--precision` names: fp32, bf16, or auto (bf16 where the hardware multiplies it natively).
 
     Raises:
         InputError: there is no such precision.
@@ -55,7 +55,7 @@ def choose_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def _multiplies_bf16(device: torch.device) -> bool:
-    """Whether it is CUDA of compute capability 8.0 or higher, or a CPU with AVX512_BF16 or AMX."""
+    """Tell whether it is CUDA of compute capability 8.0 or higher, or a CPU with AVX512_BF16 or AMX."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     tell = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
@@ -63,17 +63,17 @@ def _multiplies_bf16(device: torch.device) -> bool:
 
 
 def precision_name(dtype: torch.dtype) -> str:
-    """`bf16` or `fp32`."""
+    """Return `bf16` or `fp32`."""
     return "bf16" if dtype.itemsize == 2 else "fp32"
 
 
 def inference_token_budget(device: torch.device) -> int:
-    """Tokens of a batch that keep a device busy and fit its memory when nothing is trained."""
+    """Return tokens of a batch that keep a device busy and fit its memory when nothing is trained."""
     return _INFERENCE_TOKENS["cuda" if device.type == "cuda" else "cpu"]
 
 
 def training_token_budget(model: nn.Module, device: torch.device) -> int:
-    """Tokens of a micro-batch that fit a device in training: a fixed number on CPU, from its total memory on CUDA.
+    """Return the tokens of a micro-batch that a device can train: a fixed number on CPU, by its memory on CUDA.
 
     On CUDA: 16 bytes a parameter for weights, gradients and moments, 0.8 GB for the library's own needs, and per token
     and layer some 40 values of 2 bytes a hidden unit kept for the backward pass.

@@ -51,13 +51,13 @@ class Keep:
         return _LEVELS / (_LEVELS - self.dropped)
 
     def mask(self) -> Tensor:
-        """[rows, width] int16: 1 keep, 0 drop."""
+        """Return [rows, width] int16: 1 keep, 0 drop."""
         numbers = self.multipliers[:, None] * self.columns
         numbers += self.offsets[:, None]
         return numbers.ge_(self.dropped - _LEVELS // 2)
 
     def group_mask(self, rows: Tensor, keys: int) -> Tensor:
-        """[n, heads, queries, keys] int16 for n sequences, whose queries are `rows` [n, queries]."""
+        """Return [n, heads, queries, keys] int16 for n sequences, whose queries are `rows` [n, queries]."""
         numbers = self.multipliers[rows][:, None, :, None] * self.columns[:, None, :keys]
         numbers += self.offsets[rows][:, None, :, None]
         return numbers.ge_(self.dropped - _LEVELS // 2)
@@ -80,15 +80,15 @@ class Dropout:
 
     @classmethod
     def of(cls, batch: PackedBatch, step_key: int) -> Dropout:
-        """The dropout of a batch in the step with this key."""
+        """Return the dropout of a batch in the step with this key."""
         return cls(step_key, batch.dropout_keys, batch.lengths)
 
     def rows(self, read: Tensor) -> Dropout:
-        """The same dropout for some of the rows."""
+        """Return the same dropout for some of the rows."""
         return replace(self, read=read)
 
     def keep(self, site: int, rate: float, *shape: int) -> Keep | None:
-        """The values kept at `site`, for columns of this shape; None where the rate drops nothing."""
+        """Return the values kept at `site`, for columns of this shape; None where the rate drops nothing."""
         dropped = round(rate * _LEVELS)
         if dropped == 0:
             return None
@@ -121,17 +121,17 @@ class Dropped:
     rate: float
 
     def keep(self, *shape: int) -> Keep | None:
-        """The values that are kept, for columns of this shape; None where the rate drops nothing."""
+        """Return the values that are kept, for columns of this shape; None where the rate drops nothing."""
         return self.dropout.keep(self.site, self.rate, *shape)
 
 
 def at(dropout: Dropout | None, site: int, rate: float) -> Dropped | None:
-    """The dropout of one site, or None without dropout."""
+    """Return the dropout of one site, or None without dropout."""
     return None if dropout is None else Dropped(dropout, site, rate)
 
 
 def _low_bits(words: NDArray[np.uint64]) -> Tensor:
-    """The low 16 bits of each word, as int16."""
+    """Return the low 16 bits of each word, as int16."""
     return torch.from_numpy(words.astype(np.uint16).view(np.int16))
 
 

@@ -29,7 +29,7 @@ class Transform(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[M, H] -> [M, H]."""
+        """Map [M, H] to [M, H]."""
         x = kernels.activate(kernels.linear(x, self.dense.weight, self.dense.bias), self.activation)
         return kernels.norm(x, self.LayerNorm.weight, self.LayerNorm.bias, self.LayerNorm.eps)
 
@@ -75,7 +75,7 @@ class PretrainingModel(EncoderModel):
     def forward(
         self, batch: PackedBatch, dropout: int | None = None, dtype: torch.dtype = torch.float32
     ) -> dict[str, Tensor]:
-        """Sums over the batch, float32 scalars; an empty batch gives zeros.
+        """Return sums over the batch, float32 scalars; an empty batch gives zeros.
 
         Args:
             batch: `rows` [M] and `labels` [M] are the masked words, `sequence_labels` [B] is 1 where the second segment
@@ -107,13 +107,13 @@ class PretrainingModel(EncoderModel):
         }
 
     def masked_lm_logits(self, hidden_rows: Tensor) -> Tensor:
-        """Rows of the encoder's output [M, H] -> a logit for every word [M, V], in the type of the rows."""
+        """Map rows of the encoder's output [M, H] to a logit for every word [M, V], in the type of the rows."""
         transformed = self.cls.predictions.transform(hidden_rows)
         words = self.bert.embeddings.word_embeddings.weight
         return kernels.linear(transformed, words, self.cls.predictions.bias)
 
     def next_sentence_logits(self, pooled: Tensor) -> Tensor:
-        """The pooler's output [B, H] -> logits [B, 2]: the second segment follows the first, or is a random one."""
+        """Compute logits [B, 2] of the pooler's output [B, H]: the second segment follows the first, or is random."""
         layer = self.cls.seq_relationship
         return kernels.linear(pooled, layer.weight, layer.bias)
 
@@ -133,7 +133,7 @@ class SequenceClassifier(EncoderModel):
         self.classifier = Dense(config.hidden_size, classes)
 
     def forward(self, batch: PackedBatch, dropout: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Logits [B, classes], float32. Dropout is also applied to the pooler's output, as in run_classifier.py."""
+        """Compute float32 logits [B, classes]. The pooler's output gets dropout too, as in run_classifier.py."""
         read = batch.starts[: len(batch)].long()
         first = self.bert(batch, dtype=dtype, dropout=dropout, read=read)
         pooled = kernels.dropout(self.bert.pooler(first), _of_head(self.config, batch, dropout, read))
@@ -153,7 +153,7 @@ class TokenClassifier(EncoderModel):
         self.crf = LinearChainCRF(classes) if crf else None
 
     def forward(self, batch: PackedBatch, dropout: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Logits [M, classes] of the batch's `rows` [M], float32."""
+        """Return logits [M, classes] of the batch's `rows` [M], float32."""
         hidden = self.bert(batch, dtype=dtype, dropout=dropout, read=batch.rows)
         hidden = kernels.dropout(hidden, _of_head(self.config, batch, dropout, batch.rows))
         return kernels.linear(hidden, self.classifier.weight, self.classifier.bias).float()
@@ -167,7 +167,7 @@ class SpanClassifier(EncoderModel):
         self.qa_outputs = Dense(config.hidden_size, 2)
 
     def forward(self, batch: PackedBatch, dropout: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
-        """Logits [T, 2] of every token as a start and as an end, float32.
+        """Return logits [T, 2] of every token as a start and as an end, float32.
 
         As in run_squad.py, there is no dropout after the encoder. The head always computes in float32: that is cheap,
         and in bfloat16 different logits of hundreds of tokens would round to the same number.
@@ -177,7 +177,7 @@ class SpanClassifier(EncoderModel):
 
 
 def _of_head(config: BertConfig, batch: PackedBatch, dropout: int | None, read: Tensor) -> Dropped | None:
-    """The dropout between the encoder and a classifier, for the rows `read`."""
+    """Return the dropout between the encoder and a classifier, for the rows `read`."""
     if dropout is None:
         return None
     return at(Dropout.of(batch, dropout).rows(read), site_of_head(config), config.hidden_dropout_prob)
@@ -203,7 +203,7 @@ def initialise(model: nn.Module, deviation: float, seed: int, only: Collection[s
 
 
 def _rows_to_read(first_rows: Tensor, masked_rows: Tensor, filler: int, last_row: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The rows that the heads need [R], ascending, and the indices of first rows and masked rows among them.
+    """Return the rows that the heads need [R], ascending, and the indices of first rows and masked rows among them.
 
     In a batch with filler R and M are rounded up as T is, with the last row, which is filler, and with its index.
     """

@@ -54,7 +54,7 @@ def transposed(x: Tensor) -> Tensor:
 
 @cache
 def prefers_onednn() -> bool:
-    """Whether this machine multiplies float32 faster with oneDNN, and torch has the operator."""
+    """Tell whether this machine multiplies float32 faster with oneDNN, and torch has the operator."""
     try:
         processor = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:  # not Linux
@@ -94,7 +94,7 @@ class _Linear(Function):
 
 
 def activate(x: Tensor, name: str) -> Tensor:
-    """The activation `name` of `config.ACTIVATIONS`."""
+    """Return the activation `name` of `config.ACTIVATIONS`."""
     if name == "gelu_new":
         return gelu_tanh(x)
     if name == "gelu":
@@ -198,7 +198,7 @@ class _Dropout(Function):
 
 
 def word_losses(hidden: Tensor, weight: Tensor, bias: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross entropy of softmax(hidden [M, H] @ weight [V, H].T + bias [V]) with labels [M].
+    """Return the cross entropy of softmax(hidden [M, H] @ weight [V, H].T + bias [V]) with labels [M].
 
     Logits and their float32 softmax are computed for a chunk of rows at a time. For the backward pass only the gradient
     of the logits is saved, in the type of `hidden`. Rows of `hidden` beyond the labels are filler and have no loss.
@@ -248,5 +248,5 @@ class _WordLosses(Function):
 
 
 def _largest(x: Tensor) -> Tensor:
-    """The first largest column of each row, [M, V] -> [M]. On CPU numpy is 20 times as fast as torch."""
+    """Return the first largest column of each row, [M, V] -> [M]. On CPU numpy is 20 times as fast as torch."""
     return torch.from_numpy(x.numpy().argmax(-1)) if x.device.type == "cpu" else x.argmax(-1)

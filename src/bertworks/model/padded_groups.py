@@ -47,13 +47,13 @@ class PaddedGroups:
         )
 
     def pad(self, x: Tensor) -> Tensor:
-        """[R, ...] -> [P, ...], with copies of rows as padding."""
+        """Map [R, ...] to [P, ...], with copies of rows as padding."""
         return x if self.row_of_padded is None else x.index_select(0, self.row_of_padded)
 
     def pad_with_zeros(self, x: Tensor) -> Tensor:
-        """[R, ...] -> [P, ...], with zeros as padding."""
+        """Map [R, ...] to [P, ...], with zeros as padding."""
         return self.pad(x).index_fill_(0, self.padding, 0) if len(self.padding) else self.pad(x)
 
     def unpad(self, x: Tensor) -> Tensor:
-        """[P, ...] -> [R, ...]."""
+        """Map [P, ...] to [R, ...]."""
         return x if self.row_of_padded is None else x.index_select(0, self.padded_of_row)

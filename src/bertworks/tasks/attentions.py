@@ -80,7 +80,7 @@ def plain_forward(bert: Bert, input_ids: Tensor, segment_ids: Tensor) -> tuple[T
 
 
 def _attention(block: TransformerBlock, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The output of a layer's attention [T, H], and its probabilities [A, T, T]."""
+    """Return the output of a layer's attention [T, H], and its probabilities [A, T, T]."""
     layer = block.attention.self
     assert isinstance(layer, SelfAttention)
 

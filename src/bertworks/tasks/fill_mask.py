@@ -68,7 +68,7 @@ def fill_mask(
 
 
 def _example(tokenizer: Tokenizer, text: str, positions: int, location: str) -> ModelInput:
-    """[CLS] text [SEP], every [MASK] of the text as one token. Errors begin with `location`."""
+    """Return [CLS] text [SEP], every [MASK] of the text as one token. Errors begin with `location`."""
     ids = [tokenizer.cls_id]
     rows = []
     for i, part in enumerate(text.split(MASK)):

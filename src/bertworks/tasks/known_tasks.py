@@ -68,7 +68,7 @@ def of_known_task(task: KnownTask, data_dir: Path, wanted: Sequence[str], bad: B
 
 
 def _oddities(rows: Sequence[Row | ChoiceRow]) -> list[str]:
-    """Remarks about empty texts and repeated ids of a released file."""
+    """Return remarks on empty texts and repeated ids of a released file."""
     found = []
     if blank := [row for row in rows if any(text is not None and is_blank(text) for text in chain(*texts_of(row)))]:
         found.append(f"{_rows(blank)} an empty text, the first: {blank[0].location}")

@@ -155,12 +155,12 @@ def _counts(labels: Labels, predictions: Labels) -> list[Counts]:
 
 
 def _classes(labels: Labels, predictions: Labels) -> int:
-    """The number of classes, up to the last that occurs or was predicted."""
+    """Return the number of classes, up to the last that occurs or was predicted."""
     return labels.shape[1] if labels.ndim == 2 else int(max(labels.max(), predictions.max())) + 1
 
 
 def _ranks(scores: Labels) -> NDArray[np.float64]:
-    """The rank of each score in ascending order, from 1; equal scores have the mean of their ranks. Shape [N]."""
+    """Return each score's rank [N] in ascending order, from 1; equal scores have the mean of their ranks."""
     _, which, repeats = np.unique(scores, return_inverse=True, return_counts=True)
     lasts = np.cumsum(repeats)
     means: NDArray[np.float64] = lasts - (repeats - 1) / 2

@@ -58,7 +58,7 @@ def freeze_next_sentence(model: PretrainingModel) -> None:
 
 
 def batches(settings: Pretraining, step: int, partition: Partition) -> Sequence[PackedBatch]:
-    """This process's share of a step, in micro-batches within the token budget; one empty one if it has none."""
+    """Return this process's share of a step, in micro-batches within the token budget; one empty one if it has none."""
     first, last = partition.rows(step, settings.train_batch_size)
     drawn = settings.source.instances(first, last)
     if drawn.input_ids.max(initial=0) >= settings.vocab_size:

@@ -14,7 +14,7 @@ Text = str | tuple[str, str]
 
 
 def is_blank(text: str) -> bool:
-    """Whether a text has no words for the model, such as a text of zero-width blanks."""
+    """Tell whether a text has no words for the model, such as a text of zero-width blanks."""
     # A letter or a digit is always part of a word. This is quicker than tokenizing.
     return not text.lstrip()[:1].isalnum() and not basic_tokenize(text)
 

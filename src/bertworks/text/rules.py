@@ -156,7 +156,7 @@ class Rules:
 
 
 def _pattern(tokens: dict[str, AddedToken]) -> re.Pattern[str] | None:
-    """A pattern for any of the tokens, the longest first; None where there are none."""
+    """Return a pattern for any of the tokens, the longest first; None where there are none."""
     if not tokens:
         return None
     choices = [
@@ -172,7 +172,7 @@ def _split(pattern: re.Pattern[str] | None, text: str) -> Iterator[tuple[str, bo
 
 
 def _one(token: AddedToken, begin: int, end: int) -> OriginWords:
-    """A token as the only word of a text."""
+    """Return a token as the only word of a text."""
     return OriginWords([(_verbatim(token), 0)], np.array([begin]), np.array([end]))
 
 

@@ -191,7 +191,7 @@ class Tokenizer:
         )
 
     def _whole_tokens(self) -> list[AddedToken]:
-        """The five special tokens that the vocabulary has, and the added ones."""
+        """Return the five special tokens that the vocabulary has, and the added ones."""
         added = {token.content for token in self.added}
         specials = [token for token in SPECIAL_TOKENS if token in self.vocab and token not in added]
         return [*(AddedToken(self.vocab[token], token, special=True, is_piece=True) for token in specials), *self.added]

@@ -61,7 +61,7 @@ def words_with_capitals(tokens: Sequence[str]) -> int:
 
 
 def is_cased(tokens: Sequence[str]) -> bool:
-    """Whether a vocabulary is one of text that keeps its capitals: one token in fifty has some.
+    """Tell whether a vocabulary is one of text that keeps its capitals: one token in fifty has some.
 
     The released uncased ones have none; a few may have been put in by hand. Of the released cased ones a third has.
     """
@@ -138,7 +138,7 @@ def write_hugging_face(
 
 
 def _described(token: AddedToken) -> dict[str, Any]:
-    """A token that stays whole, in the words of `tokenizers`."""
+    """Return a token that stays whole, in the words of `tokenizers`."""
     return {
         "id": token.id,
         "content": token.content,

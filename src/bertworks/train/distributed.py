@@ -40,7 +40,7 @@ class World:
             say(message)
 
     def sum_numbers(self, numbers: Sequence[float]) -> list[float]:
-        """Each number summed over all processes (double precision, exact for counts)."""
+        """Return each number summed over all processes (double precision, exact for counts)."""
         if self.size == 1:
             return list(numbers)
         tensor = torch.tensor(numbers, dtype=torch.float64, device=self.device)
@@ -48,7 +48,7 @@ class World:
         return [float(value) for value in tensor.tolist()]
 
     def sum_tensor(self, tensor: Tensor) -> Tensor:
-        """`tensor` summed over all processes, in place."""
+        """Return `tensor` summed over all processes, in place."""
         if self.size > 1:
             dist.all_reduce(tensor)
         return tensor
@@ -69,7 +69,7 @@ class World:
                 bucket.append(gradient)
 
     def least(self, number: int) -> int:
-        """The smallest of all processes' numbers."""
+        """Return the smallest of all processes' numbers."""
         if self.size == 1:
             return number
         tensor = torch.tensor(number, device=self.device)

@@ -69,7 +69,7 @@ class Run:
     write_notes: Callable[[], None] = lambda: None
 
     def rate(self, step: int) -> float:
-        """The learning rate of the update after `step` finished steps."""
+        """Return the learning rate of the update after `step` finished steps."""
         return optimizers.learning_rate(step, self.learning_rate, self.num_train_steps, self.num_warmup_steps)
 
 

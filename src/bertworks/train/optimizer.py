@@ -23,7 +23,7 @@ _NOT_DECAYED = re.compile(r"LayerNorm|layer_norm|bias")
 
 
 def learning_rate(step: int, peak: float, num_train_steps: int, num_warmup_steps: int) -> float:
-    """The rate of the update after `step` finished steps (the original's create_optimizer).
+    """Return the rate of the update after `step` finished steps (the original's create_optimizer).
 
     Linear warm-up from 0, then linear decay to 0 at `num_train_steps`. The decay counts from step 0, so where warm-up
     ends the rate falls from `peak` to peak * (1 - warmup / steps).
@@ -36,7 +36,7 @@ def learning_rate(step: int, peak: float, num_train_steps: int, num_warmup_steps
 def build(
     model: nn.Module, kind: str, weight_decay: float = 0.01, rate_scale: Callable[[str], float] = lambda name: 1.0
 ) -> torch.optim.AdamW:
-    """An optimizer over the model's parameters with the original's constants (betas 0.9 and 0.999, epsilon 1e-6).
+    """Build an optimizer over the model's parameters with the original's betas (0.9 and 0.999) and epsilon (1e-6).
 
     Args:
         model: its parameters that require a gradient are trained; LayerNorm parameters and biases are not decayed.
@@ -85,7 +85,7 @@ def clip_by_global_norm(gradients: list[Tensor]) -> Tensor:
 
 
 def state_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
-    """The optimizer's state by name: `exp_avg.PARAMETER`, `exp_avg_sq.PARAMETER`, `step.PARAMETER`."""
+    """Return the optimizer's state by name: `exp_avg.PARAMETER`, `exp_avg_sq.PARAMETER`, `step.PARAMETER`."""
     return {
         f"{kind}.{name}": tensor for name, p in model.named_parameters() for kind, tensor in optimizer.state[p].items()
     }

@@ -39,7 +39,7 @@ class MetricWindow:
         self._counts[name] = self._counts.get(name, 0.0) + count
 
     def stacked(self) -> Tensor:
-        """All sums in one tensor, so that they are summed over processes and read back once."""
+        """Return all sums in one tensor, so that they are summed over processes and read back once."""
         if not self._sums:
             return torch.zeros(0, dtype=torch.float64, device=self._device)
         return torch.stack(list(self._sums.values()))
@@ -126,7 +126,7 @@ class Report:
 
 
 def cut_back(path: Path, step: int) -> list[str]:
-    """The lines of metrics.jsonl up to and including `step`; a last line that a kill cut short is dropped."""
+    """Return the lines of metrics.jsonl up to and including `step`; a last line that a kill cut short is dropped."""
     kept: list[str] = []
     if path.exists():
         for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
@@ -141,7 +141,7 @@ def cut_back(path: Path, step: int) -> list[str]:
 
 
 def _tensorboard(output_dir: Path, first_step: int) -> Any:
-    """A TensorBoard writer where the extra is installed, else None."""
+    """Return a TensorBoard writer where the extra is installed, else None."""
     if importlib.util.find_spec("tensorboard") is None:
         return None
     from torch.utils.tensorboard import SummaryWriter  # noqa: PLC0415  (slow to import, and optional)

@@ -55,17 +55,17 @@ def write_results(
 
 
 def steps_done(output_dir: Path) -> int:
-    """The number of steps of the training in a folder; 0 if there is none."""
+    """Return the number of steps of the training in a folder; 0 if there is none."""
     done = resume.steps(output_dir)
     return done[-1][0] if done else 0
 
 
 def begun_with(model: str | None, init_checkpoint: str | None) -> dict[str, object]:
-    """The part of a run's identity that says which weights it began with."""
+    """Return the part of a run's identity that says which weights it began with."""
     named = {"--init_checkpoint": init_checkpoint, "--model": model}
     return {flag: files.absolute_unless_name(value) for flag, value in named.items()}
 
 
 def shape_of(config: BertConfig, flag: str) -> dict[str, object]:
-    """The part of a run's identity that says what the model is; `flag` is the flag to change."""
+    """Return the part of a run's identity that says what the model is; `flag` is the flag to change."""
     return {f"{flag} ({name})": value for name, value in asdict(config).items() if name != "extra"}

@@ -141,13 +141,13 @@ def claimed(output_dir: Path) -> Iterator[None]:
 
 
 def steps(output_dir: Path) -> list[tuple[int, Path]]:
-    """Each step that has a checkpoint, ascending, and its folder. No file is read."""
+    """Return each step that has a checkpoint, ascending, and its folder. No file is read."""
     folders = output_dir.glob("checkpoints/step-*")
     return sorted((int(m[1]), path) for path in folders if (m := re.fullmatch(r"step-(\d+)", path.name)))
 
 
 def newest(output_dir: Path) -> TrainingCheckpoint | None:
-    """The checkpoint of the highest step, or None.
+    """Return the checkpoint of the highest step, or None.
 
     Raises:
         InputError: one of its files is missing or damaged.

@@ -56,7 +56,7 @@ class Stepper:
         self.finite = torch.ones((), dtype=torch.bool, device=self.world.device)
 
     def micro_batches(self, step: int) -> MicroBatches:
-        """This process's share of a step, on the host."""
+        """Return this process's share of a step, on the host."""
         partition = Partition(self.world.rank, self.world.size, self.token_budget)
         return MicroBatches(partition, self.task.batches(step, partition))
 
@@ -136,7 +136,7 @@ class Stepper:
         return loss_of_step
 
     def _gradients(self) -> list[Tensor]:
-        """This process's gradients. With several processes every parameter has one, so all sum the same tensors."""
+        """Return this process's gradients, of every parameter with several processes, so all sum the same tensors."""
         parameters = [p for p in self.model.parameters() if p.requires_grad]
         if self.world.size > 1:
             for p in parameters:
@@ -145,5 +145,5 @@ class Stepper:
 
 
 def _key(*parts: int) -> int:
-    """A 63-bit number from integers."""
+    """Return a 63-bit number from integers."""
     return int(draws.key(*parts)[0] >> 1)

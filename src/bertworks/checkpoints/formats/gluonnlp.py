@@ -49,7 +49,7 @@ _OTHER_VOCABULARY = (
 
 
 def open_gluonnlp(storage: Storage, name: str) -> Checkpoint:
-    """The weights of a `.params` file by our names. The activation is the erf form of GELU.
+    """Return the weights of a `.params` file by our names. The activation is the erf form of GELU.
 
     Raises:
         InputError: not such a file, sparse, or damaged.
@@ -118,7 +118,7 @@ class _Reader:
 
 
 def _arrays(storage: Storage, file: str) -> list[tuple[str, tuple[int, ...], str, ByteRange]]:
-    """(name, shape, type, bytes) of every array, in the order of the file, none of them read."""
+    """Return (name, shape, type, bytes) of every array, in the order of the file, none of them read."""
     path = storage.path / file
     try:
         with storage.at(file, 0) as stream:
@@ -144,7 +144,7 @@ def _arrays(storage: Storage, file: str) -> list[tuple[str, tuple[int, ...], str
 
 
 def _array(reader: _Reader, storage: Storage, file: str) -> tuple[tuple[int, ...], str, ByteRange]:
-    """(shape, type, bytes) of the next array."""
+    """Return (shape, type, bytes) of the next array."""
     (version,) = reader.numbers("I")
     if version == _V1:
         raise DamagedError("the format before MXNet 1.0; load and save it with a later one")
@@ -176,13 +176,13 @@ def _name(reader: _Reader) -> str:
 
 
 def _dataset(file: str) -> str:
-    """What a released file was made from: `bert_12_768_12_wiki_cn_cased-885ebb9a.params` -> `wiki_cn_cased`."""
+    """Return what a released file was made from: `bert_12_768_12_wiki_cn_cased-885ebb9a.params` -> `wiki_cn_cased`."""
     stem = file.rpartition(".")[0]
     return re.sub(r"^bert_\d+_\d+_\d+_|-[0-9a-f]{8}$", "", stem)
 
 
 def _casing(dataset: str) -> bool | None:
-    """Whether GluonNLP lower-cases text for it (`finetune_classifier.py`); None where the name does not tell."""
+    """Tell whether GluonNLP lower-cases text for it (`finetune_classifier.py`); None where the name does not tell."""
     if dataset in _CASING:
         return _CASING[dataset]
     written = re.search(r"(?<![a-z])(un)?cased(?![a-z])", dataset)
@@ -190,7 +190,7 @@ def _casing(dataset: str) -> bool | None:
 
 
 def _vocabulary(storage: Storage, file: str) -> StoredVocabulary | None:
-    """The `.vocab` file that is alone or of the same name as the weights, else `vocab.txt`."""
+    """Return the `.vocab` file that is alone or of the same name as the weights, else `vocab.txt`."""
     found = [other for other in storage.files() if other.endswith(".vocab")]
     if len(found) > 1:
         found = [other for other in found if _dataset(other) == _dataset(file)]
@@ -201,7 +201,7 @@ def _vocabulary(storage: Storage, file: str) -> StoredVocabulary | None:
 
 
 def tokens_of_vocab(data: str | bytes, path: Path | str) -> list[str]:
-    """The tokens in the JSON of a `.vocab` file, in the order of their ids; `path` is what messages call it.
+    """Return the tokens in the JSON of a `.vocab` file, in the order of their ids; `path` is what messages call it.
 
     Raises:
         InputError: it is no such JSON, or without a token.

@@ -94,14 +94,14 @@ def save_weights(
 
 
 def weights_of(storage: Storage) -> str | None:
-    """The file with the weights of a model folder, or the one that lists the files with them; None without either."""
+    """Return the file with the weights of a model folder, or the one that lists their files; None without either."""
     files = set(storage.files())
     choices = (f"{name}{suffix}" for name in _WEIGHT_FILES for suffix in ("", ".index.json"))
     return next((file for file in choices if file in files), None)
 
 
 def open_huggingface(storage: Storage, name: str | None = None) -> Checkpoint:
-    """A model folder, or the file `name` in it (`.safetensors`, `.bin`, or an index of several).
+    """Return a model folder, or the file `name` in it (`.safetensors`, `.bin`, or an index of several).
 
     Raises:
         InputError: no weights, no BERT, damaged, or a pickle that holds code.
@@ -144,7 +144,7 @@ def open_huggingface(storage: Storage, name: str | None = None) -> Checkpoint:
 
 
 def _without_effect(storage: Storage, config: BertConfig | None) -> list[str]:
-    """What lies in the folder and changes nothing here."""
+    """Return what lies in the folder and changes nothing here."""
     found = []
     dropout = config.extra.get("classifier_dropout") if config else None
     if config and dropout not in (None, config.hidden_dropout_prob):
@@ -169,7 +169,7 @@ def _without_padding(config: BertConfig, words: StoredVocabulary, notes: list[st
 
 
 def _config(storage: Storage) -> tuple[str | None, BertConfig | None]:
-    """The class that a BERT was saved from and its configuration; None where there is no file, or it does not say."""
+    """Return the class that a BERT was saved from, and its configuration; None where no file says it."""
     # Before 2019 the library called its own file as Google does.
     name = next((name for name in ("config.json", "bert_config.json") if name in storage.files()), None)
     if name is None:
@@ -187,7 +187,7 @@ def _config(storage: Storage) -> tuple[str | None, BertConfig | None]:
 
 
 def read_tensors(storage: Storage, file: str, notes: list[str]) -> dict[str, Weight]:
-    """The tensors of one file by the names in it; what else it holds goes to `notes`.
+    """Return the tensors of one file by the names in it; what else it holds goes to `notes`.
 
     Raises:
         InputError: not a file of tensors, or damaged.
@@ -198,7 +198,7 @@ def read_tensors(storage: Storage, file: str, notes: list[str]) -> dict[str, Wei
 
 
 def _in_several(storage: Storage, index: str, notes: list[str]) -> dict[str, Weight]:
-    """The tensors of the files that an index lists."""
+    """Return the tensors of the files that an index lists."""
     weight_map = read_json(storage, index).get("weight_map")
     if not isinstance(weight_map, dict):
         raise InputError(f"{storage.path / index}: not a list of weight files (no weight_map)")
@@ -217,7 +217,7 @@ def _in_several(storage: Storage, index: str, notes: list[str]) -> dict[str, Wei
 
 
 def _in_pickle(storage: Storage, file: str, notes: list[str]) -> dict[str, Weight]:
-    """The tensors of a file that `torch.save` wrote. Only tensors and plain containers are ever unpickled."""
+    """Return the tensors of a file that `torch.save` wrote. Only tensors and plain containers are ever unpickled."""
     path = storage.path / file
     try:
         # In a zip, going back and forth is slow.
@@ -254,7 +254,7 @@ def _in_pickle(storage: Storage, file: str, notes: list[str]) -> dict[str, Weigh
 
 
 def _inner(values: Any) -> str | None:
-    """The key under which the weights of a training state lie; None where `values` are the weights themselves."""
+    """Return the key of the weights in a training state; None where `values` are the weights themselves."""
     if not isinstance(values, dict) or any(isinstance(value, Tensor) for value in values.values()):
         return None
     inside = [key for key, value in values.items() if isinstance(key, str) and isinstance(value, dict)]
@@ -264,7 +264,7 @@ def _inner(values: Any) -> str | None:
 
 
 def _holds_bert(values: Mapping[Any, Any], depth: int = 3) -> bool:
-    """Whether embeddings of words lie somewhere in a training state."""
+    """Tell whether embeddings of words lie somewhere in a training state."""
     return any(
         str(key).endswith("word_embeddings.weight")
         or (isinstance(value, dict) and depth and _holds_bert(value, depth - 1))
@@ -282,7 +282,7 @@ def _check_crcs(file: Path | io.BytesIO) -> None:
 
 
 def _of_torch(path: Path, name: str, tensor: Tensor) -> Weight:
-    """A tensor of a pickle."""
+    """Return a tensor of a pickle."""
 
     def read_into(out: NDArray[np.float32]) -> None:
         if tensor.dtype not in _TORCH_FLOATS or tensor.layout != torch.strided or tensor.device.type != "cpu":

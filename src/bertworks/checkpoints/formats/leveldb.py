@@ -39,7 +39,7 @@ _TRAILER_BYTES = 5
 
 
 def read_table(path: Path, data: bytes) -> dict[bytes, bytes]:
-    """All entries of a table, in the order of their keys.
+    """Return all entries of a table, in the order of their keys.
 
     Args:
         path: what messages call it.
@@ -89,7 +89,7 @@ def _entries(data: bytes) -> dict[bytes, bytes]:
 
 
 def _handle(data: bytes, at: int) -> tuple[tuple[int, int], int]:
-    """The (offset, size) of a block written at `at`, in the shortest form, and where it ends."""
+    """Return the (offset, size) of a block written at `at`, in the shortest form, and where it ends."""
     try:
         offset, middle = varint(data, at)
         size, end = varint(data, middle)
@@ -101,7 +101,7 @@ def _handle(data: bytes, at: int) -> tuple[tuple[int, int], int]:
 
 
 def _block(data: bytes, offset: int, size: int) -> bytes:
-    """The block at `offset`, checked and decompressed."""
+    """Return the block at `offset`, checked and decompressed."""
     end = offset + size
     if end + _TRAILER_BYTES > len(data) - _FOOTER_BYTES:
         raise DamagedError("position of a block")
@@ -122,7 +122,7 @@ def _block(data: bytes, offset: int, size: int) -> bytes:
 
 
 def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The (key, value) pairs of a decompressed block, in order."""
+    """Yield the (key, value) pairs of a decompressed block, in order."""
     restarts = int.from_bytes(block[-4:], "little") if len(block) >= 4 else len(block)
     end = len(block) - 4 * (restarts + 1)
     if end < 0:
@@ -144,7 +144,7 @@ def _block_entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def write_table(entries: Mapping[bytes, bytes], block_bytes: int = BLOCK_BYTES) -> bytes:
-    """A table of the entries in the order of their keys, byte for byte as TensorFlow writes it.
+    """Return a table of the entries in the order of their keys, byte for byte as TensorFlow writes it.
 
     Args:
         entries: `read_table` takes keys of at most `LONGEST_KEY` bytes, and `LARGEST` bytes in all.
@@ -193,7 +193,7 @@ class _BlockWriter:
         self.entries += 1
 
     def finish(self) -> bytes:
-        """The block without its trailer."""
+        """Return the block without its trailer."""
         return bytes(self._data) + struct.pack(f"<{len(self._restarts) + 1}I", *self._restarts, len(self._restarts))
 
 
@@ -206,7 +206,7 @@ def _append(table: bytearray, block: _BlockWriter) -> bytes:
 
 
 def divider(last: bytes, following: bytes | None) -> bytes:
-    """The short key that the index has for a block: not before its last one, and before the next block's first one."""
+    """Return the index's short key of a block: not before its last one, and before the next block's first one."""
     if following is None:
         at = next((i for i, byte in enumerate(last) if byte < 0xFF), None)
         return last if at is None else last[:at] + bytes([last[at] + 1])
@@ -217,6 +217,6 @@ def divider(last: bytes, following: bytes | None) -> bytes:
 
 
 def _shared(first: bytes, second: bytes) -> int:
-    """How many bytes two keys have in common at their beginning."""
+    """Return how many bytes two keys have in common at their beginning."""
     differ = (i for i, (mine, yours) in enumerate(zip(first, second, strict=False)) if mine != yours)
     return next(differ, min(len(first), len(second)))

@@ -103,7 +103,7 @@ def open_mindspore(storage: Storage, name: str) -> Checkpoint:
 
 
 def _tensors(storage: Storage, file: str) -> dict[str, _Tensor]:
-    """Every tensor of a file, in its order, none of them read."""
+    """Return every tensor of a file, in its order, none of them read."""
     path = storage.path / file
     tensors: dict[str, _Tensor] = {}
     last = ""
@@ -126,7 +126,7 @@ def _tensors(storage: Storage, file: str) -> dict[str, _Tensor]:
 
 
 def _pieces(storage: Storage, file: str) -> Iterator[_Tensor]:
-    """The values of a file. Raises ProtobufError, IndexError, UnicodeDecodeError or InputError where it is damaged."""
+    """Yield a file's values. Raises ProtobufError, IndexError, UnicodeDecodeError or InputError where it is damaged."""
     size = storage.size(file)
     at = count = 0
     crc = None
@@ -150,7 +150,7 @@ def _pieces(storage: Storage, file: str) -> Iterator[_Tensor]:
 
 
 def _value(stream: Stream, start: bytes, at: int, size: int) -> tuple[int, int]:
-    """Where the value at `at` has its body and where it ends; `start` are its first two bytes, already read."""
+    """Return where the value at `at` has its body and where it ends; `start` are its first two bytes, already read."""
     if start[0] != _VALUE:
         if at == 0 and (start + stream.read(2))[1:] == _ENCRYPTED:
             raise ProtobufError("it is encrypted: load it in MindSpore with its dec_key and save it without enc_key")
@@ -164,7 +164,7 @@ def _value(stream: Stream, start: bytes, at: int, size: int) -> tuple[int, int]:
 
 
 def _piece(head: bytes, value: ByteRange) -> _Tensor:
-    """A value, told by its first bytes."""
+    """Return a value, told by its first bytes."""
     at, size = _field(head, 0, _TAG, "tag")
     if size > _LONGEST_NAME:
         raise ProtobufError(f"a name of {size:,} bytes")
@@ -191,7 +191,7 @@ def _piece(head: bytes, value: ByteRange) -> _Tensor:
 
 
 def _field(head: bytes, at: int, key: int, name: str) -> tuple[int, int]:
-    """Where the bytes of the field that must stand at `at` begin, and how many they are."""
+    """Return where the bytes of the field that must stand at `at` begin, and how many they are."""
     if head[at] != key:
         raise ProtobufError(f"no {name}")
     size, begin = varint(head, at + 1)
@@ -210,7 +210,7 @@ def _check_crc(storage: Storage, file: str, size: int, tail: bytes) -> None:
 
 
 def _yaml_config(storage: Storage) -> BertConfig | None:
-    """The network that a configuration file of MindSpore's BERT describes (`task_*_config.yaml`, ...).
+    """Return the network that a configuration file of MindSpore's BERT describes (`task_*_config.yaml`, ...).
 
     The file has a block `bert_net_cfg`, or a block for each network and `bert_network` names one of them. None without
     such a file, or with several.
@@ -236,7 +236,7 @@ def _yaml_config(storage: Storage) -> BertConfig | None:
 
 
 def _scalar(text: str) -> Any:
-    """A number, a truth value or a word."""
+    """Return a number, a truth value or a word."""
     if text in ("True", "False", "true", "false"):
         return text.lower() == "true"
     try:

@@ -24,7 +24,7 @@ _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float
 
 
 def read(storage: Storage, file: str) -> dict[str, Weight]:
-    """The tensors of a file by their names, in the order of the file, none of them read.
+    """Return the tensors of a file by their names, in the order of the file, none of them read.
 
     Raises:
         InputError: not a safetensors file, cut off, or with tensors that overlap, leave gaps or end elsewhere.
@@ -51,7 +51,7 @@ def read(storage: Storage, file: str) -> dict[str, Weight]:
 
 
 def _offsets(tensor: Any) -> tuple[int, int]:
-    """Where a tensor begins and ends, once its description is known to be one."""
+    """Return where a tensor begins and ends, once its description is known to be one."""
     start, stop = tensor["data_offsets"]
     shape, dtype = tensor["shape"], tensor["dtype"]
     numbers = [start, stop, *shape]
@@ -89,7 +89,7 @@ def _halved(name: str, array: NDArray[np.float32]) -> NDArray[np.float16]:
 
 
 def of_tensors(tensors: Mapping[str, Tensor]) -> dict[str, Weight]:
-    """Tensors of torch, on any device, of any floating-point type, as weights to write."""
+    """Return tensors of torch, on any device, of any floating-point type, as weights to write."""
 
     def read_into(tensor: Tensor, out: NDArray[np.float32]) -> None:
         out[...] = tensor.detach().float().cpu().numpy()

@@ -97,7 +97,7 @@ class TensorFlowCheckpoint:
             self._check(name, entry, bytes_of)
 
     def weight(self, name: str, *, transposed: bool = False, shape: tuple[int, ...] | None = None) -> Weight:
-        """The tensor `name`, in our layout where it is `transposed`; as if it had been stored in `shape`.
+        """Return the tensor `name`, in our layout where it is `transposed`; as if it had been stored in `shape`.
 
         Raises:
             KeyError: no such tensor.
@@ -178,7 +178,7 @@ def open_tensorflow(storage: Storage, name: str | None) -> Checkpoint:
 
 
 def _without_heads(name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape of an attention's variable without an axis for the heads: two axes of a kernel, one of a bias."""
+    """Return the shape of an attention's variable without the axis of heads: two axes of a kernel, one of a bias."""
     if name.endswith("/kernel") and len(shape) == 3:
         first = "output" in name
         return (shape[0] * shape[1], shape[2]) if first else (shape[0], shape[1] * shape[2])
@@ -251,7 +251,7 @@ def _entry(message: bytes) -> TensorEntry:
 
 
 def _shape(message: bytes) -> tuple[int, ...]:
-    """TensorShapeProto, of known rank and size."""
+    """Return a TensorShapeProto, of known rank and size."""
     shape = []
     for number, value in fields(message):
         if number == 2 and isinstance(value, bytes):

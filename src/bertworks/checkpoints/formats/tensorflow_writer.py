@@ -63,7 +63,7 @@ def write_tensorflow(prefix: Path, weights: Mapping[str, Weight]) -> None:
 
 
 def in_order(weights: Mapping[str, Weight]) -> dict[str, Weight]:
-    """The weights in the order of TensorFlow's names, as its own writer lays them out."""
+    """Return the weights in the order of TensorFlow's names, as its own writer lays them out."""
     return {name: weights[name] for name in sorted(weights, key=lambda name: _counterpart(name).name.encode())}
 
 

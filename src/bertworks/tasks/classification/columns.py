@@ -117,7 +117,7 @@ def joined(names: Sequence[str]) -> str:
 
 
 def _names(table: Table, given: str, flag: str) -> tuple[str, ...]:
-    """The columns that a flag names."""
+    """Return the columns that a flag names."""
     if given in table.columns:
         return (given,)
     parts = next(csv.reader([given], skipinitialspace=True), [])
@@ -179,7 +179,7 @@ def id_of(names: Sequence[str], used: Columns) -> str | None:
 
 
 def _label_by_name(table: Table, names: Sequence[str], needed: bool) -> tuple[str, ...]:
-    """The one column with a usual name of labels; empty if there is none."""
+    """Return the one column with a usual name of labels; empty if there is none."""
     found = [name for name in names if name.lower() in _LABELS]
     if len(found) > 1 and needed:
         _ask(table, "label", found, several=True)
@@ -187,7 +187,7 @@ def _label_by_name(table: Table, names: Sequence[str], needed: bool) -> tuple[st
 
 
 def _text_by_name(table: Table, rest: Sequence[str], *, needs_pair: bool) -> tuple[tuple[str, ...], str | None]:
-    """The columns of the text and of its pair, from the `rest` that are neither label nor id."""
+    """Return the columns of the text and of its pair, from the `rest` that are neither label nor id."""
     by_lower = {name.lower(): name for name in rest}
     pairs = [(by_lower[a], by_lower[b]) for a, b in _PAIRS if a in by_lower and b in by_lower and needs_pair]
     in_pairs = {name for pair in pairs for name in pair}
@@ -208,7 +208,7 @@ def _holds_texts(values: Sequence[Any]) -> bool:
 
 
 def _holds_labels(values: Sequence[Any]) -> bool:
-    """Whether these are short and recur; lists count as labels."""
+    """Tell whether these are short and recur; lists count as labels."""
     found = [value for value in values if value is not None and value != ""]
     if found and all(isinstance(value, list) for value in found):
         return True

@@ -146,7 +146,7 @@ def _check_rows(problem: Problem, splits: Sequence[str]) -> None:
 def _output_order(
     problem: Problem, checkpoint: Checkpoint, config: BertConfig, *, trains: bool
 ) -> Sequence[int] | None:
-    """Which of a stored classifier's outputs each label is; None where they stand in order, or nothing tells."""
+    """Return which of a stored classifier's outputs each label is; None where they stand in order, or nothing tells."""
     if _outputs(checkpoint) is None:
         return None
     try:
@@ -160,7 +160,7 @@ def _output_order(
 
 
 def _outputs(checkpoint: Checkpoint) -> int | None:
-    """How many outputs the stored classifier has; None without one."""
+    """Return how many outputs the stored classifier has; None without one."""
     weight = checkpoint.weights.get("classifier.weight")
     return None if weight is None else int(weight.shape[0])
 
@@ -172,7 +172,7 @@ def _reorder(order: Sequence[int] | None, network: Network) -> None:
 
 
 def _with_labels(config: BertConfig, problem: Problem) -> BertConfig:
-    """The configuration of the classifier, as Hugging Face's classes want it."""
+    """Return the configuration of the classifier, as Hugging Face's classes want it."""
     if problem.kind == "choice":
         return config
     kinds = {"single": "single_label_classification", "multi": "multi_label_classification"}

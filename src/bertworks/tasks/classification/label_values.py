@@ -169,7 +169,7 @@ def decide(
 
 
 def _kind_of_plain(given: Sequence[Any], *, chosen: bool) -> LabelKind:
-    """The kind of labels that are neither lists nor have separators; `chosen` if a person names the classes."""
+    """Return the kind of labels that are neither lists nor have separators; `chosen` if a person names the classes."""
     numbers = [_number(label) for label in given]
     finite = [number for number in numbers if number is not None and math.isfinite(number)]
     if chosen or None in numbers or not finite:
@@ -182,7 +182,7 @@ def _kind_of_plain(given: Sequence[Any], *, chosen: bool) -> LabelKind:
 
 
 def _number(label: object) -> float | None:
-    """A label as a number, also an infinite one; None if it is not a number."""
+    """Return a label as a number, also an infinite one; None if it is not a number."""
     if isinstance(label, bool) or not isinstance(label, int | float | str) or "_" in str(label):
         return None
     try:
@@ -199,7 +199,7 @@ def _note_of_hot(hot: Sequence[str], kind: LabelKind) -> str:
 
 
 def _separator_of(values: Sequence[str], *, sure: bool) -> str | None:
-    """What stands between several names in a label; None if nothing does.
+    """Return what stands between several names in a label; None if nothing does.
 
     Args:
         values: the labels.
@@ -222,7 +222,7 @@ def _separator_of(values: Sequence[str], *, sure: bool) -> str | None:
 
 
 def _no_label(counts: Counter[str], names: Sequence[str]) -> tuple[frozenset[str], str]:
-    """The values that mean that there is no label, and a line about them."""
+    """Return the values that mean that there is no label, and a line about them."""
     for value in NO_LABEL:
         others = [name for name in counts if name != value]
         rows, share = counts[value], counts[value] / max(1, counts.total())

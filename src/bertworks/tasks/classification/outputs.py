@@ -60,7 +60,7 @@ def write_dev_rows(folder: Path, problem: Problem) -> Path:
 
 
 def _named(problem: Problem, found: NDArray[Any]) -> list[str]:
-    """The names of predicted classes, or numbers, as text."""
+    """Return the names of predicted classes, or numbers, as text."""
     if problem.kind == "single":
         return [problem.labels[i] for i in found.tolist()]
     if problem.kind == "multi":
@@ -69,7 +69,7 @@ def _named(problem: Problem, found: NDArray[Any]) -> list[str]:
 
 
 def _table(problem: Problem, ids: Sequence[str], named: Sequence[str], values: NDArray[np.float32]) -> str:
-    """Lines separated by tabs, with a header, without quotes; tabs and line ends in names become blanks."""
+    """Return lines separated by tabs, with a header, without quotes; tabs and line ends in names become blanks."""
     classes: Sequence[str] = problem.labels or [f"choice {i}" for i in range(values.shape[1])]
     if problem.kind == "regression":
         classes, values = [], values[:, :0]
@@ -79,7 +79,7 @@ def _table(problem: Problem, ids: Sequence[str], named: Sequence[str], values: N
 
 
 def _submission(problem: Problem, ending: str) -> str | None:
-    """The name of the file for submission to GLUE, if the task has one."""
+    """Return the name of the file for submission to GLUE, if the task has one."""
     if problem.known is None:
         return None
     names = [split for split in problem.known.submissions if split.startswith("test")]
@@ -88,7 +88,7 @@ def _submission(problem: Problem, ending: str) -> str | None:
 
 
 def _as_submitted(problem: Problem, name: str) -> str:
-    """A prediction in GLUE's spelling: scores between 0 and 5 have three decimals."""
+    """Return a prediction in GLUE's spelling: scores between 0 and 5 have three decimals."""
     return f"{min(5.0, max(0.0, float(name))):.3f}" if problem.kind == "regression" else name
 
 
@@ -149,7 +149,7 @@ def draw_confusion_matrix(path: Path, counts: NDArray[np.int64], names: Sequence
 
 
 def _fonts() -> list[Any]:
-    """Matplotlib's own font, and the fonts of this machine that have Chinese characters."""
+    """Return Matplotlib's own font, and the fonts of this machine that have Chinese characters."""
     from matplotlib import font_manager  # noqa: PLC0415
 
     installed = {font.name for font in font_manager.fontManager.ttflist}
@@ -158,17 +158,17 @@ def _fonts() -> list[Any]:
 
 
 def _has(fonts: Sequence[Any], text: str) -> bool:
-    """Whether these fonts have every character."""
+    """Tell whether these fonts have every character."""
     return all(character == " " or any(font.get_char_index(ord(character)) for font in fonts) for character in text)
 
 
 def _wrapped(name: str) -> str:
-    """A name in at most two lines."""
+    """Return a name in at most two lines."""
     return _plain("\n".join(textwrap.wrap(name, 16, max_lines=2, placeholder="…")))
 
 
 def _shortened(name: str) -> str:
-    """A name in one line; of a long one the beginning and the end."""
+    """Return a name in one line; of a long one the beginning and the end."""
     return _plain(name if len(name) <= 24 else f"{name[:13]}…{name[-10:]}")
 
 
@@ -178,7 +178,7 @@ def _plain(text: str) -> str:
 
 
 def _percent(share: float) -> str:
-    """A share in whole per cent; only nothing is 0%, and only everything is 100%."""
+    """Return a share in whole per cent; only nothing is 0%, and only everything is 100%."""
     if 0 < share < 0.01:
         return "<1%"
     return f"{min(share, 0.99):.0%}" if share < 1 else "100%"

@@ -164,7 +164,7 @@ def read(
 
 
 def _decided(path: Path, labels: Sequence[Any], columns: Columns, options: DataOptions) -> LabelValues:
-    """What the labels of a file mean."""
+    """Return what the labels of a file mean."""
     try:
         return decide(
             labels,
@@ -187,7 +187,7 @@ def _raw_rows(
 
 
 def _labelled(rows: Sequence[RawRow], values: LabelValues, bad: BadRows) -> list[Row]:
-    """The rows with their labels; `bad` gets those with a wrong label, or a missing one.
+    """Return the rows with their labels; `bad` gets those with a wrong label, or a missing one.
 
     Rows whose label says that there is none are left out.
     """
@@ -207,7 +207,7 @@ def _labelled(rows: Sequence[RawRow], values: LabelValues, bad: BadRows) -> list
 
 
 def _test_rows(rows: Sequence[RawRow], values: LabelValues, bad: BadRows) -> list[Row]:
-    """The rows of a test file, which need no labels: wrong ones are remarked."""
+    """Return the rows of a test file, which need no labels: wrong ones are remarked."""
     result = []
     for row in rows:
         label = None
@@ -221,7 +221,7 @@ def _test_rows(rows: Sequence[RawRow], values: LabelValues, bad: BadRows) -> lis
 
 
 def _label(row: RawRow, values: LabelValues) -> Label | None:
-    """The label of a row; None if it has none.
+    """Return the label of a row; None if it has none.
 
     Raises:
         InputError: it is wrong.
@@ -255,7 +255,7 @@ def _note_of_kind(values: LabelValues, columns: Columns) -> str:
 
 
 def _notes_of_spelling(labels: Sequence[str]) -> list[str]:
-    """A line about classes that differ only in capitals or blanks; none if there are no such classes."""
+    """Return a line about classes that differ only in capitals or blanks; none if there are no such classes."""
     alike: dict[str, list[str]] = {}
     for label in labels:
         alike.setdefault(plain_label(label), []).append(label)

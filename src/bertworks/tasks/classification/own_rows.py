@@ -73,7 +73,7 @@ def _label(values: Mapping[str, Any], columns: Columns, class_names: Mapping[str
 
 
 def _named(label: Any, names: Sequence[str]) -> Any:
-    """A label whose number has a name, by this name; so are the labels of a list."""
+    """Return a label whose number has a name, by this name; so are the labels of a list."""
     if isinstance(label, list):
         return [_named(part, names) for part in label]
     return names[label] if isinstance(label, int) and 0 <= label < len(names) else label

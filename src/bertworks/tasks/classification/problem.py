@@ -159,7 +159,7 @@ def encode_rows(
 
 
 def _labels(problem: Problem, rows: Sequence[AnyRow]) -> NDArray[Any] | None:
-    """The labels of rows as arrays (see `LabelledSequences`); None if a row has none."""
+    """Return the labels of rows as arrays (see `LabelledSequences`); None if a row has none."""
     if any(row.label is None for row in rows):
         return None
     labels: list[Any] = [row.label for row in rows]

@@ -52,7 +52,7 @@ AnyRow = Row | ChoiceRow | EncodedRow
 
 
 def texts_of(row: AnyRow) -> Iterable[tuple[str, str | None]]:
-    """The text, or pairs of texts, that a row is read as."""
+    """Return the text, or pairs of texts, that a row is read as."""
     if isinstance(row, ChoiceRow):
         return [(row.text, choice) for choice in row.choices]
     assert isinstance(row, Row)

@@ -92,7 +92,7 @@ def output_order(problem: Problem, config: BertConfig, outputs: int | None = Non
 
 
 def _without_case(name: str) -> str:
-    """A label in lower case, a whole number as `class_name` has it."""
+    """Return a label in lower case, a whole number as `class_name` has it."""
     return class_name(name).casefold()
 
 

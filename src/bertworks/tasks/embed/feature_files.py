@@ -133,7 +133,7 @@ _TINY = 100
 
 @cache
 def _tables() -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.uint64]]:
-    """Tables of the texts of numbers, in words of 8 bytes; zero bytes fill a word and are not part of the text.
+    """Return tables of the texts of numbers, in words of 8 bytes; zero bytes fill a word and are not part of the text.
 
     Returns:
         [2000] whole parts with sign and point, positive ones first; [1000000] decimals without zeros at the end, and

@@ -132,7 +132,7 @@ def embed(
 
 
 def _hidden_state_numbers(layers: Sequence[int], config: BertConfig) -> list[int]:
-    """The numbers of the hidden states of layers; hidden state 0 is the embeddings, 1 the output of layer 0."""
+    """Return the numbers of the hidden states of layers; hidden state 0 is the embeddings, 1 the output of layer 0."""
     if not isinstance(layers, Sequence) or not all(isinstance(layer, int | np.integer) for layer in layers):
         raise InputError(f"--layers: give a sequence of numbers such as [-1], not {str(layers)[:_SHOWN]}")
     count = config.num_hidden_layers
@@ -147,7 +147,7 @@ def _hidden_state_numbers(layers: Sequence[int], config: BertConfig) -> list[int
 
 
 def _checked_length(max_seq_length: int | None, config: BertConfig) -> int:
-    """The most tokens of a sequence."""
+    """Return the most tokens of a sequence."""
     longest = config.max_position_embeddings
     if max_seq_length is None:
         return longest
@@ -159,7 +159,7 @@ def _checked_length(max_seq_length: int | None, config: BertConfig) -> int:
 
 
 def _compute(bert: Bert, layers: Sequence[int], pooling: Pooling, dtype: torch.dtype, batch: PackedBatch) -> Tensor:
-    """The features of a batch: [T, K] without pooling, [R, K] of the rows with cls, else [B, K]."""
+    """Return the features of a batch: [T, K] without pooling, [R, K] of the rows with cls, else [B, K]."""
     read = batch.rows if pooling == "cls" else None
     hidden = torch.cat(bert.hidden_states(batch, layers, dtype=dtype, read=read), 1)
     if pooling in ("mean", "max"):
@@ -186,6 +186,6 @@ def _encoded(
 
 
 def _ids(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[int]]:
-    """The ids of each text."""
+    """Yield the ids of each text."""
     ids, starts = tokenizer.encode_batch(texts)
     return (ids[begin:end].tolist() for begin, end in pairwise(starts))

@@ -181,7 +181,7 @@ def _with_special_tokens(
 def _pieces(
     tokenizer: Tokenizer, sentences: Iterable[Sequence[str]], room: int
 ) -> tuple[NDArray[np.unsignedinteger], NDArray[np.int64]]:
-    """The pieces of all words, end to end, and how many each has [W], from 1 to `room`."""
+    """Return the pieces of all words, end to end, and how many each has [W], from 1 to `room`."""
     numbers: dict[str, int] = {}
     which = np.array([numbers.setdefault(word, len(numbers)) for word in chain.from_iterable(sentences)], np.int64)
     ids, starts = tokenizer.encode_batch(list(numbers))

@@ -80,7 +80,7 @@ def tagging_job(
 
 
 def _labels(setup: Setup, rows: Rows) -> list[str]:
-    """The tags, from the training file; without training those of the trained model."""
+    """Return the tags, from the training file; without training those of the trained model."""
     trained = setup.config.labels
     if not setup.trains and trained:
         try:
@@ -100,7 +100,7 @@ def _labels(setup: Setup, rows: Rows) -> list[str]:
 
 
 def _usable(split: str, rows: list[TaggedRow], labels: Sequence[str], bad: BadRows) -> list[TaggedRow]:
-    """The rows that have only tags of these, in their scheme."""
+    """Return the rows that have only tags of these, in their scheme."""
     before = len(bad.notes)
     found = list(in_labels(rows, labels, bad))
     if not found:
@@ -109,7 +109,7 @@ def _usable(split: str, rows: list[TaggedRow], labels: Sequence[str], bad: BadRo
 
 
 def _with_labels(setup: Setup, rows: Rows, labels: Sequence[str], unit: TagUnit | None) -> BertConfig:
-    """The configuration of the tagger; it remembers whether words were tagged or, as in CLUENER, characters."""
+    """Return the configuration of the tagger; it remembers whether words were tagged or, as in CLUENER, characters."""
     if setup.trains and unit is None:
         unit = "character" if all(len(word) == 1 for row in rows["train"] for word in row.words) else "word"
     remembered = {**setup.config.fine_tuning, **({"unit": unit} if unit else {})}

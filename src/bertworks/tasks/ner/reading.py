@@ -25,7 +25,7 @@ Rows = dict[str, list[TaggedRow]]
 
 
 def records_of(files: Mapping[str, str], splits: Sequence[str]) -> dict[str, list[Path]]:
-    """The record files among somebody's own files, by split; empty where the data are others.
+    """Return the record files among somebody's own files, by split; empty where the data are others.
 
     Raises:
         InputError: a split that is asked for has no file.

@@ -129,7 +129,7 @@ def squad_job(options: SquadOptions, setup: Setup) -> Job:
 
 
 def _finds_threshold(options: SquadOptions, setup: Setup) -> bool:
-    """Whether training a model of version 2 ends with the search for its threshold."""
+    """Tell whether training a model of version 2 ends with the search for its threshold."""
     return setup.trains and options.version_2_with_negative and options.null_score_diff_threshold is None
 
 
