@@ -40,7 +40,7 @@ def tag(
     max_seq_length: int | None,
     dtype: torch.dtype,
 ) -> list[list[Entity]]:
-    """Find the entities of each text; long texts are read through windows.
+    """Find the entities of each text. Long texts are read through windows, which begin where those of the training did.
 
     Args:
         unit: whether the model was trained on words or on characters (CLUENER); None follows its folder, else words.
@@ -51,7 +51,8 @@ def tag(
     """
     check_texts(texts, pairs=False)
     longest = sequence_length(model.config, max_seq_length)
-    unit = unit or cast(TagUnit, model.config.fine_tuned("unit", str, get_args(TagUnit)) or "word")
+    trained = model.config.fine_tuned
+    unit = unit or cast(TagUnit, trained("unit", str, get_args(TagUnit)) or "word")
     names = names_of_outputs(model.config, len(model.classifier.weight))
     words = [words_of(text, unit) for text in texts]
     rows = [
@@ -60,6 +61,7 @@ def tag(
     ]
     if not rows:
         return []
-    data = tagging.encode_rows(rows, names, tokenizer, longest, max(1, longest // 2))
+    stride = trained("doc_stride", int) if trained("long_text", str) == "window" else None
+    data = tagging.encode_rows(rows, names, tokenizer, longest, stride or max(1, longest // 2))
     found = tagging.predict_tags(tagging.Tagging(labels=names, eval_precision=dtype), model, data)
     return [entities(text, edges, tags) for text, edges, tags in zip(texts, words, found, strict=True)]
