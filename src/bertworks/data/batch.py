@@ -38,6 +38,7 @@ class PackedBatch:
         filler: the number of filler tokens among the T.
         unseen: [B'] int64 on the host; how many last tokens of each sequence are padding: they attend to the tokens
             before them, and no token attends to them. None if there is no padding.
+        on_host: the batch that this one was copied from, for those who read it without waiting; None on the host.
     """
 
     input_ids: Tensor
@@ -51,6 +52,7 @@ class PackedBatch:
     dropout_keys: Tensor
     filler: int = 0
     unseen: NDArray[np.int64] | None = None
+    on_host: PackedBatch | None = None
 
     @cached_property
     def tokens(self) -> int:
@@ -66,11 +68,14 @@ class PackedBatch:
         if device.type == "cpu":
             return self
         moved: dict[str, Any] = {
-            f.name: value.pin_memory().to(device, non_blocking=True)
-            for f in fields(self)
-            if isinstance(value := getattr(self, f.name), Tensor)
+            f.name: to_device(value, device) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)
         }
-        return replace(self, **moved)
+        return replace(self, **moved, on_host=self)
+
+
+def to_device(values: Tensor, device: torch.device) -> Tensor:
+    """Copy a tensor of the host to a device without waiting for the device, from pinned memory."""
+    return values if device.type == "cpu" else values.pin_memory().to(device, non_blocking=True)
 
 
 def pack(

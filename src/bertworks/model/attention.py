@@ -25,6 +25,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from bertworks import ragged
+from bertworks.data.batch import to_device
 from bertworks.model.dropout import Dropped, Keep, masked
 from bertworks.model.padded_groups import PaddedGroups
 
@@ -100,8 +101,8 @@ class Layout:
         key_starts, key_rows, seen = starts, None, lengths
         if unseen is not None:
             seen = lengths - unseen
-            key_starts = _to_device(ragged.starts(seen).astype(np.int32), starts.device)
-            key_rows = _to_device(ragged.runs(ragged.starts(lengths)[:-1], seen), starts.device)
+            key_starts = to_device(torch.from_numpy(ragged.starts(seen).astype(np.int32)), starts.device)
+            key_rows = to_device(torch.from_numpy(ragged.runs(ragged.starts(lengths)[:-1], seen)), starts.device)
         if starts.device.type != "cpu":
             return cls(query_starts, key_starts, longest, key_rows)
         query_lengths = np.diff(query_starts.numpy()).astype(np.int64)
@@ -136,12 +137,6 @@ class Layout:
     def seen(self, x: Tensor) -> Tensor:
         """Return the rows of x [T, ...] that are seen."""
         return x if self.key_rows is None else x.index_select(0, self.key_rows)
-
-
-def _to_device(array: NDArray[np.integer], device: torch.device) -> Tensor:
-    """Copy an array to a device without waiting for the device."""
-    tensor = torch.from_numpy(array)
-    return tensor if device.type == "cpu" else tensor.pin_memory().to(device, non_blocking=True)
 
 
 def attend(projected: Tensor, layout: Layout, dropped: Dropped | None, query: Tensor | None = None) -> Tensor:

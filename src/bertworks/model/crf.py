@@ -11,12 +11,15 @@ empty path is 1.
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bertworks import ragged
+from bertworks.data.batch import to_device
 
 
 class LinearChainCRF(nn.Module):
@@ -68,7 +71,9 @@ class LinearChainCRF(nn.Module):
         """
         scores: list[Tensor] = [self.start_transitions, self.transitions, self.end_transitions]
         if forbidden is not None:
-            scores = [s.masked_fill(no.to(s.device), -torch.inf) for s, no in zip(scores, forbidden, strict=True)]
+            scores = [
+                s.masked_fill(to_device(no, s.device), -torch.inf) for s, no in zip(scores, forbidden, strict=True)
+            ]
         start, moves, end = scores
         steps = _Steps(lengths, emissions.device)
         emissions = emissions[: steps.total].to(moves.dtype)
@@ -105,8 +110,9 @@ class LinearChainCRF(nn.Module):
         moves.index_put_((of[last], tags[last], torch.full_like(last, classes + 1)), ends)
         scores = torch.cat([self.transitions, self.start_transitions[:, None], self.end_transitions[:, None]], 1)
         own = emissions.gather(1, tags[:, None])[:, 0]
-        # segment_reduce refuses zero segments.
-        words = torch.segment_reduce(own, "sum", lengths=steps.lengths, initial=0) if len(steps.lengths) else own
+        # segment_reduce refuses zero segments. It checks the lengths, for which a GPU would have to be waited for.
+        reduce = partial(torch.segment_reduce, own, "sum", lengths=steps.lengths, initial=0, unsafe=True)
+        words = reduce() if len(steps.lengths) else own
         return moves.flatten(1) @ scores.flatten() + words
 
     def _log_partition(self, emissions: Tensor, steps: _Steps) -> Tensor:
@@ -152,7 +158,7 @@ class _Steps:
         rows = starts[order][ragged.within(self.alive)] + step
 
         def moved(array: NDArray[np.int64] | NDArray[np.bool_]) -> Tensor:
-            return torch.from_numpy(array).to(device, non_blocking=True)
+            return to_device(torch.from_numpy(array), device)
 
         self.lengths = moved(lengths)
         self.sequences = moved(np.repeat(np.arange(len(lengths)), lengths))

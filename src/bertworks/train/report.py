@@ -30,10 +30,12 @@ class MetricWindow:
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, float] = {}
         for name, (total, count) in (saved or {}).items():
-            self.add(name, torch.tensor(total, dtype=torch.float64), count)
+            self.add(name, total, count)
 
-    def add(self, name: str, total: Tensor, count: float) -> None:
-        """Add `total`, a sum over `count` predictions, to the mean of `name`."""
+    def add(self, name: str, total: Tensor | float, count: float) -> None:
+        """Add `total`, a sum over `count` predictions, to the mean of `name`. A number does not wait for the device."""
+        if not isinstance(total, Tensor):
+            total = torch.full((), total, dtype=torch.float64, device=self._device)
         total = total.detach().to(self._device, torch.float64)
         self._sums[name] = self._sums[name] + total if name in self._sums else total.clone()
         self._counts[name] = self._counts.get(name, 0.0) + count

@@ -83,7 +83,7 @@ class Stepper:
         # Every process has the same values here, and the window is summed over processes: only one may add them.
         share = 1.0 if self.world.is_main else 0.0
         for name, value in (("learning_rate", rate), ("gradient_norm", norm), ("tokens", all_tokens)):
-            self.window.add(name, torch.as_tensor(value, dtype=torch.float64) * share, 1)
+            self.window.add(name, value * share, 1)
         return [wish > 0 for wish in summed[len(names) + 1 :]]
 
     def check_finite(self, step: int) -> None:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bertworks import ragged
-from bertworks.data.batch import PackedBatch, pack
+from bertworks.data.batch import PackedBatch, pack, to_device
 from bertworks.data.sequences import Sequences
 from bertworks.model.predict import ModelInput, predict
 from bertworks.task import Partition, Task, micro_batches
@@ -171,7 +171,7 @@ def loss(settings: Classification, logits: Tensor, labels: Tensor) -> Tensor:
     if settings.kind == "multi":
         return F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(-1).sum()
     weights = settings.class_weights
-    weight = None if weights is None else torch.from_numpy(weights).to(logits.device)
+    weight = None if weights is None else to_device(torch.from_numpy(weights), logits.device)
     return F.cross_entropy(logits, labels, weight, reduction="sum")
 
 

@@ -163,7 +163,7 @@ def _compute(bert: Bert, layers: Sequence[int], pooling: Pooling, dtype: torch.d
     read = batch.rows if pooling == "cls" else None
     hidden = torch.cat(bert.hidden_states(batch, layers, dtype=dtype, read=read), 1)
     if pooling in ("mean", "max"):
-        return torch.segment_reduce(hidden.float(), pooling, lengths=batch.starts.diff())
+        return torch.segment_reduce(hidden.float(), pooling, lengths=batch.starts.diff(), unsafe=True)
     return hidden
 
 

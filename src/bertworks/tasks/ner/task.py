@@ -150,7 +150,7 @@ def sums(settings: Tagging, model: TokenClassifier, batch: PackedBatch, dropout:
     if model.crf is None:
         loss = F.cross_entropy(logits, batch.labels, reduction="sum")
     else:
-        sequences = batch.sequence_labels.cpu().numpy()
+        sequences = (batch.on_host or batch).sequence_labels.numpy()
         edges = sequences[:, 1:].astype(np.bool_)
         loss = -model.crf.log_likelihood(logits, batch.labels, sequences[:, 0], edges).sum()
     return {"loss": loss, "accuracy": (logits.argmax(-1) == batch.labels).sum().float()}
