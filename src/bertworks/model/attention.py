@@ -1,9 +1,9 @@
 """attend(): attention inside each sequence. The rest of the network works on flat tokens.
 
-On a GPU attention is one kernel over all sequences. On CPU there is no such kernel, and the library's fused attention
-is slower than batched products. So sequences are sorted into groups of equal padded length, and a group is computed
-with two batched products and a softmax. The padded length is a multiple of 32, so the result for a sequence does not
-depend on its neighbours. Padding exists only inside a group.
+On a GPU attention is one kernel over all sequences (`fused_attention.py`). On CPU there is no such kernel, and the
+library's fused attention is slower than batched products. So sequences are sorted into groups of equal padded length,
+and a group is computed with two batched products and a softmax. The padded length is a multiple of 32, so the result
+for a sequence does not depend on its neighbours. Padding exists only inside a group.
 
 Shapes: T packed tokens, R query rows, B sequences, A heads, D head size; in a group n sequences of Q query rows and K
 key rows, padding included.
@@ -12,13 +12,11 @@ key rows, padding included.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd import Function
@@ -27,6 +25,7 @@ from torch.autograd.function import once_differentiable
 from bertworks import ragged
 from bertworks.data.batch import to_device
 from bertworks.model.dropout import Dropped, Keep, masked
+from bertworks.model.fused_attention import Borders, fused_attention
 from bertworks.model.padded_groups import PaddedGroups
 
 # Lengths inside a group are rounded up to a multiple of this, the width of the processors' matrix tiles.
@@ -134,6 +133,11 @@ class Layout:
             tuple(groups),
         )
 
+    @property
+    def borders(self) -> Borders:
+        """Where the sequences begin, for `fused_attention`."""
+        return Borders(self.query_starts, self.key_starts, self.longest)
+
     def seen(self, x: Tensor) -> Tensor:
         """Return the rows of x [T, ...] that are seen."""
         return x if self.key_rows is None else x.index_select(0, self.key_rows)
@@ -156,40 +160,8 @@ def attend(projected: Tensor, layout: Layout, dropped: Dropped | None, query: Te
         return _Grouped.apply(projected, query, layout, keep)  # type: ignore[no-any-return, no-untyped-call]
     *first, key, value = projected.unbind(1)
     rate = 0.0 if dropped is None else dropped.rate
-    has_kernel = projected.dtype in (torch.bfloat16, torch.float16)
-    attention = varlen_attention if has_kernel else attention_by_sequence
-    return attention(first[0] if query is None else query, layout.seen(key), layout.seen(value), layout, rate)
-
-
-def varlen_attention(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float) -> Tensor:
-    """Attention on CUDA in 16 bits: one kernel for all sequences."""
-    borders = (layout.query_starts, layout.key_starts, layout.longest, layout.longest)
-    if dropout == 0.0:
-        from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415 - needed where CUDA is
-
-        return varlen_attn(query, key, value, *borders)  # type: ignore[return-value]
-    operator = flash_with_dropout()
-    if operator is None:
-        return attention_by_sequence(query, key, value, layout, dropout)
-    return operator(query, key, value, *borders, dropout, False, False)[0]
-
-
-def flash_with_dropout() -> Callable[..., tuple[Tensor, ...]] | None:
-    """Return the operator that `varlen_attn` calls. It has dropout, and `varlen_attn` has not.
-
-    Its name is private, so it may disappear from torch: then this is None.
-    """
-    return getattr(torch.ops.aten, "_flash_attention_forward", None)
-
-
-def attention_by_sequence(query: Tensor, key: Tensor, value: Tensor, layout: Layout, dropout: float) -> Tensor:
-    """Return the library's attention, one sequence at a time: for any device and type, but slow."""
-    query_starts, key_starts = layout.query_starts.tolist(), layout.key_starts.tolist()
-    parts = []
-    for q0, q1, k0, k1 in zip(query_starts, query_starts[1:], key_starts, key_starts[1:], strict=False):
-        q, k, v = (x.transpose(0, 1) for x in (query[q0:q1], key[k0:k1], value[k0:k1]))
-        parts.append(F.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(0, 1))
-    return torch.cat(parts) if parts else query
+    query = first[0] if query is None else query
+    return fused_attention(query, layout.seen(key), layout.seen(value), layout.borders, rate)
 
 
 class _Grouped(Function):

@@ -1,0 +1,105 @@
+"""Attention on a GPU: one of torch's kernels for all sequences of a batch.
+
+In 16 bits it is the flash kernel, in float32 the memory-efficient one. Two of the operators have private names. If one
+disappears from torch, or there is no kernel, attention is computed one sequence at a time, which is slow.
+
+Shapes: T key rows, R query rows, B sequences, A heads, D head size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+_SIXTEEN_BITS = (torch.bfloat16, torch.float16)
+
+# The kernels take head sizes that are multiples of it.
+_ALIGNMENT = 8
+
+
+class Borders(NamedTuple):
+    """Where sequences begin and end.
+
+    Attributes:
+        queries, keys: [B + 1] int32 on the device.
+        longest: the most rows of a sequence, on the host; 0 if there are no sequences.
+    """
+
+    queries: Tensor
+    keys: Tensor
+    longest: int
+
+
+def fused_attention(query: Tensor, key: Tensor, value: Tensor, borders: Borders, dropout: float) -> Tensor:
+    """Compute softmax(query key^T / sqrt(D)) value inside each sequence.
+
+    Args:
+        query: [R, A, D].
+        key, value: [T, A, D].
+        dropout: the rate of dropping probabilities, which are drawn by the device's own generator.
+
+    Returns:
+        [R, A, D].
+    """
+    if not borders.longest:  # the kernels refuse a batch without sequences
+        return query
+    size = query.shape[-1]
+    padding, scale = -size % _ALIGNMENT, None
+    if padding:  # zeros change no product, but the kernels would divide by another size
+        scale = size**-0.5
+        query, key, value = (F.pad(x, (0, padding)) for x in (query, key, value))
+    if query.dtype in _SIXTEEN_BITS:
+        found = _flash(query, key, value, borders, dropout, scale)
+    elif query.device.type == "cuda":
+        found = memory_efficient(query, key, value, borders, dropout, scale)
+    else:
+        found = attention_by_sequence(query, key, value, borders, dropout, scale)
+    return found[..., :size]
+
+
+def _flash(query: Tensor, key: Tensor, value: Tensor, borders: Borders, dropout: float, scale: float | None) -> Tensor:
+    starts = (borders.queries, borders.keys, borders.longest, borders.longest)
+    if dropout == 0.0:
+        from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415 - needed where CUDA is
+
+        more = {} if scale is None else {"scale": scale}  # older versions have no such argument
+        return varlen_attn(query, key, value, *starts, **more)  # type: ignore[return-value, arg-type]
+    # The operator that `varlen_attn` calls has dropout, and `varlen_attn` has not.
+    if operator := private_operator("_flash_attention_forward"):
+        return operator(query, key, value, *starts, dropout, False, False, scale=scale)[0]
+    return attention_by_sequence(query, key, value, borders, dropout, scale)
+
+
+def memory_efficient(
+    query: Tensor, key: Tensor, value: Tensor, borders: Borders, dropout: float, scale: float | None
+) -> Tensor:
+    """Compute attention in float32 with one kernel, as torch does for nested tensors; see `fused_attention`."""
+    operator = private_operator("_efficient_attention_forward")
+    if operator is None:
+        return attention_by_sequence(query, key, value, borders, dropout, scale)
+    starts = (borders.queries, borders.keys, borders.longest, borders.longest)
+    # [1, rows, A, D] in and out; no bias, no mask; the backward pass needs the sums.
+    rows = (query[None], key[None], value[None])
+    return operator(*rows, None, *starts, dropout, 0, torch.is_grad_enabled(), scale=scale)[0][0]
+
+
+def private_operator(name: str) -> Callable[..., tuple[Tensor, ...]] | None:
+    """Return an operator of torch with a private name; None if this torch has no such operator."""
+    found: Any = getattr(torch.ops.aten, name, None)
+    return found  # type: ignore[no-any-return]
+
+
+def attention_by_sequence(
+    query: Tensor, key: Tensor, value: Tensor, borders: Borders, dropout: float, scale: float | None = None
+) -> Tensor:
+    """Compute the library's attention, one sequence at a time: for any device and type, but slow."""
+    queries, keys = borders.queries.tolist(), borders.keys.tolist()
+    parts = []
+    for q0, q1, k0, k1 in zip(queries, queries[1:], keys, keys[1:], strict=False):
+        q, k, v = (x.transpose(0, 1) for x in (query[q0:q1], key[k0:k1], value[k0:k1]))
+        parts.append(F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale).transpose(0, 1))
+    return torch.cat(parts) if parts else query
