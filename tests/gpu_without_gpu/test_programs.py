@@ -1,0 +1,39 @@
+"""The programs run on a GPU that is not there, and the host waits for it only where we know."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.gpu_without_gpu.programs import PROGRAMS
+
+# Between processes, counts and wishes are read back before a step.
+EXCHANGE = {"train/distributed.py: copy to cuda": 1, "train/distributed.py: tolist": 1}
+# A batch of outputs is waited for after the next one was launched.
+OUTPUTS = {"model/predict.py: Event.synchronize": 1}
+KNOWN_WAITS = {
+    **{name: OUTPUTS for name in PROGRAMS if name.startswith(("predict", "features", "fill"))},
+    "pretrain bf16, 16 processes": EXCHANGE,
+    "pretrain bf16, no share": EXCHANGE,
+    "evaluate pre-training fp32": {"tasks/pretraining.py: item": 4},
+    "predict tags bf16, CRF": OUTPUTS | {"tasks/ner/task.py: copy to cuda": 1, "tasks/ner/task.py: copy to cpu": 1},
+}
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+@pytest.mark.skipif(sys.platform != "linux", reason="the library is built for Linux")
+def test_programs_run_and_wait_only_where_we_know(request: pytest.FixtureRequest) -> None:
+    folder = request.config.cache.mkdir("gpu_without_gpu")
+    command = [sys.executable, "-m", "tests.gpu_without_gpu.programs", str(folder)]
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found == {name: KNOWN_WAITS.get(name, {}) for name in PROGRAMS}
