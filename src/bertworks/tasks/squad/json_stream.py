@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bertworks.errors import InputError
+from bertworks.foreign import refuse_foreign
 
 _BLANKS = re.compile("[ \t\r\n]*")
 _DELIMITERS = frozenset(" \t\r\n,:]}")
@@ -79,6 +80,7 @@ def short(text: str) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[JsonParser]:
+    refuse_foreign(path)
     if path.is_dir():
         raise InputError(f"{path}: a folder, not a file")
     try:
