@@ -25,7 +25,13 @@ def test_rows_are_the_same_in_every_layout(
     path = tmp_path_factory.mktemp("json") / "a.json"
     columns = {name: {str(i): row[name] for i, row in enumerate(rows)} for name in rows[0]}
     lists = {name: [row[name] for row in rows] for name in rows[0]}
-    for layout in (rows, columns, lists, {"version": "1", "data": rows}):
+    split = {
+        "columns": [*rows[0]],
+        "index": [*range(len(rows))],
+        "data": [[row[name] for name in rows[0]] for row in rows],
+    }
+    by_number = {str(i): row for i, row in enumerate(rows)} if len(rows) > 1 else rows
+    for layout in (rows, columns, lists, {"version": "1", "data": rows}, split, by_number):
         path.write_text(json.dumps(layout, indent=indent), encoding="utf-8")
         assert [dict(record.values) for record in open_table(path).records(BadRows())] == rows
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")

@@ -155,11 +155,9 @@ def test_columns_of_json_lines_are_those_of_all_lines(tmp_path: Path) -> None:
             "line 1, byte 8: e4 (hexadecimal) is not UTF-8 (if the file is in Windows-1252, where that is 'ä'",
         ),
         ("a.parquet", "text", "is not a parquet file"),
-        (
-            "a.xlsx",
-            "text",
-            "cannot be read; give a file that ends with .csv, .tsv, .txt, .jsonl, .json, .parquet; save",
-        ),
+        ("a.xlsx", b"PK\x03\x04", "is a spreadsheet; save the sheet as .csv, or: python -c"),
+        ("a.csv.gz", b"\x1f\x8b", "is compressed; decompress it; give a file that ends with .csv"),
+        ("a.spss", "text", "cannot be read; give a file that ends with .csv, .tsv, .txt, .jsonl, .ndjson, .json"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_place(tmp_path: Path, name: str, content: str | bytes, problem: str) -> None:

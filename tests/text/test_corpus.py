@@ -218,7 +218,13 @@ def test_a_line_of_ten_megabytes(tmp_path: Path) -> None:
     [
         ("a.txt", b"fine\n\nb\xe9d\n", r"a.txt, line 3: not UTF-8 \(byte 0xe9\).*--input_file"),
         ("a.txt", b"cut off \xe5\xad", r"a.txt, line 1: not UTF-8 \(byte 0xe5\).*--input_file"),
-        ("a.txt", "wide".encode("utf-16"), r"a.txt, line 1: not UTF-8 \(byte 0xff\).*--input_file"),
+        (
+            "a.txt",
+            "wide and far\n".encode("utf-16-le"),
+            r"a.txt: looks like UTF-16LE without a byte order mark; .*--input_file",
+        ),
+        ("a.txt", "wide".encode("utf-16") + b"\x00\xdc", r"a.txt: is not the UTF-16 that its byte order mark says"),
+        ("a.json", b'[{"text": "a"}]', r"a.json, line 1: a JSON list; give one object a line \(--input_file\)"),
         (
             "a.txt.gz",
             gzip.compress(bytes(range(128)) * 99, mtime=0)[:-20],
@@ -272,3 +278,14 @@ def test_nothing_in_a_file_gives_no_block(tmp_path: Path, content: str) -> None:
     assert list(blocks([write(tmp_path, "a.txt", content)], 0)) == []
     assert documents([write(tmp_path, "a.txt.gz", content)]) == []
     assert list(blocks([], 10)) == []
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("read_bytes", [1, 2, 7, 1 << 20])
+def test_utf_16_with_a_mark_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, read_bytes: int
+) -> None:
+    monkeypatch.setattr(corpus, "READ_BYTES", read_bytes)
+    (tmp_path / "a.txt").write_bytes("\ufeffThe fähre.\r\n𝔸 boat.\r\n\r\n渡船\r\n".encode(encoding))
+    found = list(corpus.blocks([tmp_path / "a.txt"], 1000))
+    assert [block.text.decode() for block in found] == ["The fähre.\n𝔸 boat.\n\n渡船\n"]

@@ -59,8 +59,9 @@ def json_lines(path: Path, bad: BadRows, encoding: str | None = None) -> Iterato
 def json_document(path: Path, encoding: str | None = None) -> list[Mapping[str, Any]] | None:
     """Return the objects of a file that is one JSON list, or one object of columns; None if it is lines of objects.
 
-    An object of columns is what pandas writes: {"text": {"0": "a", "1": "b"}} or {"text": ["a", "b"]}. An object with
-    one list of objects, such as {"version": 1, "data": [...]}, means that list.
+    An object of columns is what pandas writes: {"text": {"0": "a", "1": "b"}} or {"text": ["a", "b"]}; so are its
+    orients index, {"0": {"text": "a"}}, and split, {"columns": ["text"], "data": [["a"]]}. An object with one list of
+    objects, such as {"version": 1, "data": [...]}, means that list.
 
     Raises:
         InputError: it is a list and not JSON, or its items are not objects; the file is missing.
@@ -94,8 +95,15 @@ def json_document(path: Path, encoding: str | None = None) -> list[Mapping[str, 
 
 def _rows_of(value: Mapping[str, Any]) -> list[Any] | None:
     """Return the rows that one object holds, as columns or in a list; None if it is a row itself."""
+    if {"columns", "data"} <= value.keys() <= {"columns", "index", "data"} and _is_split(
+        value["columns"], value["data"]
+    ):
+        return [dict(zip(value["columns"], row, strict=True)) for row in value["data"]]
     columns = list(value.values())
     if len(columns) > 1 and all(isinstance(column, dict) and column.keys() == columns[0].keys() for column in columns):
+        # Rows by number; a column has no such name.
+        if all(map(str.isdecimal, value)) and not all(map(str.isdecimal, columns[0])):
+            return columns
         columns = [list(column.values()) for column in columns]
     if len(columns) > 1 and all(isinstance(column, list) and len(column) == len(columns[0]) > 0 for column in columns):
         return [dict(zip(value, row, strict=True)) for row in zip(*columns, strict=True)]
@@ -103,6 +111,15 @@ def _rows_of(value: Mapping[str, Any]) -> list[Any] | None:
     if len(lists) == 1 and lists[0] and all(isinstance(row, dict) for row in lists[0]):
         return list(lists[0])
     return None
+
+
+def _is_split(names: Any, rows: Any) -> bool:
+    """Whether these are the names of columns and a list of the values of each row."""
+    if not isinstance(names, list) or not isinstance(rows, list) or not rows or len(set(map(str, names))) < len(names):
+        return False
+    return all(isinstance(name, str) for name in names) and all(
+        isinstance(row, list) and len(row) == len(names) for row in rows
+    )
 
 
 def _parsed(text: str) -> tuple[str, Any]:

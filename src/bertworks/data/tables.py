@@ -22,9 +22,10 @@ from bertworks.data.lines import Lines
 from bertworks.data.parquet import class_names, parquet_columns, parquet_rows
 from bertworks.data.table_guesses import find_encoding, find_header, find_quotes, find_separator
 from bertworks.errors import InputError
+from bertworks.foreign import refuse_foreign
 from bertworks.names import listed
 
-FORMATS = (".csv", ".tsv", ".txt", ".jsonl", ".json", ".parquet")
+FORMATS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
 
 # How the names of columns without a name begin.
 UNNAMED = "Unnamed: "
@@ -131,8 +132,10 @@ def open_table(path: Path, reading: Reading = Reading(), known_names: Collection
         names = class_names(path)
         notes = tuple(f"{path}: the numbers in {column} mean {listed(of)}" for column, of in names.items())
         return Table(path, parquet_columns(path), notes, reading, partial(_counted, path), names)
+    refuse_foreign(path, reads_utf16=True)
     if suffix not in FORMATS:
-        raise InputError(f"{path}: cannot be read; give a file that ends with {', '.join(FORMATS)}{_advice(path)}")
+        what = "is compressed; decompress it" if suffix in (".gz", ".bz2", ".xz") else "cannot be read"
+        raise InputError(f"{path}: {what}; give a file that ends with {', '.join(FORMATS)}")
     if path.is_dir():
         raise InputError(f"{path}: a folder, not a file")
     if reading.encoding and "encoding" not in reading.remembered:
@@ -286,11 +289,3 @@ def _counted(path: Path, bad: BadRows) -> Iterator[Record]:
     for number, (location, values) in enumerate(parquet_rows(path), 1):
         bad.rows += 1
         yield Record(location, values, number)
-
-
-def _advice(path: Path) -> str:
-    """Return what to do about a spreadsheet."""
-    if path.suffix.lower() not in (".xlsx", ".xls", ".ods"):
-        return ""
-    command = f"pandas.read_excel('{path.name}').to_csv('{path.stem}.csv', index=False)"
-    return f'; save the sheet as .csv, or: python -c "import pandas; {command}"'

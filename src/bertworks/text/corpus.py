@@ -272,6 +272,8 @@ def _json_text(record: str, text_field: str, location: str) -> bytes:
         values = json.loads(record)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{location}: not JSON ({error}); give one object a line (--input_file)") from None
+    if isinstance(values, list):
+        raise InputError(f"{location}: a JSON list; give one object a line (--input_file)")
     if not isinstance(values, dict) or not isinstance(values.get(text_field), str):
         raise InputError(f"{location}: no text in a field {text_field!r} (--text_field)")
     try:

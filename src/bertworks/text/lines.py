@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from bertworks.errors import InputError
 from bertworks.files import BYTE_ORDER_MARK
+from bertworks.foreign import foreign, utf16
 
 
 def decoded_lines(lines: Iterable[bytes], name: object) -> Iterator[tuple[str, str]]:
@@ -19,5 +20,7 @@ def decoded_lines(lines: Iterable[bytes], name: object) -> Iterator[tuple[str, s
         try:
             text = (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).decode()
         except UnicodeDecodeError:
+            if number == 1 and (reason := foreign(line, str(name)) or utf16(line)):
+                raise InputError(f"{name}: {reason} (--input_file)") from None
             raise InputError(f"{location}: is not valid UTF-8; fix --input_file") from None
         yield location, text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import json
 import lzma
@@ -14,23 +15,13 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, cast
 
 from bertworks.errors import InputError
+from bertworks.foreign import HEAD_BYTES, foreign, foreign_folder, utf16
 
 _ENDINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
 _JSON_ENDINGS = (".jsonl", ".json", ".ndjson")
 _TABLE_ENDINGS = (".csv", ".tsv")
 _MARKUP = (b"<doc ", b"<?xml", b"<mediawiki", b"<!doctype", b"<html")
-
-# How files begin that are no text, and what to do about them.
-_NO_TEXT = {
-    b"PK\x03\x04": "is a zip archive; unpack it",
-    b"7z\xbc\xaf": "is a 7z archive; unpack it",
-    b"\x28\xb5\x2f\xfd": "is compressed with zstd; decompress it, or compress it with gzip, bzip2 or xz",
-    b"PAR1": "is a Parquet table; write its text to a .txt or .jsonl file",
-    b"%PDF": "is a PDF; extract its text",
-    b"version https://git-lfs": "is a pointer of Git LFS and not the file itself; run git lfs pull",
-}
-_LONGEST = max(map(len, _NO_TEXT))
 
 
 class Content(NamedTuple):
@@ -44,18 +35,27 @@ class Content(NamedTuple):
 def opened(path: Path) -> Iterator[tuple[BinaryIO, BufferedReader]]:
     """Open a text file, compressed or not: the stream of its text, and the file, whose position tells the progress.
 
+    UTF-16 with a byte order mark, which Windows' Notepad calls Unicode, becomes UTF-8.
+
     Raises:
         InputError: it cannot be read, it is no text, or an archive is damaged. The block may raise such errors too.
     """
     compression = _ENDINGS.get(path.suffix)
+    if path.is_dir() and (wrong := foreign_folder(path)):
+        raise InputError(f"{path}: {wrong} (--input_file)")
     try:
         with path.open("rb") as file:
-            head = file.peek(_LONGEST)[:_LONGEST]
-            if wrong := next((reason for begin, reason in _NO_TEXT.items() if head.startswith(begin)), None):
+            head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
+            if wrong := foreign(head, path) or utf16(head, marked=False):
                 raise InputError(f"{path}: {wrong} (--input_file)")
             guessed = next((name for begin, name in _COMPRESSED.items() if head.startswith(begin)), None)
             compression = compression or guessed
-            yield _decompressed(compression, file), file
+            if compression is None and utf16(head):
+                yield cast(BinaryIO, codecs.EncodedFile(file, "utf-8", "utf-16")), file
+            else:
+                yield _decompressed(compression, file), file
+    except UnicodeError as error:
+        raise InputError(f"{path}: is not the UTF-16 that its byte order mark says ({error}) (--input_file)") from None
     except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
         raise _damaged(path, compression, error) from None
     except OSError as error:

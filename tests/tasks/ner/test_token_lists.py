@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from bertworks.data.bad_rows import BadRows
@@ -96,3 +98,17 @@ def test_numbers_want_names(tmp_path: Path) -> None:
         read(path)
     with pytest.raises(InputError, match=r"some.jsonl: has the tag 3, but --labels names 3, number 0 to 2"):
         read(path, labels=LABELS)
+
+
+@pytest.mark.parametrize("kind", ["Sequence", "List"])
+def test_a_parquet_file_of_datasets_names_its_numbers(tmp_path: Path, kind: str) -> None:
+    feature = {"feature": {"names": ["O", "B-ISLE", "I-ISLE"], "_type": "ClassLabel"}, "_type": kind}
+    schema = json.dumps({"info": {"features": {"tokens": {"_type": kind}, "ner_tags": feature}}})
+    table = pa.table({"tokens": [["near", "Skye"], ["Isle", "of", "Mull"]], "ner_tags": [[0, 1], [1, 2, 2]]})
+    pq.write_table(table.replace_schema_metadata({"huggingface": schema}), tmp_path / "a.parquet")
+    lists = TokenLists.of(tmp_path / "a.parquet", NONE)
+    assert lists is not None
+    assert "the numbers mean O, B-ISLE, I-ISLE" in str(lists)
+    assert not lists.form.is_of_numbers
+    assert [row.tags for row in lists.rows(BadRows())] == [("O", "B-ISLE"), ("B-ISLE", "I-ISLE", "I-ISLE")]
+    assert read(tmp_path / "a.parquet", labels=LABELS)[0].tags == ("O", "B-PER")

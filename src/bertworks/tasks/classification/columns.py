@@ -19,6 +19,7 @@ from typing import Any
 from bertworks.data.tables import UNNAMED, Table, column
 from bertworks.errors import InputError
 from bertworks.names import listed
+from bertworks.tasks.classification.annotation_exports import answer_column, refuse_tasks, without_choices
 
 _PAIRS = (
     *(("sentence1", "sentence2"), ("text_a", "text_b"), ("text1", "text2"), ("premise", "hypothesis")),
@@ -137,7 +138,9 @@ def guess_columns(table: Table, given: Columns, *, needs_label: bool) -> Columns
     Raises:
         InputError: a column cannot be guessed; names the flag to give.
     """
-    free = [name for name in table.columns if name not in given.used and not name.startswith(UNNAMED)]
+    refuse_tasks(table)
+    taken = {*given.used, answer_column(table, given.used)}
+    free = [name for name in table.columns if name not in taken and not name.startswith(UNNAMED)]
     identity = given.id or next((name for name in free if name.lower() in _IDS), None)
     rest = [name for name in free if name != identity]
     values: dict[str, list[Any]] = {}  # of the columns, where names do not tell
@@ -145,7 +148,7 @@ def guess_columns(table: Table, given: Columns, *, needs_label: bool) -> Columns
     def contents() -> Mapping[str, list[Any]]:
         if not values:
             sample = [record.values for record in table.sample()]
-            values.update({name: [row.get(name) for row in sample] for name in rest})
+            values.update({name: [without_choices(row.get(name)) for row in sample] for name in rest})
         return values
 
     label = given.label or _label_by_name(table, rest, needs_label)
@@ -210,10 +213,13 @@ def _holds_texts(values: Sequence[Any]) -> bool:
 def _holds_labels(values: Sequence[Any]) -> bool:
     """Tell whether these are short and recur; lists count as labels."""
     found = [value for value in values if value is not None and value != ""]
+    plain = [part for value in found for part in (value if isinstance(value, list) else [value])]
+    if not all(isinstance(part, str | int | float) for part in plain):
+        return False
     if found and all(isinstance(value, list) for value in found):
         return True
-    names = [str(value) for value in found if isinstance(value, str | int | float)]
-    if not names or len(names) < len(found):
+    names = [str(value) for value in found]
+    if not names:
         return False
     recur = 1 < len(set(names)) <= len(names) / 2
     return recur and sum(map(len, names)) <= _LONGEST_LABELS * len(names)

@@ -32,7 +32,8 @@ MOST_CLASSES = 150
 NO_LABEL = ("-", "-1")
 _MOST_WITHOUT = 0.1
 
-_SEPARATORS = (";", "|", ",")
+# The last is doccano's.
+_SEPARATORS = (";", "|", ",", "#")
 
 # Of the names between separators, so many must stand in another label too.
 _RECUR = 0.8

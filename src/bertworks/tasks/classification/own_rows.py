@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.tables import Table, column
+from bertworks.tasks.classification.annotation_exports import answer_column, is_refused, without_choices
 from bertworks.tasks.classification.columns import Columns, id_of
 from bertworks.tasks.texts import is_blank
 
@@ -39,9 +40,13 @@ def raw_rows(table: Table, columns: Columns, bad: BadRows, *, named_id: bool) ->
         column(table.columns, columns.pair, table.path, "--pair_column")
     identity = id_of(table.columns, columns)
     has_labels = bool(columns.label) and all(name in table.columns for name in columns.label)
+    answer = answer_column(table, columns.used)
     lines: dict[str, str] = {}  # id -> the line of its row
     rows, numbers, repeated = [], [], ""
     for location, values, number in table.records(bad):
+        if answer is not None and is_refused(values.get(answer)):
+            bad.remarks.append(f"{location}: was answered {values[answer]!r} and is not used")
+            continue
         label = _label(values, columns, table.class_names) if has_labels else None
         given = None if identity is None else values.get(identity)
         own = str(number if given is None else given)
@@ -68,7 +73,7 @@ def raw_rows(table: Table, columns: Columns, bad: BadRows, *, named_id: bool) ->
 
 
 def _label(values: Mapping[str, Any], columns: Columns, class_names: Mapping[str, Sequence[str]]) -> Any:
-    labels = [_named(values.get(name), class_names.get(name, ())) for name in columns.label]
+    labels = [_named(without_choices(values.get(name)), class_names.get(name, ())) for name in columns.label]
     return labels[0] if len(labels) == 1 else ["" if label is None else label for label in labels]
 
 

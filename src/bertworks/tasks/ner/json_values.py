@@ -51,7 +51,7 @@ def json_values(path: Path) -> Iterator[JsonValue]:
 
 def is_json(path: Path) -> bool:
     """Tell whether a file is JSON: by its name, or by its first line, which is an object or a list."""
-    if path.suffix.lower() in (".json", ".jsonl", ".parquet"):
+    if path.suffix.lower() in (".json", ".jsonl", ".ndjson", ".parquet"):
         return True
     first = next((line.content for line in file_lines(path) if line.content), b"")
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import record_files
 from bertworks.errors import InputError
+from bertworks.foreign import refuse_foreign
 from bertworks.job import Setup
 from bertworks.tasks.ner.annotated_texts import AnnotatedText, read_annotated, tagged
 from bertworks.tasks.ner.annotation_shapes import shape_of
@@ -87,6 +88,8 @@ class OwnFiles:
     def _rows(self, path: Path, with_tags: bool, say: Callable[[str], None]) -> Iterable[TaggedRow]:
         if not path.exists():
             raise InputError(f"{path}: no such file")
+        if path.suffix.lower() != ".parquet":
+            refuse_foreign(path)
         if path.is_dir():
             return self._of_texts(path, "a folder of BRAT", read_brat(path, self.bad), with_tags, say)
         if not is_json(path) and not with_tags and is_running_text(path, self.unit):

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bertworks.data.bad_rows import BadRows
+from bertworks.data.parquet import class_names
 from bertworks.errors import InputError
+from bertworks.names import listed
 from bertworks.tasks.ner.column_layout import TagColumnFlags
 from bertworks.tasks.ner.json_values import JsonValue, json_values
 from bertworks.tasks.ner.tag_files import TaggedRow, usable
@@ -32,6 +34,8 @@ class TokenLists:
     def __init__(self, path: Path, words: str, tags: str | None, labels: Sequence[str] = ()) -> None:
         """Look through the tags of a file; `labels` are the names of tags that are numbers.
 
+        A Parquet file of Hugging Face's `datasets` may have these names itself; `labels` come first.
+
         Raises:
             InputError: the tags are numbers without names, or beyond the names.
         """
@@ -42,10 +46,13 @@ class TokenLists:
             for value in json_values(path):
                 found = _object(value).get(tags)
                 distinct.update(map(str, found) if isinstance(found, list) else ())
+        own = class_names(path).get(tags, ()) if tags is not None and path.suffix.lower() == ".parquet" else ()
         try:
-            self.form: TagForm = form_of(distinct, labels)
+            self.form: TagForm = form_of(distinct, labels or own)
         except InputError as problem:
             raise InputError(f"{path}: {problem}") from None
+        if self.form.is_of_numbers and not labels:
+            self.form = self.form._replace(note=f"the numbers mean {listed(own)}", is_of_numbers=False)
 
     @classmethod
     def of(

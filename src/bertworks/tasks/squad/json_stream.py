@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bertworks.errors import InputError
+from bertworks.foreign import refuse_foreign
 
 _BLANKS = re.compile("[ \t\r\n]*")
 _DELIMITERS = frozenset(" \t\r\n,:]}")
@@ -22,12 +23,17 @@ _DELIMITERS = frozenset(" \t\r\n,:]}")
 # How many characters of a file are read at a time, at least.
 READ_CHARACTERS = 1 << 20
 
+# A file with such a name may be one line.
+_LINES = (".jsonl", ".ndjson")
+
 # The most characters that may be missing from a value that is cut off: of -Infinity, or of an escape such as \\ud83d.
 _LONGEST_WORD = 16
 
 
 def members(path: Path, name: str, others: dict[str, Any] | None = None) -> Iterator[Any]:
     """Yield the members of the list `name` of the JSON object in a file; if the file is a list, that list's members.
+
+    Of a file of several objects, one a line, these are the members.
 
     Args:
         others: receives all other fields of the object as they are read; those after the list only at the end.
@@ -79,6 +85,7 @@ def short(text: str) -> str:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[JsonParser]:
+    refuse_foreign(path)
     if path.is_dir():
         raise InputError(f"{path}: a folder, not a file")
     try:
@@ -109,11 +116,22 @@ class JsonParser:
         if self._next() == "[":
             yield from self._list()
         else:
+            first: dict[str, Any] = {}
+            has_list = False
             for key in self.names():
                 if key == name:
+                    has_list = True
+                    others |= first
+                    first = others
                     yield from self._list()
                 else:
-                    others[key] = self.value()
+                    first[key] = self.value()
+            if not has_list and (self._next() == "{" or self._path.suffix.lower() in _LINES):
+                yield first
+                while self._next():
+                    yield self.value()
+            elif not has_list:
+                others |= first
         self.end()
 
     def names(self) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""Files in SQuAD form as a stream of examples, an article in memory at a time, by the original's rules.
+"""Files in SQuAD form, or with a row for each question, as a stream of examples, by the original's rules.
+
+An article is in memory at a time.
 
 The original: `read_squad_examples` in https://github.com/google-research/bert/blob/master/run_squad.py.
 """
@@ -15,6 +17,7 @@ from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
 from bertworks.tasks.squad import json_stream
 from bertworks.tasks.squad.documents import Document, GoldAnswer, SquadExample
+from bertworks.tasks.squad.question_rows import article_of, is_question_row
 from bertworks.tasks.squad.score import Gold
 from bertworks.tasks.text_places import place_of
 
@@ -70,10 +73,11 @@ def paragraphs(path: Path, others: dict[str, Any] | None = None) -> Iterator[Par
 def _articles(path: Path, others: dict[str, Any] | None) -> Iterator[tuple[str, dict[str, Any]]]:
     """Read the articles of a file, each with its location for messages."""
     number = 0
-    for number, article in enumerate(json_stream.members(path, "data", others), 1):
+    for number, value in enumerate(json_stream.members(path, "data", others), 1):
         location = f"{path}, article {number}"
-        if not isinstance(article, dict):
-            raise InputError(f"{location}: should be an object with paragraphs, but is {json_stream.kind(article)}")
+        if not isinstance(value, dict):
+            raise InputError(f"{location}: should be an object with paragraphs, but is {json_stream.kind(value)}")
+        article = article_of(location, value) if is_question_row(value) else value
         if "context_text" in article:
             raise InputError(
                 f"{location}: is in CMRC 2018's own form; give the file of the same name in SQuAD form, from the "
