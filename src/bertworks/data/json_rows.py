@@ -114,7 +114,7 @@ def _rows_of(value: Mapping[str, Any]) -> list[Any] | None:
 
 
 def _is_split(names: Any, rows: Any) -> bool:
-    """Whether these are the names of columns and a list of the values of each row."""
+    """Tell whether these are the names of columns and a list of the values of each row."""
     if not isinstance(names, list) or not isinstance(rows, list) or not rows or len(set(map(str, names))) < len(names):
         return False
     return all(isinstance(name, str) for name in names) and all(

@@ -9,6 +9,24 @@ from typing import Any
 
 from bertworks.errors import InputError, one_line
 
+# Compressed text grows to some 5 times its size; far more than this is no text.
+_MOST_GROWTH = 100
+_SMALL = 64 << 20
+
+# The same with values that the file holds once and its rows repeat, such as a context with all of its questions.
+_MOST_REPEATED = 1000
+
+# A value takes a bit or more, unless all are alike; so many are few enough to be read in any case.
+_VALUES_FOR_BYTE = 64
+_FEW_VALUES = 1 << 20
+
+# Rows are read so many at a time, or fewer, whose texts have so many bytes together.
+_ROWS = 1024
+_PIECE_BYTES = 16 << 20
+
+# How the types of texts that a file holds once are written, if its rows refer to them.
+_TEXTS = tuple(f"dictionary<values={kind}" for kind in ("string", "large_string", "binary", "large_binary"))
+
 
 def import_pyarrow(name: object, hint: str = "") -> Any:
     """Return the module `pyarrow`, with `pyarrow.parquet` imported.
@@ -56,20 +74,112 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         InputError: the file is missing, damaged or of another format, or pyarrow is not installed.
     """
     pyarrow = import_pyarrow(path)
-    number = 0
+    number = expanded = 0
+    file = _open(pyarrow, path)
+    most = max(_SMALL, _MOST_REPEATED * path.stat().st_size)
     try:
-        for batch in _open(pyarrow, path).iter_batches(batch_size=1024):
-            for values in batch.to_pylist():
-                number += 1
-                yield f"{path}, row {number}", values
+        for batch in file.iter_batches(batch_size=_ROWS):
+            for piece, size in _pieces(batch):
+                expanded += size
+                if expanded > most:
+                    raise InputError(
+                        f"{path}, row {number + 1}: the rows become more than {most:,} bytes; no data set does"
+                    )
+                for values in piece.to_pylist():
+                    number += 1
+                    yield f"{path}, row {number}", values
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: is damaged after row {number} ({one_line(error)})") from None
 
 
+def _pieces(batch: Any) -> Iterator[tuple[Any, int]]:
+    """Cut a batch where the values of its rows would be large in memory; with the bytes of each piece."""
+    size = sum(map(_bytes, batch.columns))
+    if size <= _PIECE_BYTES or batch.num_rows == 1:
+        yield batch, size
+        return
+    half = batch.num_rows // 2
+    yield from _pieces(batch.slice(0, half))
+    yield from _pieces(batch.slice(half))
+
+
+def _bytes(array: Any) -> int:
+    """Return the bytes of an array once every row has a copy of its own of a value that the file holds once."""
+    if not str(array.type).startswith(_TEXTS):
+        return int(array.nbytes)
+    return int(_widths(array).take(array.indices).sum().as_py() or 0)
+
+
+def _widths(array: Any) -> Any:
+    """Return the bytes of each value that an array's rows refer to."""
+    from pyarrow import compute  # noqa: PLC0415
+
+    return compute.binary_length(array.dictionary).cast("int64")
+
+
 def _open(pyarrow: Any, path: Path) -> Any:
+    """Open a file, with values that it holds once left so, and check what it says of its size."""
     try:
-        return pyarrow.parquet.ParquetFile(path)
+        file = pyarrow.parquet.ParquetFile(path)
+        texts = _check(path, file.metadata)
+        for text in texts:
+            if "." in text:
+                _check_repeated(path, text, pyarrow.parquet.ParquetFile(path, read_dictionary=[text]))
+        # Those inside of lists cannot be left so where a column has several row groups.
+        flat = [text for text in texts if "." not in text]
+        return pyarrow.parquet.ParquetFile(path, read_dictionary=flat) if flat else file
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: is not a parquet file ({one_line(error)})") from None
+
+
+def _check(path: Path, metadata: Any) -> list[str]:
+    """Refuse a file whose values cannot be in so few bytes; return the columns of texts."""
+    size = path.stat().st_size
+    values, unpacked = metadata.num_rows, 0
+    texts: dict[str, None] = {}
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for chunk in map(group.column, range(metadata.num_columns)):
+            values = max(values, chunk.num_values)
+            unpacked += chunk.total_uncompressed_size
+            if chunk.physical_type == "BYTE_ARRAY":
+                texts[chunk.path_in_schema] = None
+    if unpacked > max(_SMALL, _MOST_GROWTH * size):
+        raise InputError(f"{path}: says that its {size:,} bytes become {unpacked:,}; no data set does")
+    if values > max(_FEW_VALUES, _VALUES_FOR_BYTE * size):
+        raise InputError(f"{path}: says that its {size:,} bytes hold {values:,} values; no data set does")
+    return list(texts)
+
+
+def _check_repeated(path: Path, text: str, file: Any) -> None:
+    """Refuse a column of lists, or of structures, whose values would be too large if each were as long as the longest.
+
+    Args:
+        path: the file, for messages.
+        text: the column's path in the schema.
+        file: opened so that what is repeated in this column comes once.
+    """
+    most = max(_SMALL, _MOST_REPEATED * path.stat().st_size)
+    names = file.metadata.schema.names
+    paths = [file.metadata.schema.column(i).path for i in range(len(names))]
+    for number in range(file.metadata.num_row_groups):
+        chunk = file.metadata.row_group(number).column(paths.index(text))
+        batch = next(file.iter_batches(batch_size=1, row_groups=[number], columns=[text]), None)
+        leaves = _leaves(batch.column(0)) if batch is not None and chunk.has_dictionary_page else []
+        longest = max((max(_widths(leaf).drop_null().to_pylist(), default=0) for leaf in leaves), default=0)
+        if longest * chunk.num_values > most:
+            raise InputError(
+                f"{path}: {text} has {chunk.num_values:,} values of up to {longest:,} bytes, which are more than "
+                f"{most:,} together; no data set has"
+            )
+
+
+def _leaves(array: Any) -> list[Any]:
+    """Return the arrays inside of lists and structures whose values the file holds once."""
+    kind = str(array.type)
+    if kind.startswith("struct"):
+        return [leaf for part in array.flatten() for leaf in _leaves(part)]
+    if kind.startswith(("list", "large_list", "fixed_size_list", "map")):
+        return _leaves(array.values)
+    return [array] if kind.startswith(_TEXTS) else []

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from bertworks.checkpoints import names
 from bertworks.checkpoints.formats import safetensors
+from bertworks.checkpoints.formats.torch_pickles import check_pickles, check_zip, without_training
 from bertworks.checkpoints.kinds import kind_of
 from bertworks.checkpoints.model_files import read_json
 from bertworks.checkpoints.storage import Storage, read_bytes
@@ -34,9 +35,6 @@ from bertworks.files import write_text, written_whole
 
 # In the order of preference, each alone or as the list of the files that hold the weights.
 _WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
-
-# What training states call the weights, in the order of preference.
-_STATES = ("state_dict", "model", "model_state_dict", "module")
 
 # What `config.json` may say and a BERT as the original made it does not.
 _WANTED: dict[str, Any] = {
@@ -224,7 +222,10 @@ def _in_pickle(storage: Storage, file: str, notes: list[str]) -> dict[str, Weigh
         local = storage.local(file) or io.BytesIO(read_bytes(storage, file, storage.size(file)))
         zipped = zipfile.is_zipfile(local)
         if zipped:
-            _check_crcs(local)
+            check_zip(local)
+        else:
+            with local.open("rb") if isinstance(local, Path) else io.BytesIO(local.getbuffer()) as stream:
+                check_pickles(stream)
         # Only the zip form (torch 1.6 and later) can be mapped into memory instead of being read.
         mapped = zipped and isinstance(local, Path)
         with warnings.catch_warnings():
@@ -244,48 +245,32 @@ def _in_pickle(storage: Storage, file: str, notes: list[str]) -> dict[str, Weigh
     except Exception as error:  # damaged bytes make torch raise almost anything
         reason = str(error).partition("\n")[0]
         raise InputError(f"{path}: not a file of tensors that torch can read safely ({reason})") from None
-    while (inner := _inner(values)) is not None:
-        notes.extend(f"set aside: {key}" for key in values if key != inner)
-        values = values[inner]
+    values = without_training(values, notes)
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise InputError(f"{path}: holds no weights by name")
     notes.extend(f"set aside: {name}" for name, value in values.items() if not isinstance(value, Tensor))
-    return {name: _of_torch(path, name, tensor) for name, tensor in values.items() if isinstance(tensor, Tensor)}
+    tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+    plain = {name: tensor for name, tensor in tensors.items() if _is_plain(tensor)}
+    _check_stored(path, plain, storage.size(file))
+    return {name: _of_torch(path, name, tensor) for name, tensor in tensors.items()}
 
 
-def _inner(values: Any) -> str | None:
-    """Return the key of the weights in a training state; None where `values` are the weights themselves."""
-    if not isinstance(values, dict) or any(isinstance(value, Tensor) for value in values.values()):
-        return None
-    inside = [key for key, value in values.items() if isinstance(key, str) and isinstance(value, dict)]
-    with_weights = [key for key in inside if _holds_bert(values[key])]
-    known = [key for key in _STATES if key in inside]
-    return next(iter([key for key in known if key in with_weights] or with_weights or known), None)
+def _is_plain(tensor: Tensor) -> bool:
+    return tensor.dtype in _TORCH_FLOATS and tensor.layout == torch.strided and tensor.device.type == "cpu"
 
 
-def _holds_bert(values: Mapping[Any, Any], depth: int = 3) -> bool:
-    """Tell whether embeddings of words lie somewhere in a training state."""
-    return any(
-        str(key).endswith("word_embeddings.weight")
-        or (isinstance(value, dict) and depth and _holds_bert(value, depth - 1))
-        for key, value in values.items()
-    )
-
-
-def _check_crcs(file: Path | io.BytesIO) -> None:
-    """Verify the checksums of all parts, which torch does not look at."""
-    with zipfile.ZipFile(file) as archive:
-        for name in archive.namelist():
-            with archive.open(name) as stream:
-                while stream.read(1 << 20):
-                    pass
+def _check_stored(path: Path, tensors: Mapping[str, Tensor], size: int) -> None:
+    """Refuse tensors that a pickle makes instead of reading them."""
+    storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors.values()}
+    if (claimed := sum(storages.values())) > size:
+        raise InputError(f"{path}: has tensors of {claimed:,} bytes, which cannot be in a file of {size:,}")
 
 
 def _of_torch(path: Path, name: str, tensor: Tensor) -> Weight:
     """Return a tensor of a pickle."""
 
     def read_into(out: NDArray[np.float32]) -> None:
-        if tensor.dtype not in _TORCH_FLOATS or tensor.layout != torch.strided or tensor.device.type != "cpu":
+        if not _is_plain(tensor):
             raise InputError(f"{path}: {name} is of type {tensor.dtype}, not a plain floating-point type")
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
             raise InputError(f"{path}: {name} claims {tensor.numel():,} numbers, more than are stored")

@@ -1,0 +1,144 @@
+"""Files of `torch.save`: what is checked before torch reads one, and where in it the weights lie.
+
+It must cost no more than it is large. torch refuses pickles with code. It does not refuse those that go on for ever or
+grow: a tuple of the same tuple twice, and so on sixty times, has 2**60 parts where it becomes a key; `bytearray(10**10)`
+and some other calls are allowed.
+"""
+
+from __future__ import annotations
+
+import io
+import pickletools
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from torch import Tensor
+
+from bertworks.checkpoints.storage import DamagedError
+
+# What training states call the weights, in the order of preference.
+_STATES = ("state_dict", "model", "model_state_dict", "module")
+
+# The state of a training of BERT-Large has 100,000 opcodes, 100 parts in a tuple, and 1 MB of pickles.
+_MOST_OPCODES = 1 << 20
+_MOST_PARTS = 10_000
+_LARGEST_PICKLE = 64 << 20
+
+# What torch allows a pickle to call, which makes large things of small ones, and no weights need.
+_GROWING = {
+    "encode", "bytearray", "_rebuild_device_tensor_from_cpu_tensor", "_rebuild_device_tensor_from_numpy",
+}  # fmt: skip
+
+# Before the storages, a file that is no zip has a mark, a version, the system's sizes, the object, and names.
+_PICKLES = 5
+
+_TUPLES = {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3"}
+
+
+def check_zip(file: Path | io.BytesIO) -> None:
+    """Check the parts of a zip, with their checksums, which torch does not look at.
+
+    Raises:
+        DamagedError: a part is compressed, parts overlap, or a pickle would cost too much.
+        zipfile.BadZipFile, OSError: it is damaged.
+    """
+    size = file.stat().st_size if isinstance(file, Path) else len(file.getbuffer())
+    with zipfile.ZipFile(file) as archive:
+        parts = archive.infolist()
+        for part in parts:
+            if part.compress_type != zipfile.ZIP_STORED:
+                raise DamagedError(f"{part.filename} is compressed, which torch.save never does; zipped by hand?")
+        if (claimed := sum(part.file_size for part in parts)) > size:
+            raise DamagedError(f"its parts have {claimed:,} bytes together, the file {size:,}")
+        for part in parts:
+            with archive.open(part) as stream:
+                if part.filename.endswith(".pkl"):
+                    check_pickles(stream, 1)
+                while stream.read(1 << 20):
+                    pass
+
+
+def check_pickles(stream: IO[bytes], count: int = _PICKLES) -> None:
+    """Check the pickles at the beginning of a stream.
+
+    Raises:
+        DamagedError: they are none, or would cost too much.
+    """
+    opcodes = 0
+    for _ in range(count):
+        stack: list[int | None] = []  # for each value the parts that a hash of it visits; None is a mark
+        memo: dict[Any, int | None] = {}
+        try:
+            for opcode, argument, position in pickletools.genops(stream):
+                opcodes += 1
+                if opcodes > _MOST_OPCODES or (position or 0) > _LARGEST_PICKLE:
+                    raise DamagedError("a pickle far longer than one that lists weights")
+                if opcode.name in ("GLOBAL", "INST") and str(argument).rpartition(" ")[2] in _GROWING:
+                    raise DamagedError(f"a pickle that calls {str(argument).replace(' ', '.')}, which no weights need")
+                _follow(opcode, argument, stack, memo)
+        except (ValueError, IndexError) as error:
+            raise DamagedError(str(error)) from None
+
+
+def _follow(opcode: Any, argument: Any, stack: list[int | None], memo: dict[Any, int | None]) -> None:
+    """Do to the stack what an opcode does, with the number of parts of a value in its place."""
+    name = opcode.name
+    if "PUT" in name or name == "MEMOIZE":
+        memo[len(memo) if name == "MEMOIZE" else argument] = stack[-1]
+        return
+    if "GET" in name:
+        stack.append(memo.get(argument, 1))
+        return
+    parts = 1 + sum(_taken(opcode, stack))
+    if name in _TUPLES and parts > _MOST_PARTS:
+        raise DamagedError(f"a pickle with a tuple of more than {_MOST_PARTS:,} parts, which no weights need")
+    for after in opcode.stack_after:
+        stack.append(None if after is pickletools.markobject else parts if name in (*_TUPLES, "DUP") else 1)
+
+
+def _taken(opcode: Any, stack: list[int | None]) -> Iterator[int]:
+    """Take from the stack what an opcode takes."""
+    before = list(opcode.stack_before)
+    if pickletools.markobject in before:
+        while (parts := stack.pop()) is not None:
+            yield parts
+        before = before[: before.index(pickletools.markobject)]
+    for _ in before:
+        yield stack.pop() or 0
+
+
+def without_training(values: Any, notes: list[str]) -> Any:
+    """Return the weights in the state of a training; what lies beside them goes to `notes`."""
+    seen: set[int] = set()
+    while id(values) not in seen and (inner := _inner(values)) is not None:
+        seen.add(id(values))
+        notes.extend(f"set aside: {key}" for key in values if key != inner)
+        values = values[inner]
+    return values
+
+
+def _inner(values: Any) -> str | None:
+    """The key under which the weights of a training state lie; None where `values` are the weights themselves."""
+    if not isinstance(values, dict) or any(isinstance(value, Tensor) for value in values.values()):
+        return None
+    inside = [key for key, value in values.items() if isinstance(key, str) and isinstance(value, dict)]
+    with_weights = [key for key in inside if _holds_bert(values[key])]
+    known = [key for key in _STATES if key in inside]
+    return next(iter([key for key in known if key in with_weights] or with_weights or known), None)
+
+
+def _holds_bert(values: Mapping[Any, Any]) -> bool:
+    """Tell whether embeddings of words lie somewhere in a training state, at most three levels below."""
+    level, seen = [values], {id(values)}
+    for _ in range(4):
+        inside: list[Mapping[Any, Any]] = []
+        for key, value in ((key, value) for each in level for key, value in each.items()):
+            if str(key).endswith("word_embeddings.weight"):
+                return True
+            if isinstance(value, dict) and id(value) not in seen:
+                seen.add(id(value))
+                inside.append(value)
+        level = inside
+    return False

@@ -1,0 +1,115 @@
+"""Files of torch.save that are small and would cost much: one line, and little memory."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bertworks.checkpoints.load import open_checkpoint
+from bertworks.errors import InputError
+
+TENSOR = {"bert.embeddings.word_embeddings.weight": torch.ones(4)}
+
+
+def legacy(value: bytes) -> bytes:
+    """A file as torch wrote it before 1.6, of a pickle."""
+    sizes = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+    before = [0x1950A86A20F9469CFC6C, 1001, sizes]
+    return b"".join(pickle.dumps(each, 2) for each in before) + value + pickle.dumps([], 2)
+
+
+def zipped(value: bytes) -> bytes:
+    """A file as torch writes it today, of a pickle."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in (("x/data.pkl", value), ("x/version", b"3\n"), ("x/byteorder", b"little")):
+            archive.writestr(name, data)
+    return file.getvalue()
+
+
+def called(module: str, name: str, argument: bytes) -> bytes:
+    """A pickle of {"a": NAME(ARGUMENT)}."""
+    return b"\x80\x02}X\x01\0\0\0ac" + f"{module}\n{name}\n".encode() + argument + b"\x85Rs."
+
+
+def of_pairs(depth: int) -> bytes:
+    """A pickle with a tuple as a key, of the same tuple twice, and so on."""
+    pairs = b"".join(b"h%ch%c\x86q%c" % (i, i, i + 1) for i in range(depth))
+    return b"\x80\x02})q\0" + pairs + b"K\x01s."
+
+
+def shared(width: int) -> bytes:
+    """A pickle of dictionaries, five deep, in which every value of one is the same other one."""
+    inner: dict[str, Any] = {}
+    for _ in range(5):
+        inner = {str(i): inner for i in range(width)}
+    return pickle.dumps({"state_dict": inner}, 2)
+
+
+def around() -> bytes:
+    """A pickle of a state that is in itself."""
+    state: dict[str, Any] = {}
+    state["state_dict"] = state
+    return pickle.dumps(state, 2)
+
+
+BIG = b"\x8a\x05" + (2 << 30).to_bytes(5, "little")
+
+
+@pytest.mark.parametrize("form", [legacy, zipped])
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (of_pairs(60), "a tuple of more than 10,000 parts"),
+        (called("__builtin__", "bytearray", BIG), r"calls __builtin__\.bytearray"),
+        (called("_codecs", "encode", b"X\x01\0\0\0b"), r"calls _codecs\.encode"),
+        (called("torch", "FloatTensor", BIG), "tensors of 8,589,934,592 bytes"),
+        (b"\x80\x02}" + b"N0" * (1 << 19) + b".", "a pickle far longer"),
+    ],
+    ids=["tuple", "bytearray", "encode", "tensor", "long"],
+)
+def test_what_costs_more_than_the_file_is_refused(tmp_path: Path, form: Any, value: bytes, message: str) -> None:
+    path = tmp_path / "pytorch_model.bin"
+    path.write_bytes(form(value))
+    with pytest.raises(InputError, match=rf"pytorch_model\.bin: .*{message}"):
+        open_checkpoint(path)
+
+
+@pytest.mark.parametrize("value", [shared(1000), around()], ids=["shared", "around"])
+def test_a_state_that_is_in_itself_or_in_many_places_ends(tmp_path: Path, value: bytes) -> None:
+    (tmp_path / "pytorch_model.bin").write_bytes(legacy(value))
+    assert not open_checkpoint(tmp_path / "pytorch_model.bin").weights
+
+
+@pytest.mark.parametrize(
+    ("compression", "again", "message"),
+    [(zipfile.ZIP_DEFLATED, 1, "is compressed"), (zipfile.ZIP_STORED, 40, "its parts have .* bytes together")],
+)
+def test_parts_that_become_more_than_the_file_are_refused(
+    tmp_path: Path, compression: int, again: int, message: str
+) -> None:
+    torch.save({"a": torch.zeros(10_000)}, tmp_path / "good.bin")
+    path = tmp_path / "pytorch_model.bin"
+    with zipfile.ZipFile(tmp_path / "good.bin") as good, zipfile.ZipFile(path, "w", compression) as bad:
+        for info in good.infolist():
+            bad.writestr(info.filename, good.read(info))
+        part = bad.getinfo("good/data/0")
+        for i in range(again - 1):
+            other = zipfile.ZipInfo(f"good/data/{i}again")
+            for field in ("CRC", "compress_size", "file_size", "header_offset"):
+                setattr(other, field, getattr(part, field))
+            bad.filelist.append(other)
+    with pytest.raises(InputError, match=rf"pytorch_model\.bin: .*{message}"):
+        open_checkpoint(path)
+
+
+def test_a_state_of_training_is_read(tmp_path: Path) -> None:
+    state = {"step": 3, "model": TENSOR, "log": [(i, 0.5) for i in range(20_000)]}
+    torch.save(state, tmp_path / "pytorch_model.bin")
+    assert open_checkpoint(tmp_path / "pytorch_model.bin").weights.keys() == TENSOR.keys()
