@@ -1,8 +1,8 @@
 """Files of `torch.save`: what is checked before torch reads one, and where in it the weights lie.
 
 It must cost no more than it is large. torch refuses pickles with code. It does not refuse those that go on for ever or
-grow: a tuple of the same tuple twice, and so on sixty times, has 2**60 parts where it becomes a key; `bytearray(10**10)`
-and some other calls are allowed.
+grow: a tuple of the same tuple twice, and so on sixty times, has 2**60 parts where it becomes a key;
+`bytearray(10**10)` and some other calls are allowed.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def without_training(values: Any, notes: list[str]) -> Any:
 
 
 def _inner(values: Any) -> str | None:
-    """The key under which the weights of a training state lie; None where `values` are the weights themselves."""
+    """Return the key of the weights in a training state; None where `values` are the weights themselves."""
     if not isinstance(values, dict) or any(isinstance(value, Tensor) for value in values.values()):
         return None
     inside = [key for key, value in values.items() if isinstance(key, str) and isinstance(value, dict)]
