@@ -161,6 +161,7 @@ def test_how_many_starts_and_ends_are_looked_at(folder: Path, capsys: pytest.Cap
         (["--input_file=.", "--context=a"], "--input_file=.: is a folder"),
         (["--input_file=empty.txt", "--context=a"], "--input_file=empty.txt: has no question"),
         (["--input_file=bad.txt", "--context=a"], "bad.txt, line 1: is not valid UTF-8; fix --input_file"),
+        (["--input_file=wide.txt", "--context=a"], "wide.txt: is UTF-16LE; convert it: iconv -f UTF-16 -t UTF-8"),
         (["--input_file=-", "--context_file=-"], "only one of them can be standard input"),
         (["who ?", "--context=a", "--output_file=none/out.txt"], "--output_file=none/out.txt: there is no folder none"),
         (["who ?", "--context=a", "--output_file=."], "--output_file=.: is not a plain file"),
@@ -180,7 +181,8 @@ def test_mistakes_show_before_a_model_is_loaded(
     monkeypatch.chdir(tmp_path)
     Path("good.txt").write_text("who ?\n")
     Path("empty.txt").write_bytes(b"\xef\xbb\xbf\n \n")
-    Path("bad.txt").write_bytes(b"\xff\xfe")
+    Path("bad.txt").write_bytes(b"\xffa")
+    Path("wide.txt").write_bytes("who ?\n".encode("utf-16"))
     assert run("answer", "--model=none", *arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert error in line
