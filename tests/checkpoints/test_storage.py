@@ -11,8 +11,9 @@ from random import Random
 import numpy as np
 import pytest
 
+from bertworks.checkpoints.finding import find_storage
 from bertworks.checkpoints.load import load_into, open_checkpoint
-from bertworks.checkpoints.storage import FolderStorage, ZipStorage, find_storage
+from bertworks.checkpoints.storage import FolderStorage, ZipStorage
 from bertworks.errors import InputError
 from bertworks.model.heads import PretrainingModel
 from tests.checkpoints.builders import GOOGLE_TINY
@@ -169,3 +170,22 @@ def test_folders_and_prefixes(tmp_path: Path) -> None:
     assert name is None
     place, name = find_storage(tmp_path / "bert_model.ckpt")
     assert (place.path, name) == (tmp_path, "bert_model.ckpt")
+
+
+def test_zips_in_a_zip_are_far_larger_only_in_a_bomb(tmp_path: Path) -> None:
+    inner = zipped(
+        tmp_path / "inner.zip", {"pytorch_model.bin": Random(1).randbytes(1 << 16) + bytes(4 << 20)}, zipfile.ZIP_STORED
+    ).read_bytes()
+    path = zipped(tmp_path / "outer.zip", {"inner.zip": inner})
+    with pytest.raises(
+        InputError, match=r"outer\.zip/inner\.zip: a zip of 4,\d+,\d+ bytes in a zip that is far smaller"
+    ):
+        open_checkpoint(path)
+
+
+def test_zips_in_zips_count_together(tmp_path: Path) -> None:
+    content = b""
+    for _ in range(200):
+        content = zipped(tmp_path / "a.zip", {"a.zip": content.ljust(100)}, zipfile.ZIP_STORED).read_bytes()
+    with pytest.raises(InputError, match="in a zip that is far smaller"):
+        open_checkpoint(tmp_path / "a.zip")

@@ -287,3 +287,11 @@ def test_whatever_a_file_holds_no_other_error_comes(
             message = str(error)
         assert found or bad.notes or message.startswith(str(path))
         assert "\n" not in message
+
+
+def test_a_file_may_have_many_columns(tmp_path: Path) -> None:
+    names = [f"column {i}" for i in range(60_000)]
+    (tmp_path / "rows.csv").write_text(f"{','.join(names)}\n{','.join('1' for _ in names)}\n1\n")
+    table = open_table(tmp_path / "rows.csv")
+    assert table.columns == tuple(names)
+    assert len(table.sample()) == 1

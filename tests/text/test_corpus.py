@@ -224,6 +224,7 @@ def test_a_line_of_ten_megabytes(tmp_path: Path) -> None:
             r"a.txt: looks like UTF-16LE without a byte order mark; .*--input_file",
         ),
         ("a.txt", "wide".encode("utf-16") + b"\x00\xdc", r"a.txt: is not the UTF-16 that its byte order mark says"),
+        ("a.txt", "wide".encode("utf-16") + b"a", r"a.txt: is UTF-16 with half a character at its end"),
         ("a.json", b'[{"text": "a"}]', r"a.json, line 1: a JSON list; give one object a line \(--input_file\)"),
         (
             "a.txt.gz",

@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from bertworks.checkpoints import names, shapes
+from bertworks.checkpoints.finding import find_storage
 from bertworks.checkpoints.folders import TENSORFLOW_FILE, open_file, open_folder, snapshot_of
 from bertworks.checkpoints.formats.tensorflow import open_tensorflow
-from bertworks.checkpoints.storage import find_storage
 from bertworks.checkpoints.weights import Checkpoint, Weight, padding
 from bertworks.config import BertConfig
 from bertworks.datasets import models as zoo

@@ -210,7 +210,7 @@ def from_torch(stored: Iterable[str]) -> dict[str, str]:
     wanted = [one for one in beginnings if one in ("", "bert.")]
     wanted = wanted or [one for one in beginnings if one.endswith(".bert.")] or beginnings
     if len(wanted) > 1:
-        raise ValueError(f"holds {len(wanted)} models ({', '.join(wanted)}); save one of them by itself")
+        raise ValueError(f"holds {len(wanted)} models ({some(wanted)}); save one of them by itself")
     before = wanted[0] if wanted else "module."
     family = _FAMILIES.get(before.rstrip(".").rpartition(".")[2].lower())
     family = family or next((theirs for part, theirs in _PARTS.items() if any(part in name for name in plain)), None)

@@ -8,6 +8,7 @@ are called 0, 1, 2, ... A column without a name is called as pandas calls it (`U
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -244,9 +245,10 @@ def _columns(path: Path, first: Sequence[Sequence[str]], *, header: bool) -> tup
         return names, names
     given = [name.strip() for name in first[0]]
     names = tuple(name or f"{UNNAMED}{i}" for i, name in enumerate(given))
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    counts = Counter(names)
+    if twice := sorted(name for name, count in counts.items() if count > 1):
         raise InputError(
-            f"{path}: line 1 has {names.count(twice[0])} columns called {twice[0]!r}; rename all but one, or give "
+            f"{path}: line 1 has {counts[twice[0]]} columns called {twice[0]!r}; rename all but one, or give "
             "--noheader if it is a row"
         )
     empty = {
@@ -261,13 +263,13 @@ def _delimited(
     rows = layout.rows(bad)
     if header:
         next(rows, None)
-    before = bad.rows
+    before, read = bad.rows, set(columns)
     for location, row in rows:
         bad.rows += 1
         wanted, width = len(names), len(row)
         # Spreadsheets write empty cells behind the last column, and leave those of columns without a name out.
         beyond, missing = row[wanted:], names[width:]
-        if not any(cell.strip() for cell in beyond) and not any(name in columns for name in missing):
+        if not any(cell.strip() for cell in beyond) and not any(name in read for name in missing):
             values = dict(zip(names, row, strict=False))
             yield Record(location, {name: values[name] for name in columns}, bad.rows - before)
         else:

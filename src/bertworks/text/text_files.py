@@ -51,6 +51,8 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, BufferedReader]]:
             guessed = next((name for begin, name in _COMPRESSED.items() if head.startswith(begin)), None)
             compression = compression or guessed
             if compression is None and utf16(head):
+                if path.stat().st_size % 2:
+                    raise InputError(f"{path}: is UTF-16 with half a character at its end; is it whole? (--input_file)")
                 yield cast(BinaryIO, codecs.EncodedFile(file, "utf-8", "utf-16")), file
             else:
                 yield _decompressed(compression, file), file

@@ -10,10 +10,10 @@ from random import Random
 import numpy as np
 import pytest
 
+from bertworks.checkpoints.finding import find_storage
 from bertworks.checkpoints.formats.leveldb import read_table
 from bertworks.checkpoints.formats.tensorflow import TensorFlowCheckpoint, find_prefix
 from bertworks.checkpoints.load import open_checkpoint
-from bertworks.checkpoints.storage import find_storage
 from bertworks.errors import InputError
 from tests.checkpoints.builders import GOOGLE_TINY, block, bundle, entry, message, signed, table, trailed
 

@@ -6,7 +6,6 @@ LayerNorm's gamma and beta, names without `bert.`, weights in several files, buf
 
 from __future__ import annotations
 
-import io
 import pickle
 import re
 import warnings
@@ -23,10 +22,10 @@ from torch import Tensor
 
 from bertworks.checkpoints import names
 from bertworks.checkpoints.formats import safetensors
-from bertworks.checkpoints.formats.torch_pickles import check_pickles, check_zip, without_training
+from bertworks.checkpoints.formats.torch_pickles import check_file, check_zip, without_training
 from bertworks.checkpoints.kinds import kind_of
 from bertworks.checkpoints.model_files import read_json
-from bertworks.checkpoints.storage import Storage, read_bytes
+from bertworks.checkpoints.storage import Storage, in_memory
 from bertworks.checkpoints.tokenizer_files import tokenizer_of_folder
 from bertworks.checkpoints.weights import Checkpoint, StoredVocabulary, Weight, add, padding
 from bertworks.config import BertConfig
@@ -219,13 +218,12 @@ def _in_pickle(storage: Storage, file: str, notes: list[str]) -> dict[str, Weigh
     path = storage.path / file
     try:
         # In a zip, going back and forth is slow.
-        local = storage.local(file) or io.BytesIO(read_bytes(storage, file, storage.size(file)))
+        local = storage.local(file) or in_memory(storage, file)
         zipped = zipfile.is_zipfile(local)
         if zipped:
             check_zip(local)
         else:
-            with local.open("rb") if isinstance(local, Path) else io.BytesIO(local.getbuffer()) as stream:
-                check_pickles(stream)
+            check_file(local)
         # Only the zip form (torch 1.6 and later) can be mapped into memory instead of being read.
         mapped = zipped and isinstance(local, Path)
         with warnings.catch_warnings():

@@ -1,7 +1,7 @@
 """Files of `torch.save`: what is checked before torch reads one, and where in it the weights lie.
 
 It must cost no more than it is large. torch refuses pickles with code. It does not refuse those that go on for ever or
-grow: a tuple of the same tuple twice, and so on sixty times, has 2**60 parts where it becomes a key;
+grow: a tuple of the same tuple twice, and so on sixty times, has 2**60 parts where it becomes a key, and
 `bytearray(10**10)` and some other calls are allowed.
 """
 
@@ -55,17 +55,27 @@ def check_zip(file: Path | io.BytesIO) -> None:
         for part in parts:
             with archive.open(part) as stream:
                 if part.filename.endswith(".pkl"):
-                    check_pickles(stream, 1)
+                    _check_pickles(stream, 1)
                 while stream.read(1 << 20):
                     pass
 
 
-def check_pickles(stream: IO[bytes], count: int = _PICKLES) -> None:
-    """Check the pickles at the beginning of a stream.
+def check_file(file: Path | io.BytesIO) -> None:
+    """Check a file that is no zip.
 
     Raises:
-        DamagedError: they are none, or would cost too much.
+        DamagedError: it begins with no pickles, or they would cost too much.
+        OSError: it cannot be read.
     """
+    if isinstance(file, Path):
+        with file.open("rb") as stream:
+            _check_pickles(stream, _PICKLES)
+    else:
+        _check_pickles(file, _PICKLES)
+        file.seek(0)
+
+
+def _check_pickles(stream: IO[bytes], count: int) -> None:
     opcodes = 0
     for _ in range(count):
         stack: list[int | None] = []  # for each value the parts that a hash of it visits; None is a mark
