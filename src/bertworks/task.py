@@ -5,8 +5,9 @@ A *task known by name*, such as MRPC, is something else: a table of `datasets/ta
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,26 +61,30 @@ class Task:
     losses: Mapping[str, float]
 
 
+class TrainingExamples(Protocol):
+    """What a fine-tuning trains on: a data set that is tokenized."""
+
+    def __len__(self) -> int:
+        """Return the number of examples."""
+
+    def tokens_of(self, examples: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of tokens of each of these examples."""
+
+    def packed(self, examples: NDArray[np.int64], first_key: int) -> PackedBatch:
+        """Pack these examples; `first_key` is the position of the first one in the step, its dropout key."""
+
+
 def micro_batches(
-    count: int,
-    lengths: Callable[[NDArray[np.int64]], NDArray[np.int64]],
-    *,
-    batch_size: int,
-    seed: int,
-    step: int,
-    partition: Partition,
-) -> Iterator[tuple[NDArray[np.int64], int]]:
-    """Divide this process's share of a fine-tuning step into micro-batches; without a share there is an empty one.
+    train: TrainingExamples | None, batch_size: int, seed: int, step: int, partition: Partition
+) -> list[PackedBatch]:
+    """Return this process's share of a fine-tuning step, in micro-batches; without a share there is an empty one.
 
     Args:
-        count: the number of examples; their order is `shuffled`.
-        lengths: indices of examples -> the tokens of each.
+        train: in the order of `shuffled`; None where nothing is trained, and no step is taken.
         batch_size: examples of a step, over all processes.
-
-    Yields:
-        the indices of a micro-batch's examples, and the position of the first one in the step, its dropout key.
     """
+    assert train is not None
     first, last = partition.rows(step, batch_size)
-    chosen = shuffled(seed, count, first, last)
-    for part in cut_by_tokens(lengths(chosen), partition.token_budget) or [slice(0, 0)]:
-        yield chosen[part], first - step * batch_size + part.start
+    chosen = shuffled(seed, len(train), first, last)
+    parts = cut_by_tokens(train.tokens_of(chosen), partition.token_budget) or [slice(0, 0)]
+    return [train.packed(chosen[part], first - step * batch_size + part.start) for part in parts]

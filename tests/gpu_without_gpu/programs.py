@@ -35,6 +35,7 @@ from bertworks.tasks.embed import features
 from bertworks.tasks.ner import task as tagging
 from bertworks.tasks.ner.alignment import AlignedWords
 from bertworks.tasks.squad import task as squad
+from bertworks.tasks.squad.windows import Windows
 from bertworks.train import optimizer
 from bertworks.train.distributed import World
 from bertworks.train.report import MetricWindow
@@ -197,13 +198,9 @@ def predict_tags(gpu: Recorder, crf: bool, precision: torch.dtype) -> None:
     tagging.predict_tags(settings, on_cuda(TokenClassifier, 5, crf=crf), tagged())
 
 
-class WindowsOfNoText(SimpleNamespace):
-    def __len__(self) -> int:
-        return len(LENGTHS)
-
-
 def find_spans(gpu: Recorder, precision: torch.dtype) -> None:
-    windows: Any = WindowsOfNoText(sequences=sequences(), positions=np.tile([1, 3], (len(LENGTHS), 1)))
+    numbers = np.arange(len(LENGTHS))
+    windows = Windows(sequences(), numbers, numbers, 0 * numbers, 0, positions=np.tile([1, 3], (len(LENGTHS), 1)))
     settings = squad.QuestionAnswering(train=windows, train_batch_size=8, precision=precision)
     take_steps(gpu, on_cuda(SpanClassifier), squad.task(settings))
 
@@ -215,9 +212,7 @@ def predict_spans(gpu: Recorder, precision: torch.dtype, padded_to: int | None =
 
 
 def extract(gpu: Recorder, pooling: Any, precision: torch.dtype) -> None:
-    tokenizer: Any = SimpleNamespace(
-        cls_id=101, sep_id=102, encode_batch=lambda texts: [np.full(len(text), 2000) for text in texts]
-    )
+    tokenizer: Any = SimpleNamespace(cls_id=101, sep_id=102)
     gpu.phase = "predict"
     texts = ["x" * n for n in LENGTHS]
     with mock.patch.object(features, "_ids", lambda _, some: (np.full(len(text), 2000).tolist() for text in some)):

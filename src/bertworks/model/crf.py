@@ -11,8 +11,6 @@ empty path is 1.
 
 from __future__ import annotations
 
-from functools import partial
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -111,8 +109,9 @@ class LinearChainCRF(nn.Module):
         scores = torch.cat([self.transitions, self.start_transitions[:, None], self.end_transitions[:, None]], 1)
         own = emissions.gather(1, tags[:, None])[:, 0]
         # segment_reduce refuses zero segments. It checks the lengths, for which a GPU would have to be waited for.
-        reduce = partial(torch.segment_reduce, own, "sum", lengths=steps.lengths, initial=0, unsafe=True)
-        words = reduce() if len(steps.lengths) else own
+        words = own
+        if len(steps.lengths):
+            words = torch.segment_reduce(own, "sum", lengths=steps.lengths, initial=0, unsafe=True)
         return moves.flatten(1) @ scores.flatten() + words
 
     def _log_partition(self, emissions: Tensor, steps: _Steps) -> Tensor:

@@ -33,6 +33,11 @@ class Borders(NamedTuple):
     keys: Tensor
     longest: int
 
+    @property
+    def arguments(self) -> tuple[Tensor, Tensor, int, int]:
+        """The borders as torch's kernels take them."""
+        return self.queries, self.keys, self.longest, self.longest
+
 
 def fused_attention(query: Tensor, key: Tensor, value: Tensor, borders: Borders, dropout: float) -> Tensor:
     """Compute softmax(query key^T / sqrt(D)) value inside each sequence.
@@ -62,15 +67,14 @@ def fused_attention(query: Tensor, key: Tensor, value: Tensor, borders: Borders,
 
 
 def _flash(query: Tensor, key: Tensor, value: Tensor, borders: Borders, dropout: float, scale: float | None) -> Tensor:
-    starts = (borders.queries, borders.keys, borders.longest, borders.longest)
     if dropout == 0.0:
         from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415 - needed where CUDA is
 
         more = {} if scale is None else {"scale": scale}  # older versions have no such argument
-        return varlen_attn(query, key, value, *starts, **more)  # type: ignore[return-value, arg-type]
+        return varlen_attn(query, key, value, *borders.arguments, **more)  # type: ignore[return-value, arg-type]
     # The operator that `varlen_attn` calls has dropout, and `varlen_attn` has not.
     if operator := private_operator("_flash_attention_forward"):
-        return operator(query, key, value, *starts, dropout, False, False, scale=scale)[0]
+        return operator(query, key, value, *borders.arguments, dropout, False, False, scale=scale)[0]
     return attention_by_sequence(query, key, value, borders, dropout, scale)
 
 
@@ -81,10 +85,9 @@ def memory_efficient(
     operator = private_operator("_efficient_attention_forward")
     if operator is None:
         return attention_by_sequence(query, key, value, borders, dropout, scale)
-    starts = (borders.queries, borders.keys, borders.longest, borders.longest)
     # [1, rows, A, D] in and out; no bias, no mask; the backward pass needs the sums.
     rows = (query[None], key[None], value[None])
-    return operator(*rows, None, *starts, dropout, 0, torch.is_grad_enabled(), scale=scale)[0][0]
+    return operator(*rows, None, *borders.arguments, dropout, 0, torch.is_grad_enabled(), scale=scale)[0][0]
 
 
 def private_operator(name: str) -> Callable[..., tuple[Tensor, ...]] | None:

@@ -22,8 +22,7 @@ from bertworks.tasks.classification.problem import Problem
 from bertworks.tasks.classification.rows import AnyRow, ChoiceRow, Label, Row, texts_of
 from bertworks.tasks.labels import score, unknown
 from bertworks.tasks.ner.annotated_texts import read_cluener
-from bertworks.tasks.ner.reading import with_tags
-from bertworks.tasks.ner.tag_files import TaggedRow, read_columns
+from bertworks.tasks.ner.tag_files import TaggedRow, read_columns, with_tags
 from bertworks.tasks.texts import is_blank
 
 # The values of a row: the fields of a line, or an object with names.

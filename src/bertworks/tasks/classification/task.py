@@ -24,7 +24,7 @@ from bertworks import ragged
 from bertworks.data.batch import PackedBatch, pack, to_device
 from bertworks.data.sequences import Sequences
 from bertworks.model.predict import ModelInput, predict
-from bertworks.task import Partition, Task, micro_batches
+from bertworks.task import Task, micro_batches
 from bertworks.tasks import metrics
 
 # The label of an example: one class; 0 or 1 for every class; a number; the number of the right choice.
@@ -77,6 +77,14 @@ class LabelledSequences:
         """Return the number of tokens of each of these examples, in all its sequences."""
         return self.sequences.starts[self.starts[examples + 1]] - self.sequences.starts[self.starts[examples]]
 
+    def packed(self, examples: NDArray[np.int64], first_key: int) -> PackedBatch:
+        """Pack examples with labels; dropout keys number the sequences of the step."""
+        assert self.labels is not None
+        sequences, each = self.sequences_of(examples)
+        ids, segments, lengths = self.sequences.take(sequences)
+        keys = ragged.runs((first_key + np.arange(len(examples))) * self.largest_count, each)
+        return pack(ids, segments, lengths, sequence_labels=self.labels[examples], dropout_keys=keys, filled=True)
+
     def split_windows(self) -> LabelledSequences:
         """Make every sequence an example of its own, with the label of the example it belongs to."""
         source = np.repeat(np.arange(len(self)), np.diff(self.starts))
@@ -113,31 +121,12 @@ class Classification:
 def task(settings: Classification) -> Task:
     """Return classification as a task of the training loop."""
     return Task(
-        batches=partial(batches, settings),
+        batches=partial(micro_batches, settings.train, settings.train_batch_size, settings.random_seed),
         counts=partial(counts, settings),
         sums=partial(sums, settings),
         evaluate=partial(evaluate, settings),
         losses={"loss": 0.0},
     )
-
-
-def batches(settings: Classification, step: int, partition: Partition) -> Sequence[PackedBatch]:
-    """Return this process's micro-batches of a step; see `micro_batches`."""
-    train = settings.train
-    assert train is not None
-    labels = train.labels
-    assert labels is not None
-    size, seed = settings.train_batch_size, settings.random_seed
-    parts = micro_batches(len(train), train.tokens_of, batch_size=size, seed=seed, step=step, partition=partition)
-    return [_packed(train, chosen, labels, first_key) for chosen, first_key in parts]
-
-
-def _packed(data: LabelledSequences, examples: NDArray[np.int64], labels: NDArray[Any], first_key: int) -> PackedBatch:
-    """Pack examples; dropout keys number the sequences of the step."""
-    sequences, each = data.sequences_of(examples)
-    ids, segments, lengths = data.sequences.take(sequences)
-    keys = ragged.runs((first_key + np.arange(len(examples))) * data.largest_count, each)
-    return pack(ids, segments, lengths, sequence_labels=labels[examples], dropout_keys=keys, filled=True)
 
 
 def counts(settings: Classification, batch: PackedBatch) -> Mapping[str, float]:

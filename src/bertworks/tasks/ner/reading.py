@@ -17,7 +17,7 @@ from bertworks.tasks.ner.brat import read_brat
 from bertworks.tasks.ner.column_layout import TagColumnFlags, layout_of
 from bertworks.tasks.ner.json_values import is_json, json_values
 from bertworks.tasks.ner.plain_texts import is_running_text, read_plain
-from bertworks.tasks.ner.tag_files import ColumnLayout, TaggedRow, read_columns
+from bertworks.tasks.ner.tag_files import ColumnLayout, TaggedRow, read_columns, with_tags
 from bertworks.tasks.ner.tag_records import rows_of_records
 from bertworks.tasks.ner.token_lists import TokenLists
 from bertworks.tasks.ner.words import TagUnit, unit_of
@@ -125,15 +125,3 @@ def _shape(path: Path) -> str:
         except InputError:
             continue
     return "JSON"
-
-
-def with_tags(split: str, rows: Iterable[TaggedRow]) -> list[TaggedRow]:
-    """Return the rows, which must have tags unless they are to be predicted.
-
-    Raises:
-        InputError: one has none.
-    """
-    found = list(rows)
-    if split != "test" and (bare := next((row for row in found if row.tags is None), None)):
-        raise InputError(f"{bare.location}: has no tags; a {split} file has one for each word")
-    return found

@@ -179,6 +179,18 @@ def read_columns(path: Path, bad: BadRows, layout: ColumnLayout | None = None) -
     return usable(path, layout.sentences(path), parse, bad)
 
 
+def with_tags(split: str, rows: Iterable[TaggedRow]) -> list[TaggedRow]:
+    """Return the rows, which must have tags unless they are to be predicted.
+
+    Raises:
+        InputError: one has none.
+    """
+    found = list(rows)
+    if split != "test" and (bare := next((row for row in found if row.tags is None), None)):
+        raise InputError(f"{bare.location}: has no tags; a {split} file has one for each word")
+    return found
+
+
 def in_labels(rows: Iterable[TaggedRow], labels: Sequence[str], bad: BadRows) -> Iterator[TaggedRow]:
     """Convert the tags of sentences, of any scheme, to the scheme of a model's labels.
 

@@ -20,7 +20,7 @@ from bertworks import ragged
 from bertworks.data.batch import PackedBatch, pack
 from bertworks.model.heads import TokenClassifier
 from bertworks.model.predict import ModelInput, predict
-from bertworks.task import Partition, Task, micro_batches
+from bertworks.task import Task, micro_batches
 from bertworks.tasks.metrics import accuracy
 from bertworks.tasks.ner import entities
 from bertworks.tasks.ner.alignment import AlignedWords, align, align_pieces
@@ -45,6 +45,37 @@ class TaggedSequences:
     rows: Sequence[TaggedRow]
     aligned: AlignedWords
     tags: NDArray[np.int64] | None
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.aligned)
+
+    def tokens_of(self, examples: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of tokens of each of these sequences."""
+        return self.aligned.starts[examples + 1] - self.aligned.starts[examples]
+
+    def packed(self, examples: NDArray[np.int64], first_key: int) -> PackedBatch:
+        """Pack sequences with tags; their dropout keys are their numbers in the step.
+
+        `sequence_labels` [B, 3] says how many words of each are tagged, and `AlignedWords.edges`.
+        """
+        aligned = self.aligned
+        assert self.tags is not None
+        lengths = self.tokens_of(examples)
+        read = aligned.row_starts[examples + 1] - aligned.row_starts[examples]
+        ids = aligned.ids[ragged.runs(aligned.starts[examples], lengths)]
+        words = ragged.runs(aligned.row_starts[examples], read)
+        rows = aligned.rows[words] + np.repeat(ragged.starts(lengths)[:-1], read)
+        return pack(
+            ids,
+            np.zeros(len(ids), np.int64),
+            lengths,
+            rows=rows,
+            labels=self.tags[aligned.words[words]],
+            sequence_labels=np.column_stack([read, aligned.edges[examples]]),
+            dropout_keys=first_key + np.arange(len(examples)),
+            filled=True,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,46 +127,11 @@ def encode_rows(
 def task(settings: Tagging) -> Task:
     """Return tagging as a task of the training loop."""
     return Task(
-        batches=partial(batches, settings),
+        batches=partial(micro_batches, settings.train, settings.train_batch_size, settings.random_seed),
         counts=counts,
         sums=partial(sums, settings),
         evaluate=partial(evaluate, settings),
         losses={"loss": 0.0},
-    )
-
-
-def batches(settings: Tagging, step: int, partition: Partition) -> Sequence[PackedBatch]:
-    """Return this process's micro-batches of a step; see `micro_batches`."""
-    train = settings.train
-    assert train is not None
-    lengths = np.diff(train.aligned.starts)
-    size, seed = settings.train_batch_size, settings.random_seed
-    parts = micro_batches(
-        len(train.aligned), lengths.__getitem__, batch_size=size, seed=seed, step=step, partition=partition
-    )
-    return [_packed(train, chosen, first_key) for chosen, first_key in parts]
-
-
-def _packed(data: TaggedSequences, chosen: NDArray[np.int64], first_key: int) -> PackedBatch:
-    """Pack sequences; their dropout keys are their numbers in the step.
-
-    `sequence_labels` [B, 3] says how many words of each are tagged, and `AlignedWords.edges`.
-    """
-    aligned = data.aligned
-    assert data.tags is not None
-    lengths, read = np.diff(aligned.starts)[chosen], np.diff(aligned.row_starts)[chosen]
-    ids = aligned.ids[ragged.runs(aligned.starts[chosen], lengths)]
-    words = ragged.runs(aligned.row_starts[chosen], read)
-    rows = aligned.rows[words] + np.repeat(ragged.starts(lengths)[:-1], read)
-    return pack(
-        ids,
-        np.zeros(len(ids), np.int64),
-        lengths,
-        rows=rows,
-        labels=data.tags[aligned.words[words]],
-        sequence_labels=np.column_stack([read, aligned.edges[chosen]]),
-        dropout_keys=first_key + np.arange(len(chosen)),
-        filled=True,
     )
 
 

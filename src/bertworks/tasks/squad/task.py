@@ -10,7 +10,7 @@ Shapes: T packed tokens, B windows of a batch, L tokens of the longest of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -18,14 +18,13 @@ from itertools import pairwise
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bertworks.data.batch import PackedBatch, pack
+from bertworks.data.batch import PackedBatch
 from bertworks.data.sequences import Sequences
 from bertworks.model.heads import SpanClassifier
 from bertworks.model.predict import ModelInput, predict
-from bertworks.task import Partition, Task, micro_batches
+from bertworks.task import Task, micro_batches
 from bertworks.tasks.squad import nbest, score
 from bertworks.tasks.squad.candidates import WindowLogits
 from bertworks.tasks.squad.documents import SquadExample
@@ -72,29 +71,12 @@ class QuestionAnswering:
 def task(settings: QuestionAnswering) -> Task:
     """Return question answering in the form that the loop takes."""
     return Task(
-        batches=partial(batches, settings),
+        batches=partial(micro_batches, settings.train, settings.train_batch_size, settings.random_seed),
         counts=counts,
         sums=partial(sums, settings),
         evaluate=partial(evaluate, settings),
         losses={"loss": 0.0},
     )
-
-
-def batches(settings: QuestionAnswering, step: int, partition: Partition) -> Sequence[PackedBatch]:
-    """Return this process's share of a step; see `micro_batches`."""
-    train = settings.train
-    assert train is not None
-    lengths = train.sequences.lengths
-    size, seed = settings.train_batch_size, settings.random_seed
-    parts = micro_batches(len(train), lengths.__getitem__, batch_size=size, seed=seed, step=step, partition=partition)
-    return [_packed(train, chosen, first_key) for chosen, first_key in parts]
-
-
-def _packed(train: Windows, chosen: NDArray[np.int64], first_key: int) -> PackedBatch:
-    """Pack windows; their dropout keys are their numbers in the step, `sequence_labels` [B, 2] are start and end."""
-    ids, segments, lengths = train.sequences.take(chosen)
-    keys = first_key + np.arange(len(chosen))
-    return pack(ids, segments, lengths, sequence_labels=train.positions[chosen], dropout_keys=keys, filled=True)
 
 
 def counts(batch: PackedBatch) -> Mapping[str, float]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bertworks.data.batch import PackedBatch, pack
 from bertworks.data.sequences import Sequences
 from bertworks.errors import InputError
 from bertworks.ragged import runs, starts, within
@@ -91,6 +92,19 @@ class Windows:
     def __len__(self) -> int:
         """N."""
         return len(self.examples)
+
+    def tokens_of(self, examples: Ints) -> Ints:
+        """Return the number of tokens of each of these windows."""
+        return self.sequences.lengths[examples]
+
+    def packed(self, examples: Ints, first_key: int) -> PackedBatch:
+        """Pack windows for training.
+
+        Their dropout keys are their numbers in the step, `sequence_labels` [B, 2] are start and end.
+        """
+        ids, segments, lengths = self.sequences.take(examples)
+        keys = first_key + np.arange(len(examples))
+        return pack(ids, segments, lengths, sequence_labels=self.positions[examples], dropout_keys=keys, filled=True)
 
     @classmethod
     def joined(cls, parts: Sequence[Windows]) -> Windows:
