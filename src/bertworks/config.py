@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bertworks.errors import InputError
-from bertworks.files import refuse_pointer
+from bertworks.foreign import refuse_pointer
 
 Value = TypeVar("Value", bool, int, float, str)
 

@@ -17,16 +17,6 @@ from bertworks.errors import InputError
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def refuse_pointer(head: bytes, path: Path | str) -> None:
-    """Refuse a file that begins with `head`, if it only says where a large file is to be had (Git LFS).
-
-    Raises:
-        InputError: it is such a pointer.
-    """
-    if head.startswith(b"version https://git-lfs.github.com/"):
-        raise InputError(f"{path}: is a Git LFS pointer, not the file itself; run `git lfs pull` in its repository")
-
-
 def expand(patterns: str, flag: str) -> list[Path]:
     """Return the paths that a comma-separated list of paths and globs names: sorted per pattern, without repeats.
 

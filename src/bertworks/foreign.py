@@ -1,4 +1,4 @@
-"""Files of other programs that no command reads: what they are and what to do, told by their first bytes and name."""
+"""Files that no command reads: what they are and what to do, told by their first bytes and name."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from bertworks.errors import InputError
 
 # The number of first bytes that tell.
 HEAD_BYTES = 4096
+
+# A pointer of Git LFS, which stands in the place of a large file.
+_POINTER_START = b"version https://git-lfs"
 
 _SHEET = "is a spreadsheet; save the sheet as .csv"
 _DOCUMENT = "is a document of an office program; save it as plain text in UTF-8"
@@ -21,7 +24,7 @@ _BEGINNINGS = {
     b"\x28\xb5\x2f\xfd": "is compressed with zstd; decompress it, or compress it with gzip, bzip2 or xz",
     b"PAR1": _PARQUET,
     b"%PDF": "is a PDF; extract its text",
-    b"version https://git-lfs": "is a pointer of Git LFS and not the file itself; run git lfs pull",
+    _POINTER_START: "is a pointer of Git LFS and not the file itself; run git lfs pull",
     b"ARROW1": _ARROW,
     b"\xff\xff\xff\xff": _ARROW,
     b"FEA1": _ARROW,
@@ -54,6 +57,16 @@ def foreign(head: bytes, name: PurePath | str) -> str:
     if head.startswith(b"x") and ending == ".spacy":
         return _SPACY
     return next((reason for begin, reason in _BEGINNINGS.items() if head.startswith(begin)), "")
+
+
+def refuse_pointer(head: bytes, path: Path | str) -> None:
+    """Refuse a file that begins with `head`, if it only says where a large file is to be had (Git LFS).
+
+    Raises:
+        InputError: it is such a pointer.
+    """
+    if head.startswith(_POINTER_START):
+        raise InputError(f"{path}: is a Git LFS pointer, not the file itself; run `git lfs pull` in its repository")
 
 
 def utf16(head: bytes, *, marked: bool = True) -> str:

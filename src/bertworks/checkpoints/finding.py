@@ -20,7 +20,7 @@ from bertworks.checkpoints.storage import (
     in_memory,
 )
 from bertworks.errors import InputError
-from bertworks.files import refuse_pointer
+from bertworks.foreign import refuse_pointer
 
 # Endings of the names of files that hold weights, or that list such files.
 _WEIGHTS = (".index", ".safetensors", ".bin", ".params", ".ckpt", ".index.json")

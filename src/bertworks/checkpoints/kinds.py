@@ -101,7 +101,7 @@ def candidates(storage: Storage) -> list[str]:
 
 
 def refusal(storage: Storage) -> str | None:
-    """Why a folder without weights has none, where its files tell."""
+    """Return why a folder without weights has none, where its files tell."""
     files = storage.files()
     if "adapter_config.json" in files:
         return (

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from bertworks.errors import InputError
-from bertworks.files import refuse_pointer
+from bertworks.foreign import refuse_pointer
 
 # A configuration or a vocabulary; the largest released vocabulary is 1 MB.
 LARGEST_TEXT = 64 << 20

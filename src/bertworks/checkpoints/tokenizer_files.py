@@ -108,7 +108,7 @@ def _rules(
 
 
 def _foreign_class(kind: str | None, config: Mapping[str, Any], described: bool) -> Iterator[str]:
-    """Why a tokenizer of this class, with this configuration, is not BERT's."""
+    """Return why a tokenizer of this class, with this configuration, is not BERT's."""
     words = (config.get("word_tokenizer_type", "basic"), config.get("subword_tokenizer_type", "wordpiece"))
     if kind == "BertJapaneseTokenizer":
         if words != ("basic", "wordpiece") or config.get("do_word_tokenize") is False:

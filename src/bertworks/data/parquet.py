@@ -85,11 +85,20 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                     raise InputError(
                         f"{path}, row {number + 1}: the rows become more than {most:,} bytes; no data set does"
                     )
-                for values in piece.to_pylist():
+                for values in _decoded(pyarrow, piece).to_pylist():
                     number += 1
                     yield f"{path}, row {number}", values
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: is damaged after row {number} ({one_line(error)})") from None
+
+
+def _decoded(pyarrow: Any, piece: Any) -> Any:
+    """Return a piece with its own copy of each value in each row, which pyarrow turns into Python's sooner."""
+    held_once = pyarrow.types.is_dictionary
+    if not any(held_once(column.type) for column in piece.columns):
+        return piece
+    columns = [column.dictionary_decode() if held_once(column.type) else column for column in piece.columns]
+    return pyarrow.RecordBatch.from_arrays(columns, names=piece.schema.names)
 
 
 def _pieces(batch: Any) -> Iterator[tuple[Any, int]]:

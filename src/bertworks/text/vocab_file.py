@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bertworks.errors import InputError
-from bertworks.files import refuse_pointer, write_text
+from bertworks.files import write_text
+from bertworks.foreign import refuse_pointer
 from bertworks.text.rules import AddedToken
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"

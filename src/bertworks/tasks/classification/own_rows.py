@@ -85,7 +85,7 @@ def _named(label: Any, names: Sequence[str]) -> Any:
 
 
 def _problem(values: Mapping[str, Any], columns: Columns, label: object) -> str:
-    """Why the texts or the label of a row cannot be used; empty if they can."""
+    """Return why the texts or the label of a row cannot be used; empty if they can."""
     for name in (*columns.text, *filter(None, (columns.pair,))):
         text = values.get(name)
         if text is not None and not isinstance(text, str):
