@@ -19,7 +19,7 @@ from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.flag_groups import ModelFlags, Precision
-from bertworks.model.device import choose_device, choose_precision
+from bertworks.model.device import choose_device, choose_precision, limit_threads
 from bertworks.model.heads import (
     EncoderModel,
     PretrainingModel,
@@ -199,6 +199,7 @@ def load(
         )
     check_fits(checkpoint, config)
     place = choose_device(device)
+    limit_threads()
     network = _model_for(checkpoint, config)
     report = load_into(network, checkpoint, config)
     initialise(network, config.initializer_range, 0, report.missing)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 from typing import Any
 
 import torch
 from torch import nn
 
+from bertworks.cores import usable_cores
 from bertworks.errors import InputError
 
 # On CPU larger batches are no faster, and slower without `keep_freed_memory`; on CUDA this takes about 2 GB for
@@ -60,6 +62,16 @@ def _multiplies_bf16(device: torch.device) -> bool:
         return torch.cuda.get_device_capability(device) >= (8, 0)
     tell = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return device.type == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in tell)
+
+
+def limit_threads() -> None:
+    """Use no more threads than this process has processors, unless OMP_NUM_THREADS says how many.
+
+    torch counts the processors of the machine. A container may have a share of them.
+    """
+    cores = usable_cores()
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > cores:
+        torch.set_num_threads(cores)
 
 
 def precision_name(dtype: torch.dtype) -> str:

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from bertworks.errors import InputError
-from bertworks.model.device import choose_device, keep_freed_memory
+from bertworks.model.device import choose_device, keep_freed_memory, limit_threads
 from bertworks.progress import say
 
 
@@ -113,6 +113,7 @@ def world(device: str) -> Iterator[World]:
         torch.cuda.set_device(chosen)
     else:
         keep_freed_memory()
+        limit_threads()
     if size > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=size)
     try:
