@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 Precision = Literal["auto", "fp32", "bf16"]
+InferencePrecision = Literal["auto", "fp32", "bf16", "int8"]
 
 
 @dataclass(frozen=True, kw_only=True)

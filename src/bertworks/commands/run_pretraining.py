@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bertworks import files
 from bertworks.errors import InputError
-from bertworks.flag_groups import MachineFlags, Precision, warn_of_retired
+from bertworks.flag_groups import InferencePrecision, MachineFlags, Precision, warn_of_retired
 from bertworks.flags import REQUIRED, flag, recorded, to_toml
 from bertworks.progress import say
 
@@ -123,7 +123,9 @@ class Flags(MachineFlags):
     eval_every_steps: int = flag(
         0, "Also evaluate during training, each time after this many steps; 0: do not.", group="Evaluation", lowest=0
     )
-    eval_precision: Precision = flag("fp32", "What evaluation computes in.", group="Evaluation")
+    eval_precision: InferencePrecision = flag(
+        "fp32", "What evaluation computes in; int8 on CPU only.", group="Evaluation"
+    )
 
     precision: Precision = flag(
         "auto",

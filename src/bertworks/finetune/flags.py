@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bertworks.errors import InputError
-from bertworks.flag_groups import MachineFlags, ModelFlags, Precision
+from bertworks.flag_groups import InferencePrecision, MachineFlags, ModelFlags, Precision
 from bertworks.flags import REQUIRED, RETIRED, describe, flag
 
 if TYPE_CHECKING:
@@ -131,7 +131,9 @@ class FinetuningFlags(ModelFlags, MachineFlags):
         "What training computes in: bf16, fp32, or auto: bf16 if the hardware multiplies it natively.",
         group="Machine",
     )
-    eval_precision: Precision = flag("fp32", "What evaluation and prediction compute in.", group="Machine")
+    eval_precision: InferencePrecision = flag(
+        "fp32", "What evaluation and prediction compute in; int8 on CPU only.", group="Machine"
+    )
     eval_batch_size: int = flag(8, "", group=RETIRED, alias="per_device_eval_batch_size dev_batch_size")
     predict_batch_size: int = flag(8, "", group=RETIRED, alias="test_batch_size")
 

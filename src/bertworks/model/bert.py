@@ -18,6 +18,7 @@ from bertworks.data.batch import PackedBatch
 from bertworks.model import kernels
 from bertworks.model.attention import Layout, attend
 from bertworks.model.dropout import Dropout, at
+from bertworks.model.int8 import Int8Encoder
 
 # Dropout sites: number 0 follows the embeddings, block i has 3 i + 1 (probabilities), 3 i + 2 and 3 i + 3.
 _SITES = 3
@@ -184,6 +185,7 @@ class Bert(nn.Module):
         self.gradient_checkpointing = False
         self.embeddings = Embeddings(config)
         self.encoder = Encoder(config)
+        self._integers = Int8Encoder(self.encoder, config.hidden_act)
         if pooler:
             self.pooler = Pooler(config)
 
@@ -212,13 +214,16 @@ class Bert(nn.Module):
 
         Args:
             layers: at least one, in any order: 0 is the embeddings, i the i-th layer.
-            dtype: the type to compute in; weights are cast at use.
+            dtype: the type to compute in; weights are cast at use. int8 stands for float32 with products of
+                integers, for inference on CPU only.
             dropout: the key of this step; None is no dropout.
             read: [R] int64, ascending; the rows to return. None is all.
 
         Returns:
-            [R, H] for each of `layers`, or [T, H] where `read` is None, in `dtype`.
+            [R, H] for each of `layers`, or [T, H] where `read` is None, in `dtype`, or in float32 for int8.
         """
+        if dtype == torch.int8:
+            return self._integer_states(batch, layers, read)
         drawn = None if dropout is None else Dropout.of(batch, dropout)
         heads, last = self.config.num_attention_heads, max(layers)
         layout = Layout.of(batch.starts, batch.lengths, heads, unseen=batch.unseen)
@@ -238,4 +243,17 @@ class Bert(nn.Module):
             else:
                 x = block(x, layout, drawn)
         outputs[last] = x if last or read is None else x.index_select(0, read)
+        return [outputs[number] for number in layers]
+
+    def _integer_states(self, batch: PackedBatch, layers: Sequence[int], read: Tensor | None) -> list[Tensor]:
+        """Compute `hidden_states` with products of integers."""
+        heads, last = self.config.num_attention_heads, max(layers)
+        x: Tensor = self.embeddings(batch, torch.float32, None)
+        outputs = {0: x}
+        for number, block in enumerate(self._integers.blocks()[:last], 1):
+            rows = read if number == last else None
+            x = block(x, Layout.of(batch.starts, batch.lengths, heads, rows, batch.unseen), rows)
+            outputs[number] = x
+        if read is not None:
+            outputs = {i: y if i and i == last else y.index_select(0, read) for i, y in outputs.items() if i in layers}
         return [outputs[number] for number in layers]

@@ -12,6 +12,7 @@ from torch import nn
 
 from bertworks.cores import usable_cores
 from bertworks.errors import InputError
+from bertworks.model import int8
 
 # On CPU larger batches are no faster, and slower without `keep_freed_memory`; on CUDA this takes about 2 GB for
 # BERT-Base in float32.
@@ -44,13 +45,18 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 
 
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type that `--precision` names: fp32, bf16, or auto (bf16 where the hardware multiplies it natively).
+    """Return the type that `--precision` names: fp32, bf16, int8 (for inference; see `int8.py`), or auto.
+
+    auto is bf16 where the hardware multiplies it natively, else fp32.
 
     Raises:
-        InputError: there is no such precision.
+        InputError: there is no such precision, or not on this device.
     """
+    if name == "int8":
+        int8.check_available(device)
+        return torch.int8
     if name not in ("fp32", "bf16", "auto"):
-        raise InputError(f"--precision={name}: give fp32, bf16 or auto")
+        raise InputError(f"--precision={name}: give fp32, bf16, int8 or auto")
     if name == "auto":
         return torch.bfloat16 if _multiplies_bf16(device) else torch.float32
     return torch.bfloat16 if name == "bf16" else torch.float32
@@ -75,8 +81,8 @@ def limit_threads() -> None:
 
 
 def precision_name(dtype: torch.dtype) -> str:
-    """Return `bf16` or `fp32`."""
-    return "bf16" if dtype.itemsize == 2 else "fp32"
+    """Return the name of a type that `choose_precision` returns."""
+    return {torch.bfloat16: "bf16", torch.int8: "int8"}.get(dtype, "fp32")
 
 
 def inference_token_budget(device: torch.device) -> int:
