@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.tables import Reading, Table, open_table
+from bertworks.data.delimited_tables import Reading
+from bertworks.data.tables import Table, open_table
 from bertworks.errors import InputError
 
 NAMES = {"text", "label"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -139,6 +141,8 @@ def _open(pyarrow: Any, path: Path) -> Any:
         return pyarrow.parquet.ParquetFile(path, read_dictionary=flat) if flat else file
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
+    except PermissionError as error:
+        raise InputError(f"{path}: cannot be read ({one_line(os.strerror(error.errno or errno.EACCES))})") from None
     except (pyarrow.ArrowException, OSError) as error:
         raise InputError(f"{path}: is not a parquet file ({one_line(error)})") from None
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, cast
 
 from bertworks.errors import InputError
+from bertworks.files import unchanged
 from bertworks.foreign import HEAD_BYTES, foreign, foreign_folder, utf16
 
 _ENDINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}
@@ -44,7 +45,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, BufferedReader]]:
     if path.is_dir() and (wrong := foreign_folder(path)):
         raise InputError(f"{path}: {wrong} (--input_file)")
     try:
-        with path.open("rb") as file:
+        with unchanged(path), path.open("rb") as file:
             head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
             if wrong := foreign(head, path) or utf16(head, marked=False):
                 raise InputError(f"{path}: {wrong} (--input_file)")

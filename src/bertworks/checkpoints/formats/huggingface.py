@@ -250,7 +250,7 @@ def _in_pickle(storage: Storage, file: str, notes: list[str]) -> dict[str, Weigh
     tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
     plain = {name: tensor for name, tensor in tensors.items() if _is_plain(tensor)}
     _check_stored(path, plain, storage.size(file))
-    return {name: _of_torch(path, name, tensor) for name, tensor in tensors.items()}
+    return {name: _of_torch(storage, file, name, tensor) for name, tensor in tensors.items()}
 
 
 def _is_plain(tensor: Tensor) -> bool:
@@ -264,10 +264,14 @@ def _check_stored(path: Path, tensors: Mapping[str, Tensor], size: int) -> None:
         raise InputError(f"{path}: has tensors of {claimed:,} bytes, which cannot be in a file of {size:,}")
 
 
-def _of_torch(path: Path, name: str, tensor: Tensor) -> Weight:
+def _of_torch(storage: Storage, file: str, name: str, tensor: Tensor) -> Weight:
     """Return a tensor of a pickle."""
+    path = storage.path / file
 
     def read_into(out: NDArray[np.float32]) -> None:
+        # The tensor may be mapped, and the system ends a program that reads behind the end of a mapped file.
+        with storage.at(file, 0):
+            pass
         if not _is_plain(tensor):
             raise InputError(f"{path}: {name} is of type {tensor.dtype}, not a plain floating-point type")
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():

@@ -9,6 +9,7 @@ from pathlib import Path
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import record_files
 from bertworks.errors import InputError
+from bertworks.files import unchanged
 from bertworks.foreign import refuse_foreign
 from bertworks.job import Setup
 from bertworks.tasks.ner.annotated_texts import AnnotatedText, read_annotated, tagged
@@ -83,7 +84,11 @@ class OwnFiles:
                 said.add(line)
                 self.say(line)
 
-        return {split: with_tags(split, self._rows(Path(files[split]), split != "test", say)) for split in splits}
+        found = {}
+        for split in splits:
+            with unchanged(Path(files[split])):
+                found[split] = with_tags(split, self._rows(Path(files[split]), split != "test", say))
+        return found
 
     def _rows(self, path: Path, with_tags: bool, say: Callable[[str], None]) -> Iterable[TaggedRow]:
         if not path.exists():

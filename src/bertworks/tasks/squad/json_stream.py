@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bertworks.errors import InputError
+from bertworks.files import unchanged
 from bertworks.foreign import refuse_foreign
 
 _BLANKS = re.compile("[ \t\r\n]*")
@@ -92,7 +93,7 @@ def _opened(path: Path) -> Iterator[JsonParser]:
         stream = path.open(encoding="utf-8-sig", newline="")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    with stream:
+    with unchanged(path), stream:
         yield JsonParser(path, stream)
 
 
