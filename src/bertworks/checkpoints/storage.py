@@ -18,7 +18,9 @@ from bertworks.foreign import refuse_pointer
 # A configuration or a vocabulary; the largest released vocabulary is 1 MB.
 LARGEST_TEXT = 64 << 20
 
-# Weights hardly shrink, vocabularies to a half; what grows more than this from what is stored is no model.
+# Weights hardly shrink, those of bfloat16 in float32 to a half, of a pruned model to a twentieth, and vocabularies to a
+# half; what is nothing but zeros shrinks to a thousandth and is no model. A limit nearer to honest files would save no
+# memory: weights are read a tensor at a time, and a model is made only when its configuration fits to all of them.
 _MOST_GROWTH = 100
 SMALL = 1 << 20
 
