@@ -54,6 +54,8 @@ def foreign(head: bytes, name: PurePath | str) -> str:
         file = PurePath(name)
         command = f"pandas.read_excel('{file.name}').to_csv('{file.stem}.csv', index=False)"
         return f'{reason}, or: python -c "import pandas; {command}"' if reason == _SHEET else reason
+    if head[257:262] == b"ustar":
+        return "is a tar archive; unpack it"
     if head.startswith(b"x") and ending == ".spacy":
         return _SPACY
     return next((reason for begin, reason in _BEGINNINGS.items() if head.startswith(begin)), "")
