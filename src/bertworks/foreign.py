@@ -53,7 +53,10 @@ def foreign(head: bytes, name: PurePath | str) -> str:
         reason = _OFFICE_ENDINGS[ending]
         file = PurePath(name)
         command = f"pandas.read_excel('{file.name}').to_csv('{file.stem}.csv', index=False)"
-        return f'{reason}, or: python -c "import pandas; {command}"' if reason == _SHEET else reason
+        if reason != _SHEET:
+            return reason
+        reads = ', or for run_classifier pip install "bertworks[spreadsheet]"' if ending in (".xlsx", ".xlsm") else ""
+        return f'{reason}, or: python -c "import pandas; {command}"{reads}'
     if head[257:262] == b"ustar":
         return "is a tar archive; unpack it"
     if head.startswith(b"x") and ending == ".spacy":

@@ -1,4 +1,4 @@
-"""Reading files of rows as streams: .csv, .tsv, .txt, .json, .jsonl and .parquet.
+"""Reading files of rows as streams: .csv, .tsv, .txt, .json, .jsonl, .parquet and .xlsx.
 
 What a person does not say about a text file is found in it: its encoding, the separator, whether fields are quoted, and
 whether the first line has the names of the columns. `Table.notes` tells what is not as usual. Without a header, columns
@@ -17,17 +17,19 @@ from pathlib import Path
 
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.delimited import delimited_rows
-from bertworks.data.delimited_tables import SAMPLE, Reading, look_into
+from bertworks.data.delimited_tables import SAMPLE, Reading, look_into, of_rows
 from bertworks.data.json_rows import Record, json_document, json_lines
 from bertworks.data.lines import Lines
 from bertworks.data.parquet import class_names, parquet_columns, parquet_rows
+from bertworks.data.spreadsheet import ENDINGS as SHEETS
+from bertworks.data.spreadsheet import open_sheet
 from bertworks.data.table_guesses import find_encoding
 from bertworks.errors import InputError
 from bertworks.files import state, unchanged
 from bertworks.foreign import refuse_foreign
 from bertworks.names import listed
 
-FORMATS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
+FORMATS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", *SHEETS)
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,12 @@ def _opened(path: Path, reading: Reading, known_names: Collection[str]) -> Table
         names = class_names(path)
         notes = tuple(f"{path}: the numbers in {column} mean {listed(of)}" for column, of in names.items())
         return Table(path, parquet_columns(path), notes, reading, partial(_counted, path), names)
+    if suffix in SHEETS:
+        sheet = open_sheet(path)
+        found = of_rows(path, sheet.rows, reading, known_names, unit="row")
+        return Table(
+            path, found.columns, sheet.notes + found.notes, replace(reading, header=found.reading.header), found.read
+        )
     refuse_foreign(path, reads_utf16=True)
     if suffix not in FORMATS:
         what = "is compressed; decompress it" if suffix in (".gz", ".bz2", ".xz") else "cannot be read"
