@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.delimited import delimited_rows
+from bertworks.data.delimited import Quotes, delimited_rows
 from bertworks.data.json_rows import Record
 from bertworks.data.lines import Lines
-from bertworks.data.table_guesses import find_header, find_quotes, find_separator
+from bertworks.data.table_guesses import find_header, find_marks, find_quotes, find_separator, has_row_names
 from bertworks.errors import InputError
 
 # How the names of columns without a name begin.
@@ -98,7 +98,9 @@ def look_into(path: Path, encoding: str, reading: Reading, known_names: Collecti
         quoted = path.suffix.lower() == ".csv" or find_quotes(path, encoding, separator)
         if quoted and path.suffix.lower() != ".csv":
             notes += (f"{path}: its fields are in quotation marks where they need it, which are undone",)
-    rows = partial(_rows, path, encoding, separator, quoted, before)
+    quotes, note = find_marks(path, encoding, separator) if quoted else (Quotes(), "")
+    notes += (note,) if note else ()
+    rows = partial(_rows, path, encoding, separator, quoted, before, quotes)
     found = Reading(encoding=encoding, separator=separator, quoted=quoted)
     table = of_rows(path, rows, reading, known_names, one_column_hint=separator != "\t")
     return table._replace(notes=notes + table.notes, reading=replace(found, header=table.reading.header))
@@ -137,6 +139,12 @@ def of_rows(
         header, why = find_header(first, known_names, otherwise=header)
         if not header:
             notes += (f"{path}: {unit} 1 is a row, not the names of columns: {why}; if it has names: --header",)
+    if header and has_row_names(first):
+        notes += (
+            f"{path}: rows have a field more than there are names: the first is the number of the row, as R writes it",
+        )
+        first[0] = ["", *first[0]]
+        rows = partial(_with_row_names, rows)
     names, columns = _columns(path, first, header=header, unit=unit)
     if len(columns) < len(names):
         notes += (f"{path}: columns without a name and values, which are not read: {len(names) - len(columns)}",)
@@ -146,14 +154,22 @@ def of_rows(
     return DelimitedTable(columns, notes, Reading(header=header), read)
 
 
+def _with_row_names(rows: Rows, bad: BadRows) -> Iterator[tuple[str, list[str]]]:
+    """Read rows whose header has no name for their first field."""
+    found = rows(bad)
+    for location, names in islice(found, 1):
+        yield location, ["", *names]
+    yield from found
+
+
 def _rows(
-    path: Path, encoding: str, separator: str, quoted: bool, before: int, bad: BadRows
+    path: Path, encoding: str, separator: str, quoted: bool, before: int, quotes: Quotes, bad: BadRows
 ) -> Iterator[tuple[str, list[str]]]:
     """Read the location and the fields of every row, header included; `before` lines stand above the header."""
     with closing(Lines(path, encoding)) as lines:
         for _ in islice(lines, before):
             pass
-        yield from delimited_rows(lines, separator, quoted, bad)
+        yield from delimited_rows(lines, separator, quoted, bad, quotes)
 
 
 def _columns(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.delimited import delimited_rows
@@ -126,11 +127,25 @@ def _opened(path: Path, reading: Reading, known_names: Collection[str]) -> Table
     if document is None:
         read = partial(_json_rows, path, encoding)
     else:
+        if document and isinstance(document[0], list):
+            document, note = _of_lists(path, document, reading.header, known_names)
+            notes += (note,)
         records = [Record(f"{path}, item {i}", values, i) for i, values in enumerate(document, 1)]
         read = partial(_listed, records)
     first = islice(read(BadRows("skip")), SAMPLE)
     columns = tuple(dict.fromkeys(name for record in first for name in record.values))
     return Table(path, columns, notes, reading, read)
+
+
+def _of_lists(
+    path: Path, rows: Sequence[Sequence[Any]], header: bool | None, known_names: Collection[str]
+) -> tuple[list[Mapping[str, Any]], str]:
+    """Return rows by column of a file whose rows are lists, and a line about it."""
+    if header is None:
+        header = any(isinstance(name, str) and name.strip().lower() in known_names for name in rows[0])
+    names = list(map(str, rows[0])) if header else list(map(str, range(len(rows[0]))))
+    what = "the first has the names of the columns" if header else "their fields are the columns 0, 1, ... (--header)"
+    return [dict(zip(names, row, strict=True)) for row in rows[header:]], f"{path}: its rows are lists; {what}"
 
 
 def column(columns: Sequence[str], name: str, path: Path, flag: str) -> str:
