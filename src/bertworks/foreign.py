@@ -15,7 +15,7 @@ _POINTER_START = b"version https://git-lfs"
 _SHEET = "is a spreadsheet; save the sheet as .csv"
 _DOCUMENT = "is a document of an office program; save it as plain text in UTF-8"
 _ARROW = "is an Arrow file; write it as Parquet, with to_parquet() of datasets, pandas or polars"
-_PARQUET = "is a Parquet table; write its text to a .txt or .jsonl file"
+_PARQUET = "is a Parquet table; of a corpus write the text to a .txt or .jsonl file, other tables call .parquet"
 _SPACY = "is spaCy's DocBin; write the list of to_json() of its get_docs(nlp.vocab) with json.dump to a .json file"
 
 _BEGINNINGS = {
