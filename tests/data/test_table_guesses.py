@@ -217,6 +217,7 @@ def test_marks_that_are_written_otherwise_are_found_and_told(
     [
         ("a.csv", '"text","label"\n"1","good, yes","x"\n"2","bad ""q""","y"\n'),
         ("a.tsv", '"text"\t"label"\n"1"\t"good, yes"\t"x"\n"2"\t"bad \\"q\\""\t"y"\n'),
+        ("a.txt", '"text" "label"\n"1" "good, yes" "x"\n"2" "bad \\"q\\"" "y"\n'),
     ],
 )
 def test_names_of_rows_as_r_writes_them_are_no_texts(tmp_path: Path, name: str, content: str) -> None:

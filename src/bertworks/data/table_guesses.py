@@ -80,13 +80,16 @@ def find_encoding(path: Path, remembered: str | None = None) -> tuple[str, str]:
 def find_separator(path: Path, encoding: str, usual: str) -> tuple[str, int, str]:
     """Return the separator of a file, how many lines stand before its header, and a line about it if it is unusual.
 
-    Excel's first line `sep=;` says it. Else it is the usual one, unless that does not divide the first lines into the
-    same number of fields, nearly all, and another does.
+    Excel's first line `sep=;` says it. A first line of quoted names with blanks between them says a blank. Else it is
+    the usual one, unless that does not divide the first lines into the same number of fields, nearly all, and another
+    does.
     """
     with closing(Lines(path, encoding)) as lines:
         first = list(islice(lines, _LINES_FOR_SEPARATOR))
     if first and (said := re.fullmatch(r'"?sep=(.)"?\s*', first[0])):
         return said[1], 1, f"{path}: its first line says that {_called(said[1])} separate its fields"
+    if first and re.fullmatch(r'"[^"]*"(?: "[^"]*")+\s*', first[0]):
+        return " ", 0, f"{path}: blanks separate its fields, which are in quotation marks; others: --separator"
     shares = {separator: _share(first, separator) for separator in [usual, *SEPARATORS]}
     if shares[usual] >= _MOST_ROWS:
         return usual, 0, ""

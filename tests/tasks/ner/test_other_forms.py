@@ -97,3 +97,45 @@ def test_a_text_in_one_line_is_tagged_whole(tmp_path: Path) -> None:
     # So short a line may have the columns of one word.
     path.write_text("Anna NNP I-NP\n")
     assert plain(read(path, "test")[0]) == [(("Anna",), None)]
+
+
+LISTS = {
+    "python": (str(list(WORDS)), str(list(TAGS)), ["tokens", "ner_tags"]),
+    "json": (json.dumps(WORDS), json.dumps(TAGS), ["words", "tags"]),
+    "numpy": (
+        "['Anna' 'lives' 'in' 'New' 'York'\n '.']",
+        "['B-PER' 'O' 'O' 'B-LOC' 'I-LOC' 'O']",
+        ["tokens", "ner_tags"],
+    ),
+    "a text and a list": (" ".join(WORDS), str(list(TAGS)), ["Sentence", "Tag"]),
+    "a text and tags with commas": (" ".join(WORDS), ",".join(TAGS), ["sentence", "word_labels"]),
+    "a text and tags with blanks": (" ".join(WORDS), " ".join(TAGS), ["sentence", "word_labels"]),
+}
+
+
+@pytest.mark.parametrize("form", LISTS)
+def test_lists_in_the_cells_of_a_table(tmp_path: Path, form: str) -> None:
+    words, tags, header = LISTS[form]
+    path = tmp_path / "a.csv"
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows([["", *header], [0, words, tags], [1, words, tags]])
+    rows, said = read(path)
+    assert plain(rows) == [(WORDS, TAGS)] * 2
+    assert "lists of words" in said[0]
+
+
+def test_a_word_on_each_line_of_a_table_with_numbers_is_no_list(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    lines = (f"0,{word},{tag}\n" for word, tag in zip(WORDS, TAGS, strict=True))
+    path.write_text("sentence_id,words,labels\n" + "".join(lines))
+    assert plain(read(path)[0]) == [(WORDS, TAGS)]
+
+
+def test_tags_among_other_things_in_conll_u(tmp_path: Path) -> None:
+    last = ["NER=B-PER", "_", "SpaceAfter=No", "NER=B-LOC|SpaceAfter=No", "Gloss=x|NER=I-LOC", "NER=O"]
+    lines = [f"{i}\t{word}" + "\t_" * 7 + f"\t{tag}" for i, (word, tag) in enumerate(zip(WORDS, last, strict=True), 1)]
+    path = tmp_path / "a.conllu"
+    path.write_text("# sent_id = 1\n" + "\n".join(lines) + "\n")
+    rows, said = read(path)
+    assert plain(rows) == [(WORDS, TAGS)]
+    assert "tags are called NER in the column; words without it are O" in said[0]
