@@ -15,7 +15,7 @@ _POINTER_START = b"version https://git-lfs"
 _SHEET = "is a spreadsheet; save the sheet as .csv"
 _DOCUMENT = "is a document of an office program; save it as plain text in UTF-8"
 _ARROW = "is an Arrow file; write it as Parquet, with to_parquet() of datasets, pandas or polars"
-_PARQUET = "is a Parquet table; of a corpus write the text to a .txt or .jsonl file, other tables call .parquet"
+_PARQUET = "is a Parquet table; call it .parquet if its rows are to be read; a corpus is .txt or .jsonl"
 _SPACY = "is spaCy's DocBin; write the list of to_json() of its get_docs(nlp.vocab) with json.dump to a .json file"
 
 _BEGINNINGS = {
@@ -53,10 +53,7 @@ def foreign(head: bytes, name: PurePath | str) -> str:
         reason = _OFFICE_ENDINGS[ending]
         file = PurePath(name)
         command = f"pandas.read_excel('{file.name}').to_csv('{file.stem}.csv', index=False)"
-        if reason != _SHEET:
-            return reason
-        reads = ', or for run_classifier pip install "bertworks[spreadsheet]"' if ending in (".xlsx", ".xlsm") else ""
-        return f'{reason}, or: python -c "import pandas; {command}"{reads}'
+        return f'{reason}, or: python -c "import pandas; {command}"' if reason == _SHEET else reason
     if head[257:262] == b"ustar":
         return "is a tar archive; unpack it"
     if head.startswith(b"x") and ending == ".spacy":

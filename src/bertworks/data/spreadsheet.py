@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.delimited_tables import SAMPLE
 from bertworks.errors import InputError, one_line
-from bertworks.foreign import refuse_foreign
+from bertworks.foreign import HEAD_BYTES, foreign, refuse_foreign
 from bertworks.names import listed
 
 ENDINGS = (".xlsx", ".xlsm")
@@ -26,8 +26,6 @@ ENDINGS = (".xlsx", ".xlsm")
 _MOST_GROWTH = 100
 _SMALL = 64 << 20
 _MOST_BYTES = 4 << 30
-
-_HEAD_BYTES = 4096
 
 
 class Sheet(NamedTuple):
@@ -103,7 +101,7 @@ def _check(path: Path) -> None:
                 if part.filename.endswith((".xml", ".rels")):
                     with archive.open(part) as stream:
                         # No office program declares entities, which can grow without end.
-                        if b"<!DOCTYPE" in stream.read(_HEAD_BYTES):
+                        if b"<!DOCTYPE" in stream.read(HEAD_BYTES):
                             raise InputError(
                                 f"{path}: its part {part.filename} declares a document type; no sheet does"
                             )
@@ -120,8 +118,9 @@ def _opened(path: Path, *, data_only: bool) -> Iterator[Any]:
     try:
         import openpyxl  # noqa: PLC0415
     except ImportError:
-        refuse_foreign(path)
-        raise
+        with path.open("rb") as stream:
+            reason = foreign(stream.read(HEAD_BYTES), path)
+        raise InputError(f'{path}: {reason}; or to read it as it is: pip install "bertworks[spreadsheet]"') from None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about styles and extensions

@@ -27,6 +27,8 @@ READ_CHARACTERS = 1 << 20
 # A file with such a name may be one line.
 _LINES = (".jsonl", ".ndjson")
 
+_TABLES = (".csv", ".tsv")
+
 # The most characters that may be missing from a value that is cut off: of -Infinity, or of an escape such as \\ud83d.
 _LONGEST_WORD = 16
 
@@ -87,6 +89,8 @@ def short(text: str) -> str:
 @contextmanager
 def _opened(path: Path) -> Iterator[JsonParser]:
     refuse_foreign(path)
+    if path.suffix.lower() in _TABLES and path.is_file():
+        raise InputError(f"{path}: is a table of text; questions come as JSON, as to_json() of datasets writes them")
     if path.is_dir():
         raise InputError(f"{path}: a folder, not a file")
     try:
