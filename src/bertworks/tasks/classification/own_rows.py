@@ -65,8 +65,9 @@ def raw_rows(table: Table, columns: Columns, bad: BadRows, *, named_id: bool) ->
         numbers.append(str(number))
     if refused:
         bad.remarks.append(
-            f"{table.path}: {refused:,} rows were rejected or ignored, as their column {answer} says (prodigy), and are "
-            f"not used; if it says something else, call the column otherwise, or it is the label: --label_column={answer}"
+            f"{table.path}: {refused:,} rows were rejected or ignored, as their column {answer} says (prodigy), and "
+            "are not used; if it says something else, call the column otherwise, or it is the label: "
+            f"--label_column={answer}"
         )
     if not rows:
         raise bad.nothing_left(table.path)
