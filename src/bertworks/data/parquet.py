@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bertworks.data.parquet_pages import check_pages
 from bertworks.errors import InputError, one_line
 
 # Compressed text grows to some 5 times its size; far more than this is no text.
@@ -133,6 +134,7 @@ def _open(pyarrow: Any, path: Path) -> Any:
     try:
         file = pyarrow.parquet.ParquetFile(path)
         texts = _check(path, file.metadata)
+        check_pages(path, file.metadata)
         for text in texts:
             if "." in text:
                 _check_repeated(path, text, pyarrow.parquet.ParquetFile(path, read_dictionary=[text]))
