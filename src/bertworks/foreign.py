@@ -101,6 +101,16 @@ def foreign_folder(path: Path) -> str:
     return ""
 
 
+def refuse_pipe(path: Path) -> None:
+    """Refuse what can be read only once, such as a pipe.
+
+    Raises:
+        InputError: it is such.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path}: is a pipe or a device, and files are read more than once; write it to a file first")
+
+
 def refuse_foreign(path: Path, *, reads_utf16: bool = False) -> None:
     """Refuse a file or folder that another program wrote in no form of text.
 

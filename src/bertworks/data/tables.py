@@ -27,7 +27,7 @@ from bertworks.data.spreadsheet import open_sheet
 from bertworks.data.table_guesses import find_encoding
 from bertworks.errors import InputError
 from bertworks.files import state, unchanged
-from bertworks.foreign import refuse_foreign
+from bertworks.foreign import refuse_foreign, refuse_pipe
 from bertworks.names import listed
 
 FORMATS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", *SHEETS)
@@ -86,6 +86,7 @@ def open_table(path: Path, reading: Reading | None = None, known_names: Collecti
     """
     reading = reading or Reading()
     reading.check()
+    refuse_pipe(path)
     before = state(path)
     table = _opened(path, reading, known_names)
     return replace(table, read=partial(_watched, path, before, table.read))

@@ -15,7 +15,7 @@ from typing import BinaryIO, Literal, NamedTuple, cast
 
 from bertworks.errors import InputError
 from bertworks.files import unchanged
-from bertworks.foreign import HEAD_BYTES, foreign, foreign_folder, utf16
+from bertworks.foreign import HEAD_BYTES, foreign, foreign_folder, refuse_pipe, utf16
 
 _ENDINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
@@ -43,6 +43,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, BufferedReader]]:
     compression = _ENDINGS.get(path.suffix)
     if path.is_dir() and (wrong := foreign_folder(path)):
         raise InputError(f"{path}: {wrong} (--input_file)")
+    refuse_pipe(path)
     try:
         with unchanged(path), path.open("rb") as file:
             head = file.peek(HEAD_BYTES)[:HEAD_BYTES]

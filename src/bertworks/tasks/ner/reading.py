@@ -10,7 +10,7 @@ from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import record_files
 from bertworks.errors import InputError
 from bertworks.files import unchanged
-from bertworks.foreign import refuse_foreign
+from bertworks.foreign import refuse_foreign, refuse_pipe
 from bertworks.job import Setup
 from bertworks.tasks.ner.annotated_texts import AnnotatedText, read_annotated, tagged
 from bertworks.tasks.ner.annotation_shapes import shape_of
@@ -97,6 +97,7 @@ class OwnFiles:
     def _rows(self, path: Path, with_tags: bool, say: Callable[[str], None]) -> Iterable[TaggedRow]:
         if not path.exists():
             raise InputError(f"{path}: no such file")
+        refuse_pipe(path)
         if path.suffix.lower() != ".parquet":
             refuse_foreign(path)
         if path.is_dir():
