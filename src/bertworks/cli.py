@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from bertworks import __version__
 from bertworks.errors import InputError, printable
@@ -69,6 +70,13 @@ def main(words: Sequence[str] | None = None) -> int:
     return code
 
 
+def _closed(error: OSError) -> str:
+    """Return what an error is about: the folder that we may not enter, if it is that of a file that we look for."""
+    file = Path(str(error.filename))
+    closed = (folder for folder in reversed(file.parents) if not os.access(folder, os.X_OK))
+    return str(next(closed, file) if error.errno == errno.EACCES else file)
+
+
 def _run(name: str, words: Sequence[str]) -> tuple[int, str]:
     """Run a command; gives the exit code and what to tell the person when it failed in a way that we understand."""
     try:
@@ -83,7 +91,7 @@ def _run(name: str, words: Sequence[str]) -> tuple[int, str]:
     except OSError as error:
         if error.errno is None:
             raise
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{_closed(error)}: " if error.filename else ""
         full = "; free some space or write elsewhere" if error.errno in _DISK_FULL else ""
         return 2, f"{where}{error.strerror}{full}"
     except KeyboardInterrupt:

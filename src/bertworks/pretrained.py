@@ -15,6 +15,7 @@ from bertworks.checkpoints import names, shapes
 from bertworks.checkpoints.formats.huggingface import save_model_folder
 from bertworks.checkpoints.load import LoadReport, check_fits, is_copy, load_into, open_checkpoint
 from bertworks.checkpoints.resolve import config_for, guesses, named_checkpoint, tokenizer_of
+from bertworks.checkpoints.sentences import save_sentence_rules
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
@@ -126,10 +127,17 @@ class Pretrained:
         return compute_attentions(self.model.bert, self.tokenizer, text, text_pair)
 
     def save(self, folder: Path | str) -> None:
-        """Write a model folder that everybody can open, of what was loaded: nothing that was freshly drawn."""
+        """Write a model folder that everybody can open, of what was loaded: nothing that was freshly drawn.
+
+        Of a folder of sentence-transformers its pooling, what follows it, its length and its prompts are kept.
+        """
         loaded = {name: tensor for name, tensor in self.model.state_dict().items() if name in self.report.loaded}
         save_model_folder(folder, self.config, loaded, shapes.recognised(loaded))
         self.tokenizer.save(folder, self.config.longest_sequence)
+        if (rules := self.checkpoint.sentences) and rules.refusal:
+            say(f"{folder}: not written, because it is not computed here: {rules.refusal} of {self.checkpoint.path}")
+        elif rules:
+            save_sentence_rules(Path(folder), rules, self.config.hidden_size)
 
     def masked_words(self) -> PretrainingModel:
         """Return the model, once it is known to have the head for masked words.

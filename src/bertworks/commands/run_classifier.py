@@ -141,7 +141,7 @@ def main(flags: Flags) -> None:
 
 def _options(flags: Flags, given: tuple[str, ...]) -> DataOptions:
     """Return how to read somebody's own files; flags not among the `given` are what a trained model remembers."""
-    from bertworks.data.tables import Reading
+    from bertworks.data.delimited_tables import Reading
     from bertworks.tasks.classification.columns import ColumnFlags
     from bertworks.tasks.classification.own_data import TEXT_FLAGS, DataOptions
     from bertworks.tasks.labels import labels_of

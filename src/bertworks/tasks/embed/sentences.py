@@ -13,10 +13,14 @@ from torch import Tensor
 from bertworks.checkpoints.weights import SentenceRules
 from bertworks.errors import InputError
 from bertworks.model.bert import Bert
-from bertworks.tasks.embed.features import Pooling, extract
+from bertworks.tasks.embed.features import Pooling, TextFeatures, extract
 from bertworks.text.tokenizer import Tokenizer
 
-_POOLINGS: dict[str, Pooling] = {"cls": "cls", "max": "max", "mean": "mean", "mean_sqrt_len_tokens": "mean"}
+# What is computed of each text, and what is done with it: [H], or [tokens, H] where it is none.
+_POOLINGS: dict[str, Pooling] = {
+    "cls": "cls", "max": "max", "mean": "mean", "mean_sqrt_len_tokens": "mean", "weightedmean": "none",
+    "lasttoken": "none",
+}  # fmt: skip
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "Identity": lambda values: values,
     "Tanh": torch.tanh,
@@ -63,8 +67,7 @@ def embed_sentences(
     parts = []
     for name in rules.poolings:
         found = extract(bert, tokenizer, prompted, pooling=_POOLINGS[name], max_seq_length=longest, dtype=dtype)
-        scaled = name == "mean_sqrt_len_tokens"
-        rows = [one.values * np.float32(len(one.ids) ** 0.5) if scaled else one.values.copy() for one in found]
+        rows = [_pooled(name, one) for one in found]
         parts.append(np.array(rows, np.float32).reshape(len(texts), -1))
     values = torch.from_numpy(np.concatenate(parts, 1))
     for layer in rules.steps:
@@ -81,3 +84,14 @@ def embed_sentences(
             values = values + torch.from_numpy(layer.bias.read())
         values = _ACTIVATIONS[layer.activation](values)
     return np.ascontiguousarray(values.numpy(), np.float32)
+
+
+def _pooled(name: str, found: TextFeatures) -> NDArray[np.float32]:
+    """Return the vector of a text in a memory of its own."""
+    values = found.values
+    if name == "mean_sqrt_len_tokens":
+        return values * np.float32(len(found.ids) ** 0.5)
+    if name == "weightedmean":  # the weight of a token is its place, from 1
+        places = np.arange(1, len(values) + 1, dtype=np.float32)
+        return np.asarray(places @ values / places.sum(), np.float32)
+    return values[-1].copy() if name == "lasttoken" else values.copy()
