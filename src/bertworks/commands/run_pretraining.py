@@ -263,6 +263,8 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
             optimizer=flags.optimizer,
             weight_decay=flags.weight_decay,
             random_seed=flags.random_seed,
+            precision=precision,
+            max_seq_length=flags.max_seq_length,
             token_budget=flags.token_budget,
             log_every_steps=flags.log_every_steps,
             eval_every_steps=flags.eval_every_steps,

@@ -111,6 +111,8 @@ def _train(
         optimizer=flags.optimizer,
         weight_decay=flags.weight_decay,
         random_seed=seed,
+        precision=setup.precision,
+        max_seq_length=flags.max_seq_length,
         token_budget=flags.token_budget,
         log_every_steps=flags.log_every_steps,
         eval_every_steps=min(every, steps),

@@ -10,10 +10,15 @@ import torch
 from torch import nn
 
 from bertworks.errors import InputError
+from bertworks.model.free_memory import free_memory
+from bertworks.model.memory import most, step_bytes
 
 # On CPU larger batches are no faster, and slower without `keep_freed_memory`; on CUDA this takes about 2 GB for
 # BERT-Base in float32.
 _INFERENCE_TOKENS = {"cpu": 4096, "cuda": 1 << 15}
+
+# Training takes at most this share of the memory that is free: allocators leave gaps.
+_SHARE = 0.9
 
 # Settings of mallopt in glibc's malloc.h: M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD.
 _KEEP_FREED_MEMORY = ((-4, 0), (-1, -1), (-2, 64 << 20))
@@ -72,20 +77,50 @@ def inference_token_budget(device: torch.device) -> int:
     return _INFERENCE_TOKENS["cuda" if device.type == "cuda" else "cpu"]
 
 
-def training_token_budget(model: nn.Module, device: torch.device) -> int:
-    """Return the tokens of a micro-batch that a device can train: a fixed number on CPU, by its memory on CUDA.
+def most_training_tokens(device: torch.device) -> int:
+    """Return the tokens of a micro-batch above which a device is no faster.
 
-    On CUDA: 16 bytes a parameter for weights, gradients and moments, 0.8 GB for the library's own needs, and per token
-    and layer some 40 values of 2 bytes a hidden unit kept for the backward pass.
+    On CPU that keeps the products large and the activations near the cache.
     """
-    if device.type != "cuda":
-        return 8192  # memory is rarely the limit; this keeps the products large and the activations near the cache
-    total = torch.cuda.get_device_properties(device).total_memory
+    return 1 << 18 if device.type == "cuda" else 8192
+
+
+def training_token_budget(
+    model: nn.Module,
+    device: torch.device,
+    *,
+    precision: torch.dtype = torch.float32,
+    optimizer_bits: int = 32,
+    max_seq_length: int | None = None,
+) -> int:
+    """Return the tokens of a micro-batch that a device can train, by the memory that is free there.
+
+    The account is that of `memory.py`, for sequences of `max_seq_length` (None: as long as the model takes), whose rows
+    are all read. Other models than BERT get `most_training_tokens`.
+    """
+    most_tokens = most_training_tokens(device)
     config: Any = getattr(model, "config", None)
-    parameters = sum(p.numel() for p in model.parameters())
-    free = 0.85 * total - 16 * parameters - 0.8e9
-    per_token = 80 * config.hidden_size * config.num_hidden_layers + 12 * config.vocab_size * 0.2
-    return max(1024, min(1 << 18, int(free / per_token)))
+    free = None if config is None else free_memory(device)
+    if free is None:
+        return most_tokens
+    there = sum(p.numel() * p.element_size() for p in model.parameters())  # is taken already
+    longest = min(max_seq_length or config.max_position_embeddings, config.max_position_embeddings)
+
+    def fits(tokens: int) -> bool:
+        account = step_bytes(
+            config,
+            tokens,
+            -(-tokens // longest),
+            head="pretraining" if hasattr(model, "cls") else "span",
+            precision=precision_name(precision),
+            gradient_checkpointing=bool(getattr(getattr(model, "bert", None), "gradient_checkpointing", False)),
+            optimizer_bits=optimizer_bits,
+            device=device.type,
+            micro_batches=2,
+        )
+        return account.total - account.fixed <= _SHARE * free + there
+
+    return max(1, min(most_tokens, most(fits)))
 
 
 def keep_freed_memory() -> bool:

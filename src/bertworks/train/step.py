@@ -19,6 +19,7 @@ from bertworks.errors import InputError
 from bertworks.progress import say
 from bertworks.task import Partition, Task
 from bertworks.train import optimizer as optimizers
+from bertworks.train.budget import ran_out
 from bertworks.train.distributed import World
 from bertworks.train.report import MetricWindow
 
@@ -108,10 +109,13 @@ class Stepper:
                 micro_batches = self.micro_batches(step)
             try:
                 return self._accumulate(step, micro_batches.batches, totals)
-            except torch.OutOfMemoryError:
-                pass  # handled below: inside this block the error still keeps the tensors that fill the memory
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out(error):
+                    raise
+                # Handled below: inside this block the error still keeps the tensors that fill the memory.
             self.optimizer.zero_grad()
-            torch.cuda.empty_cache()
+            if self.world.device.type == "cuda":
+                torch.cuda.empty_cache()
             if max(map(len, micro_batches.batches)) <= 1:
                 raise InputError("--max_seq_length: not even one sequence fits into this device's memory")
             self.token_budget //= 2
