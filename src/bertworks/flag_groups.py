@@ -30,6 +30,37 @@ class MachineFlags(CommandFlags):
     iterations_per_loop: int = flag(1000, "", group=RETIRED)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainingMachineFlags(MachineFlags):
+    """What training computes in, and what it does when memory is short."""
+
+    precision: Precision = flag(
+        "auto",
+        "What training computes in: bf16, fp32, or auto: bf16 if the hardware multiplies it natively.",
+        group="Machine",
+    )
+    gradient_checkpointing: bool = flag(
+        False,
+        "Compute each block again in the backward pass: a third more work, a fraction of the memory.",
+        group="Machine",
+    )
+    optimizer_bits: Literal["32", "8"] = flag(
+        "32", "Bits of the optimizer's moments of large matrices: 8 takes a quarter of their memory.", group="Machine"
+    )
+    deterministic: bool = flag(
+        False,
+        "On CUDA, use only kernels that give the same bits each time, which are slower. On CPU bits are always equal.",
+        group="Machine",
+    )
+    token_budget: int | None = flag(
+        None,
+        "The most tokens in a micro-batch; by default by the memory that is free at the first start. Results differ by "
+        "rounding only.",
+        group="Machine",
+        lowest=1,
+    )
+
+
 def warn_of_retired(flags: MachineFlags, device: torch.device) -> None:
     """Say which device is used if the command line asks for a TPU."""
     if flags.use_tpu or flags.tpu_name or flags.master:

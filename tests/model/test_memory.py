@@ -77,7 +77,15 @@ def counted(of: BertConfig, head: Head, batch: PackedBatch, dtype: torch.dtype, 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("head", list(MODELS))
 def test_bytes_are_those_of_a_real_step(head: Head, precision: str, again: bool) -> None:
-    of, sequences, length = config(3, 192), 8, 96
+    _compare(config(3, 192), head, 8, 96, precision, again)
+
+
+@pytest.mark.parametrize(("sequences", "length"), [(9, 384), (28, 100), (3, 512)])
+def test_groups_of_sequences_that_attention_keeps(sequences: int, length: int) -> None:
+    _compare(config(2, 128), "span", sequences, length, "fp32", again=False)
+
+
+def _compare(of: BertConfig, head: Head, sequences: int, length: int, precision: str, again: bool) -> None:
     batch = batch_of(sequences, length, of.vocab_size)
     found = counted(of, head, batch, torch.float32 if precision == "fp32" else torch.bfloat16, again)
     account = step_bytes(

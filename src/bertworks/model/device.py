@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 from typing import Any
 
@@ -121,6 +122,17 @@ def training_token_budget(
         return account.total - account.fixed <= _SHARE * free + there
 
     return max(1, min(most_tokens, most(fits)))
+
+
+def use_deterministic_kernels() -> None:
+    """Let CUDA use only kernels that give the same bits each time. One that has no such form is warned of.
+
+    Call it before the first operation on a device: cuBLAS reads its setting once.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # By default this mode also fills fresh memory, which finds programs that read before they write.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def keep_freed_memory() -> bool:

@@ -19,7 +19,7 @@ from bertworks.model.stages import FLOAT, Head, Sizes, Stage
 
 # What a process takes before its first tensor: Python, torch and its libraries; on CUDA what the driver, cuBLAS and the
 # allocator's unused blocks take on the device.
-FIXED = {"cpu": 400_000_000, "cuda": 600_000_000}
+FIXED = {"cpu": 350_000_000, "cuda": 600_000_000}
 
 # The original's share of masked words.
 _MASKED = 0.15

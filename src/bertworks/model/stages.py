@@ -121,8 +121,12 @@ class Sizes:
             together = max(1, GROUP_VALUES // (c.num_attention_heads * keys * keys))  # sequences of a group
             of_sequence = c.num_attention_heads * queries // self.sequences * keys
             of_group, probabilities = min(self.sequences, together) * of_sequence, self.sequences * of_sequence * e
-            kept = Counter(activations=by_head + attended, attention=probabilities)
-            working = projected + (by_head + queries * hidden * e if p != t else 0) + of_group * (2 + e)
+            # Groups copy their rows, but a group of one sequence keeps a view, and with it the rows of all.
+            alone = self.sequences if together == 1 else int(self.sequences % together == 1)
+            rows_kept = by_head * (self.sequences - alone) // self.sequences + (by_head if alone else 0)
+            kept = Counter(activations=rows_kept + attended, attention=probabilities)
+            moved = by_head + queries * hidden * e if p != t else 0
+            working = (0 if alone and p == t else projected) + moved + of_group * (2 + e)
             backward = by_head + (by_head if p != t else 0) + attended + of_group * (2 + 3 * e)
         if is_last:
             kept["activations"] += attended  # the rows of the input that are queries

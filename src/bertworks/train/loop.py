@@ -95,7 +95,7 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
     with ExitStack() as stack:
         checkpoint = _begin(run, world, stack)
         budget = run.token_budget or measured(model, world, run.precision, run.optimizer_bits, run.max_seq_length)
-        optimizer = optimizers.build(model, run.optimizer, run.weight_decay, run.rate_scale)
+        optimizer = optimizers.build(model, run.optimizer, run.weight_decay, run.rate_scale, run.optimizer_bits)
         stepper = Stepper(
             model=model,
             task=task,
