@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import torch
 
 Precision = Literal["auto", "fp32", "bf16"]
+TrainingPrecision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,9 +35,10 @@ class MachineFlags(CommandFlags):
 class TrainingMachineFlags(MachineFlags):
     """What training computes in, and what it does when memory is short."""
 
-    precision: Precision = flag(
+    precision: TrainingPrecision = flag(
         "auto",
-        "What training computes in: bf16, fp32, or auto: bf16 if the hardware multiplies it natively.",
+        "What training computes in: bf16, fp32, fp16 (scales its loss; for GPUs without bf16), or auto: bf16 if the "
+        "hardware multiplies it natively.",
         group="Machine",
     )
     gradient_checkpointing: bool = flag(

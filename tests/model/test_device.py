@@ -24,10 +24,15 @@ def test_precision() -> None:
     assert choose_precision("fp32", cpu) is torch.float32
     assert choose_precision("bf16", cpu) is torch.bfloat16
     assert choose_precision("auto", cpu) in (torch.float32, torch.bfloat16)
-    for wrong in ("fp16", "float32", ""):
-        with pytest.raises(InputError, match=f"^--precision={wrong}: give fp32, bf16 or auto$"):
+    assert choose_precision("fp16", cpu) is torch.float16
+    for wrong in ("half", "float32", ""):
+        with pytest.raises(InputError, match=f"^--precision={wrong}: give fp32, bf16, fp16 or auto$"):
             choose_precision(wrong, cpu)
-    assert (precision_name(torch.bfloat16), precision_name(torch.float32)) == ("bf16", "fp32")
+    assert [precision_name(choose_precision(name, cpu)) for name in ("fp32", "bf16", "fp16")] == [
+        "fp32",
+        "bf16",
+        "fp16",
+    ]
 
 
 def test_deterministic_kernels(monkeypatch: pytest.MonkeyPatch) -> None:

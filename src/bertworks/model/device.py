@@ -47,17 +47,20 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     return torch.device("cuda", local_rank) if name == "cuda" else device
 
 
+_PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type that `--precision` names: fp32, bf16, or auto (bf16 where the hardware multiplies it natively).
+    """Return the type that `--precision` names: fp32, bf16, fp16, or auto: bf16 if the hardware multiplies it natively.
 
     Raises:
         InputError: there is no such precision.
     """
-    if name not in ("fp32", "bf16", "auto"):
-        raise InputError(f"--precision={name}: give fp32, bf16 or auto")
     if name == "auto":
         return torch.bfloat16 if _multiplies_bf16(device) else torch.float32
-    return torch.bfloat16 if name == "bf16" else torch.float32
+    if name not in _PRECISIONS:
+        raise InputError(f"--precision={name}: give {', '.join(_PRECISIONS)} or auto")
+    return _PRECISIONS[name]
 
 
 def _multiplies_bf16(device: torch.device) -> bool:
@@ -69,8 +72,8 @@ def _multiplies_bf16(device: torch.device) -> bool:
 
 
 def precision_name(dtype: torch.dtype) -> str:
-    """Return `bf16` or `fp32`."""
-    return "bf16" if dtype.itemsize == 2 else "fp32"
+    """Return `bf16`, `fp16` or `fp32`."""
+    return next((name for name, known in _PRECISIONS.items() if known == dtype), "fp32")
 
 
 def inference_token_budget(device: torch.device) -> int:

@@ -103,12 +103,16 @@ class AdamWIn8Bits(torch.optim.AdamW):
         super().step()
         for p, gradient, group in mine:
             p.grad = gradient
-            _update(p, gradient, self.state[p], group)
+            _update(p, gradient, self.state[p], group, getattr(self, "found_inf", None))
 
 
-def _update(p: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]) -> None:
-    """Update one parameter, as the library's AdamW does."""
+def _update(
+    p: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any], found_inf: Tensor | None
+) -> None:
+    """Update one parameter, as the library's AdamW does, which changes nothing where `found_inf` is 1."""
     beta1, beta2 = group["betas"]
+    changed = {"p": p, **state}
+    before = None if found_inf is None else {name: tensor.clone() for name, tensor in changed.items()}
     state["step"] += 1
     mean, square = (restored(state[name], state[f"{name}_scale"], p.shape, signed) for name, signed in _MOMENTS)
     mean.lerp_(gradient, 1 - beta1)
@@ -120,3 +124,7 @@ def _update(p: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[s
     denominator = square.div_(1 - beta2 ** state["step"]).sqrt_().add_(group["eps"])
     p.mul_(1 - group["lr"] * group["weight_decay"])
     p.addcdiv_(mean.div_(1 - beta1 ** state["step"]), denominator, value=-group["lr"])
+    if before is not None and found_inf is not None:
+        is_skipped = found_inf.bool()
+        for name, tensor in changed.items():
+            tensor.copy_(torch.where(is_skipped, before[name], tensor))

@@ -105,6 +105,7 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
             rate=run.rate,
             random_seed=run.random_seed,
             token_budget=budget,
+            precision=run.precision,
         )
         first_step, seconds = 0, 0.0
         if checkpoint is not None:
@@ -157,6 +158,7 @@ def _continue(checkpoint: resume.TrainingCheckpoint, run: Run, stepper: Stepper)
     before = checkpoint.state["settings"]
     changed = {name: value for name, value in run.settings.items() if before.get(name) != value}
     notes += [f"{name} {before.get(name)} -> {value}" for name, value in changed.items()]
+    stepper.continue_scale(checkpoint.state)
     world.say("; ".join([f"Continuing from {checkpoint.folder} (step {checkpoint.step})", *notes]))
     if world.is_main:
         stepper.window = MetricWindow(world.device, checkpoint.state["window"])
@@ -263,6 +265,7 @@ class _Loop:
                 },
                 "settings": dict(run.settings),
                 "seconds": self.report.seconds,
+                **stepper.scale_to_keep(),
             }
             with self.report.clock_stopped():
                 model, optimizer = stepper.model, stepper.optimizer

@@ -79,6 +79,11 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate * group["scale"]
 
 
+def skip_unless(optimizer: torch.optim.Optimizer, is_finite: Tensor) -> None:
+    """Let the next update change nothing unless `is_finite`, a bool on the device; nobody waits for it."""
+    optimizer.found_inf = (~is_finite).float()  # type: ignore[attr-defined]  # what the fused AdamW looks at
+
+
 def clip_by_global_norm(gradients: list[Tensor]) -> Tensor:
     """Scale the gradients in place so that their global norm is at most 1; return the norm before, on device.
 
