@@ -117,7 +117,7 @@ def prepared(step: Step) -> tuple[Any, Any]:
 
 
 def counted(step: Step) -> dict[str, int]:
-    """Take a step; return its tokens with filler and the bytes at the peak."""
+    """Take a step; return its tokens and the bytes at the peak."""
     with fake_cuda(), LiveBytes("cuda") as live:
         model, task = prepared(step)
         model.bert.gradient_checkpointing = step.again
@@ -135,7 +135,7 @@ def counted(step: Step) -> dict[str, int]:
             micro_batches = stepper.micro_batches(0)
         stepper.take(0, micro_batches, False)
         (batch,) = micro_batches.batches
-        return {"tokens": len(batch.input_ids), "sequences": len(batch.lengths), "peak": live.peak}
+        return {"tokens": batch.tokens, "peak": live.peak}
 
 
 def main(folder: Path) -> None:

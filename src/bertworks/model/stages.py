@@ -215,6 +215,4 @@ class Sizes:
         chunk = min(masked, _LOGIT_ROWS) * c.vocab_size * FLOAT if self.is_cuda else 0
         joined = logits if masked > _LOGIT_ROWS else 0
         rows = masked * c.hidden_size * e
-        return Stage(
-            keeps, keeps.total() + max(chunk, joined), table * FLOAT + self.cast(table) + 2 * rows, table * FLOAT
-        )
+        return Stage(keeps, keeps.total() + chunk + joined, table * FLOAT + self.cast(table) + 2 * rows, table * FLOAT)
