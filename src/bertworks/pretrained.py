@@ -19,7 +19,7 @@ from bertworks.checkpoints.sentences import save_sentence_rules
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
-from bertworks.flag_groups import InferencePrecision, ModelFlags
+from bertworks.flag_groups import ModelFlags, Precision
 from bertworks.model.device import choose_device, choose_precision, limit_threads
 from bertworks.model.heads import (
     EncoderModel,
@@ -239,7 +239,7 @@ def _model_for(checkpoint: Checkpoint, config: BertConfig) -> Model:
     return PretrainingModel(config) if has_words else EncoderModel(config)
 
 
-def load_model(flags: ModelFlags, device: str, precision: InferencePrecision = "fp32") -> Pretrained:
+def load_model(flags: ModelFlags, device: str, precision: Precision = "fp32") -> Pretrained:
     """Load the model that the flags name, and print the report.
 
     Raises:

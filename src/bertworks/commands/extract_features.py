@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from bertworks.errors import InputError
-from bertworks.flag_groups import InferencePrecision, MachineFlags, ModelFlags
+from bertworks.flag_groups import MachineFlags, ModelFlags, Precision
 from bertworks.flags import REQUIRED, RETIRED, flag
 
 
@@ -49,7 +49,7 @@ class Flags(ModelFlags, MachineFlags):
         group="Machine",
         lowest=1,
     )
-    precision: InferencePrecision = flag(
+    precision: Precision = flag(
         "fp32",
         "What to compute in: fp32, bf16, int8 (products of 8-bit integers, on CPU only), or auto: bf16 if the "
         "hardware multiplies it natively.",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bertworks import files
 from bertworks.errors import InputError
-from bertworks.flag_groups import InferencePrecision, MachineFlags, Precision, warn_of_retired
+from bertworks.flag_groups import Precision, TrainingMachineFlags, warn_of_retired
 from bertworks.flags import REQUIRED, flag, recorded, to_toml
 from bertworks.progress import say
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flags(MachineFlags):
+class Flags(TrainingMachineFlags):
     """Pre-train BERT on masked words and next sentence.
 
     From scratch:  bert run_pretraining --input_file=SHARDS --output_dir=OUT --size=small --do_train --do_eval
@@ -123,26 +123,7 @@ class Flags(MachineFlags):
     eval_every_steps: int = flag(
         0, "Also evaluate during training, each time after this many steps; 0: do not.", group="Evaluation", lowest=0
     )
-    eval_precision: InferencePrecision = flag(
-        "fp32", "What evaluation computes in; int8 on CPU only.", group="Evaluation"
-    )
-
-    precision: Precision = flag(
-        "auto",
-        "What training computes in: bf16, fp32, or auto: bf16 if the hardware multiplies it natively.",
-        group="Machine",
-    )
-    gradient_checkpointing: bool = flag(
-        False,
-        "Compute each block again in the backward pass: a third more work, a fraction of the memory.",
-        group="Machine",
-    )
-    token_budget: int | None = flag(
-        None,
-        "The most tokens in a micro-batch; by default chosen for the device. Results differ by rounding only.",
-        group="Machine",
-        lowest=1,
-    )
+    eval_precision: Precision = flag("fp32", "What evaluation computes in; int8 on CPU only.", group="Evaluation")
 
 
 # Flags that say what a run is about, not how it is done.
@@ -163,7 +144,7 @@ def main(flags: Flags) -> None:
         raise InputError("--output_dir: must be given")
     if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
         say(f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps.")
-    with world(flags.device) as processes:
+    with world(flags.device, deterministic=flags.deterministic) as processes:
         if processes.is_main:
             warn_of_retired(flags, processes.device)
         _pretrain(flags, Path(flags.output_dir), processes)
@@ -263,8 +244,11 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
             num_warmup_steps=flags.num_warmup_steps,
             learning_rate=flags.learning_rate,
             optimizer=flags.optimizer,
+            optimizer_bits=int(flags.optimizer_bits),
             weight_decay=flags.weight_decay,
             random_seed=flags.random_seed,
+            precision=precision,
+            max_seq_length=flags.max_seq_length,
             token_budget=flags.token_budget,
             log_every_steps=flags.log_every_steps,
             eval_every_steps=flags.eval_every_steps,
@@ -292,6 +276,7 @@ def _identity(flags: Flags, opened: PretrainingInput, config: BertConfig) -> dic
         "--random_seed": flags.random_seed,
         "--train_batch_size": flags.train_batch_size,
         "--optimizer": flags.optimizer,
+        "--optimizer_bits": int(flags.optimizer_bits),
         **begun_with(flags.model, flags.init_checkpoint),
         **shape_of(config, "--size or --bert_config_file"),
         **({"--vocab_file": opened.tokenizer.sha256[:16]} if opened.tokenizer else {}),

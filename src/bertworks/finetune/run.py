@@ -46,7 +46,7 @@ def run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None = Non
         task: the task that is known by name, if there is one.
     """
     wanted_splits(given)
-    with distributed.world(given.device) as world:
+    with distributed.world(given.device, deterministic=given.deterministic) as world:
         if world.is_main:
             warn_of_retired(given, world.device)
         _run(given, read, task, world)
