@@ -280,3 +280,19 @@ def test_a_zip_with_a_folder_of_sentence_transformers(tmp_path: Path) -> None:
     expected = bertworks.load(tmp_path / "st").embed(TEXTS)
     np.testing.assert_array_equal(bertworks.load(tmp_path / "packed.zip/st").embed(TEXTS), expected)
     np.testing.assert_allclose(expected, golden().embed(TEXTS, pooling="cls"), **SAME)
+
+
+def test_what_a_conversion_leaves_out_of_a_folder_of_sentence_transformers_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    golden().save(tmp_path / "st")
+    (tmp_path / "st" / "1_Pooling").mkdir()
+    (tmp_path / "st" / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    modules = [{"type": "a.Transformer", "path": ""}, {"type": "a.Pooling", "path": "1_Pooling"}]
+    (tmp_path / "st" / "modules.json").write_text(json.dumps(modules))
+    assert run("convert_checkpoint", str(tmp_path / "st"), str(tmp_path / "made")) == 0
+    output = capsys.readouterr()
+    told = (
+        f"how {tmp_path / 'st'} makes vectors of texts is not written: a folder of sentence-transformers: cls pooling"
+    )
+    assert told in output.out + output.err

@@ -3,8 +3,10 @@
 import datetime
 import sys
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import openpyxl
@@ -117,6 +119,40 @@ def test_a_size_that_a_sheet_only_claims_costs_nothing(tmp_path: Path) -> None:
     assert b'ref="A1:C2"' in sheet
     changed(path, SHEET, sheet.replace(b'ref="A1:C2"', b'ref="A1:XFD1048576"'))
     assert values(open_table(path)) == [{"text": "a", "label": "x", "note": "y"}]
+
+
+def test_cells_in_places_that_no_sheet_has_cost_nothing(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.xlsx", [HEADER, ["a", "x", "y"]])
+    with zipfile.ZipFile(path) as archive:
+        sheet = archive.read(SHEET)
+    changed(path, SHEET, sheet.replace(b'r="C2"', b'r="ZZZZZZ2"'))
+    with pytest.raises(InputError, match="has a cell in a column that no sheet has"):
+        open_table(path)
+
+
+def test_every_damaged_byte_is_an_error_of_one_line_or_harmless(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.xlsx", [HEADER, ["a", 0.5, "y"], ["b", "=1+1", None]], B2="0%")
+    good, random = path.read_bytes(), Random(3)
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    outcomes = Counter()
+    for i in range(80):
+        name = random.choice([name for name in parts if name.endswith((".xml", ".rels"))])
+        bad = bytearray(good if i % 2 else parts[name])
+        for _ in range(random.randint(1, 3)):
+            bad[random.randrange(len(bad))] = random.choice(b'<>"&/09a \x00\xff')
+        if i % 2:
+            path.write_bytes(bad)
+        else:
+            path.write_bytes(good)
+            changed(path, name, bytes(bad))
+        try:
+            list(open_table(path).records(BadRows("skip")))
+            outcomes["read"] += 1
+        except InputError as error:
+            outcomes["told"] += "\n" not in str(error)
+    assert outcomes.total() == 80
+    assert min(outcomes["read"], outcomes["told"]) > 5
 
 
 @pytest.mark.parametrize(("content", "message"), [(b"text,label\na,b\n", "not a spreadsheet"), (b"", "not a spreadsh")])

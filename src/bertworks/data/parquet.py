@@ -145,7 +145,10 @@ def _open(pyarrow: Any, path: Path) -> Any:
         raise InputError(f"{path}: no such file") from None
     except PermissionError as error:
         raise InputError(f"{path}: cannot be read ({one_line(os.strerror(error.errno or errno.EACCES))})") from None
-    except (pyarrow.ArrowException, OSError) as error:
+    except InputError:
+        raise
+    # Names of columns that are no text, or are not where they should be, are other errors of Python.
+    except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:
         raise InputError(f"{path}: is not a parquet file ({one_line(error)})") from None
 
 

@@ -7,10 +7,13 @@ person sees in it, as far as that is one text: 3 and not 3.0, a date without a t
 from __future__ import annotations
 
 import datetime
+import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +29,23 @@ ENDINGS = (".xlsx", ".xlsm")
 _MOST_GROWTH = 100
 _SMALL = 64 << 20
 _MOST_BYTES = 4 << 30
+
+
+# What damaged zips make the library raise.
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError)
+
+
+# As many rows as the format allows; its columns have names of three letters at most.
+_MOST_ROWS = 1 << 20
+_FAR_CELL = re.compile(rb' r="[A-Z]{4}')
+
+
+class _Cell(NamedTuple):
+    """What a cell holds, the library's letter for its kind, and the format in which it is shown."""
+
+    value: Any
+    kind: str
+    form: str
 
 
 class Sheet(NamedTuple):
@@ -57,7 +77,12 @@ def open_sheet(path: Path) -> Sheet:
     Raises:
         InputError: it is missing, damaged, no spreadsheet or claims too much; or openpyxl is not installed.
     """
-    _check(path)
+    try:
+        _check(path)
+        has_formulas = _has_formulas(path)
+    except _ZIP_ERRORS as error:
+        refuse_foreign(path)
+        raise InputError(f"{path}: is not a spreadsheet of this name, or damaged ({one_line(error)})") from None
     with _opened(path, data_only=True) as book:
         names = [sheet.title for sheet in book.worksheets]
     notes = []
@@ -67,14 +92,14 @@ def open_sheet(path: Path) -> Sheet:
         )
     width = uncomputed = wrong = 0
     for number, cells in _cells(path):
-        wrong += sum(cell.data_type == "e" for cell in cells)
+        wrong += sum(cell.kind == "e" for cell in cells)
         if number <= SAMPLE:
-            width = max([width, *(i for i, cell in enumerate(cells, 1) if cell.value is not None)])
-    if _has_formulas(path):
+            width = max(width, len(cells))
+    if has_formulas:
         pairs = zip(_cells(path), _cells(path, data_only=False), strict=True)
         for (_, values), (_, formulas) in pairs:
-            found = zip(values, formulas, strict=False)
-            uncomputed += sum(formula.data_type == "f" and value.value is None for value, formula in found)
+            found = zip_longest(formulas, (cell.value for cell in values[: len(formulas)]))
+            uncomputed += sum(formula.kind == "f" and value is None for formula, value in found)
     if uncomputed:
         notes.append(
             f"{path}: {uncomputed:,} formulas have no value in the file and are read as empty; open it in an office "
@@ -107,9 +132,6 @@ def _check(path: Path) -> None:
                             )
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except zipfile.BadZipFile as error:
-        refuse_foreign(path)
-        raise InputError(f"{path}: is not a spreadsheet of this name, or damaged ({one_line(error)})") from None
 
 
 @contextmanager
@@ -131,40 +153,52 @@ def _opened(path: Path, *, data_only: bool) -> Iterator[Any]:
             yield book
         finally:
             book.close()
-    except (InputError, GeneratorExit):
-        raise
-    except OSError:
+    except InputError:
         raise
     except Exception as error:  # damaged XML makes the library raise almost anything
+        if isinstance(error, OSError) and error.errno:
+            raise
         raise InputError(f"{path}: is a damaged spreadsheet ({one_line(error)}); save it again") from None
 
 
-def _cells(path: Path, *, data_only: bool = True) -> Iterator[tuple[int, tuple[Any, ...]]]:
+def _cells(path: Path, *, data_only: bool = True) -> Iterator[tuple[int, list[_Cell]]]:
     """Read the number and the cells of every row of the first sheet."""
     with _opened(path, data_only=data_only) as book:
         sheet = book.worksheets[0]
         # What the sheet says of its size may be wrong.
         sheet.reset_dimensions()
-        yield from enumerate(sheet.iter_rows(), 1)
+        rows = sheet.iter_rows(max_row=_MOST_ROWS)
+        for number, row in enumerate(rows, 1):
+            cells = list(row)
+            while cells and cells[-1].value is None:
+                cells.pop()
+            yield number, [_Cell(cell.value, cell.data_type, cell.number_format or "") for cell in cells]
 
 
 def _has_formulas(path: Path) -> bool:
-    """Tell whether a sheet of a file has a formula."""
+    """Tell whether a sheet of a file has a formula.
+
+    Raises:
+        InputError: a cell is in a column that no sheet has, so that the cells before it would fill the memory.
+    """
+    found = False
     with zipfile.ZipFile(path) as archive:
         for name in archive.namelist():
             if name.startswith("xl/worksheets/"):
                 with archive.open(name) as stream:
                     before = b""
                     while chunk := stream.read(1 << 20):
-                        if b"<f>" in (text := before + chunk) or b"<f " in text:
-                            return True
-                        before = chunk[-2:]
-    return False
+                        text = before + chunk
+                        if _FAR_CELL.search(text):
+                            raise InputError(f"{path}: {name} has a cell in a column that no sheet has")
+                        found = found or b"<f>" in text or b"<f " in text
+                        before = chunk[-8:]
+    return found
 
 
-def _shown(cell: Any) -> str:
+def _shown(cell: _Cell) -> str:
     """Return what a person sees in a cell, as far as it is one text."""
-    value, kind = cell.value, cell.data_type
+    value, kind, form = cell
     if value is None or kind == "e":
         return ""
     if isinstance(value, bool):
@@ -173,7 +207,7 @@ def _shown(cell: Any) -> str:
         midnight = value.time() == datetime.time()
         return value.date().isoformat() if midnight else value.isoformat(" ", "seconds")
     if isinstance(value, int | float):
-        if (cell.number_format or "").endswith("%"):
+        if form.endswith("%"):
             return f"{value * 100:.12g}%"
         return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     return str(value)

@@ -6,9 +6,7 @@ words.
 
 from __future__ import annotations
 
-import ast
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +15,10 @@ from bertworks.data.bad_rows import BadRows
 from bertworks.data.tables import Table, open_table
 from bertworks.errors import InputError
 from bertworks.tasks.ner.tag_forms import is_prefixed
+from bertworks.tasks.written_lists import list_of
 
 # What lists of words are called.
 WORDS = ("tokens", "words")
-
-# NumPy's lists of texts have blanks and line ends between their items.
-_ITEM = r"""(?:'[^'\n]*'|"[^"\n]*")"""
-_NUMPY_LIST = re.compile(rf"\[{_ITEM}(?:\s+{_ITEM})*\]")
-_NUMPY_ITEM = re.compile(r"""'([^'\n]*)'|"([^"\n]*)\"""")
 
 
 def annotated_cells(path: Path) -> Iterator[tuple[str, dict[str, Any]]] | None:
@@ -43,7 +37,7 @@ def annotated_cells(path: Path) -> Iterator[tuple[str, dict[str, Any]]] | None:
         has_texts = (name for name in others if _has_texts(sample, name, columns[0]))
         text = "text" if "text" in others else next(has_texts, None)
         return None if text is None else _rows(table, text, columns[0])
-    lists = [name for name in table.columns if all(_list_of(row.get(name)) is not None for row in sample)]
+    lists = [name for name in table.columns if all(list_of(row.get(name)) is not None for row in sample)]
     texts = [name for name in table.columns if name not in lists]
     if len(lists) > 1 and any(name in lists for name in WORDS):
         return _rows_of_lists(table, lists, None)
@@ -60,30 +54,19 @@ def annotated_cells(path: Path) -> Iterator[tuple[str, dict[str, Any]]] | None:
 def _rows_of_lists(table: Table, lists: Sequence[str], text: str | None) -> Iterator[tuple[str, dict[str, Any]]]:
     """Read rows with lists of words and of tags; or with a text, whose words have the tags of the one list."""
     for location, row, _ in table.records(BadRows()):
-        found = {name: _list_of(row.get(name)) or _parts(row.get(name)) for name in lists}
+        found = {name: _list_in(row.get(name)) for name in lists}
         yield location, found if text is None else {"tokens": str(row.get(text)).split(), "ner_tags": found[lists[0]]}
 
 
-def _list_of(cell: Any) -> list[str] | None:
-    """Return the list of texts that a cell is; None if it is none."""
-    if not isinstance(cell, str) or not (cell.startswith("[") and cell.endswith("]")):
-        return None
-    if _NUMPY_LIST.fullmatch(cell):
-        return [first or second for first, second in _NUMPY_ITEM.findall(cell)]
-    try:
-        found = ast.literal_eval(cell)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        return None
-    return found if isinstance(found, list) and all(isinstance(item, str | int) for item in found) else None
-
-
-def _parts(cell: Any) -> list[str]:
-    return str(cell).replace(",", " ").split()
+def _list_in(cell: Any) -> list[Any]:
+    """Return the list that a cell has in any of the forms."""
+    found = list_of(cell)
+    return str(cell).replace(",", " ").split() if found is None else found
 
 
 def _are_tags_of(tags: Any, text: Any) -> bool:
     """Tell whether a cell has a tag for each word of a text."""
-    found = _list_of(tags) or _parts(tags)
+    found = _list_in(tags)
     return len(found) == len(str(text).split()) > 0 and all(is_prefixed(str(tag)) for tag in found)
 
 
