@@ -32,6 +32,7 @@ COMMANDS = {
     "download_data": "Download data sets: GLUE, SQuAD, XNLI, CLUE, SWAG, XQuAD, DRCD, CMRC, TriviaQA",
     "fill_mask": "Fill every [MASK] of a text with the words that a model finds most probable",
     "convert_checkpoint": "Convert a BERT of any format to a model folder or to a TensorFlow checkpoint",
+    "export": "Write a model as ONNX or OpenVINO, in float32 or int8, with a certificate of what it computes",
 }
 
 _DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
