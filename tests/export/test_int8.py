@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +77,54 @@ def test_the_graph_computes_whole_numbers_exactly(tmp_path: Path) -> None:
         total = (activations @ numbers.T.astype(np.int64)).astype(np.float64)
         exact = total * scale * column_scale + weights["w.bias"]
         np.testing.assert_allclose(found, exact, rtol=1e-6, atol=1e-6 * np.abs(exact).max(), err_msg=case)
+
+
+# What an emulated processor runs: it needs numpy and ONNX Runtime only.
+EMULATED = """
+import sys, numpy, onnxruntime
+folder, names = sys.argv[1], sys.argv[2:]
+rows = numpy.load(f"{folder}/rows.npy")
+for name in names:
+    opened = onnxruntime.InferenceSession(f"{folder}/{name}.onnx", providers=["CPUExecutionProvider"])
+    numpy.save(f"{folder}/{name}.npy", opened.run(None, {"x": rows})[0])
+"""
+EMULATOR = shutil.which("qemu-x86_64")
+
+
+@pytest.mark.skipif(EMULATOR is None, reason="no qemu-x86_64 (Debian: qemu-user), which emulates a processor")
+def test_a_processor_without_vnni_computes_the_same(tmp_path: Path) -> None:
+    """ONNX Runtime on an emulated Haswell, which has AVX2 only: ours is right, and the usual 8 bits are not."""
+    weight = np.full((24, 768), 0.5, np.float32)
+    weight[12:] = np.random.default_rng(4).normal(size=(12, 768))
+    rows = np.abs(np.random.default_rng(5).normal(size=(40, 768))).astype(np.float32)
+    rows[7:20] = 3.0
+    np.save(tmp_path / "rows.npy", rows)
+    expected = {}
+    for name, most in (("seven", MOST), ("eight", 127)):
+        layers = Layers({"w.weight": weight, "w.bias": np.zeros(24, np.float32)}, "int8")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("bertworks.export.int8.MOST", most)
+            layers.graph.op("Identity", layers.product("x", "w"), name="y")
+            numbers, scale = quantized_columns(weight)
+        path = tmp_path / f"{name}.onnx"
+        layers.graph.write(path, [Port("x", ("n", 768), "float32")], [Port("y", ("n", 24))], "")
+        row_scale = np.abs(rows).max(1, keepdims=True) * np.float32(1 / 127)
+        total = np.rint(rows / row_scale).astype(np.int64) @ numbers.T.astype(np.int64)
+        expected[name] = total.astype(np.float64) * row_scale * scale
+    (tmp_path / "run.py").write_text(EMULATED)
+    packages = Path(onnx.__file__).parents[1]
+    subprocess.run(
+        [str(EMULATOR), "-cpu", "Haswell", os.path.realpath(sys.executable), tmp_path / "run.py", tmp_path, *expected],
+        env={**os.environ, "PYTHONPATH": str(packages), "OPENBLAS_CORETYPE": "Haswell"},
+        check=True,
+        capture_output=True,
+    )
+    wrong = {
+        name: float(np.abs(np.load(tmp_path / f"{name}.npy") - values).max() / np.abs(values).max())
+        for name, values in expected.items()
+    }
+    assert wrong["seven"] < 1e-6
+    assert wrong["eight"] > 0.1
 
 
 @pytest.mark.parametrize("kind", KINDS)
