@@ -5,7 +5,7 @@ A node is named after its output. Initialisers are numpy arrays, which are not c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ IR_VERSION = 8
 
 # A protocol buffer ends at 2 GiB. Beyond that the initialisers lie in a second file, from multiples of a page on, so
 # that they can be mapped into memory.
-_MOST_BYTES = (1 << 31) - (16 << 20)
+MOST_BYTES = (1 << 31) - (16 << 20)
 _PAGE = 4096
 _SMALL = 1024
 
@@ -81,27 +81,23 @@ class Graph:
         return sum(values.nbytes for values in self.initialisers.values())
 
     def write(
-        self, path: Path, inputs: Sequence[Port], outputs: Sequence[Port], about: str, *, largest: int = _MOST_BYTES
+        self, path: Path, inputs: Sequence[Port], outputs: Sequence[Port], about: str, *, largest: int = MOST_BYTES
     ) -> list[Path]:
         """Write the graph, and return its files: one, or two where the initialisers have more bytes than `largest`."""
         helper, files = self._onnx.helper, [path]
-        if self.bytes > largest:
-            files.append(path.with_name(f"{path.name}_data"))
-            stored = list(self._stored_outside(files[1]))
-        else:
-            stored = [self._onnx.numpy_helper.from_array(values, name) for name, values in self.initialisers.items()]
         graph = helper.make_graph(
             self._nodes, path.stem, [self._value(port) for port in inputs], [self._value(port) for port in outputs]
         )
-        graph.initializer.extend(stored)
-        del stored
+        opset = helper.make_opsetid("", OPSET)
         model = helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-            ir_version=IR_VERSION,
-            producer_name="bertworks",
-            doc_string=about,
+            graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="bertworks", doc_string=about
         )
+        if self.bytes > largest:
+            files.append(path.with_name(f"{path.name}_data"))
+            self._store_outside(model.graph, files[1])
+        else:
+            for name, values in self.initialisers.items():
+                self._tensor(model.graph, name, values).raw_data = values.tobytes()
         path.write_bytes(model.SerializeToString())
         self._onnx.checker.check_model(str(path))
         return files
@@ -110,22 +106,22 @@ class Graph:
         kind = {"int64": self._onnx.TensorProto.INT64, "float32": self._onnx.TensorProto.FLOAT}[port.dtype]
         return self._onnx.helper.make_tensor_value_info(port.name, kind, list(port.axes))
 
-    def _stored_outside(self, file: Path) -> Iterator[Any]:
-        """Write the initialisers to a file, and yield what refers to them; small ones stay in the graph."""
+    def _tensor(self, graph: Any, name: str, values: NDArray[Any]) -> Any:
+        """Add an initialiser without data to the message, in place: what is added otherwise is copied."""
+        kind = self._onnx.helper.np_dtype_to_tensor_dtype(values.dtype)
+        return graph.initializer.add(name=name, dims=values.shape, data_type=kind)
+
+    def _store_outside(self, graph: Any, file: Path) -> None:
+        """Write the initialisers to a file, and refer to them in the message; small ones stay in it."""
         with file.open("wb") as stream:
             for name, values in self.initialisers.items():
+                tensor = self._tensor(graph, name, values)
                 if values.nbytes < _SMALL:
-                    yield self._onnx.numpy_helper.from_array(values, name)
+                    tensor.raw_data = values.tobytes()
                     continue
                 stream.write(bytes(-stream.tell() % _PAGE))
                 places = {"location": file.name, "offset": stream.tell(), "length": values.nbytes}
                 stream.write(np.ascontiguousarray(values).data)
-                tensor = self._onnx.TensorProto(
-                    name=name,
-                    dims=values.shape,
-                    data_type=self._onnx.helper.np_dtype_to_tensor_dtype(values.dtype),
-                    data_location=self._onnx.TensorProto.EXTERNAL,
-                )
+                tensor.data_location = self._onnx.TensorProto.EXTERNAL
                 for key, value in places.items():
                     tensor.external_data.add(key=key, value=str(value))
-                yield tensor

@@ -71,8 +71,14 @@ def _listed(certificate: Path) -> list[str]:
         return []
 
 
-def write_beside(folder: Path, pretrained: Pretrained, head: Head, sentences: SentenceRules | None) -> list[str]:
-    """Write what programs read beside the graph; return what they must know, a line each."""
+def write_beside(
+    folder: Path, pretrained: Pretrained, head: Head, sentences: SentenceRules | None, *, second_file: bool
+) -> list[str]:
+    """Write what programs read beside the graph; return what they must know, a line each.
+
+    Args:
+        second_file: whether the weights of an ONNX graph lie in a file of their own; transformers.js must be told.
+    """
     config, extra = pretrained.config, dict(pretrained.config.extra)
     notes = []
     for key in STORAGE_KEYS:
@@ -84,6 +90,8 @@ def write_beside(folder: Path, pretrained: Pretrained, head: Head, sentences: Se
             "the graph ends with the scores of each token; the scores of transitions between tags stand in "
             f"config.json ({CRF_KEY}), and the best path (Viterbi) is found outside of the graph"
         )
+    if second_file:
+        extra["transformers.js_config"] = {"use_external_data_format": {"model.onnx": 1}}
     write_text(folder / "config.json", replace(config, extra=extra).to_json(head.architecture) + "\n")
     longest = sentences.max_seq_length if sentences else None
     pretrained.tokenizer.save(folder, min(longest or config.longest_sequence, config.max_position_embeddings))

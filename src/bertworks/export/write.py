@@ -14,6 +14,7 @@ from bertworks.checkpoints.weights import SentenceRules
 from bertworks.errors import InputError
 from bertworks.export.bert_graph import build
 from bertworks.export.certificate import Certificate
+from bertworks.export.graph import MOST_BYTES
 from bertworks.export.heads import Head, head_of, sentence_rules_of, weights_of
 from bertworks.export.layers import Products
 from bertworks.export.layout import check_free, weights_sha256, write_beside
@@ -82,7 +83,8 @@ def export(
     errors: dict[str, Mapping[str, OutputError]] = {}
     computed_by = ""
     with folder_written_whole(folder) as aside:
-        notes = write_beside(aside, pretrained, head, sentences)
+        second_file = form == "onnx" and sum(values.nbytes for values in weights.values()) > MOST_BYTES
+        notes = write_beside(aside, pretrained, head, sentences, second_file=second_file)
         for each in _precisions(precision):
             name = _write_graph(aside, pretrained, weights, head, sentences, form, each)
             opened = session(aside, form, each)
