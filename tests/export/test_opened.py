@@ -14,7 +14,7 @@ from bertworks.export.opened import open_export
 from bertworks.export.runtime import Runtime
 from bertworks.export.write import export
 from bertworks.pretrained import Pretrained
-from tests.export.builders import add_sentences, load, save
+from tests.export.builders import VOCAB, add_sentences, load, save
 
 TEXTS = ["the cat sat on the mat", "a house", "the man and the woman went to the market in the old town"]
 
@@ -35,6 +35,18 @@ def test_classes(tmp_path: Path, kind: str, form: Runtime) -> None:
     again = opened(pretrained, tmp_path / "export", form)
     for ours, theirs in zip(pretrained.classify(TEXTS), again.classify(TEXTS), strict=True):
         assert theirs.label == pytest.approx(ours.label, abs=1e-5) if kind == "regression" else ours.label
+        assert theirs.probabilities == pytest.approx(ours.probabilities, abs=1e-5)
+
+
+def test_classes_without_names_get_numbers(tmp_path: Path) -> None:
+    tiny = VOCAB.parent / "google_tiny"
+    pretrained = bertworks.load(
+        tiny / "classifier.ckpt", vocab_file=VOCAB, bert_config_file=tiny / "bert_config.json", device="cpu"
+    )
+    assert pretrained.config.labels is None
+    again = opened(pretrained, tmp_path / "export", "onnx")
+    assert again.config.labels == ("LABEL_0", "LABEL_1")
+    for ours, theirs in zip(pretrained.classify(TEXTS), again.classify(TEXTS), strict=True):
         assert theirs.probabilities == pytest.approx(ours.probabilities, abs=1e-5)
 
 

@@ -22,6 +22,7 @@ from bertworks.export.opened import CRF_KEY
 from bertworks.files import write_text, written_whole
 from bertworks.model.heads import TokenClassifier
 from bertworks.pretrained import Pretrained
+from bertworks.tasks.labels import names_of_outputs
 
 _MODULES = "sentence_transformers.models."
 _POOLINGS = {
@@ -79,7 +80,11 @@ def write_beside(
     Args:
         second_file: whether the weights of an ONNX graph lie in a file of their own; transformers.js must be told.
     """
-    config, extra = pretrained.config, dict(pretrained.config.extra)
+    config = pretrained.config
+    if head.kind in ("sequence", "tokens"):
+        # Programs take a model whose file names no labels to have two.
+        config = config.with_labels(names_of_outputs(config, head.classes))
+    extra = dict(config.extra)
     notes = []
     for key in STORAGE_KEYS:
         extra.pop(key, None)
