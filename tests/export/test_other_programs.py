@@ -54,6 +54,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Pr
     found["vectors"] = bertworks.load(root / "vectors.model", device="cpu")
     for name, pretrained in found.items():
         export(pretrained, root / name, "onnx", "int8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bertworks.export.graph.MOST_BYTES", 100_000)
+        export(found["vectors"], root / "two_files", "onnx", "int8")
     return root, found
 
 
@@ -85,12 +88,14 @@ def node(models: tuple[Path, object], tmp_path: Path) -> Ask:
 @needs_optimum
 def test_sentence_transformers(models: tuple[Path, dict[str, Pretrained]], optimum: Ask) -> None:
     root, found = models
-    fp32, int8 = optimum(
+    fp32, int8, of_two_files = optimum(
         [
             ["sentence-similarity", "vectors", "onnx/model.onnx", TEXTS],
             ["sentence-similarity", "vectors", "onnx/model_quantized.onnx", TEXTS],
+            ["sentence-similarity", "two_files", "onnx/model.onnx", TEXTS],
         ]
     )
+    np.testing.assert_array_equal(fp32, of_two_files)
     np.testing.assert_allclose(fp32, found["vectors"].embed(TEXTS), atol=1e-5)
     np.testing.assert_allclose(int8, open_export(root / "vectors", "onnx", "int8").embed(TEXTS), atol=1e-5)
 
@@ -127,8 +132,9 @@ def test_optimum_opens_every_head(models: tuple[Path, dict[str, Pretrained]], op
 def test_transformers_js(models: tuple[Path, dict[str, Pretrained]], node: Ask) -> None:
     root, found = models
     everything = {"top_k": None}
-    vectors, small, single, multi, words, answer, tags = node(
+    of_two_files, vectors, small, single, multi, words, answer, tags = node(
         [
+            ["feature-extraction", "two_files", "fp32", TEXTS, {"pooling": "mean", "normalize": True}],
             ["feature-extraction", "vectors", "fp32", TEXTS, {"pooling": "mean", "normalize": True}],
             ["feature-extraction", "vectors", "q8", TEXTS, {"pooling": "mean", "normalize": True}],
             ["text-classification", "single", "fp32", TEXTS[0], everything],
@@ -139,6 +145,7 @@ def test_transformers_js(models: tuple[Path, dict[str, Pretrained]], node: Ask) 
         ]
     )
     np.testing.assert_allclose(vectors, found["vectors"].embed(TEXTS), atol=1e-5)
+    np.testing.assert_array_equal(vectors, of_two_files)
     np.testing.assert_allclose(small, open_export(root / "vectors", "onnx", "int8").embed(TEXTS), atol=1e-5)
     for kind, answers in (("single", single), ("multi", multi)):
         (expected,) = found[kind].classify(TEXTS[:1])

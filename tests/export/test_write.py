@@ -51,6 +51,19 @@ def test_the_folder_of_sentence_transformers(tmp_path: Path) -> None:
     assert "openvino/openvino_model.xml" in files_of(tmp_path / "openvino")
 
 
+def test_weights_beyond_a_file_lie_in_a_second_one(tmp_path: Path) -> None:
+    pretrained = load(tmp_path / "model", "words")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bertworks.export.graph.MOST_BYTES", 150_000)
+        export(pretrained, tmp_path / "onnx", "onnx", "int8")
+        export(pretrained, tmp_path / "openvino", "openvino")
+    names = {path.name for path in (tmp_path / "onnx" / "onnx").iterdir()}
+    assert names == {"model.onnx", "model.onnx_data", "model_quantized.onnx"}
+    config = json.loads((tmp_path / "onnx" / "config.json").read_text())
+    assert config["transformers.js_config"] == {"use_external_data_format": {"model.onnx": 1}}
+    assert not list((tmp_path / "openvino").glob("*onnx*"))
+
+
 def test_thresholds_and_other_settings_travel(tmp_path: Path) -> None:
     folder = save(tmp_path / "model", "answers")
     config = json.loads((folder / "config.json").read_text())

@@ -81,9 +81,9 @@ class Graph:
         return sum(values.nbytes for values in self.initialisers.values())
 
     def write(
-        self, path: Path, inputs: Sequence[Port], outputs: Sequence[Port], about: str, *, largest: int = MOST_BYTES
+        self, path: Path, inputs: Sequence[Port], outputs: Sequence[Port], about: str, *, largest: int | None = None
     ) -> list[Path]:
-        """Write the graph, and return its files: one, or two where the initialisers have more bytes than `largest`."""
+        """Write the graph, and return its files: two if the initialisers have more bytes than `largest` (2 GB)."""
         helper, files = self._onnx.helper, [path]
         graph = helper.make_graph(
             self._nodes, path.stem, [self._value(port) for port in inputs], [self._value(port) for port in outputs]
@@ -92,7 +92,7 @@ class Graph:
         model = helper.make_model(
             graph, opset_imports=[opset], ir_version=IR_VERSION, producer_name="bertworks", doc_string=about
         )
-        if self.bytes > largest:
+        if self.bytes > (MOST_BYTES if largest is None else largest):
             files.append(path.with_name(f"{path.name}_data"))
             self._store_outside(model.graph, files[1])
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -73,12 +73,12 @@ def _listed(certificate: Path) -> list[str]:
 
 
 def write_beside(
-    folder: Path, pretrained: Pretrained, head: Head, sentences: SentenceRules | None, *, second_file: bool
+    folder: Path, pretrained: Pretrained, head: Head, sentences: SentenceRules | None, in_two_files: Sequence[str]
 ) -> list[str]:
     """Write what programs read beside the graph; return what they must know, a line each.
 
     Args:
-        second_file: whether the weights of an ONNX graph lie in a file of their own; transformers.js must be told.
+        in_two_files: the names of the ONNX files whose weights lie in a second one; transformers.js must be told.
     """
     config = pretrained.config
     if head.kind in ("sequence", "tokens"):
@@ -95,8 +95,8 @@ def write_beside(
             "the graph ends with the scores of each token; the scores of transitions between tags stand in "
             f"config.json ({CRF_KEY}), and the best path (Viterbi) is found outside of the graph"
         )
-    if second_file:
-        extra["transformers.js_config"] = {"use_external_data_format": {"model.onnx": 1}}
+    if in_two_files:
+        extra["transformers.js_config"] = {"use_external_data_format": dict.fromkeys(in_two_files, 1)}
     write_text(folder / "config.json", replace(config, extra=extra).to_json(head.architecture) + "\n")
     longest = sentences.max_seq_length if sentences else None
     pretrained.tokenizer.save(folder, min(longest or config.longest_sequence, config.max_position_embeddings))

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from bertworks.checkpoints.weights import SentenceRules
 from bertworks.errors import InputError
+from bertworks.export import graph as graphs
 from bertworks.export.bert_graph import build
 from bertworks.export.certificate import Certificate
-from bertworks.export.graph import MOST_BYTES
 from bertworks.export.heads import Head, head_of, sentence_rules_of, weights_of
 from bertworks.export.layers import Products
 from bertworks.export.layout import check_free, weights_sha256, write_beside
@@ -83,8 +83,7 @@ def export(
     errors: dict[str, Mapping[str, OutputError]] = {}
     computed_by = ""
     with folder_written_whole(folder) as aside:
-        second_file = form == "onnx" and sum(values.nbytes for values in weights.values()) > MOST_BYTES
-        notes = write_beside(aside, pretrained, head, sentences, second_file=second_file)
+        notes = write_beside(aside, pretrained, head, sentences, _in_two_files(weights, form, precision))
         for each in _precisions(precision):
             name = _write_graph(aside, pretrained, weights, head, sentences, form, each)
             opened = session(aside, form, each)
@@ -118,6 +117,14 @@ def _precisions(precision: Precision) -> Iterator[Precision]:
     yield "fp32"
     if precision == "int8":
         yield "int8"
+
+
+def _in_two_files(weights: Mapping[str, NDArray[np.float32]], form: Runtime, precision: Precision) -> list[str]:
+    """Return the names of the ONNX files that are too large for one file."""
+    size = sum(values.nbytes for values in weights.values())
+    sizes = {each: size if each == "fp32" else size // 4 for each in _precisions(precision)}
+    large = [each for each, size in sizes.items() if size > graphs.MOST_BYTES]
+    return [Path(FILES["onnx"][each]).name for each in large] if form == "onnx" else []
 
 
 def _write_graph(

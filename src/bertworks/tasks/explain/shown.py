@@ -26,6 +26,9 @@ table { border-collapse: collapse; } td, th { padding: 0 1rem 0 0; text-align: l
 
 _MOST_WORDS = 20
 
+# The strength of the strongest word's colour; more would hide the word.
+_STRONGEST = 0.6
+
 
 def as_html(explanations: Sequence[Explanation]) -> str:
     """Return a page of explanations: each text with its words coloured, and the strongest words as a table."""
@@ -61,7 +64,7 @@ def _marked(text: str, words: Sequence[Contribution], largest: float) -> Iterato
         begin = max(done, word.begin)
         yield escape(text[done:begin])
         kind = "for" if word.value >= 0 else "against"
-        share = abs(word.value) / largest
+        share = _STRONGEST * abs(word.value) / largest
         yield f'<mark class="{kind}" style="--share: {share:.2f}" title="{word.value:+.3f}">'
         yield f"{escape(text[begin : word.end])}</mark>"
         done = max(done, word.end)
@@ -95,7 +98,7 @@ def draw_attentions(path: Path, attentions: Attentions, layer: int) -> Path:
     heads = attentions.attentions[layer]
     columns = min(4, len(heads))
     rows = -(-len(heads) // columns)
-    figure = Figure(figsize=(3 * columns, 3 * rows), layout="constrained")
+    figure = Figure(figsize=(3 * columns, 3.4 * rows), layout="constrained")
     fonts = installed_fonts()
     names = [shown(fonts, token) for token in attentions.tokens]
     every = max(1, len(names) // 16)
@@ -110,5 +113,5 @@ def draw_attentions(path: Path, attentions: Attentions, layer: int) -> Path:
         axes.set_yticks(ticks, names[::every], fontsize=6)
     set_fonts(figure, fonts)
     with written_whole(path) as stream:
-        figure.savefig(stream, format="png", dpi=120)
+        figure.savefig(stream, format="png", dpi=120, bbox_inches="tight")
     return path
