@@ -32,7 +32,9 @@ COMMANDS = {
     "evaluate_squad": "Score SQuAD predictions by exact match and F1, like the official scripts of 1.1 and 2.0",
     "download_data": "Download data sets: GLUE, SQuAD, XNLI, CLUE, SWAG, XQuAD, DRCD, CMRC, TriviaQA",
     "fill_mask": "Fill every [MASK] of a text with the words that a model finds most probable",
+    "explain": "Say which words moved a model's decision: a class, the entities of a text, or an answer",
     "convert_checkpoint": "Convert a BERT of any format to a model folder or to a TensorFlow checkpoint",
+    "export": "Write a model as ONNX or OpenVINO, in float32 or int8, with a certificate of what it computes",
 }
 
 _DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)

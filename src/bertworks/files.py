@@ -90,8 +90,11 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     with _renamed_when_whole(path, Path.is_dir, wrong) as partial:
         partial.mkdir()
         yield partial
-        for file in partial.iterdir():
-            with file.open("rb") as stream:
+        for entry in partial.rglob("*"):
+            if entry.is_dir():
+                sync_folder(entry)
+                continue
+            with entry.open("rb") as stream:
                 os.fsync(stream.fileno())
         sync_folder(partial)
 

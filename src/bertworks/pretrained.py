@@ -34,6 +34,8 @@ from bertworks.tasks.attentions import Attentions, compute_attentions
 from bertworks.tasks.classification.classify import Classified, classify
 from bertworks.tasks.embed import features
 from bertworks.tasks.embed.sentences import embed_sentences
+from bertworks.tasks.explain.decisions import explain
+from bertworks.tasks.explain.explanation import Explanation
 from bertworks.tasks.fill_mask import Guess, fill_mask
 from bertworks.tasks.ner.tag import Entity, tag
 from bertworks.tasks.ner.words import TagUnit
@@ -121,6 +123,10 @@ class Pretrained:
         """Return the best answers to a question in one text or several; see `answering.answer` for the options."""
         model = self._with(SpanClassifier)
         return answer(model, self.tokenizer, question, context, top_k=top_k, dtype=self.dtype, **options)
+
+    def explain(self, text: Text, label: str | None = None, max_seq_length: int | None = None) -> list[Explanation]:
+        """Return what each word contributed to the class, to each entity, or to the answer (a question and a text)."""
+        return explain(self.model, self.tokenizer, text, label, max_seq_length)
 
     def attentions(self, text: str, text_pair: str | None = None) -> Attentions:
         """Return every attention probability and hidden state for one text or two, computed plainly in float32."""

@@ -69,7 +69,33 @@ def embed_sentences(
         found = extract(bert, tokenizer, prompted, pooling=_POOLINGS[name], max_seq_length=longest, dtype=dtype)
         rows = [_pooled(name, one) for one in found]
         parts.append(np.array(rows, np.float32).reshape(len(texts), -1))
-    values = torch.from_numpy(np.concatenate(parts, 1))
+    return after_pooling(torch.from_numpy(np.concatenate(parts, 1)), rules, path).numpy()
+
+
+def pooled(hidden: Tensor, starts: Tensor, name: str) -> Tensor:
+    """Pool the rows of each sequence: hidden [T, H], starts [B + 1] -> [B, H]; `name` is one of `SentenceRules`."""
+    lengths = starts.diff()
+    if name == "cls":
+        return hidden.index_select(0, starts[:-1].long())
+    if name == "lasttoken":
+        return hidden.index_select(0, starts[1:].long() - 1)
+    if name == "weightedmean":
+        places = torch.arange(1, len(hidden) + 1, device=hidden.device) - starts[:-1].repeat_interleave(lengths)
+        places = places[:, None].float()
+        total, weights = (
+            torch.segment_reduce(each, "sum", lengths=lengths, unsafe=True) for each in (hidden * places, places)
+        )
+        return total / weights
+    found = torch.segment_reduce(hidden.float(), _POOLINGS[name], lengths=lengths, unsafe=True)
+    return found * lengths[:, None].float().sqrt() if name == "mean_sqrt_len_tokens" else found
+
+
+def after_pooling(values: Tensor, rules: SentenceRules, path: Path) -> Tensor:
+    """Apply the layers that follow the pooling: [N, K] -> float32 [N, the width of the last one].
+
+    Raises:
+        InputError: a dense layer, of the folder `path`, does not fit what comes before it.
+    """
     for layer in rules.steps:
         if layer is None:
             values = values / values.norm(dim=1, keepdim=True).clamp_min(_LEAST_LENGTH)
@@ -83,7 +109,7 @@ def embed_sentences(
         if layer.bias:
             values = values + torch.from_numpy(layer.bias.read())
         values = _ACTIVATIONS[layer.activation](values)
-    return np.ascontiguousarray(values.numpy(), np.float32)
+    return values.float().contiguous()
 
 
 def _pooled(name: str, found: TextFeatures) -> NDArray[np.float32]:
