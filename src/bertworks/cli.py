@@ -31,6 +31,7 @@ COMMANDS = {
     "evaluate_squad": "Score SQuAD predictions by exact match and F1, like the official scripts of 1.1 and 2.0",
     "download_data": "Download data sets: GLUE, SQuAD, XNLI, CLUE, SWAG, XQuAD, DRCD, CMRC, TriviaQA",
     "fill_mask": "Fill every [MASK] of a text with the words that a model finds most probable",
+    "benchmark": "Measure speed beside what people use, in turns in one run: tables, JSON, a picture",
     "convert_checkpoint": "Convert a BERT of any format to a model folder or to a TensorFlow checkpoint",
 }
 

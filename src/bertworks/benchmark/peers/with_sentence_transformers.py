@@ -1,0 +1,35 @@
+"""`sentence-transformers`: batches of texts, sorted by length by the library itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sentence_transformers
+import torch
+from sentence_transformers.models import Pooling, Transformer
+
+from bertworks.benchmark.peers.encoding import DEFAULT_BATCH_SIZE, best_batch_size, setting_name
+from bertworks.benchmark.peers.order import Order, Prepared
+
+
+def prepare(order: Order) -> Prepared:
+    """Prepare the encoding of the shared texts; at its best with the fastest of some batch sizes."""
+    torch.set_num_threads(order.threads)
+    options = {"dtype": torch.bfloat16} if order.precision == "bf16" else {}
+    transformer = Transformer(str(order.model), max_seq_length=order.max_seq_length, model_kwargs=options)
+    modules = [transformer, Pooling(transformer.get_embedding_dimension(), "mean")]
+    model = sentence_transformers.SentenceTransformer(modules=modules, device=order.device)
+    texts, one_by_one = order.texts(), order.work == "latency"
+
+    def encode(some: Sequence[str], size: int) -> Any:
+        return model.encode(list(some), batch_size=size, show_progress_bar=False, convert_to_tensor=False)
+
+    is_best = order.setting != "defaults"
+    size = best_batch_size(encode, texts) if is_best and not one_by_one else DEFAULT_BATCH_SIZE
+    return Prepared(
+        version=sentence_transformers.__version__,
+        settings=setting_name(order) + ("" if one_by_one else f": batches of {size}"),
+        one_pass=lambda number: encode([texts[number % len(texts)]] if one_by_one else texts, size),
+        answers=lambda: encode(texts, size),
+    )

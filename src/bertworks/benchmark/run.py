@@ -1,0 +1,86 @@
+"""From flags to a report: the contests of a kind of benchmark, measured one after the other."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from bertworks.benchmark import choices, inputs, lambda_labs, machine, nvidia
+from bertworks.benchmark.contest import Absent, Contest, Contestant, take_turns
+from bertworks.benchmark.flags import BenchmarkFlags
+from bertworks.benchmark.plans import plan
+from bertworks.benchmark.results import BenchmarkReport, Entry, differences, entries_of
+from bertworks.benchmark.surroundings import Surroundings
+from bertworks.progress import progress, say
+
+_TITLES = {
+    "train": "A step of pre-training",
+    "finetune": "A step of fine-tuning",
+    "encode": "Texts to vectors",
+    "latency": "One text at a time",
+    "tokenize": "Text to ids",
+    "data": "Text to pre-training data",
+}
+
+
+def run(flags: BenchmarkFlags, words: Sequence[str]) -> BenchmarkReport:
+    """Measure, and return what was found; `words` are the command line."""
+    choices.check(flags)
+    with tempfile.TemporaryDirectory(prefix="bert-benchmark-") as temporary:
+        around = Surroundings.of(flags, Path(temporary))
+        about, contests = {"lambda": lambda_labs.plan, "nvidia": nvidia.plan}.get(flags.like or "", plan)(around)
+        entries = measure(contests, around.rounds)
+        return report_of(around, about, entries, words)
+
+
+def report_of(
+    around: Surroundings, about: Sequence[str], entries: Sequence[Entry], words: Sequence[str]
+) -> BenchmarkReport:
+    """Return what was found, with what is to be known of the machine and the run."""
+    flags = around.flags
+    return BenchmarkReport(
+        kind=flags.what,
+        title=_TITLES[flags.what],
+        about=(*about, *_reading(around)),
+        machine=machine.describe_machine(words, around.threads, inputs.device_name(around.device)),
+        rounds=around.rounds,
+        power=around.meter.about(),
+        price=flags.price,
+        entries=tuple(entries),
+    )
+
+
+def measure(contests: Sequence[Contest], rounds: int) -> list[Entry]:
+    """Start the contestants of each contest, let them take turns, and end them."""
+    entries = []
+    for number, contest in enumerate(contests, 1):
+        with ExitStack() as running:
+            started = []
+            with progress(f"Starting {number} of {len(contests)}", len(contest.entrants), "contestants") as advance:
+                for one in contest.entrants:
+                    started.append(running.enter_context(one))
+                    advance(1)
+            present = [one for one in started if isinstance(one, Contestant)]
+            for line in dict.fromkeys(f"{one.name}: {one.reason}" for one in started if isinstance(one, Absent)):
+                say(line)
+            differ = differences(started)
+            with progress(contest.name, len(present) * (rounds + 1), "turns") as advance:
+                turns = take_turns(present, rounds, contest.passes, advance=lambda: advance(1))
+            entries += entries_of(contest, started, turns, differ)
+    return entries
+
+
+def _reading(around: Surroundings) -> Iterator[str]:
+    """Yield how the figures are to be read."""
+    yield (
+        f"Contestants have a process each and take turns, {around.rounds} rounds after one that is not counted; "
+        "figures are medians of the rounds. Ratios are within a round: the median (least to greatest), against ours in "
+        "the same precision; above 1 ours is faster."
+    )
+    if around.flags.what in ("train", "finetune", "encode"):
+        yield (
+            "Share of peak: the operations that the result needs, without padding, against the best matrix product of "
+            "the network's shape, measured in the same process right before."
+        )
