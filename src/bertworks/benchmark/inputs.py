@@ -45,7 +45,7 @@ Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Corpus:
+class SharedText:
     """Text that all contestants get.
 
     Attributes:
@@ -59,7 +59,7 @@ class Corpus:
     sentences: list[str]
 
 
-def read_corpus(patterns: str | None, folder: Path) -> Corpus:
+def read_corpus(patterns: str | None, folder: Path) -> SharedText:
     """Read text files, or Python's documentation; write one file of it into `folder`.
 
     Raises:
@@ -81,10 +81,10 @@ def read_corpus(patterns: str | None, folder: Path) -> Corpus:
         raise InputError(
             f"--corpus={patterns}: has no text" if patterns else "--corpus: this Python has no text; give some"
         )
-    return Corpus(name, path, sentences)
+    return SharedText(name, path, sentences)
 
 
-def make_tokenizer(corpus: Corpus, vocab_file: str | None, do_lower_case: bool) -> Tokenizer:
+def make_tokenizer(corpus: SharedText, vocab_file: str | None, do_lower_case: bool) -> Tokenizer:
     """Open a vocabulary, or learn one from the corpus."""
     if vocab_file is None:
         learned = learn_vocabulary(count_words([corpus.path], do_lower_case=do_lower_case).counts, VOCAB_SIZE)
@@ -110,7 +110,7 @@ class SharedModel:
 
 
 def make_model(
-    folder: Path, work: str, corpus: Corpus, *, size: str, model: str | None, vocab_file: str | None, lower: bool
+    folder: Path, work: str, corpus: SharedText, *, size: str, model: str | None, vocab_file: str | None, lower: bool
 ) -> SharedModel:
     """Write a model folder with the head that a work needs: of a model with its weights, or of random ones.
 

@@ -57,7 +57,7 @@ def _has_gpu(around: Surroundings) -> bool:
     return around.device.type == "cuda"
 
 
-def _batch(around: Surroundings, model: inputs.SharedModel, precision: str, corpus: inputs.Corpus) -> Batch:
+def _batch(around: Surroundings, model: inputs.SharedModel, precision: str, corpus: inputs.SharedText) -> Batch:
     def batch(count: int) -> Batch:
         return Batch(work="span", mix="squad", count=count, longest=LENGTH)
 

@@ -68,7 +68,7 @@ def step_contest(
     around: Surroundings,
     model: inputs.SharedModel,
     batch: Batch,
-    corpus: inputs.Corpus,
+    corpus: inputs.SharedText,
     *,
     name: str = "",
     options: dict[str, str] | None = None,
@@ -98,7 +98,7 @@ def step_contest(
     )
 
 
-def make_model(around: Surroundings, work: str, corpus: inputs.Corpus, size: str) -> inputs.SharedModel:
+def make_model(around: Surroundings, work: str, corpus: inputs.SharedText, size: str) -> inputs.SharedModel:
     """Write the folder of the model that all contestants open."""
     flags = around.flags
     folder = around.folder / f"model-{work}-{size.replace('/', '_')}"
@@ -188,7 +188,7 @@ def _data(around: Surroundings) -> tuple[list[str], list[Contest]]:
     return [f"{corpus.name}. One pass over the text (dupe_factor 1), per second of processor time."], [contest]
 
 
-def _plain_text(around: Surroundings) -> tuple[inputs.Corpus, inputs.SharedModel, float]:
+def _plain_text(around: Surroundings) -> tuple[inputs.SharedText, inputs.SharedModel, float]:
     """Return the text, a folder with its vocabulary and no model, and the text's megabytes."""
     flags = around.flags
     corpus = inputs.read_corpus(flags.corpus, around.folder)
