@@ -61,14 +61,14 @@ PEERS = (
     ),
     Peer(
         name="bertworks",
-        module="ours",
+        module="ours_in_text",
         kinds=("tokenize",),
         hint="pip install bertworks",
         settings={"bytes": "", "strings": ""},
     ),
     Peer(
         name="bertworks",
-        module="ours",
+        module="ours_in_text",
         kinds=("data",),
         hint="pip install bertworks",
         settings={"records": "", "shards": ""},

@@ -167,7 +167,7 @@ def _tokenize(around: Surroundings) -> tuple[list[str], list[Contest]]:
                 megabytes=megabytes,
             )
         )
-    about = f"{corpus.name}, {megabytes:.1f} MB, {len(corpus.sentences):,} lines. Per second of processor time."
+    about = f"Text: {corpus.name}, {megabytes:.1f} MB, {len(corpus.sentences):,} lines. Per second of processor time."
     return [about], contests
 
 
@@ -185,7 +185,7 @@ def _data(around: Surroundings) -> tuple[list[str], list[Contest]]:
         clock="processor",
         megabytes=megabytes,
     )
-    return [f"{corpus.name}. One pass over the text (dupe_factor 1), per second of processor time."], [contest]
+    return [f"Text: {corpus.name}. One pass over the text (dupe_factor 1), per second of processor time."], [contest]
 
 
 def _plain_text(around: Surroundings) -> tuple[inputs.SharedText, inputs.SharedModel, float]:

@@ -137,7 +137,7 @@ class BenchmarkReport:
     def ratio(self, entry: Entry) -> Ratio | None:
         """Return how many times as fast ours is, round by round; None for ours, or without ours in this precision."""
         ours = self.ours(entry)
-        if ours is None or ours is entry or not entry.turns:
+        if ours is None or entry.is_ours or not entry.turns:
             return None
         ratios = [theirs / mine for theirs, mine in zip(entry.rounds, ours.rounds, strict=True)]
         return Ratio(median=median(ratios), least=min(ratios), greatest=max(ratios))
@@ -164,19 +164,21 @@ class BenchmarkReport:
 
 
 def differences(started: Sequence[Contestant | Absent]) -> list[float | None]:
-    """Return how much each contestant's answers differ from ours in the same precision; None if they are not compared.
+    """Return how much each contestant's answers differ from ours; None if they are not compared.
 
-    Ours in this precision must come before. Training changes the answers, so this comes before the turns.
+    They are compared with ours in the same precision, or in float32 if we do not compute in it. Ours must come before.
+    Training changes the answers, so this comes before the turns.
     """
     reference: dict[str, NDArray[Any]] = {}
     found: list[float | None] = []
     for one in started:
         difference = None
-        if isinstance(one, Contestant) and (one.is_ours or one.precision in reference):
+        if isinstance(one, Contestant) and (one.is_ours or reference):
             answers = one.answers()
-            if one.precision in reference:
-                difference = difference_of(answers, reference[one.precision])
-            reference.setdefault(one.precision, answers)
+            ours = reference.get(one.precision, None if one.is_ours else reference.get("fp32"))
+            difference = None if ours is None else difference_of(answers, ours)
+            if one.is_ours:
+                reference.setdefault(one.precision, answers)
         found.append(difference)
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,14 @@ BATCH_SIZES = (4, 8, 16, 32, 64)
 DEFAULT_BATCH_SIZE = 32
 _TRIED_TEXTS = 64
 
+# Ids [B, L] and mask [B, L] of each batch -> vectors [B, H] of each, in order.
+Engine = Callable[[Iterable[tuple[Ids, Ids]]], Iterable[NDArray[Any]]]
+
+
+def one_after_the_other(run: Callable[[Ids, Ids], NDArray[Any]]) -> Engine:
+    """Return an engine that computes a batch when the one before is done."""
+    return lambda batches: (run(ids, mask) for ids, mask in batches)
+
 
 @dataclass(frozen=True)
 class PaddedEncoder:
@@ -26,13 +34,12 @@ class PaddedEncoder:
 
     Attributes:
         tokenize: texts -> the ids of each, [CLS] and [SEP] included.
-        run: ids [B, L] and mask [B, L] -> vectors [B, H].
         batch_size: texts of a batch.
         by_length: whether texts of similar length come together; otherwise they stay in their order.
     """
 
     tokenize: Callable[[Sequence[str]], list[list[int]]]
-    run: Callable[[Ids, Ids], NDArray[Any]]
+    engine: Engine
     batch_size: int
     by_length: bool
 
@@ -40,40 +47,40 @@ class PaddedEncoder:
         """Return the vectors [N, H] in the order of the texts."""
         encoded = self.tokenize(texts)
         order = self._order(encoded)
-        vectors: list[Any] = [None] * len(texts)
-        for first in range(0, len(order), self.batch_size):
-            chosen = order[first : first + self.batch_size]
-            longest = max(len(encoded[i]) for i in chosen)
-            ids, mask = (np.zeros((len(chosen), longest), np.int64) for _ in range(2))
-            for row, i in enumerate(chosen):
-                ids[row, : len(encoded[i])] = encoded[i]
-                mask[row, : len(encoded[i])] = 1
-            for i, vector in zip(chosen, self.run(ids, mask), strict=True):
-                vectors[i] = vector
-        return np.stack(vectors)
+        found = np.concatenate(list(self.engine(self._batches([encoded[i] for i in order]))))
+        vectors = np.empty_like(found)
+        vectors[order] = found
+        return vectors
 
     def padded_tokens(self, texts: Sequence[str]) -> int:
         """Return the tokens that are computed, padding included."""
-        lengths = [len(ids) for ids in self.tokenize(texts)]
-        ordered = [lengths[i] for i in self._order([[0] * n for n in lengths])]
-        cut = [ordered[first : first + self.batch_size] for first in range(0, len(ordered), self.batch_size)]
-        return sum(max(part) * len(part) for part in cut)
+        encoded = self.tokenize(texts)
+        return sum(ids.size for ids, _ in self._batches([encoded[i] for i in self._order(encoded)]))
 
     def _order(self, encoded: Sequence[Sequence[int]]) -> list[int]:
         return sorted(range(len(encoded)), key=lambda i: len(encoded[i]) if self.by_length else 0)
 
+    def _batches(self, encoded: Sequence[Sequence[int]]) -> Iterator[tuple[Ids, Ids]]:
+        for first in range(0, len(encoded), self.batch_size):
+            chosen = encoded[first : first + self.batch_size]
+            ids, mask = (np.zeros((len(chosen), max(map(len, chosen))), np.int64) for _ in range(2))
+            for row, one in enumerate(chosen):
+                ids[row, : len(one)] = one
+                mask[row, : len(one)] = 1
+            yield ids, mask
 
-def best_batch_size(encode: Callable[[Sequence[str], int], object], texts: Sequence[str]) -> int:
-    """Return the batch size that encodes some of the texts fastest."""
+
+def fastest(ways: Iterable[Any], encode: Callable[[Sequence[str], Any], object], texts: Sequence[str]) -> Any:
+    """Return the way, such as a batch size, that encodes some of the texts fastest."""
     some = texts[:: max(1, len(texts) // _TRIED_TEXTS)][:_TRIED_TEXTS]
 
-    def seconds(size: int) -> float:
-        encode(some, size)  # the first call of a shape may compile
+    def seconds(way: Any) -> float:
+        encode(some, way)  # the first call of a shape may compile
         begin = time.perf_counter()
-        encode(some, size)
+        encode(some, way)
         return time.perf_counter() - begin
 
-    return min((size for size in BATCH_SIZES if size <= max(BATCH_SIZES[0], len(some))), key=seconds)
+    return min(ways, key=seconds)
 
 
 def fast_tokenizer(folder: Path, max_seq_length: int) -> Callable[[Sequence[str]], list[list[int]]]:
@@ -86,34 +93,41 @@ def fast_tokenizer(folder: Path, max_seq_length: int) -> Callable[[Sequence[str]
     return lambda texts: [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
 
 
-def prepared_encoder(
-    order: Order, run: Callable[[Any, Any], Any], version: str, words: str, precision: str = ""
-) -> Prepared:
-    """Return work for an engine that takes padded batches.
+def prepared_encoder(order: Order, engines: Mapping[str, Engine], version: str, precision: str = "") -> Prepared:
+    """Return the work of an engine that takes padded batches.
 
-    At its best, texts are sorted by length and the batch size is the fastest of some; by default batches of 32 are
-    taken as the texts come.
+    At its best, texts are sorted by length, and the engine and the batch size are the fastest of some; by default
+    batches of 32 are taken as the texts come.
+
+    Args:
+        engines: what the table calls them -> the engines; where one text comes after the other, and by default, the
+            first is used.
+        precision: see `Prepared`.
     """
     tokenize, texts = fast_tokenizer(order.model, order.max_seq_length), order.texts()
     is_best = order.setting != "defaults"
 
-    def encoder(size: int) -> PaddedEncoder:
-        return PaddedEncoder(tokenize, run, size, is_best)
+    def encoder(way: tuple[str, int]) -> PaddedEncoder:
+        return PaddedEncoder(tokenize, engines[way[0]], way[1], is_best)
 
+    first = next(iter(engines))
     if order.work == "latency":
-        one = encoder(1)
+        one = encoder((first, 1))
         return Prepared(
             version=version,
-            settings=f"{setting_name(order)}: {words}",
+            settings=f"{setting_name(order)}: {first}",
             one_pass=lambda number: one.encode([texts[number % len(texts)]]),
             answers=lambda: one.encode(texts),
             precision=precision,
         )
-    size = best_batch_size(lambda some, n: encoder(n).encode(some), texts) if is_best else DEFAULT_BATCH_SIZE
-    chosen = encoder(size)
+    way = (first, DEFAULT_BATCH_SIZE)
+    if is_best:
+        ways = [(name, size) for name in engines for size in BATCH_SIZES]
+        way = fastest(ways, lambda some, way: encoder(way).encode(some), texts)
+    chosen = encoder(way)
     return Prepared(
         version=version,
-        settings=f"{setting_name(order)}: {words}, batches of {size}{', sorted by length' if is_best else ''}",
+        settings=f"{setting_name(order)}: {way[0]}, batches of {way[1]}{', sorted by length' if is_best else ''}",
         one_pass=lambda number: chosen.encode(texts),
         answers=lambda: chosen.encode(texts),
         padded_tokens=chosen.padded_tokens(texts),

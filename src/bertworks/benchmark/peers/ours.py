@@ -1,13 +1,9 @@
-"""Our own side: the steps of training that the commands take, prediction, encoding, tokenizing, preparing data."""
+"""Our own side of what needs torch: the steps of training that the commands take, prediction, encoding."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -197,71 +193,6 @@ def _encoded_tokens(tokenizer: Any, texts: Sequence[str], longest: int) -> int:
     return int(np.minimum(np.diff(starts) + 2, longest).sum())
 
 
-def _tokenizing(order: Order) -> Prepared:
-    """Ids of a text's lines; cold begins with a tokenizer that remembers no word."""
-    kept = bertworks_tokenizer(order)
-    state = {"tokenizer": kept}
-    lines = order.texts()
-    block = "".join(f"{line}\n" for line in lines).encode()
-
-    def encode() -> Any:
-        tokenizer = state["tokenizer"]
-        return tokenizer.encode_batch(lines) if order.setting == "strings" else tokenizer.encode_lines(block)
-
-    def forget() -> None:
-        if order.work == "tokenize_cold":
-            state["tokenizer"] = bertworks_tokenizer(order)
-
-    def answers() -> list[int]:
-        ids, starts = encode()
-        return [hash(tuple(ids[begin:end].tolist())) % (1 << 48) for begin, end in pairwise(starts)]
-
-    return Prepared(
-        version=__version__,
-        settings="encode_batch, strings" if order.setting == "strings" else "encode_lines, bytes",
-        one_pass=lambda number: encode(),
-        answers=answers,
-        before=forget,
-    )
-
-
-def bertworks_tokenizer(order: Order) -> Any:
-    """Return a fresh tokenizer over the model's vocabulary."""
-    from bertworks.text.tokenizer import Tokenizer  # noqa: PLC0415
-
-    return Tokenizer.from_vocab(order.model / "vocab.txt", order.options.get("do_lower_case", "True") == "True")
-
-
-def _data(order: Order) -> Prepared:
-    """Text to shards, and to TFRecord instances if they are asked for: what `bert create_pretraining_data` does."""
-    from bertworks.data.example_writer import write_examples  # noqa: PLC0415
-    from bertworks.data.masking import MaskableWords  # noqa: PLC0415
-    from bertworks.data.prepare import write_corpus  # noqa: PLC0415
-    from bertworks.data.stream import Drawing, ShardSource  # noqa: PLC0415
-
-    made = Path(tempfile.mkdtemp(dir=order.folder))
-    corpus = [Path(path) for path in order.options["corpus"].split(",")]
-    most = max(1, round(0.15 * order.max_seq_length))
-    drawing = Drawing(max_seq_length=order.max_seq_length, max_predictions_per_seq=most)
-
-    def one_pass(_: int) -> None:
-        tokenizer = bertworks_tokenizer(order)
-        shards = write_corpus(corpus, made / "shards", tokenizer, num_workers=1)
-        if order.work == "records":
-            source = ShardSource(shards, MaskableWords.of(tokenizer.tokens, "vocab.txt"), drawing)
-            limits = {"max_seq_length": order.max_seq_length, "max_predictions_per_seq": most}
-            write_examples(source, source.before(1), [made / "a.tfrecord"], **limits)
-
-    def clear() -> None:
-        shutil.rmtree(made)
-        made.mkdir()
-
-    what = "TFRecord instances" if order.work == "records" else "shards, from which any length and mask is drawn"
-    return Prepared(
-        version=__version__, settings=f"{what}, one process", one_pass=one_pass, answers=lambda: [0], before=clear
-    )
-
-
 _WORKS: Mapping[str, Callable[[Order], Prepared]] = {
     "pretrain": _training,
     "classify": _training,
@@ -269,8 +200,4 @@ _WORKS: Mapping[str, Callable[[Order], Prepared]] = {
     "predict": _prediction,
     "encode": _encoding,
     "latency": _encoding,
-    "tokenize_cold": _tokenizing,
-    "tokenize_warm": _tokenizing,
-    "shards": _data,
-    "records": _data,
 }

@@ -7,7 +7,7 @@ from typing import Any
 
 import onnxruntime
 
-from bertworks.benchmark.peers.encoding import prepared_encoder
+from bertworks.benchmark.peers.encoding import one_after_the_other, prepared_encoder
 from bertworks.benchmark.peers.exported import write_onnx
 from bertworks.benchmark.peers.order import Order, Prepared
 
@@ -32,7 +32,7 @@ def prepare(order: Order) -> Prepared:
     def run(ids: Any, mask: Any) -> Any:
         return session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
 
-    return prepared_encoder(order, run, onnxruntime.__version__, words)
+    return prepared_encoder(order, {words: one_after_the_other(run)}, onnxruntime.__version__)
 
 
 def _quantized(path: Path) -> Path:

@@ -9,7 +9,7 @@ import sentence_transformers
 import torch
 from sentence_transformers.models import Pooling, Transformer
 
-from bertworks.benchmark.peers.encoding import DEFAULT_BATCH_SIZE, best_batch_size, setting_name
+from bertworks.benchmark.peers.encoding import BATCH_SIZES, DEFAULT_BATCH_SIZE, fastest, setting_name
 from bertworks.benchmark.peers.order import Order, Prepared
 
 
@@ -26,7 +26,7 @@ def prepare(order: Order) -> Prepared:
         return model.encode(list(some), batch_size=size, show_progress_bar=False, convert_to_tensor=False)
 
     is_best = order.setting != "defaults"
-    size = best_batch_size(encode, texts) if is_best and not one_by_one else DEFAULT_BATCH_SIZE
+    size = fastest(BATCH_SIZES, encode, texts) if is_best and not one_by_one else DEFAULT_BATCH_SIZE
     return Prepared(
         version=sentence_transformers.__version__,
         settings=setting_name(order) + ("" if one_by_one else f": batches of {size}"),

@@ -9,7 +9,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from bertworks.benchmark.peers.encoding import prepared_encoder, setting_name
+from bertworks.benchmark.peers.encoding import one_after_the_other, prepared_encoder, setting_name
 from bertworks.benchmark.peers.inputs import padded, read_batch
 from bertworks.benchmark.peers.order import Order, Prepared
 from bertworks.model.device import keep_freed_memory
@@ -152,4 +152,5 @@ def _encoding(order: Order) -> Prepared:
             hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state.float()
             return ((hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)).cpu().numpy()
 
-    return prepared_encoder(order, run, transformers.__version__, model.config._attn_implementation)
+    engines = {model.config._attn_implementation: one_after_the_other(run)}
+    return prepared_encoder(order, engines, transformers.__version__)

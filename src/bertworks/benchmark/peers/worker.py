@@ -61,7 +61,7 @@ def _obey(command: dict[str, Any], order: Order, prepared: Prepared) -> dict[str
         return command
     wait = _waiter(order.device)
     # Right before the passes: neighbours and heat change what a machine can do.
-    peak = product_peak(order, wait) if command["peak"] else None
+    peak = product_peak(order, prepared.precision or order.precision, wait) if command["peak"] else None
     seconds, processor_seconds = [], []
     for number in range(command["turn"]):
         prepared.before()
@@ -89,16 +89,16 @@ def _waiter(device: str) -> Callable[[], object]:
     return synchronize
 
 
-def product_peak(order: Order, wait: Callable[[], object]) -> float | None:
-    """Return operations a second of the best of some matrix products of the network's shape; None without torch.
+def product_peak(order: Order, precision: str, wait: Callable[[], object]) -> float | None:
+    """Return operations a second of the best of some matrix products of the network's shape.
 
-    On CPU both of torch's libraries are tried, because the one that torch takes by itself is the slower one on some
+    It is None without torch, and for int8. On CPU both of torch's libraries are tried, because the one that torch takes by itself is the slower one on some
     processors.
     """
     torch: Any = sys.modules.get("torch")
-    if torch is None or order.precision == "int8":
+    if torch is None or precision not in ("fp32", "bf16"):
         return None
-    dtype = torch.bfloat16 if order.precision == "bf16" else torch.float32
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     rows, inputs, outputs = order.product
     x = torch.randn(rows, inputs, device=order.device, dtype=dtype)
     weight = torch.randn(outputs, inputs, device=order.device, dtype=dtype)
