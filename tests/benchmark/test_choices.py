@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bertworks.benchmark.choices import PEERS, check, mixes, of_kind, pythons
+from bertworks.benchmark.choices import PEERS, check, contestants, mixes, pythons
 from bertworks.benchmark.flags import BenchmarkFlags
 from bertworks.errors import InputError
 from bertworks.flags import parse
@@ -21,8 +21,8 @@ def flags(*words: str) -> BenchmarkFlags:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["train", "--against=caffe"], "--against=caffe: caffe is not known; give some of transformers"),
-        (["tokenize", "--against=openvino"], "openvino takes part in encode, latency, not in tokenize"),
+        (["train", "--against=caffe"], "--against=caffe: caffe is not known; give none, or some of transformers"),
+        (["tokenize", "--against=openvino"], "openvino takes part in encode, latency, not here"),
         (["train", "--size=huge"], "--size=huge: give one of"),
         (["train", "--size=base,large"], "--size=base,large: give one size"),
         (["encode", "--lengths=squad"], "--lengths=squad: bert benchmark encode takes natural, dense, mixed"),
@@ -55,15 +55,20 @@ def test_a_refusal_imports_nothing_heavy() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def who(*words: str) -> list[str]:
+    return [peer.name for peer in contestants(flags(*words))]
+
+
 def test_ours_always_takes_part() -> None:
     for kind in ("train", "finetune", "encode", "latency", "tokenize", "data"):
-        assert of_kind(kind, None)[0].name == of_kind(kind, "")[0].name == "bertworks"
-        assert {peer.name for peer in of_kind(kind, "")} == {"bertworks"}
-    assert {peer.name for peer in of_kind("encode", "onnxruntime, openvino")} == {
-        "bertworks",
-        "onnxruntime",
-        "openvino",
-    }
+        assert who(kind)[0] == "bertworks"
+        assert set(who(kind)) > {"bertworks"}
+        assert who(kind, "--against=none") == ["bertworks"]
+    assert who("encode", "--against=onnxruntime, openvino") == ["bertworks", "onnxruntime", "openvino"]
+
+
+def test_the_grid_of_nvidia_is_of_answers_which_few_peers_give() -> None:
+    assert who("latency", "--like=nvidia") == ["bertworks", "transformers"]
 
 
 def test_every_peer_has_a_module_and_says_how_to_get_it() -> None:

@@ -49,13 +49,15 @@ class Peer:
 
 
 _VECTORS = ("encode", "latency")
+# What NVIDIA's grid of inference measures: the logits of answers, not vectors.
+_ANSWERS = "answers"
 _GRAPHS = "transformers tokenizers torch"
 
 PEERS = (
     Peer(
         name="bertworks",
         module="ours",
-        kinds=("train", "finetune", *_VECTORS),
+        kinds=("train", "finetune", _ANSWERS, *_VECTORS),
         hint="pip install bertworks",
         settings={"best": ""},
     ),
@@ -76,7 +78,7 @@ PEERS = (
     Peer(
         name="transformers",
         module="with_transformers",
-        kinds=("train", "finetune", *_VECTORS),
+        kinds=("train", "finetune", _ANSWERS, *_VECTORS),
         hint="pip install transformers tokenizers",
     ),
     Peer(
@@ -125,23 +127,24 @@ PEERS = (
 )
 
 
-def of_kind(kind: str, against: str | None) -> list[Peer]:
+def contestants(flags: BenchmarkFlags) -> list[Peer]:
     """Return who takes part, ours first.
 
     Raises:
-        InputError: `against` names a library that we do not know, or that does not do this work.
+        InputError: `--against` names a library that we do not know, or that does not do this work.
     """
-    known = [peer for peer in PEERS if kind in peer.kinds]
+    kind = _ANSWERS if flags.like == "nvidia" and flags.what == "latency" else flags.what
+    known, against = [peer for peer in PEERS if kind in peer.kinds], flags.against
     if against is None:
         return known
-    wanted = names(against)
+    wanted = [] if against == "none" else names(against)
     by_name = {peer.name: peer for peer in known}
     for name in wanted:
         if name not in by_name:
-            others = {peer.name: peer.kinds for peer in PEERS}
-            does = f"takes part in {', '.join(others[name])}, not in {kind}" if name in others else "is not known"
+            others = {peer.name: [kind for kind in peer.kinds if kind != _ANSWERS] for peer in PEERS}
+            does = f"takes part in {', '.join(others[name])}, not here" if name in others else "is not known"
             rest = ", ".join(one for one in by_name if one != "bertworks")
-            raise InputError(f"--against={against}: {name} {does}; give some of {rest}")
+            raise InputError(f"--against={against}: {name} {does}; give none, or some of {rest}")
     return [peer for peer in known if peer.name == "bertworks" or peer.name in wanted]
 
 
@@ -206,7 +209,7 @@ def check(flags: BenchmarkFlags) -> None:
     Raises:
         InputError: flags that are wrong, or that contradict each other.
     """
-    of_kind(flags.what, flags.against)
+    contestants(flags)
     pythons(flags)
     mixes(flags)
     precisions(flags)

@@ -25,8 +25,8 @@ class BenchmarkFlags(CommandFlags):
     against: str | None = flag(
         None,
         "The peers, with commas between: transformers, sentence-transformers, onnxruntime, openvino, infinity, "
-        "tokenizers, nanotoken, tokie, original; by default all that do the work. One that is not installed stands in "
-        "the table with the command that installs it.",
+        "tokenizers, nanotoken, tokie, original; none: only ours; by default all that do the work. One that is not "
+        "installed stands in the table with the command that installs it.",
     )
     peer_python: str | None = flag(
         None,

@@ -55,7 +55,7 @@ class Surroundings:
             threads=threads,
             meter=Meter(gpu=(device.index or 0) if device.type == "cuda" else None),
             pythons=choices.pythons(flags),
-            peers=choices.of_kind(flags.what, flags.against),
+            peers=choices.contestants(flags),
         )
 
     @property

@@ -7,7 +7,6 @@ from typing import Any
 
 import sentence_transformers
 import torch
-from sentence_transformers.models import Pooling, Transformer
 
 from bertworks.benchmark.peers.encoding import BATCH_SIZES, DEFAULT_BATCH_SIZE, fastest, setting_name
 from bertworks.benchmark.peers.order import Order, Prepared
@@ -17,9 +16,9 @@ def prepare(order: Order) -> Prepared:
     """Prepare the encoding of the shared texts; at its best with the fastest of some batch sizes."""
     torch.set_num_threads(order.threads)
     options = {"dtype": torch.bfloat16} if order.precision == "bf16" else {}
-    transformer = Transformer(str(order.model), max_seq_length=order.max_seq_length, model_kwargs=options)
-    modules = [transformer, Pooling(transformer.get_embedding_dimension(), "mean")]
-    model = sentence_transformers.SentenceTransformer(modules=modules, device=order.device)
+    # Of a folder without modules of its own it takes the mean over a text's tokens.
+    model = sentence_transformers.SentenceTransformer(str(order.model), device=order.device, model_kwargs=options)
+    model.max_seq_length = order.max_seq_length
     texts, one_by_one = order.texts(), order.work == "latency"
 
     def encode(some: Sequence[str], size: int) -> Any:

@@ -92,8 +92,8 @@ def _waiter(device: str) -> Callable[[], object]:
 def product_peak(order: Order, precision: str, wait: Callable[[], object]) -> float | None:
     """Return operations a second of the best of some matrix products of the network's shape.
 
-    It is None without torch, and for int8. On CPU both of torch's libraries are tried, because the one that torch takes by itself is the slower one on some
-    processors.
+    It is None without torch, and for int8. On CPU both of torch's libraries are tried, because the one that torch takes
+    by itself is the slower one on some processors.
     """
     torch: Any = sys.modules.get("torch")
     if torch is None or precision not in ("fp32", "bf16"):
