@@ -22,24 +22,33 @@ def run(folder: Path, what: str, *words: str) -> dict[str, Any]:
     return found
 
 
-def test_training_beside_transformers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ("--size=2/32", "--batch_size=3", "--lengths=mrpc", "--precision=fp32", "--price=1")
-    found = run(tmp_path, "train", *words, "--against=transformers")
-    ours, best, default = found["entries"]
-    assert [one["name"] for one in found["entries"]] == ["bertworks", "transformers", "transformers"]
-    for theirs in (best, default):
-        assert (theirs["tokens"], theirs["sequences"]) == (ours["tokens"], ours["sequences"]) == (159, 3)
-        assert theirs["difference"] < 1e-5
-        (turn,) = theirs["turns"]
-        ratio = turn["seconds"][0] / ours["turns"][0]["seconds"][0]
-        assert theirs["times_as_fast_is_ours"]["median"] == pytest.approx(ratio)
-        assert turn["peak"] > 0
-        assert turn["memory"] > 10**7
-        assert turn["value"] == pytest.approx(ours["turns"][0]["value"], rel=0.3)
-    page = (tmp_path / "train.md").read_text()
-    assert page.count("\n| ") == 5
-    assert "price of a million tokens" in page
-    assert "3 sequences, mrpc" in capsys.readouterr().out
+def test_tokenizing_beside_tokenizers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    found = run(tmp_path, "tokenize", "--against=tokenizers")
+    assert [one["name"] for one in found["entries"]] == 2 * ["bertworks", "bertworks", "tokenizers", "tokenizers"]
+    for contest in ("cold: nothing remembered", "warm: after a first pass"):
+        ours, again, *theirs = (one for one in found["entries"] if one["contest"] == contest)
+        assert again["times_as_fast_is_ours"] is None
+        for one in theirs:
+            assert one["megabytes"] == ours["megabytes"] == pytest.approx(0.0, abs=0.1)
+            assert one["difference"] == 0
+            ((seconds,),) = (turn["seconds"] for turn in one["turns"])
+            ((mine,),) = (turn["seconds"] for turn in ours["turns"])
+            assert one["times_as_fast_is_ours"]["median"] == pytest.approx(seconds / mine)
+            assert one["turns"][0]["memory"] > 10**7
+    page = (tmp_path / "tokenize.md").read_text()
+    assert page.count("\n| ") == 2 * (2 + 4)
+    assert "cold: nothing remembered" in capsys.readouterr().out
+
+
+def test_a_step_of_training(tmp_path: Path) -> None:
+    words = ("--size=2/32", "--batch_size=3", "--lengths=mrpc", "--precision=fp32", "--price=1", "--against=none")
+    (ours,) = run(tmp_path, "train", *words)["entries"]
+    (turn,) = ours["turns"]
+    assert (ours["tokens"], ours["sequences"]) == (159, 3)
+    assert turn["peak"] > 0
+    assert 5 < turn["value"] < 15  # about ln 30522 for words, and ln 2 for next sentences
+    assert ours["share_of_peak"] == pytest.approx(ours["operations"] / turn["seconds"][0] / turn["peak"])
+    assert "price of a million tokens" in (tmp_path / "train.md").read_text()
 
 
 def test_a_peer_that_fails_or_is_missing_stands_in_the_table(tmp_path: Path) -> None:
