@@ -2,10 +2,10 @@
 
     python -m benchmarks.run --corpus=EN.txt --vocab=vocab.txt --test=OTHER.txt --chinese=ZH.txt --chinese_vocab=V.txt
 
-Speed beside peers is `bert benchmark`. The scripts of this folder are what it does not cover: accuracy over seeds beside
-the same training in `transformers` (finetuning, squad), learning a vocabulary, and the parts of SQuAD before and behind
-the model, whose peer is our tests' plain form of the original's rules. (`unanswerable` makes data and no table.) Each
-table says which command made it. What lacks files is left out.
+Speed beside peers is `bert benchmark`. The scripts of this folder are what it does not cover: accuracy over seeds
+beside the same training in `transformers` (finetuning, squad), learning a vocabulary, and the parts of SQuAD before and
+behind the model, whose peer is our tests' plain form of the original's rules. (`unanswerable` makes data and no table.)
+Each table says which command made it. What lacks files is left out.
 """
 
 from __future__ import annotations

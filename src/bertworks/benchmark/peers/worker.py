@@ -17,6 +17,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def _waiter(device: str) -> Callable[[], object]:
     if not device.startswith("cuda") or "torch" not in sys.modules:
         return lambda: None
     torch: Any = sys.modules["torch"]
-    synchronize: Callable[[], object] = torch.cuda.synchronize
+    synchronize: Callable[[], object] = partial(torch.cuda.synchronize, device)
     return synchronize
 
 
@@ -124,7 +125,7 @@ def _memory(device: str) -> int:
     """Return the most bytes that were in use: of the process on CPU, of its tensors on a GPU."""
     if device.startswith("cuda") and "torch" in sys.modules:
         torch: Any = sys.modules["torch"]
-        return int(torch.cuda.max_memory_allocated())
+        return int(torch.cuda.max_memory_allocated(device))
     # What getrusage tells on Linux includes the memory of the process that started this one.
     status = Path("/proc/self/status")
     if status.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
