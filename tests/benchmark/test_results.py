@@ -58,7 +58,7 @@ def test_differences_of_answers() -> None:
     ours = np.array([1.0, 2.0])
     assert difference_of(np.array([1.0, 2.5]), ours) == 0.5
     assert difference_of(np.array([1.0]), ours) == math.inf
-    assert difference_of(np.array([np.nan]), ours) is None
+    assert difference_of(np.array([1.0, np.nan]), ours) == math.inf
 
 
 def contestant(name: str, precision: str, answer: float) -> Contestant:

@@ -95,7 +95,12 @@ PEERS = (
         precisions=("fp32", "int8"),
     ),
     Peer(name="openvino", module="with_openvino", kinds=_VECTORS, hint=f"pip install openvino {_GRAPHS}"),
-    Peer(name="infinity", module="with_infinity", kinds=_VECTORS, hint="pip install infinity-emb[torch]"),
+    Peer(
+        name="infinity",
+        module="with_infinity",
+        kinds=_VECTORS,
+        hint="pip install 'infinity-emb[torch]' 'transformers<5' 'sentence-transformers<5'",
+    ),
     Peer(
         name="tokenizers",
         module="tokenizers_of_rust",

@@ -146,8 +146,8 @@ def _texts(around: Surroundings) -> tuple[list[str], list[Contest]]:
                 longest=longest,
             )
         )
-    about = f"{model.name}; text: {corpus.name}. A vector is the mean over a text's tokens in the last layer."
-    return [about], contests
+    about = "A vector is the mean over a text's tokens in the last layer. Differences are those of vectors of length 1."
+    return [f"{model.name}; text: {corpus.name}. {about}"], contests
 
 
 def _tokenize(around: Surroundings) -> tuple[list[str], list[Contest]]:

@@ -222,8 +222,8 @@ def entries_of(
     return entries
 
 
-def difference_of(answers: NDArray[Any], ours: NDArray[Any]) -> float | None:
-    """Return the largest difference; infinity for another number of answers; None for answers that are not numbers."""
-    if np.isnan(answers).any():
-        return None
+def difference_of(answers: NDArray[Any], ours: NDArray[Any]) -> float:
+    """Return the largest difference; infinity for another number of answers, or for one that is no number."""
+    if answers.shape == ours.shape and np.isnan(answers).any():
+        return math.inf
     return float(np.abs(answers - ours).max(initial=0.0)) if answers.shape == ours.shape else math.inf

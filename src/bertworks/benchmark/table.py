@@ -80,7 +80,7 @@ def _price(report: BenchmarkReport, entry: Entry) -> str:
 def _difference(_: BenchmarkReport, entry: Entry) -> str:
     if entry.difference is None:
         return ""
-    return "other shape" if math.isinf(entry.difference) else f"{entry.difference:.1e}"
+    return "other answers" if math.isinf(entry.difference) else f"{entry.difference:.1e}"
 
 
 _WHO = (

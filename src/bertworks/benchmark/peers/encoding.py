@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.benchmark.peers.inputs import Ids
+from bertworks.benchmark.peers.inputs import Ids, unit_vectors
 from bertworks.benchmark.peers.order import Order, Prepared
 
 # The batch sizes that a peer at its best tries, on some of the texts.
@@ -117,7 +117,7 @@ def prepared_encoder(order: Order, engines: Mapping[str, Engine], version: str, 
             version=version,
             settings=f"{setting_name(order)}: {first}",
             one_pass=lambda number: one.encode([texts[number % len(texts)]]),
-            answers=lambda: one.encode(texts),
+            answers=lambda: unit_vectors(one.encode(texts)),
             precision=precision,
         )
     way = (first, DEFAULT_BATCH_SIZE)
@@ -129,7 +129,7 @@ def prepared_encoder(order: Order, engines: Mapping[str, Engine], version: str, 
         version=version,
         settings=f"{setting_name(order)}: {way[0]}, batches of {way[1]}{', sorted by length' if is_best else ''}",
         one_pass=lambda number: chosen.encode(texts),
-        answers=lambda: chosen.encode(texts),
+        answers=lambda: unit_vectors(chosen.encode(texts)),
         padded_tokens=chosen.padded_tokens(texts),
         precision=precision,
     )

@@ -38,3 +38,9 @@ def padded(batch: dict[str, NDArray[Any]], length: int = 0) -> dict[str, Ids]:
         "labels": spread(labels, -100),
     }
     return arrays if real.all() else {**arrays, "attention_mask": real.astype(np.int64)}
+
+
+def unit_vectors(vectors: NDArray[Any]) -> NDArray[Any]:
+    """Return vectors [N, H] of the length 1, because some libraries give no others."""
+    scaled: NDArray[Any] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return scaled

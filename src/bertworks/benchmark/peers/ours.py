@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from bertworks import __version__
-from bertworks.benchmark.peers.inputs import read_batch
+from bertworks.benchmark.peers.inputs import read_batch, unit_vectors
 from bertworks.benchmark.peers.order import Order, Prepared
 from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.config import BertConfig
@@ -183,7 +183,7 @@ def _encoding(order: Order) -> Prepared:
         version=__version__,
         settings="load().embed()",
         one_pass=lambda number: encode([texts[number % len(texts)]] if one_by_one else texts),
-        answers=lambda: encode(texts),
+        answers=lambda: unit_vectors(encode(texts)),
         padded_tokens=0 if one_by_one else _encoded_tokens(loaded.tokenizer, texts, order.max_seq_length),
     )
 

@@ -11,11 +11,12 @@ import numpy as np
 from infinity_emb import AsyncEmbeddingEngine, EngineArgs
 
 from bertworks.benchmark.peers.encoding import BATCH_SIZES, DEFAULT_BATCH_SIZE, setting_name
+from bertworks.benchmark.peers.inputs import unit_vectors
 from bertworks.benchmark.peers.order import Order, Prepared
 
 
 def prepare(order: Order) -> Prepared:
-    """Prepare the encoding of the shared texts; its vectors have the length 1, so they are not compared."""
+    """Prepare the encoding of the shared texts."""
     is_best = order.setting != "defaults"
     size = max(BATCH_SIZES) if is_best else DEFAULT_BATCH_SIZE
     types = {"fp32": "float32", "bf16": "bfloat16"}
@@ -41,5 +42,5 @@ def prepare(order: Order) -> Prepared:
         version=version("infinity_emb"),
         settings=f"{setting_name(order)}: engine torch, batches of {size}",
         one_pass=lambda number: encode([texts[number % len(texts)]] if one_by_one else texts),
-        answers=lambda: np.full((1, 1), np.nan),
+        answers=lambda: unit_vectors(encode(texts)),
     )

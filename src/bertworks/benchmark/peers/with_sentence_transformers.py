@@ -9,6 +9,7 @@ import sentence_transformers
 import torch
 
 from bertworks.benchmark.peers.encoding import BATCH_SIZES, DEFAULT_BATCH_SIZE, fastest, setting_name
+from bertworks.benchmark.peers.inputs import unit_vectors
 from bertworks.benchmark.peers.order import Order, Prepared
 
 
@@ -30,5 +31,5 @@ def prepare(order: Order) -> Prepared:
         version=sentence_transformers.__version__,
         settings=setting_name(order) + ("" if one_by_one else f": batches of {size}"),
         one_pass=lambda number: encode([texts[number % len(texts)]] if one_by_one else texts, size),
-        answers=lambda: encode(texts, size),
+        answers=lambda: unit_vectors(encode(texts, size)),
     )
