@@ -5,10 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import re
+from contextlib import AbstractContextManager
 
+import numpy as np
 import pytest
 
-from bertworks.benchmark.lambda_labs import largest, pages
+from bertworks.benchmark.contest import Absent, Contestant, Turn
+from bertworks.benchmark.lambda_labs import largest, pages, started_and_fits
+from bertworks.benchmark.processes import NoMemoryError
+from bertworks.errors import InputError
 from tests.benchmark.entries import MACHINE, entry, report
 
 
@@ -86,3 +91,39 @@ def test_the_largest_batch_is_found_to_a_sixteenth(most: int) -> None:
     assert found <= most
     assert most - found <= max(1, found // 16)
     assert len(tried) < 20
+
+
+def test_not_even_one_fits() -> None:
+    with pytest.raises(InputError, match="not even one sequence fits"):
+        largest(lambda count: False)
+
+
+class Trial(AbstractContextManager[Contestant | Absent]):
+    """A contestant that starts, or says why not."""
+
+    def __init__(self, error: str, in_turn: bool) -> None:
+        self.error, self.in_turn = error, in_turn
+
+    def __enter__(self) -> Contestant | Absent:
+        if self.error and not self.in_turn:
+            return Absent(name="bertworks", settings="", precision="fp32", reason=self.error)
+
+        def turn(passes: int) -> Turn:
+            if self.error:
+                raise NoMemoryError(self.error)
+            return Turn(seconds=(1.0,))
+
+        return Contestant(
+            name="bertworks", version="", settings="", precision="fp32", turn=turn, answers=lambda: np.zeros(1)
+        )
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def test_a_batch_that_is_too_large_is_told_from_what_fails() -> None:
+    assert started_and_fits(Trial("", False))
+    assert not started_and_fits(Trial("torch.OutOfMemoryError: CUDA out of memory", False))
+    assert not started_and_fits(Trial("torch.OutOfMemoryError: CUDA out of memory", True))
+    with pytest.raises(InputError, match="no such file"):
+        started_and_fits(Trial("no such file", False))

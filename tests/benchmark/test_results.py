@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bertworks.benchmark.contest import Absent, Contest, Contestant, Turn
-from bertworks.benchmark.results import difference_of, differences, entries_of
+from bertworks.benchmark.results import compared, difference_of, entries_of
+from bertworks.errors import InputError
 from tests.benchmark.entries import entry, report, turns
 
 
@@ -81,14 +83,33 @@ def test_answers_are_compared_with_ours_in_the_same_precision_or_in_fp32() -> No
         absent,
         contestant("onnxruntime", "int8", 1.5),
     ]
-    assert differences(started) == [None, None, 0.25, None, 0.5]
+    assert [difference for _, difference in compared(started)] == [None, None, 0.25, None, 0.5]
+
+
+def test_a_peer_without_answers_is_absent() -> None:
+    def fail() -> np.ndarray:
+        raise InputError("it has no such layer")
+
+    ours, theirs = contestant("bertworks", "fp32", 1.0), contestant("transformers", "fp32", 1.0)
+    (_, _), (failed, difference) = compared([ours, replace(theirs, answers=fail)])
+    assert isinstance(failed, Absent)
+    assert (failed.name, failed.reason, difference) == ("transformers", "it has no such layer", None)
+    with pytest.raises(InputError):
+        compared([replace(ours, answers=fail)])
+
+
+def test_a_peer_that_failed_in_its_turns_stands_in_the_table() -> None:
+    ours, theirs = contestant("bertworks", "fp32", 1.0), contestant("transformers", "fp32", 1.0)
+    failed = theirs.absent(InputError("out of memory"))
+    first, second = entries_of(Contest(name="c"), [(ours, None), (theirs, 0.0)], [turns((1.0,)), failed])
+    assert (first.missing, second.missing, second.turns) == ("", "out of memory", ())
 
 
 def test_a_library_that_is_missing_stands_in_the_table_once() -> None:
     absent = [Absent(name="openvino", settings=s, precision="fp32", reason="not there") for s in ("best", "defaults")]
     started = [contestant("bertworks", "fp32", 1.0), *absent]
     contest = Contest(name="c", sequences=2, tokens=8, operations=3.0, model="tiny", longest=4)
-    entries = entries_of(contest, started, [turns((1.0,))], [None, None, None])
+    entries = entries_of(contest, [(one, None) for one in started], [turns((1.0,))])
     assert [(e.name, e.missing, len(e.turns)) for e in entries] == [
         ("bertworks", "", 1),
         ("openvino", "not there", 0),

@@ -16,12 +16,30 @@ PRECISIONS = ("fp32", "bf16", "int8")
 # The tokens that a batch has sequences of, and the longest sequence that there may be, which some peers pad to.
 MIXES = {"dense": 128, "mrpc": 128, "squad": 384, "natural": 256, "mixed": 256}
 
-# Which mixes a kind of benchmark takes; the first two are measured if none is given.
-MIXES_OF = {
-    "train": ("dense", "mrpc", "squad"),
-    "finetune": ("mrpc", "squad"),
-    "encode": ("natural", "dense", "mixed"),
-    "latency": ("natural", "dense", "mixed"),
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkKind:
+    """A kind of benchmark. Its inputs are made in `plans.py`, and its columns are in `table.py`.
+
+    Attributes:
+        title: of the page.
+        passes: of a turn, enough to see how times spread.
+        mixes: the lengths that it takes; the first two are measured if none is given.
+    """
+
+    title: str
+    passes: int = 1
+    mixes: tuple[str, ...] = ()
+
+
+_OF_TEXTS = ("natural", "dense", "mixed")
+KINDS = {
+    "train": BenchmarkKind(title="A step of pre-training", passes=2, mixes=("dense", "mrpc", "squad")),
+    "finetune": BenchmarkKind(title="A step of fine-tuning", passes=2, mixes=("mrpc", "squad")),
+    "encode": BenchmarkKind(title="Texts to vectors", mixes=_OF_TEXTS),
+    "latency": BenchmarkKind(title="One text at a time", passes=100, mixes=_OF_TEXTS),
+    "tokenize": BenchmarkKind(title="Text to ids"),
+    "data": BenchmarkKind(title="Text to pre-training data"),
 }
 
 _BEST: Mapping[str, str] = {"best": "", "defaults": "fp32"}
@@ -181,7 +199,7 @@ def mixes(flags: BenchmarkFlags) -> list[str]:
     Raises:
         InputError: neither a mix that this kind takes nor a file.
     """
-    known = MIXES_OF.get(flags.what, ())
+    known = KINDS[flags.what].mixes
     if flags.lengths is None:
         return list(known[:2])
     found = names(flags.lengths)

@@ -12,6 +12,8 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from bertworks.errors import InputError
+
 # What a pass's time is: of the clock on the wall, or of the processor, which neighbours do not lengthen.
 Clock = Literal["wall", "processor"]
 
@@ -34,6 +36,16 @@ class Turn:
     memory: int = 0
     watts: float | None = None
     value: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Absent:
+    """A contestant that cannot take part, and why: it stands in the table all the same."""
+
+    name: str
+    settings: str
+    precision: str
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,15 +75,9 @@ class Contestant:
         """Whether it is this package."""
         return self.name == OURS
 
-
-@dataclass(frozen=True, kw_only=True)
-class Absent:
-    """A contestant that cannot take part, and why: it stands in the table all the same."""
-
-    name: str
-    settings: str
-    precision: str
-    reason: str
+    def absent(self, error: InputError) -> Absent:
+        """Return what stands in the table when it failed."""
+        return Absent(name=self.name, settings=self.settings, precision=self.precision, reason=str(error))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +118,11 @@ def take_turns(
     *,
     warm_up: int = 1,
     advance: Callable[[], object] = lambda: None,
-) -> list[list[Turn]]:
-    """Measure contestants in turns; return the turns of each.
+) -> list[list[Turn] | Absent]:
+    """Measure contestants in turns; return the turns of each, or why it failed.
 
-    Every round begins with another contestant, so that none always comes after the same.
+    Every round begins with another contestant, so that none always comes after the same. A peer that fails takes no
+    more turns, and the others go on.
 
     Args:
         contestants: who is measured.
@@ -123,13 +130,22 @@ def take_turns(
         passes: passes of a turn.
         warm_up: rounds before these that are not kept.
         advance: called after each turn.
+
+    Raises:
+        InputError: ours failed.
     """
     turns: list[list[Turn]] = [[] for _ in contestants]
+    failures: dict[int, Absent] = {}
     for number in range(-warm_up, rounds):
         for place in range(len(contestants)):
             which = (place + number) % len(contestants)
-            turn = contestants[which].turn(passes if number >= 0 else 1)
-            if number >= 0:
-                turns[which].append(turn)
+            if which not in failures:
+                try:
+                    turn = contestants[which].turn(passes if number >= 0 else 1)
+                    turns[which] += [turn] if number >= 0 else []
+                except InputError as error:
+                    if contestants[which].is_ours:
+                        raise
+                    failures[which] = contestants[which].absent(error)
             advance()
-    return turns
+    return [failures.get(which, found) for which, found in enumerate(turns)]

@@ -19,9 +19,10 @@ from bertworks.benchmark import inputs
 from bertworks.benchmark.contest import Absent, Contest, Contestant
 from bertworks.benchmark.dllogger import training_log
 from bertworks.benchmark.plans import Batch, make_model, step_contest
-from bertworks.benchmark.processes import NoMemoryError
+from bertworks.benchmark.processes import NoMemoryError, tells_no_memory
 from bertworks.benchmark.results import BenchmarkReport, Entry
 from bertworks.benchmark.surroundings import Surroundings
+from bertworks.errors import InputError
 from bertworks.progress import say
 
 LENGTH = 384
@@ -63,20 +64,30 @@ def _batch(around: Surroundings, model: inputs.SharedModel, precision: str, corp
 
     def fits(count: int) -> bool:
         contest = step_contest(around, model, batch(count), corpus, options=_WHOLE, precisions=[precision], best=True)
-        ours: AbstractContextManager[Contestant | Absent] = contest.entrants[0]
-        try:
-            with ours as started:
-                if isinstance(started, Contestant):
-                    started.turn(1)
-                return isinstance(started, Contestant)
-        except NoMemoryError:
-            return False
+        return started_and_fits(contest.entrants[0])
 
     if around.flags.batch_size or not _has_gpu(around):
         return batch(around.flags.batch_size or _CPU_BATCH)
     count = largest(fits)
     say(f"{model.name}, {precision}: the largest batch is {count}")
     return batch(count)
+
+
+def started_and_fits(ours: AbstractContextManager[Contestant | Absent]) -> bool:
+    """Tell whether a pass over its work fits into memory.
+
+    Raises:
+        InputError: it failed for another reason.
+    """
+    try:
+        with ours as started:
+            if isinstance(started, Absent) and not tells_no_memory(started.reason):
+                raise InputError(started.reason)
+            if isinstance(started, Contestant):
+                started.turn(1)
+            return isinstance(started, Contestant)
+    except NoMemoryError:
+        return False
 
 
 def largest(fits: Callable[[int], bool], first: int = 8) -> int:
@@ -87,6 +98,8 @@ def largest(fits: Callable[[int], bool], first: int = 8) -> int:
     while high - low > max(1, low // 16):
         middle = (low + high) // 2
         low, high = (middle, high) if fits(middle) else (low, middle)
+    if low == 0:
+        raise InputError("--like=lambda: not even one sequence fits into this device's memory")
     return low
 
 

@@ -29,6 +29,11 @@ class NoMemoryError(InputError):
     """The work of a contestant did not fit into the device's memory."""
 
 
+def tells_no_memory(error: str) -> bool:
+    """Tell whether an error means that memory was not enough."""
+    return "OutOfMemory" in error or "out of memory" in error.lower()
+
+
 @contextmanager
 def entrant(
     name: str, order: Order, *, python: str, hint: str, clock: Clock, meter: Meter
@@ -138,8 +143,7 @@ def _contestant(
 ) -> Contestant:
     def checked(reply: dict[str, Any]) -> dict[str, Any]:
         if error := reply.get("error"):
-            kind = NoMemoryError if "OutOfMemory" in error or "out of memory" in error.lower() else InputError
-            raise kind(f"{name} ({ready['settings']}): {error}")
+            raise (NoMemoryError if tells_no_memory(error) else InputError)(error)
         return reply
 
     def turn(passes: int) -> Turn:

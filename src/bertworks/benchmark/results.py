@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bertworks.benchmark.contest import OURS, Absent, Contest, Contestant, Turn
 from bertworks.benchmark.machine import Machine
+from bertworks.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,36 +164,46 @@ class BenchmarkReport:
         return values
 
 
-def differences(started: Sequence[Contestant | Absent]) -> list[float | None]:
-    """Return how much each contestant's answers differ from ours; None if they are not compared.
+Compared = tuple[Contestant | Absent, float | None]
+
+
+def compared(started: Sequence[Contestant | Absent]) -> list[Compared]:
+    """Return each contestant and how much its answers differ from ours; None if they are not compared.
 
     They are compared with ours in the same precision, or in float32 if we do not compute in it. Ours must come before.
-    Training changes the answers, so this comes before the turns.
+    A peer without answers is absent. Training changes the answers, so this comes before the turns.
     """
     reference: dict[str, NDArray[Any]] = {}
-    found: list[float | None] = []
+    found: list[Compared] = []
     for one in started:
-        difference = None
-        if isinstance(one, Contestant) and (one.is_ours or reference):
+        if isinstance(one, Absent):
+            found.append((one, None))
+            continue
+        try:
             answers = one.answers()
-            ours = reference.get(one.precision, None if one.is_ours else reference.get("fp32"))
-            difference = None if ours is None else difference_of(answers, ours)
+        except InputError as error:
             if one.is_ours:
-                reference.setdefault(one.precision, answers)
-        found.append(difference)
+                raise
+            found.append((one.absent(error), None))
+            continue
+        ours = reference.get(one.precision, None if one.is_ours else reference.get("fp32"))
+        found.append((one, None if ours is None else difference_of(answers, ours)))
+        if one.is_ours:
+            reference.setdefault(one.precision, answers)
     return found
 
 
-def entries_of(
-    contest: Contest,
-    started: Sequence[Contestant | Absent],
-    turns: Sequence[Sequence[Turn]],
-    differ: Sequence[float | None],
-) -> list[Entry]:
-    """Return the entries of a contest: `turns` of those that took part, and how much the answers of all differ."""
+def entries_of(contest: Contest, found: Sequence[Compared], turns: Sequence[Sequence[Turn] | Absent]) -> list[Entry]:
+    """Return the entries of a contest.
+
+    Args:
+        contest: the work.
+        found: all who were to take part, and how much their answers differ.
+        turns: of those of them that could.
+    """
     entries: list[Entry] = []
     rest = iter(turns)
-    for one, difference in zip(started, differ, strict=True):
+    for one, difference in found:
         entry = Entry(
             contest=contest.name,
             model=contest.model,
@@ -201,16 +212,18 @@ def entries_of(
             settings=one.settings,
             precision=one.precision,
         )
-        if isinstance(one, Absent):
+        measured = one if isinstance(one, Absent) else next(rest)
+        if isinstance(measured, Absent):
             # A library that is not there is told once, not for each of its settings.
-            if not any((e.name, e.missing) == (one.name, one.reason) for e in entries):
-                entries.append(replace(entry, missing=one.reason))
+            if not any((e.name, e.missing) == (one.name, measured.reason) for e in entries):
+                entries.append(replace(entry, missing=measured.reason))
             continue
+        assert isinstance(one, Contestant)
         entries.append(
             replace(
                 entry,
                 version=one.version,
-                turns=tuple(next(rest)),
+                turns=tuple(measured),
                 sequences=contest.sequences,
                 tokens=contest.tokens,
                 padded_tokens=one.padded_tokens,

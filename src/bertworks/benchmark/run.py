@@ -8,21 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from bertworks.benchmark import choices, inputs, lambda_labs, machine, nvidia
-from bertworks.benchmark.contest import Absent, Contest, Contestant, take_turns
+from bertworks.benchmark.contest import OURS, Absent, Contest, Contestant, take_turns
 from bertworks.benchmark.flags import BenchmarkFlags
 from bertworks.benchmark.plans import plan
-from bertworks.benchmark.results import BenchmarkReport, Entry, differences, entries_of
+from bertworks.benchmark.results import BenchmarkReport, Entry, compared, entries_of
 from bertworks.benchmark.surroundings import Surroundings
+from bertworks.errors import InputError
 from bertworks.progress import progress, say
-
-_TITLES = {
-    "train": "A step of pre-training",
-    "finetune": "A step of fine-tuning",
-    "encode": "Texts to vectors",
-    "latency": "One text at a time",
-    "tokenize": "Text to ids",
-    "data": "Text to pre-training data",
-}
 
 
 def run(flags: BenchmarkFlags, words: Sequence[str]) -> BenchmarkReport:
@@ -42,7 +34,7 @@ def report_of(
     flags = around.flags
     return BenchmarkReport(
         kind=flags.what,
-        title=_TITLES[flags.what],
+        title=choices.KINDS[flags.what].title,
         about=(*about, *_reading(around)),
         machine=machine.describe_machine(words, around.threads, inputs.device_name(around.device)),
         rounds=around.rounds,
@@ -61,15 +53,22 @@ def measure(contests: Sequence[Contest], rounds: int) -> list[Entry]:
             with progress(f"Starting {number} of {len(contests)}", len(contest.entrants), "contestants") as advance:
                 for one in contest.entrants:
                     started.append(running.enter_context(one))
+                    _check_ours(started[-1])
                     advance(1)
-            present = [one for one in started if isinstance(one, Contestant)]
-            for line in dict.fromkeys(f"{one.name}: {one.reason}" for one in started if isinstance(one, Absent)):
+            found = compared(started)
+            for line in dict.fromkeys(f"{one.name}: {one.reason}" for one, _ in found if isinstance(one, Absent)):
                 say(line)
-            differ = differences(started)
+            present = [one for one, _ in found if isinstance(one, Contestant)]
             with progress(contest.name, len(present) * (rounds + 1), "turns") as advance:
                 turns = take_turns(present, rounds, contest.passes, advance=lambda: advance(1))
-            entries += entries_of(contest, started, turns, differ)
+            entries += entries_of(contest, found, turns)
     return entries
+
+
+def _check_ours(started: Contestant | Absent) -> None:
+    """Raise InputError if this package itself did not start."""
+    if isinstance(started, Absent) and started.name == OURS:
+        raise InputError(f"{started.name} in {started.precision}: {started.reason}")
 
 
 def _reading(around: Surroundings) -> Iterator[str]:

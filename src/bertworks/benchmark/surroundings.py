@@ -19,9 +19,8 @@ from bertworks.benchmark.processes import entrant, this_python
 from bertworks.config import BertConfig
 from bertworks.model.device import choose_device, choose_precision, precision_name
 
-# Passes of a turn that are enough to see how times spread.
+# Passes of a turn of Lambda's and NVIDIA's benchmarks.
 _PASSES_LIKE_OTHERS = 100
-_PASSES = {"train": 2, "finetune": 2, "encode": 1, "latency": 100, "tokenize": 1, "data": 1}
 # Rows of the product whose speed is the peak: enough to keep the device busy.
 _PRODUCT_ROWS = {"cpu": 4096, "cuda": 65536}
 
@@ -61,7 +60,7 @@ class Surroundings:
     @property
     def passes(self) -> int:
         """The passes of a turn."""
-        return self.flags.steps or (_PASSES_LIKE_OTHERS if self.flags.like else _PASSES[self.flags.what])
+        return self.flags.steps or (_PASSES_LIKE_OTHERS if self.flags.like else choices.KINDS[self.flags.what].passes)
 
     @property
     def rounds(self) -> int:
