@@ -12,6 +12,7 @@ from bertworks.benchmark.contest import Contest
 from bertworks.benchmark.flags import BenchmarkFlags
 from bertworks.benchmark.plans import plan
 from bertworks.benchmark.surroundings import Surroundings
+from bertworks.errors import InputError
 from bertworks.flags import parse
 from tests.commands.runs import FIXTURES
 
@@ -33,6 +34,11 @@ def test_steps_of_pretraining(tmp_path: Path) -> None:
     assert dense.operations > mrpc.operations > 0
     assert len(dense.entrants) == 3  # ours, transformers at its best and by default
     assert len({path.resolve() for path in tmp_path.glob("*/model")}) == 1
+
+
+def test_more_tokens_than_the_model_has_positions(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"--max_seq_length=600: BERT-2/32, random weights reads at most 512 tokens"):
+        planned(tmp_path, "train", "--max_seq_length=600")
 
 
 def test_ours_takes_part_in_every_precision_of_a_peer(tmp_path: Path) -> None:

@@ -32,6 +32,9 @@ class BenchmarkKind:
     mixes: tuple[str, ...] = ()
 
 
+# A sequence of two parts with words in each.
+_SHORTEST = 8
+
 _OF_TEXTS = ("natural", "dense", "mixed")
 KINDS = {
     "train": BenchmarkKind(title="A step of pre-training", passes=2, mixes=("dense", "mrpc", "squad")),
@@ -241,6 +244,8 @@ def check(flags: BenchmarkFlags) -> None:
         BertConfig.from_size(size, 100)
     if len(sizes) != 1 and not flags.like:
         raise InputError(f"--size={flags.size}: give one size; several only with --like")
+    if 0 < flags.max_seq_length < _SHORTEST:
+        raise InputError(f"--max_seq_length={flags.max_seq_length}: must be at least {_SHORTEST}, or 0")
     _check_files(flags)
     if flags.like == "lambda" and flags.what != "finetune":
         raise InputError("--like=lambda: Lambda's benchmark is fine-tuning; run bert benchmark finetune --like=lambda")

@@ -10,6 +10,7 @@ from bertworks.benchmark import choices, inputs, operations
 from bertworks.benchmark.contest import Contest
 from bertworks.benchmark.surroundings import Surroundings
 from bertworks.config import BertConfig
+from bertworks.errors import InputError
 
 DEFAULT_BATCH_SIZE = 32
 
@@ -35,11 +36,24 @@ def _steps(around: Surroundings) -> tuple[list[str], list[Contest]]:
         work = "pretrain" if flags.what == "train" else "classify" if mix == "mrpc" else "span"
         if work not in models:
             models[work] = make_model(around, work, corpus, flags.size)
-        longest = flags.max_seq_length or choices.MIXES.get(mix, 512)
+        longest = longest_of(around, mix, models[work])
         batch = Batch(work=work, mix=mix, count=flags.batch_size or DEFAULT_BATCH_SIZE, longest=longest)
         contests.append(step_contest(around, models[work], batch, corpus))
     model = next(iter(models.values()))
     return [f"{model.name}; text: {corpus.name}. {_STEP}{_TASKS[flags.what]}"], contests
+
+
+def longest_of(around: Surroundings, mix: str, model: inputs.SharedModel) -> int:
+    """Return the most tokens of a sequence.
+
+    Raises:
+        InputError: the model has fewer positions.
+    """
+    positions = model.config.max_position_embeddings
+    longest = around.flags.max_seq_length or min(choices.MIXES.get(mix, positions), positions)
+    if longest > positions:
+        raise InputError(f"--max_seq_length={longest}: {model.name} reads at most {positions} tokens")
+    return longest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +142,7 @@ def _texts(around: Surroundings) -> tuple[list[str], list[Contest]]:
     corpus = inputs.read_corpus(flags.corpus, around.folder)
     model = make_model(around, "encode", corpus, flags.size)
     for mix in choices.mixes(flags):
-        longest = flags.max_seq_length or choices.MIXES[mix]
+        longest = longest_of(around, mix, model)
         texts = inputs.choose_texts(mix, corpus.sentences, flags.texts, model.tokenizer, longest)
         lengths = inputs.token_lengths(texts, model.tokenizer, longest)
         folder = subfolder(around.folder, mix, model)
