@@ -17,18 +17,22 @@ from bertworks.errors import InputError
 from bertworks.progress import progress, say
 
 
-def run(flags: BenchmarkFlags, words: Sequence[str]) -> BenchmarkReport:
-    """Measure, and return what was found; `words` are the command line."""
+def run(flags: BenchmarkFlags, words: Sequence[str]) -> Iterator[BenchmarkReport]:
+    """Measure; yield what was found so far after each contest, the whole at last. `words` are the command line."""
     choices.check(flags)
     with tempfile.TemporaryDirectory(prefix="bert-benchmark-") as temporary:
         around = Surroundings.of(flags, Path(temporary))
         about, contests = {"lambda": lambda_labs.plan, "nvidia": nvidia.plan}.get(flags.like or "", plan)(around)
-        entries = measure(contests, around.rounds)
-        return report_of(around, about, entries, words)
+        # Described once, so that all files of a run have the same date.
+        here = machine.describe_machine(words, around.threads, inputs.device_name(around.device))
+        entries: list[Entry] = []
+        for number, contest in enumerate(contests, 1):
+            entries += measure(contest, around.rounds, f"Starting {number} of {len(contests)}")
+            yield report_of(around, about, entries, here)
 
 
 def report_of(
-    around: Surroundings, about: Sequence[str], entries: Sequence[Entry], words: Sequence[str]
+    around: Surroundings, about: Sequence[str], entries: Sequence[Entry], here: machine.Machine
 ) -> BenchmarkReport:
     """Return what was found, with what is to be known of the machine and the run."""
     flags = around.flags
@@ -36,7 +40,7 @@ def report_of(
         kind=flags.what,
         title=choices.KINDS[flags.what].title,
         about=(*about, *_reading(around)),
-        machine=machine.describe_machine(words, around.threads, inputs.device_name(around.device)),
+        machine=here,
         rounds=around.rounds,
         power=around.meter.about(),
         price=flags.price,
@@ -44,25 +48,22 @@ def report_of(
     )
 
 
-def measure(contests: Sequence[Contest], rounds: int) -> list[Entry]:
-    """Start the contestants of each contest, let them take turns, and end them."""
-    entries = []
-    for number, contest in enumerate(contests, 1):
-        with ExitStack() as running:
-            started = []
-            with progress(f"Starting {number} of {len(contests)}", len(contest.entrants), "contestants") as advance:
-                for one in contest.entrants:
-                    started.append(running.enter_context(one))
-                    _check_ours(started[-1])
-                    advance(1)
-            found = compared(started)
-            for line in dict.fromkeys(f"{one.name}: {one.reason}" for one, _ in found if isinstance(one, Absent)):
-                say(line)
-            present = [one for one, _ in found if isinstance(one, Contestant)]
-            with progress(contest.name, len(present) * (rounds + 1), "turns") as advance:
-                turns = take_turns(present, rounds, contest.passes, advance=lambda: advance(1))
-            entries += entries_of(contest, found, turns)
-    return entries
+def measure(contest: Contest, rounds: int, starting: str) -> list[Entry]:
+    """Start the contestants of a contest, let them take turns, and end them; `starting` is what the bar says first."""
+    with ExitStack() as running:
+        started = []
+        with progress(starting, len(contest.entrants), "contestants") as advance:
+            for one in contest.entrants:
+                started.append(running.enter_context(one))
+                _check_ours(started[-1])
+                advance(1)
+        found = compared(started)
+        for line in dict.fromkeys(f"{one.name}: {one.reason}" for one, _ in found if isinstance(one, Absent)):
+            say(line)
+        present = [one for one, _ in found if isinstance(one, Contestant)]
+        with progress(contest.name, len(present) * (rounds + 1), "turns") as advance:
+            turns = take_turns(present, rounds, contest.passes, advance=lambda: advance(1))
+    return entries_of(contest, found, turns)
 
 
 def _check_ours(started: Contestant | Absent) -> None:

@@ -22,7 +22,7 @@ from bertworks.model.device import choose_device, choose_precision, precision_na
 # Passes of a turn of Lambda's and NVIDIA's benchmarks.
 _PASSES_LIKE_OTHERS = 100
 # Rows of the product whose speed is the peak: enough to keep the device busy.
-_PRODUCT_ROWS = {"cpu": 4096, "cuda": 65536}
+_PRODUCT_ROWS = {"cpu": 2048, "cuda": 65536}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,7 +23,7 @@ from typing import Any
 
 from bertworks.benchmark.peers.order import Order, Prepared
 
-_PRODUCTS = 8
+_PRODUCTS = 6
 
 
 def main() -> None:
