@@ -25,7 +25,7 @@ def draw(report: BenchmarkReport, path: Path) -> None:
     figure = Figure(figsize=(10, 1.2 + 0.6 * bars + 0.7 * len(contests)), layout="constrained")
     axes = figure.subplots(len(contests), squeeze=False, height_ratios=[len(e) + 1 for e in contests.values()])
     for axis, (name, entries) in zip(axes[:, 0], contests.items(), strict=True):
-        amounts = [_speed(entry) for entry in entries]
+        amounts = [_speed(report.kind, entry) for entry in entries]
         names = [f"{entry.name} {entry.precision}\n{fill(entry.settings, _LINE)}" for entry in entries]
         colours = [_OURS if entry.is_ours else _THEIRS for entry in entries]
         drawn = axis.barh(range(len(entries)), [amount for amount, _ in amounts], color=colours)
@@ -42,8 +42,10 @@ def draw(report: BenchmarkReport, path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
-def _speed(entry: Entry) -> tuple[float, str]:
+def _speed(kind: str, entry: Entry) -> tuple[float, str]:
     """Return what a contestant does in a second, and what that is."""
     if entry.megabytes:
         return entry.megabytes / entry.seconds, "MB/s"
+    if kind == "latency":
+        return entry.sequences / entry.seconds, "sequences/s, by the median"
     return entry.tokens / entry.seconds, "real tokens/s"

@@ -147,14 +147,14 @@ def _texts(around: Surroundings) -> tuple[list[str], list[Contest]]:
         lengths = inputs.token_lengths(texts, model.tokenizer, longest)
         folder = subfolder(around.folder, mix, model)
         inputs.write_texts(folder, texts)
-        tokens = int(lengths.sum())
+        tokens, in_a_pass = int(lengths.sum()), 1 if flags.what == "latency" else len(texts)
         contests.append(
             Contest(
                 name=f"{len(texts)} texts, {mix}, mean {tokens / len(texts):.0f} tokens",
                 entrants=around.entrants(flags.what, folder, longest, model.config),
                 passes=around.passes if flags.what == "encode" else min(around.passes, len(texts)),
-                sequences=len(texts),
-                tokens=tokens,
+                sequences=in_a_pass,
+                tokens=round(tokens * in_a_pass / len(texts)),
                 operations=operations.forward_operations(model.config, lengths) if flags.what == "encode" else 0.0,
                 model=model.size,
                 longest=longest,

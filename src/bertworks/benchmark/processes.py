@@ -50,7 +50,7 @@ def entrant(
     """
     with tempfile.TemporaryDirectory() as place, _log(order, name) as log:
         process = _start(python, Path(place), order, log)
-        ask = _Asking(name, process, log)
+        ask = _Asking(process, log)
         try:
             ready = ask(order.to_json())
             if "missing" in ready:
@@ -93,9 +93,10 @@ def _start(python: str, place: Path, order: Order, log: IO[bytes]) -> subprocess
     (place / "path").mkdir()
     (place / "path" / "bertworks").symlink_to(Path(bertworks.__file__).parent)
     threads = str(order.threads)
+    ours = os.environ.get("PYTHONPATH", "") if python == sys.executable else ""
     environment = {
         **os.environ,
-        "PYTHONPATH": str(place / "path"),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(place / "path"), ours))),
         "OMP_NUM_THREADS": threads,
         "MKL_NUM_THREADS": threads,
         "RAYON_NUM_THREADS": threads,
@@ -114,8 +115,8 @@ def _start(python: str, place: Path, order: Order, log: IO[bytes]) -> subprocess
 class _Asking:
     """Writes a line to a contestant's process and reads its reply."""
 
-    def __init__(self, name: str, process: subprocess.Popen[str], log: IO[bytes]) -> None:
-        self._name, self._process, self._log = name, process, log
+    def __init__(self, process: subprocess.Popen[str], log: IO[bytes]) -> None:
+        self._process, self._log = process, log
 
     def __call__(self, line: str) -> dict[str, Any]:
         assert self._process.stdin is not None
@@ -177,8 +178,3 @@ def _contestant(
 
 # Work in which a matrix product is no limit.
 _WITHOUT_PRODUCTS = ("tokenize_cold", "tokenize_warm", "shards", "records")
-
-
-def this_python() -> str:
-    """Return the program of our own environment."""
-    return sys.executable

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from bertworks.benchmark.contest import Absent, Clock, Contestant
 from bertworks.benchmark.energy import Meter
 from bertworks.benchmark.flags import BenchmarkFlags
 from bertworks.benchmark.peers.order import Order
-from bertworks.benchmark.processes import entrant, this_python
+from bertworks.benchmark.processes import entrant
 from bertworks.config import BertConfig
 from bertworks.model.device import choose_device, choose_precision, precision_name
 
@@ -145,7 +146,7 @@ class Surroundings:
                     product=product,
                     options=options or {},
                 ),
-                python=self.pythons.get(peer.name, this_python()),
+                python=self.pythons.get(peer.name, sys.executable),
                 hint=peer.hint,
                 clock=clock,
                 meter=self.meter,
