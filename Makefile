@@ -33,7 +33,7 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-dev ## the tables of benchmarks/results; BENCH names your files, see benchmarks/run.py
+bench: $(VENV)/.installed-dev ## the tables of benchmarks/results, by bert benchmark; BENCH names your files, see benchmarks/run.py
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
 $(VENV)/.installed: pyproject.toml constraints.txt

@@ -35,6 +35,7 @@ COMMANDS = {
     "explain": "Say which words moved a model's decision: a class, the entities of a text, or an answer",
     "convert_checkpoint": "Convert a BERT of any format to a model folder or to a TensorFlow checkpoint",
     "export": "Write a model as ONNX or OpenVINO, in float32 or int8, with a certificate of what it computes",
+    "benchmark": "Measure speed beside what people use, in turns in one run: tables, JSON, a picture",
 }
 
 _DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)

@@ -1,0 +1,267 @@
+"""What can be measured against whom, and what is refused; known before anything heavy is imported."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bertworks.benchmark.flags import BenchmarkFlags
+from bertworks.config import BertConfig
+from bertworks.errors import InputError
+
+PRECISIONS = ("fp32", "bf16", "int8")
+
+# The tokens that a batch has sequences of, and the longest sequence that there may be, which some peers pad to.
+MIXES = {"dense": 128, "mrpc": 128, "squad": 384, "natural": 256, "mixed": 256}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkKind:
+    """A kind of benchmark. Its inputs are made in `plans.py`, and its columns are in `table.py`.
+
+    Attributes:
+        title: of the page.
+        passes: of a turn, enough to see how times spread.
+        mixes: the lengths that it takes; the first two are measured if none is given.
+    """
+
+    title: str
+    passes: int = 1
+    mixes: tuple[str, ...] = ()
+
+
+# A sequence of two parts with words in each.
+_SHORTEST = 8
+
+_OF_TEXTS = ("natural", "dense", "mixed")
+KINDS = {
+    "train": BenchmarkKind(title="A step of pre-training", passes=2, mixes=("dense", "mrpc", "squad")),
+    "finetune": BenchmarkKind(title="A step of fine-tuning", passes=2, mixes=("mrpc", "squad")),
+    "encode": BenchmarkKind(title="Texts to vectors", mixes=_OF_TEXTS),
+    "latency": BenchmarkKind(title="One text at a time", passes=100, mixes=_OF_TEXTS),
+    "tokenize": BenchmarkKind(title="Text to ids"),
+    "data": BenchmarkKind(title="Text to pre-training data"),
+}
+
+_BEST: Mapping[str, str] = {"best": "", "defaults": "fp32"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    """A library that takes part in some kinds of benchmark.
+
+    Attributes:
+        name: as `--against` has it.
+        module: of `peers/`.
+        kinds: of benchmark.
+        hint: what to do if it is not there.
+        settings: how it runs -> the precision that this always has; "" is what was ordered.
+        precisions: what it can compute in.
+    """
+
+    name: str
+    module: str
+    kinds: tuple[str, ...]
+    hint: str
+    settings: Mapping[str, str] = field(default_factory=lambda: _BEST)
+    precisions: tuple[str, ...] = ("fp32", "bf16")
+
+
+_VECTORS = ("encode", "latency")
+# What NVIDIA's grid of inference measures: the logits of answers, not vectors.
+_ANSWERS = "answers"
+_GRAPHS = "transformers tokenizers torch"
+
+PEERS = (
+    Peer(
+        name="bertworks",
+        module="ours",
+        kinds=("train", "finetune", _ANSWERS, *_VECTORS),
+        hint="pip install bertworks",
+        settings={"best": ""},
+    ),
+    Peer(
+        name="bertworks",
+        module="ours_in_text",
+        kinds=("tokenize",),
+        hint="pip install bertworks",
+        settings={"bytes": "", "strings": ""},
+    ),
+    Peer(
+        name="bertworks",
+        module="ours_in_text",
+        kinds=("data",),
+        hint="pip install bertworks",
+        settings={"records": "", "shards": ""},
+    ),
+    Peer(
+        name="transformers",
+        module="with_transformers",
+        kinds=("train", "finetune", _ANSWERS, *_VECTORS),
+        hint="pip install transformers tokenizers",
+    ),
+    Peer(
+        name="sentence-transformers",
+        module="with_sentence_transformers",
+        kinds=_VECTORS,
+        hint="pip install sentence-transformers",
+    ),
+    Peer(
+        name="onnxruntime",
+        module="with_onnxruntime",
+        kinds=_VECTORS,
+        hint=f"pip install onnxruntime onnx {_GRAPHS}",
+        precisions=("fp32", "int8"),
+    ),
+    Peer(name="openvino", module="with_openvino", kinds=_VECTORS, hint=f"pip install openvino {_GRAPHS}"),
+    Peer(
+        name="infinity",
+        module="with_infinity",
+        kinds=_VECTORS,
+        hint="pip install 'infinity-emb[torch]' 'transformers<5' 'sentence-transformers<5'",
+    ),
+    Peer(
+        name="tokenizers",
+        module="tokenizers_of_rust",
+        kinds=("tokenize",),
+        hint="pip install tokenizers",
+        settings={"tokenizers.encode_batch": "", "tokenizers.encode_batch_fast": ""},
+    ),
+    Peer(
+        name="nanotoken",
+        module="tokenizers_of_rust",
+        kinds=("tokenize",),
+        hint="pip install nanotoken",
+        settings={"nanotoken.encode_batch": ""},
+    ),
+    Peer(
+        name="tokie",
+        module="tokenizers_of_rust",
+        kinds=("tokenize",),
+        hint="pip install tokie",
+        settings={"tokie.encode_batch_flat": ""},
+    ),
+    Peer(
+        name="original",
+        module="original",
+        kinds=("data",),
+        hint="git clone https://github.com/google-research/bert and --original=FOLDER",
+        settings={"instances": ""},
+    ),
+)
+
+
+def contestants(flags: BenchmarkFlags) -> list[Peer]:
+    """Return who takes part, ours first.
+
+    Raises:
+        InputError: `--against` names a library that we do not know, or that does not do this work.
+    """
+    kind = _ANSWERS if flags.like == "nvidia" and flags.what == "latency" else flags.what
+    known, against = [peer for peer in PEERS if kind in peer.kinds], flags.against
+    if against is None:
+        return known
+    wanted = [] if against == "none" else names(against)
+    by_name = {peer.name: peer for peer in known}
+    for name in wanted:
+        if name not in by_name:
+            others = {peer.name: [kind for kind in peer.kinds if kind != _ANSWERS] for peer in PEERS}
+            does = f"takes part in {', '.join(others[name])}, not here" if name in others else "is not known"
+            rest = ", ".join(one for one in by_name if one != "bertworks")
+            raise InputError(f"--against={against}: {name} {does}; give none, or some of {rest}")
+    return [peer for peer in known if peer.name == "bertworks" or peer.name in wanted]
+
+
+def names(listed: str) -> list[str]:
+    """Return the words of a list with commas."""
+    return [name.strip() for name in listed.split(",") if name.strip()]
+
+
+def pythons(flags: BenchmarkFlags) -> dict[str, str]:
+    """Return the Python program of each peer that has an environment of its own.
+
+    Raises:
+        InputError: not NAME=PATH, no peer of this name, or no such program.
+    """
+    found = {}
+    for pair in names(flags.peer_python or ""):
+        name, equals, path = pair.partition("=")
+        if not equals or name not in {peer.name for peer in PEERS}:
+            raise InputError(f"--peer_python={pair}: give NAME=PATH, a peer's name and the python of its environment")
+        if shutil.which(path) is None:
+            raise InputError(f"--peer_python={pair}: {path} is not a program")
+        found[name] = str(Path(path).absolute()) if "/" in path else path
+    return found
+
+
+def mixes(flags: BenchmarkFlags) -> list[str]:
+    """Return the mixes of lengths to measure: names, or files of lengths.
+
+    Raises:
+        InputError: neither a mix that this kind takes nor a file.
+    """
+    known = KINDS[flags.what].mixes
+    if flags.lengths is None:
+        return list(known[:2])
+    found = names(flags.lengths)
+    for name in found:
+        is_file = flags.what in ("train", "finetune") and Path(name).is_file()
+        if name not in known and not is_file:
+            file = ", or a file with a length on each line" if flags.what in ("train", "finetune") else ""
+            raise InputError(f"--lengths={name}: bert benchmark {flags.what} takes {', '.join(known)}{file}")
+    return found
+
+
+def precisions(flags: BenchmarkFlags) -> list[str]:
+    """Return what `--precision` lists; "auto" alone stays as it is until the device is known.
+
+    Raises:
+        InputError: no such precision.
+    """
+    found = names(flags.precision)
+    for name in found:
+        if name not in (*PRECISIONS, "auto"):
+            raise InputError(f"--precision={name}: give auto, {', '.join(PRECISIONS)}, or several with commas")
+    if "int8" in found and flags.what not in _VECTORS:
+        raise InputError(f"--precision=int8: only encode and latency compute in int8, not {flags.what}")
+    return found
+
+
+def check(flags: BenchmarkFlags) -> None:
+    """Refuse what cannot be measured, before anything is imported or made.
+
+    Raises:
+        InputError: flags that are wrong, or that contradict each other.
+    """
+    contestants(flags)
+    pythons(flags)
+    mixes(flags)
+    precisions(flags)
+    sizes = names(flags.size)
+    for size in sizes:
+        BertConfig.from_size(size, 100)
+    if len(sizes) != 1 and not flags.like:
+        raise InputError(f"--size={flags.size}: give one size; several only with --like")
+    if 0 < flags.max_seq_length < _SHORTEST:
+        raise InputError(f"--max_seq_length={flags.max_seq_length}: must be at least {_SHORTEST}, or 0")
+    _check_files(flags)
+    if flags.like == "lambda" and flags.what != "finetune":
+        raise InputError("--like=lambda: Lambda's benchmark is fine-tuning; run bert benchmark finetune --like=lambda")
+    if flags.like == "nvidia" and flags.what not in ("train", "finetune", "latency"):
+        raise InputError(f"--like=nvidia: has tables for train, finetune and latency, not for {flags.what}")
+    if flags.like and (flags.lengths or flags.model):
+        given = "--lengths" if flags.lengths else "--model"
+        raise InputError(f"{given}: --like={flags.like} says what is measured; leave one of them out")
+
+
+def _check_files(flags: BenchmarkFlags) -> None:
+    needed: Sequence[tuple[str, str | None]] = (("vocab_file", flags.vocab_file), ("train_file", flags.train_file))
+    for name, path in needed:
+        if path is not None and not Path(path).is_file():
+            raise InputError(f"--{name}={path}: no such file")
+    if flags.original is not None and not (Path(flags.original) / "create_pretraining_data.py").is_file():
+        raise InputError(
+            f"--original={flags.original}: has no create_pretraining_data.py; give a checkout of the original"
+        )

@@ -1,0 +1,147 @@
+"""What a table must say of where it was made: hardware, share of it, versions, command, commit."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import re
+import shlex
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import bertworks
+
+_INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "sve", "asimd", "bf16")
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Where, when and how a benchmark ran.
+
+    Attributes:
+        processor, instructions: its name, and those of its instruction sets that matter here.
+        cores, quota: the processors that this process may run on, and how many a container gives it (None: all).
+        threads: the threads that each contestant computes with.
+        gpu: its name and memory; "" on CPU.
+        versions: of Python and of what the contestants share.
+        command: the command line.
+        commit: of a checkout of this package; "" elsewhere.
+    """
+
+    date: str
+    processor: str
+    instructions: tuple[str, ...]
+    cores: int
+    quota: float | None
+    threads: int
+    gpu: str
+    system: str
+    versions: dict[str, str]
+    command: str
+    commit: str
+
+    def lines(self) -> list[str]:
+        """Return sentences for the head of a table."""
+        quota = "" if self.quota is None else f", of which a container gives {self.quota:g}"
+        known = f" ({', '.join(self.instructions)})" if self.instructions else ""
+        where = f"{self.processor}{known}, {self.cores} cores{quota}, threads of each contestant: {self.threads}"
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        commit = f" Commit {self.commit}." if self.commit else ""
+        return [
+            f"{self.date}. {where}{f'; {self.gpu}' if self.gpu else ''}. {self.system}, {versions}.{commit}",
+            f"`{self.command}`",
+        ]
+
+
+def describe_machine(words: Sequence[str], threads: int, gpu: str = "") -> Machine:
+    """Return the description of this machine and this run; `words` are the command line."""
+    return Machine(
+        date=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
+        processor=processor(),
+        instructions=_instructions(),
+        cores=cores(),
+        quota=quota(),
+        threads=threads,
+        gpu=gpu,
+        system=platform.system(),
+        versions={"Python": platform.python_version(), **_versions("torch", "numpy")},
+        command=shlex.join(words),
+        commit=_commit(),
+    )
+
+
+def usable_threads() -> int:
+    """Return the threads that this process should compute with.
+
+    OMP_NUM_THREADS says it; otherwise one for each processor that it may run on, within a container's quota.
+    """
+    given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
+    if given.isdigit() and int(given) > 0:
+        return int(given)
+    return max(1, min(cores(), int(quota() or cores())))
+
+
+def cores() -> int:
+    """Return the number of processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def quota(folder: Path = _CGROUP) -> float | None:
+    """Return how many processors a container's quota is worth; None if there is no quota.
+
+    Version 2 of Linux's control groups has the quota and its period in one file, version 1 in two.
+    """
+    try:
+        limit, period = (folder / "cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            limit = (folder / "cpu" / "cpu.cfs_quota_us").read_text().strip()
+            period = (folder / "cpu" / "cpu.cfs_period_us").read_text().strip()
+        except OSError:
+            return None
+    return int(limit) / int(period) if limit.isdigit() and int(period) > 0 else None
+
+
+def processor() -> str:
+    """Return the processor's name."""
+    found = re.search(r"model name\s*: (.*)", _cpuinfo())
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def _instructions() -> tuple[str, ...]:
+    found = re.search(r"^(?:flags|Features)\s*: (.*)", _cpuinfo(), re.MULTILINE)
+    have = set(found[1].split()) if found else set()
+    return tuple(name for name in _INSTRUCTIONS if name in have)
+
+
+def _cpuinfo() -> str:
+    path = Path("/proc/cpuinfo")
+    return path.read_text() if path.exists() else ""
+
+
+def _versions(*names: str) -> dict[str, str]:
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "?"
+    return versions
+
+
+def _commit() -> str:
+    """Return the commit of the checkout that this package lies in; "+" after it means changed files."""
+    folder = Path(bertworks.__file__).parent
+    git = ["git", "-C", str(folder)]
+    try:
+        # An installed package may lie in somebody else's checkout, which does not track it.
+        subprocess.run([*git, "ls-files", "--error-unmatch", "__init__.py"], capture_output=True, check=True)
+        words = [*git, "describe", "--always", "--dirty=+", "--exclude=*"]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

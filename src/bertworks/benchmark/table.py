@@ -1,0 +1,197 @@
+"""A report as Markdown, and on a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+from bertworks.benchmark.results import BenchmarkReport, Entry
+
+Cell = Callable[[BenchmarkReport, Entry], str]
+
+# On a terminal: columns that only the page has, columns of words, and shorter titles.
+_ONLY_WRITTEN = {
+    "settings",
+    "sequences/s",
+    "padded tokens/s",
+    "peak TFLOP/s",
+    "ms a step",
+    "ms a pass",
+    "peak MB",
+    "watts",
+}
+_TEXTS = {"contestant", "precision"}
+_SHORTER = {
+    "bertworks is so many times as fast": "ours is faster",
+    "largest difference": "difference",
+    "price of a million tokens": "price",
+}
+
+
+class Column(NamedTuple):
+    """A column of the table: its title and what stands in it. A column without any text is left out."""
+
+    title: str
+    cell: Cell
+
+
+def _per_second(amount: Callable[[Entry], float], digits: int = 0) -> Cell:
+    def cell(_: BenchmarkReport, entry: Entry) -> str:
+        return f"{amount(entry) / entry.seconds:,.{digits}f}" if amount(entry) else ""
+
+    return cell
+
+
+def _ratio(report: BenchmarkReport, entry: Entry) -> str:
+    found = report.ratio(entry)
+    return "" if found is None else f"**{found.median:.2f}** ({found.least:.2f} to {found.greatest:.2f})"
+
+
+def _times(_: BenchmarkReport, entry: Entry) -> str:
+    return f"{1000 * entry.seconds:,.0f} ({1000 * min(entry.passes):,.0f} to {1000 * max(entry.passes):,.0f})"
+
+
+def _percentile(percent: float) -> Cell:
+    return lambda _, entry: f"{1000 * entry.percentile(percent):,.2f}"
+
+
+def _share(_: BenchmarkReport, entry: Entry) -> str:
+    return "" if entry.share is None else f"{entry.share:.0%}"
+
+
+def _peak(_: BenchmarkReport, entry: Entry) -> str:
+    return "" if entry.peak is None or not entry.operations else f"{entry.peak / 1e12:.2f}"
+
+
+def _memory(_: BenchmarkReport, entry: Entry) -> str:
+    return f"{entry.memory / 1e6:,.0f}" if entry.memory else ""
+
+
+def _watts(_: BenchmarkReport, entry: Entry) -> str:
+    return "" if entry.watts is None else f"{entry.watts:,.0f}"
+
+
+def _price(report: BenchmarkReport, entry: Entry) -> str:
+    found = None if report.price is None else entry.price(report.price)
+    return "" if found is None else f"{found:.3g}"
+
+
+def _difference(_: BenchmarkReport, entry: Entry) -> str:
+    if entry.difference is None:
+        return ""
+    return "other answers" if math.isinf(entry.difference) else f"{entry.difference:.1e}"
+
+
+_WHO = (
+    Column(
+        "contestant",
+        lambda _, entry: f"**{entry.name}** {entry.version}" if entry.is_ours else f"{entry.name} {entry.version}",
+    ),
+    Column("settings", lambda _, entry: entry.settings),
+    Column("precision", lambda _, entry: entry.precision),
+)
+_TOKENS = (
+    Column("real tokens/s", _per_second(lambda entry: entry.tokens)),
+    Column("padded tokens/s", _per_second(lambda entry: entry.padded_tokens)),
+)
+_COMPARED = Column("bertworks is so many times as fast", _ratio)
+_LIMITS = (
+    Column("peak TFLOP/s", _peak),
+    Column("share of peak", _share),
+)
+_COSTS = (
+    Column("peak MB", _memory),
+    Column("watts", _watts),
+    Column("price of a million tokens", _price),
+)
+_STEPS = (
+    *_WHO,
+    Column("sequences/s", _per_second(lambda entry: entry.sequences, 1)),
+    *_TOKENS,
+    _COMPARED,
+    Column("ms a step", _times),
+    *_LIMITS,
+    *_COSTS,
+    Column("largest difference", _difference),
+)
+_TEXT = (*_WHO[:2], Column("MB/s", _per_second(lambda entry: entry.megabytes, 2)), _COMPARED)
+
+COLUMNS: dict[str, tuple[Column, ...]] = {
+    "train": _STEPS,
+    "finetune": _STEPS,
+    "encode": (
+        *_WHO,
+        Column("texts/s", _per_second(lambda entry: entry.sequences, 1)),
+        *_TOKENS,
+        _COMPARED,
+        Column("ms a pass", _times),
+        *_LIMITS,
+        *_COSTS,
+        Column("largest difference", _difference),
+    ),
+    "latency": (
+        *_WHO,
+        *(Column(f"p{percent}, ms", _percentile(percent)) for percent in (50, 90, 95, 99)),
+        _COMPARED,
+        *_COSTS[:2],
+        Column("largest difference", _difference),
+    ),
+    "tokenize": (
+        *_TEXT,
+        Column("lines unlike ours", lambda _, entry: "" if entry.difference is None else f"{entry.difference:,.0f}"),
+    ),
+    "data": (*_TEXT, Column("seconds", lambda _, entry: f"{entry.seconds:,.2f}"), _COSTS[0]),
+}
+
+
+def rows(report: BenchmarkReport, entries: Sequence[Entry]) -> tuple[list[str], list[list[str]]]:
+    """Return the titles and the cells of a table; a contestant that is missing has its reason as its settings."""
+    columns = COLUMNS[report.kind]
+    cells = [
+        [
+            *(c.cell(report, e) for c in columns[:1]),
+            f"not measured: {e.missing}",
+            *("" for _ in columns[2:]),
+        ]
+        if e.missing
+        else [c.cell(report, e) for c in columns]
+        for e in entries
+    ]
+    used = [i for i in range(len(columns)) if any(row[i].strip() for row in cells)]
+    return [columns[i].title for i in used], [[row[i].strip() for i in used] for row in cells]
+
+
+def markdown(report: BenchmarkReport) -> str:
+    """Return the report as a page."""
+    parts = [f"# {report.title}", " ".join(report.machine.lines()[:1]), *report.about]
+    for contest, entries in report.contests().items():
+        titles, cells = rows(report, entries)
+        lines = [f"| {' | '.join(row)} |" for row in (titles, ["---"] * len(titles), *cells)]
+        parts += [f"## {contest}", "\n".join(lines)]
+    parts.append(f"Power: {report.power}. Made by {report.machine.lines()[1]}")
+    return "\n\n".join(parts) + "\n"
+
+
+def show(report: BenchmarkReport) -> None:
+    """Print the tables on the terminal, without the columns that only the page has."""
+    from rich.console import Console  # noqa: PLC0415  (slow to import)
+    from rich.table import Table  # noqa: PLC0415
+
+    console = Console()
+    for contest, entries in report.contests().items():
+        measured = [entry for entry in entries if not entry.missing]
+        titles, cells = rows(report, measured)
+        shown = [i for i, title in enumerate(titles) if title not in _ONLY_WRITTEN]
+        table = Table(title=contest, title_justify="left", pad_edge=False)
+        for i in shown:
+            justify: Literal["left", "right"] = "left" if titles[i] in _TEXTS else "right"
+            table.add_column(_SHORTER.get(titles[i], titles[i]), justify=justify, no_wrap=titles[i] == "contestant")
+        for entry, row in zip(measured, cells, strict=True):
+            setting = entry.settings.partition(":")[0].removeprefix("its ").removeprefix("example script's ")
+            who = entry.name if entry.is_ours else f"{entry.name}, {setting}"
+            table.add_row(who, *(row[i].replace("**", "") for i in shown[1:]))
+        console.print(table)
+        for entry in entries:
+            if entry.missing:
+                print(f"{entry.name}: not measured: {entry.missing}")

@@ -1,0 +1,90 @@
+"""What is refused, in one line, before anything heavy is imported."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bertworks.benchmark.choices import PEERS, check, contestants, mixes, pythons
+from bertworks.benchmark.flags import BenchmarkFlags
+from bertworks.errors import InputError
+from bertworks.flags import parse
+
+
+def flags(*words: str) -> BenchmarkFlags:
+    return parse(BenchmarkFlags, words, "bert benchmark")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train", "--against=caffe"], "--against=caffe: caffe is not known; give none, or some of transformers"),
+        (["tokenize", "--against=openvino"], "openvino takes part in encode, latency, not here"),
+        (["train", "--size=huge"], "--size=huge: give one of"),
+        (["train", "--size=base,large"], "--size=base,large: give one size"),
+        (["encode", "--lengths=squad"], "--lengths=squad: bert benchmark encode takes natural, dense, mixed"),
+        (["train", "--lengths=none.txt"], "takes dense, mrpc, squad, or a file with a length on each line"),
+        (["train", "--precision=fp64"], "--precision=fp64: give auto, fp32, bf16, int8"),
+        (["train", "--precision=int8"], "--precision=int8: only encode and latency"),
+        (["train", "--max_seq_length=2"], "--max_seq_length=2: must be at least 8, or 0"),
+        (["train", "--like=lambda"], "--like=lambda: Lambda's benchmark is fine-tuning"),
+        (["encode", "--like=nvidia"], "--like=nvidia: has tables for train, finetune and latency"),
+        (["finetune", "--like=lambda", "--lengths=mrpc"], "--lengths: --like=lambda says what is measured"),
+        (["encode", "--peer_python=openvino"], "--peer_python=openvino: give NAME=PATH"),
+        (["encode", "--peer_python=openvino=/nowhere/python"], "/nowhere/python is not a program"),
+        (["data", "--original=/nowhere"], "--original=/nowhere: has no create_pretraining_data.py"),
+        (["train", "--vocab_file=/nowhere"], "--vocab_file=/nowhere: no such file"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(words: list[str], message: str) -> None:
+    with pytest.raises(InputError) as refused:
+        check(flags(*words))
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_refusal_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from bertworks.cli import main\n"
+        "assert main(['benchmark', 'train', '--against=caffe']) == 2\n"
+        "print([m for m in ('torch', 'numpy', 'rich', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def who(*words: str) -> list[str]:
+    return [peer.name for peer in contestants(flags(*words))]
+
+
+def test_ours_always_takes_part() -> None:
+    for kind in ("train", "finetune", "encode", "latency", "tokenize", "data"):
+        assert who(kind)[0] == "bertworks"
+        assert set(who(kind)) > {"bertworks"}
+        assert who(kind, "--against=none") == ["bertworks"]
+    assert who("encode", "--against=onnxruntime, openvino") == ["bertworks", "onnxruntime", "openvino"]
+
+
+def test_the_grid_of_nvidia_is_of_answers_which_few_peers_give() -> None:
+    assert who("latency", "--like=nvidia") == ["bertworks", "transformers"]
+
+
+def test_every_peer_has_a_module_and_says_how_to_get_it() -> None:
+    folder = Path(sys.modules["bertworks.benchmark"].__file__ or "").parent / "peers"
+    for peer in PEERS:
+        assert (folder / f"{peer.module}.py").exists()
+        assert peer.hint.startswith(("pip install ", "git clone "))
+
+
+def test_lengths_may_be_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "lengths.txt"
+    path.write_text("10\n")
+    assert mixes(flags("train", f"--lengths=dense,{path}")) == ["dense", str(path)]
+    assert mixes(flags("finetune")) == ["mrpc", "squad"]
+
+
+def test_an_environment_of_a_peer() -> None:
+    assert pythons(flags("encode", f"--peer_python=openvino={sys.executable}")) == {"openvino": sys.executable}

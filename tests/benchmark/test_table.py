@@ -1,0 +1,54 @@
+"""Reports as pages, on terminals and as pictures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bertworks.benchmark import picture, table
+from tests.benchmark.entries import BASE, entry, report
+
+MISSING = replace(BASE, name="openvino", version="", missing="openvino is not there: pip install openvino")
+
+
+def cells(page: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in page.splitlines() if line.startswith("|")]
+
+
+def test_a_page_has_a_line_for_each_contestant_and_says_where_it_was_made() -> None:
+    page = table.markdown(report(entry((1.0,)), entry((2.0,), name="transformers", difference=1e-6), MISSING))
+    titles, _, ours, theirs, missing = cells(page)
+    assert {len(row) for row in cells(page)} == {len(titles)}
+    assert ours[titles.index("real tokens/s")] == "4,096"
+    assert theirs[titles.index("bertworks is so many times as fast")] == "**2.00** (2.00 to 2.00)"
+    assert theirs[titles.index("largest difference")] == "1.0e-06"
+    assert missing[:2] == ["openvino", "not measured: openvino is not there: pip install openvino"]
+    for told in ("2026-11-30", "A Processor (avx2)", "4 cores", "gives 2", "Python 3.11", "Commit abc", "`bert bench"):
+        assert told in page
+
+
+def test_columns_without_a_figure_are_left_out() -> None:
+    titles = cells(table.markdown(report(entry((1.0,)))))[0]
+    assert not {"watts", "price of a million tokens", "share of peak"}.intersection(titles)
+    priced = report(entry((1.0,), peak=1e12), price=2.0)
+    titles = cells(table.markdown(priced))[0]
+    assert {"price of a million tokens", "share of peak", "peak TFLOP/s"} <= set(titles)
+
+
+@pytest.mark.parametrize("kind", table.COLUMNS)
+def test_every_kind_has_a_table_and_a_picture(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    both = report(entry((1.0,), megabytes=2.0), entry((2.0,), name="peer", megabytes=2.0), MISSING, kind=kind)
+    assert "peer" in table.markdown(both)
+    table.show(both)
+    shown = capsys.readouterr().out
+    assert "peer" in shown
+    assert "openvino: not measured" in shown
+    picture.draw(both, tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
+
+
+def test_nothing_measured_draws_no_picture(tmp_path: Path) -> None:
+    picture.draw(report(MISSING), tmp_path / "a.png")
+    assert not (tmp_path / "a.png").exists()
