@@ -58,6 +58,12 @@ def test_tags(tmp_path: Path, kind: str, form: Runtime) -> None:
     assert any(found) or kind == "crf"
 
 
+def test_gradients_are_not_exported(tmp_path: Path, form: Runtime) -> None:
+    again = opened(load(tmp_path / "model", "single"), tmp_path / "export", form)
+    with pytest.raises(InputError, match="an exported model has no gradients; explain the model that it was exported"):
+        again.explain("the cat sat")
+
+
 def test_answers(tmp_path: Path, form: Runtime) -> None:
     pretrained = load(tmp_path / "model", "answers")
     ours, theirs = (

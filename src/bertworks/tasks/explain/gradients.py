@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bertworks.data.batch import PackedBatch, pack
+from bertworks.errors import InputError
 from bertworks.model import kernels
 from bertworks.model.bert import Embeddings
 from bertworks.model.device import inference_token_budget
@@ -70,8 +71,13 @@ def integrated_gradients(
         ids, segment_ids: the sequence. Shape [T].
         hidden_ids: the same sequence with its words hidden. Shape [T].
         score: (network, batch) -> the score of each sequence [P].
+
+    Raises:
+        InputError: the network has no weights: it stands in for an exported model.
     """
     table = model.bert.embeddings.word_embeddings.weight.detach()
+    if len(table) != model.config.vocab_size:
+        raise InputError("an exported model has no gradients; explain the model that it was exported from")
     words, base = (table[torch.tensor(numbers, device=table.device)] for numbers in (ids, hidden_ids))
     way = words - base
 
