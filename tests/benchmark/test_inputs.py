@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bertworks.benchmark import inputs
+from bertworks.checkpoints.load import open_checkpoint
 from bertworks.errors import InputError
 from bertworks.text.tokenizer import Tokenizer
 from tests.commands.runs import FIXTURES
@@ -92,3 +93,23 @@ def test_text_of_files_and_of_python(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("\n")
     with pytest.raises(InputError, match="has no text"):
         inputs.read_corpus(str(tmp_path / "empty.txt"), tmp_path)
+
+
+def test_a_model_with_its_weights_gets_the_head_that_it_lacks(tmp_path: Path) -> None:
+    text = inputs.read_corpus(str(FIXTURES / "corpus.txt"), tmp_path)
+    path = FIXTURES / "google_tiny" / "trained.ckpt"
+    made = inputs.make_model(
+        tmp_path / "model",
+        "span",
+        text,
+        size="base",
+        model=str(path),
+        vocab_file=str(FIXTURES / "vocab.txt"),
+        lower=True,
+    )
+    theirs, ours = open_checkpoint(str(path)).weights, open_checkpoint(str(made.folder)).weights
+    name = "bert.encoder.layer.0.output.dense.weight"
+    np.testing.assert_array_equal(ours[name].read(), theirs[name].read())
+    assert "qa_outputs.weight" in ours
+    assert "qa_outputs.weight" not in theirs
+    assert made.size == str(path)

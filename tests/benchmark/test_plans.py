@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bertworks.benchmark import lambda_labs, nvidia
@@ -73,6 +74,7 @@ def test_text_to_ids_and_to_data(tmp_path: Path) -> None:
     cold, warm = planned(tmp_path / "a", "tokenize", "--against=none")
     assert cold.megabytes == warm.megabytes > 0
     assert cold.clock == "processor"
+    assert cold.difference(np.array([1, 2, 3]), np.array([1, 5, 9])) == 2  # lines, not the largest difference
     (data,) = planned(tmp_path / "b", "data")
     assert len(data.entrants) == 3
     assert data.clock == "processor"

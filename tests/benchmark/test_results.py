@@ -9,8 +9,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bertworks.benchmark.contest import Absent, Contest, Contestant, Turn
-from bertworks.benchmark.results import compared, difference_of, entries_of
+from bertworks.benchmark.contest import Absent, Contest, Contestant, Turn, largest_difference, unlike
+from bertworks.benchmark.results import compared, entries_of
 from bertworks.errors import InputError
 from tests.benchmark.entries import entry, report, turns
 
@@ -58,9 +58,11 @@ def test_json_has_the_times_and_what_follows() -> None:
 
 def test_differences_of_answers() -> None:
     ours = np.array([1.0, 2.0])
-    assert difference_of(np.array([1.0, 2.5]), ours) == 0.5
-    assert difference_of(np.array([1.0]), ours) == math.inf
-    assert difference_of(np.array([1.0, np.nan]), ours) == math.inf
+    assert largest_difference(np.array([1.0, 2.5]), ours) == 0.5
+    assert largest_difference(np.array([1.0]), ours) == math.inf
+    assert largest_difference(np.array([1.0, np.nan]), ours) == math.inf
+    assert unlike(np.array([1.0, 9.0]), ours) == 1
+    assert unlike(np.array([1.0]), ours) == math.inf
 
 
 def contestant(name: str, precision: str, answer: float) -> Contestant:

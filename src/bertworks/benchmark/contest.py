@@ -5,11 +5,13 @@ Whatever slows the machine for a while meets all of them, so figures are compare
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.errors import InputError
@@ -80,6 +82,18 @@ class Contestant:
         return Absent(name=self.name, settings=self.settings, precision=self.precision, reason=str(error))
 
 
+def largest_difference(answers: NDArray[Any], ours: NDArray[Any]) -> float:
+    """Return the largest difference; infinity for another number of answers, or for one that is no number."""
+    if answers.shape != ours.shape or np.isnan(answers).any():
+        return math.inf
+    return float(np.abs(answers - ours).max(initial=0.0))
+
+
+def unlike(answers: NDArray[Any], ours: NDArray[Any]) -> float:
+    """Return how many answers are not equal; infinity for another number of answers."""
+    return float((answers != ours).sum()) if answers.shape == ours.shape else math.inf
+
+
 @dataclass(frozen=True, kw_only=True)
 class Contest:
     """Work for several contestants, and its amount in one pass.
@@ -94,6 +108,7 @@ class Contest:
         megabytes: of text.
         model: the size of the model, or its name.
         longest: the most tokens of a sequence.
+        difference: of a peer's answers from ours.
     """
 
     name: str
@@ -106,6 +121,7 @@ class Contest:
     megabytes: float = 0.0
     model: str = ""
     longest: int = 0
+    difference: Callable[[NDArray[Any], NDArray[Any]], float] = largest_difference
 
 
 OURS = "bertworks"

@@ -9,8 +9,8 @@ from bertworks.benchmark.results import BenchmarkReport, Entry
 
 _OURS, _THEIRS = "#1f77b4", "#b0b0b0"
 
-# Characters of a line beside a bar.
-_LINE = 48
+# Characters of a line beside a bar, and below the picture.
+_LINE, _CAPTION = 48, 160
 
 
 def draw(report: BenchmarkReport, path: Path) -> None:
@@ -22,7 +22,7 @@ def draw(report: BenchmarkReport, path: Path) -> None:
     if not contests:
         return
     bars = sum(map(len, contests.values()))
-    figure = Figure(figsize=(10, 1.2 + 0.6 * bars + 0.7 * len(contests)), layout="constrained")
+    figure = Figure(figsize=(10, 1.7 + 0.6 * bars + 0.7 * len(contests)), layout="constrained")
     axes = figure.subplots(len(contests), squeeze=False, height_ratios=[len(e) + 1 for e in contests.values()])
     for axis, (name, entries) in zip(axes[:, 0], contests.items(), strict=True):
         amounts = [_speed(report.kind, entry) for entry in entries]
@@ -39,6 +39,9 @@ def draw(report: BenchmarkReport, path: Path) -> None:
         axis.set_title(f"{name}: {amounts[0][1]}", loc="left")
         axis.margins(x=0.25)
     figure.suptitle(report.title)
+    told = "\n".join(fill(line.strip("`"), _CAPTION) for line in report.machine.lines())
+    # A dollar sign would begin a formula.
+    figure.supxlabel(told.replace("$", r"\$"), fontsize=7)
     figure.savefig(path, dpi=120)
 
 

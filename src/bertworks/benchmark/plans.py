@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bertworks.benchmark import choices, inputs, operations
-from bertworks.benchmark.contest import Contest
+from bertworks.benchmark.contest import Contest, unlike
 from bertworks.benchmark.surroundings import Surroundings
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
@@ -179,6 +179,7 @@ def _tokenize(around: Surroundings) -> tuple[list[str], list[Contest]]:
                 clock="processor",
                 sequences=len(corpus.sentences),
                 megabytes=megabytes,
+                difference=unlike,
             )
         )
     about = f"Text: {corpus.name}, {megabytes:.1f} MB, {len(corpus.sentences):,} lines. Per second of processor time."

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean, median
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.benchmark.contest import OURS, Absent, Contest, Contestant, Turn
+from bertworks.benchmark.contest import OURS, Absent, Contest, Contestant, Turn, largest_difference
 from bertworks.benchmark.machine import Machine
 from bertworks.errors import InputError
 
@@ -167,7 +166,10 @@ class BenchmarkReport:
 Compared = tuple[Contestant | Absent, float | None]
 
 
-def compared(started: Sequence[Contestant | Absent]) -> list[Compared]:
+def compared(
+    started: Sequence[Contestant | Absent],
+    difference: Callable[[NDArray[Any], NDArray[Any]], float] = largest_difference,
+) -> list[Compared]:
     """Return each contestant and how much its answers differ from ours; None if they are not compared.
 
     They are compared with ours in the same precision, or in float32 if we do not compute in it. Ours must come before.
@@ -187,7 +189,7 @@ def compared(started: Sequence[Contestant | Absent]) -> list[Compared]:
             found.append((one.absent(error), None))
             continue
         ours = reference.get(one.precision, None if one.is_ours else reference.get("fp32"))
-        found.append((one, None if ours is None else difference_of(answers, ours)))
+        found.append((one, None if ours is None else difference(answers, ours)))
         if one.is_ours:
             reference.setdefault(one.precision, answers)
     return found
@@ -233,10 +235,3 @@ def entries_of(contest: Contest, found: Sequence[Compared], turns: Sequence[Sequ
             )
         )
     return entries
-
-
-def difference_of(answers: NDArray[Any], ours: NDArray[Any]) -> float:
-    """Return the largest difference; infinity for another number of answers, or for one that is no number."""
-    if answers.shape == ours.shape and np.isnan(answers).any():
-        return math.inf
-    return float(np.abs(answers - ours).max(initial=0.0)) if answers.shape == ours.shape else math.inf

@@ -57,7 +57,7 @@ def measure(contest: Contest, rounds: int, starting: str) -> list[Entry]:
                 started.append(running.enter_context(one))
                 _check_ours(started[-1])
                 advance(1)
-        found = compared(started)
+        found = compared(started, contest.difference)
         for line in dict.fromkeys(f"{one.name}: {one.reason}" for one, _ in found if isinstance(one, Absent)):
             say(line)
         present = [one for one, _ in found if isinstance(one, Contestant)]

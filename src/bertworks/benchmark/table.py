@@ -83,6 +83,12 @@ def _difference(_: BenchmarkReport, entry: Entry) -> str:
     return "other answers" if math.isinf(entry.difference) else f"{entry.difference:.1e}"
 
 
+def _unlike(_: BenchmarkReport, entry: Entry) -> str:
+    if entry.difference is None or math.isinf(entry.difference):
+        return "" if entry.difference is None else "other lines"
+    return f"{entry.difference:,.0f}"
+
+
 _WHO = (
     Column(
         "contestant",
@@ -139,7 +145,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     "tokenize": (
         *_TEXT,
-        Column("lines unlike ours", lambda _, entry: "" if entry.difference is None else f"{entry.difference:,.0f}"),
+        Column("lines unlike ours", _unlike),
     ),
     "data": (*_TEXT, Column("seconds", lambda _, entry: f"{entry.seconds:,.2f}"), _COSTS[0]),
 }
