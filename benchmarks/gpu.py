@@ -12,9 +12,12 @@ tests before it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 import gc
+import math
 import platform
+import signal
 import statistics
 import sys
 import time
@@ -96,14 +99,18 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=300.0)
     parser.add_argument("--output", type=Path)
     given = parser.parse_args()
-    end, found = time.monotonic() + given.seconds, []
-    best = products(given.device, 0.2 if given.toy else 2.0)
-    for row in ROWS:
-        used = row._replace(size="tiny", sequences=4, length=min(row.length, 64)) if given.toy else row
-        left = end - time.monotonic()
-        result = "not measured" if left < 1 else attempt(used, given.device, min(left / 2, 0.3 if given.toy else 8.0))
-        found.append(line(used, result, given.device, best))
-        print(found[-1], file=sys.stderr, flush=True)
+    end, found, best = time.monotonic() + given.seconds, [], dict.fromkeys(DTYPES, math.inf)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # the table is printed even if the last row took too long
+    with contextlib.suppress(SystemExit):
+        best = products(given.device, 0.2 if given.toy else 2.0)
+        for row in ROWS:
+            left = end - time.monotonic()
+            if left > 1:
+                used = row._replace(size="tiny", sequences=4, length=min(row.length, 64)) if given.toy else row
+                result = attempt(used, given.device, min(left / 2, 0.3 if given.toy else 8.0))
+                found.append(line(used, result, given.device, best))
+                print(found[-1], file=sys.stderr, flush=True)
+    found += [line(row, "not measured", given.device, best) for row in ROWS[len(found) :]]
     text = table(found, given.device, best)
     if given.output:
         write_text(given.output, text)

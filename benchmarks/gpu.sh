@@ -21,9 +21,9 @@ fi
 # shellcheck disable=SC2086  # words on purpose
 timeout 200 "$python" -m pytest -q -m gpu -p no:cacheprovider $tests
 passed=$?
-[ "$seconds" -gt 0 ] || seconds=$((520 - $(date +%s) + began))
+[ "$seconds" -gt 0 ] || seconds=$((500 - $(date +%s) + began))
 echo "GPU tests: exit status $passed; $seconds s are left for the table"
 # shellcheck disable=SC2086
-timeout $((seconds + 15)) "$python" -m benchmarks.gpu --device="$device" $toy --seconds="$seconds" ${TABLE:+--output="$TABLE"}
+timeout -k 30 $((seconds + 5)) "$python" -m benchmarks.gpu --device="$device" $toy --seconds="$seconds" ${TABLE:+--output="$TABLE"}
 measured=$?
 [ "$passed" -eq 0 ] && [ "$measured" -eq 0 ]
