@@ -215,7 +215,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
             world.say(str(load_into(model, start.checkpoint, config)))
     model.to(world.device)
 
-    precision = choose_precision(flags.precision, world.device)
+    precision = choose_precision(flags.precision, world.device, training=True)
     held_out = flags.eval_input_file or flags.input_file
     task = pretraining.task(
         pretraining.Pretraining(

@@ -71,7 +71,7 @@ def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, wor
         train_batch_size=flags.train_batch_size,
         train_fraction=flags.train_fraction,
         random_seed=flags.random_seed,
-        precision=choose_precision(flags.precision, world.device),
+        precision=choose_precision(flags.precision, world.device, training=True),
         eval_precision=choose_precision(flags.eval_precision, world.device),
         output_dir=output_dir,
         say=world.say,

@@ -50,16 +50,20 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type that `--precision` names: fp32, bf16, fp16, or auto: bf16 if the hardware multiplies it natively.
+def choose_precision(name: str, device: torch.device, *, training: bool = False) -> torch.dtype:
+    """Return the type that `--precision` names: fp32, bf16, or auto: bf16 if the hardware multiplies it natively.
+
+    Args:
+        training: fp16 may be named too.
 
     Raises:
         InputError: there is no such precision.
     """
     if name == "auto":
         return torch.bfloat16 if _multiplies_bf16(device) else torch.float32
-    if name not in _PRECISIONS:
-        raise InputError(f"--precision={name}: give {', '.join(_PRECISIONS)} or auto")
+    known = [known for known in _PRECISIONS if training or known != "fp16"]
+    if name not in known:
+        raise InputError(f"--precision={name}: give {', '.join(known)} or auto")
     return _PRECISIONS[name]
 
 
