@@ -49,6 +49,11 @@ class TrainingMachineFlags(MachineFlags):
     optimizer_bits: Literal["32", "8"] = flag(
         "32", "Bits of the optimizer's moments of large matrices: 8 takes a quarter of their memory.", group="Machine"
     )
+    compile: bool = flag(
+        False,
+        "On CUDA, compile the blocks: faster steps after a first one that takes a minute or more.",
+        group="Machine",
+    )
     deterministic: bool = flag(
         False,
         "On CUDA, use only kernels that give the same bits each time, which are slower. On CPU bits are always equal.",

@@ -24,11 +24,13 @@ def test_precision() -> None:
     assert choose_precision("fp32", cpu) is torch.float32
     assert choose_precision("bf16", cpu) is torch.bfloat16
     assert choose_precision("auto", cpu) in (torch.float32, torch.bfloat16)
-    assert choose_precision("fp16", cpu) is torch.float16
-    for wrong in ("half", "float32", ""):
-        with pytest.raises(InputError, match=f"^--precision={wrong}: give fp32, bf16, fp16 or auto$"):
+    assert choose_precision("fp16", cpu, training=True) is torch.float16
+    for wrong in ("fp16", "float32", ""):
+        with pytest.raises(InputError, match=f"^--precision={wrong}: give fp32, bf16 or auto$"):
             choose_precision(wrong, cpu)
-    assert [precision_name(choose_precision(name, cpu)) for name in ("fp32", "bf16", "fp16")] == [
+    with pytest.raises(InputError, match=r"^--precision=half: give fp32, bf16, fp16 or auto$"):
+        choose_precision("half", cpu, training=True)
+    assert [precision_name(choose_precision(name, cpu, training=True)) for name in ("fp32", "bf16", "fp16")] == [
         "fp32",
         "bf16",
         "fp16",

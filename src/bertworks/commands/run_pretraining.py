@@ -184,6 +184,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     """Train and evaluate, as the flags say."""
     from bertworks.checkpoints.load import load_into
     from bertworks.checkpoints.resolve import starting_point
+    from bertworks.model.compiling import compile_blocks
     from bertworks.model.device import choose_precision, precision_name
     from bertworks.model.heads import PretrainingModel
     from bertworks.tasks import pretraining
@@ -204,6 +205,8 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     config = start.config_for(opened.tokenizer, flags.max_seq_length)
     model = PretrainingModel(config)
     model.bert.gradient_checkpointing = flags.gradient_checkpointing
+    if flags.compile and flags.do_train:
+        world.say(compile_blocks(model.bert, world.device))
     if not flags.next_sentence:
         pretraining.freeze_next_sentence(model)
     if not (flags.do_train and steps_done(output_dir)):
@@ -212,7 +215,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
             world.say(str(load_into(model, start.checkpoint, config)))
     model.to(world.device)
 
-    precision = choose_precision(flags.precision, world.device)
+    precision = choose_precision(flags.precision, world.device, training=True)
     held_out = flags.eval_input_file or flags.input_file
     task = pretraining.task(
         pretraining.Pretraining(

@@ -18,6 +18,7 @@ from bertworks.finetune.settings import adapted, resolve
 from bertworks.finetune.training import show_learning_curves, steps_in, steps_of, train
 from bertworks.flag_groups import warn_of_retired
 from bertworks.job import Evaluation, Job, Network, Setup
+from bertworks.model.compiling import compile_blocks
 from bertworks.model.device import choose_precision
 from bertworks.model.heads import initialise
 from bertworks.progress import say
@@ -115,7 +116,7 @@ def _prepared(
         train_batch_size=flags.train_batch_size,
         train_fraction=flags.train_fraction,
         random_seed=flags.random_seed,
-        precision=choose_precision(flags.precision, device),
+        precision=choose_precision(flags.precision, device, training=True),
         eval_precision=choose_precision(flags.eval_precision, device),
         output_dir=Path(given.output_dir),
         say=say,
@@ -161,4 +162,6 @@ def _build_network(flags: FinetuningFlags, setup: Setup, job: Job, world: World,
     job.adapt(network)
     freeze_layers(network, flags.freeze_layers)
     network.bert.gradient_checkpointing = flags.gradient_checkpointing
+    if flags.compile and flags.do_train:
+        world.say(compile_blocks(network.bert, world.device))
     return network.to(world.device)

@@ -52,18 +52,20 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
 
 
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type that `--precision` names: fp32, bf16, fp16 (for training), int8 (for inference), or auto.
+def choose_precision(name: str, device: torch.device, *, training: bool = False) -> torch.dtype:
+    """Return the type that `--precision` names: fp32, bf16, or auto: bf16 if the hardware multiplies it natively.
 
-    auto is bf16 where the hardware multiplies it natively, else fp32.
+    Args:
+        training: fp16 may be named too; else int8 may (see `int8.py`).
 
     Raises:
         InputError: there is no such precision, or not on this device.
     """
     if name == "auto":
         return torch.bfloat16 if _multiplies_bf16(device) else torch.float32
-    if name not in _PRECISIONS:
-        raise InputError(f"--precision={name}: give {', '.join(_PRECISIONS)} or auto")
+    known = [known for known in _PRECISIONS if known != ("int8" if training else "fp16")]
+    if name not in known:
+        raise InputError(f"--precision={name}: give {', '.join(known)} or auto")
     if name == "int8":
         int8.check_available(device)
     return _PRECISIONS[name]
