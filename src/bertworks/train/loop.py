@@ -17,7 +17,6 @@ from types import FrameType
 import torch
 from torch import nn
 
-from bertworks.cores import CpuPressure
 from bertworks.errors import InputError
 from bertworks.progress import progress
 from bertworks.task import Task
@@ -174,7 +173,6 @@ class _Loop:
         self.signal = 0
         self.should_stop = False
         self.saved = time.monotonic()
-        self.pressure = CpuPressure() if stepper.world.device.type == "cpu" else None
 
     def waited_long(self) -> bool:
         """Return tell, in the main process, whether the last checkpoint is older than a kill may set the run back."""
@@ -235,8 +233,6 @@ class _Loop:
             tokens = round(pairs.pop("tokens")[0])
             self.report.training(step, {name: total / max(count, 1) for name, (total, count) in pairs.items()}, tokens)
         self.stepper.window.clear()
-        if self.pressure and (notice := self.pressure.notice()):
-            self.stepper.world.say(f"step {step:,}: {notice}")
 
     def evaluate(self, step: int) -> Mapping[str, float]:
         """Evaluate and report; keep the model if it is the best."""
