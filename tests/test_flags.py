@@ -214,7 +214,7 @@ def test_words_without_a_flag(words: list[str], expected: tuple[str, str, bool])
     [
         ([], "--src: must be given"),
         (["a", "b", "c"], "'c' is not a flag; flags look like --name=value"),
-        (["-", "b"], "'-' is not a flag"),
+        (["--", "b"], "'--' is not a flag"),
         (["a", "-b"], "--b: no such flag"),
     ],
 )

@@ -191,7 +191,8 @@ def normalise(words: Sequence[str], flags: dict[str, _Flag]) -> list[tuple[str, 
     rest = list(words)
     while rest:
         word = rest.pop(0)
-        if not word.startswith("-") and (free := [name for name in positional if name not in dict(pairs)]):
+        is_value = word == "-" or not word.startswith("-")  # "-" is standard input
+        if is_value and (free := [name for name in positional if name not in dict(pairs)]):
             pairs.append((free[0], word))
             continue
         if not word.startswith("-") or word.strip("-") == "":

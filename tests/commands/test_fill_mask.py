@@ -47,7 +47,7 @@ def test_many_texts_as_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["--text=a", "--input_file=b"], "--text or --input_file: give one of them"),
         (["--text=no mask"], "--text: no [MASK] in 'no mask'"),
         (["--text=[MASK]", "--top_k=0"], "--top_k: 0 must be at least 1"),
-        (["--input_file=gone.txt"], "gone.txt: No such file"),
+        (["--input_file=gone.txt"], "--input_file: no file matches gone.txt"),
         (["--text=[MASK]", "--model=x"], "--model and --init_checkpoint"),
     ],
 )

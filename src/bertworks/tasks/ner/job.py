@@ -159,7 +159,7 @@ def _results(
     if test is None:
         return
     start = time.perf_counter()
-    found = task.predict_tags(settings, network, test)
+    found = [predicted.tags for predicted in task.predict_tags(settings, network, test)]
     rate = len(test.aligned.ids) / (time.perf_counter() - start)
     sentences = list(zip(test.rows, found, strict=True))
     written = [setup.output_dir / "predictions.txt"]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast, get_args
+from typing import Literal, cast, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bertworks.model.heads import TokenClassifier
 from bertworks.tasks.labels import names_of_outputs
@@ -13,23 +15,51 @@ from bertworks.tasks.ner import task as tagging
 from bertworks.tasks.ner.entities import spans
 from bertworks.tasks.ner.tag_files import TaggedRow
 from bertworks.tasks.ner.words import TagUnit, words_of
+from bertworks.tasks.result import Result
 from bertworks.tasks.texts import check_texts, sequence_length
 from bertworks.text.tokenizer import Tokenizer
 
+# The probability of an entity: the product of those of the tags of its words, or the lowest of them.
+EntityScores = Literal["product", "minimum"]
 
-class Entity(NamedTuple):
-    """An entity of a text: its type; its characters are begin, ..., end - 1 of the text, and read `text`."""
+
+class Entity(Result):
+    """An entity of a text.
+
+    Attributes:
+        type: such as PER.
+        begin, end: in characters: text[begin:end] is the entity.
+        text: of the entity.
+        score: how sure the model is, from 0 to 1; see `EntityScores`.
+    """
 
     type: str
     begin: int
     end: int
     text: str
+    score: float
 
 
-def entities(text: str, words: Sequence[tuple[int, int]], tags: Sequence[str]) -> list[Entity]:
-    """Return the entities of a text, from begin and end of its words (see `words_of`) and their tags."""
-    found = ((kind, words[first][0], words[end - 1][1]) for kind, first, end in spans(tags))
-    return [Entity(kind, begin, end, text[begin:end]) for kind, begin, end in found]
+def entities(
+    text: str,
+    words: Sequence[tuple[int, int]],
+    tags: Sequence[str],
+    probabilities: NDArray[np.float32],
+    scores: EntityScores = "product",
+) -> list[Entity]:
+    """Return the entities of a text.
+
+    Args:
+        words: begin and end of each, see `words_of`.
+        tags: of the words.
+        probabilities: of these tags, [words].
+    """
+    found = []
+    for kind, first, end in spans(tags):
+        begin, until, of_words = words[first][0], words[end - 1][1], probabilities[first:end]
+        score = of_words.prod() if scores == "product" else of_words.min()
+        found.append(Entity(type=kind, begin=begin, end=until, text=text[begin:until], score=round(float(score), 6)))
+    return found
 
 
 def tag(
@@ -39,6 +69,7 @@ def tag(
     unit: TagUnit | None,
     max_seq_length: int | None,
     dtype: torch.dtype,
+    scores: EntityScores = "product",
 ) -> list[list[Entity]]:
     """Find the entities of each text. Long texts are read through windows, which begin where those of the training did.
 
@@ -64,4 +95,7 @@ def tag(
     stride = trained("doc_stride", int) if trained("long_text", str) == "window" else None
     data = tagging.encode_rows(rows, names, tokenizer, longest, stride or max(1, longest // 2))
     found = tagging.predict_tags(tagging.Tagging(labels=names, eval_precision=dtype), model, data)
-    return [entities(text, edges, tags) for text, edges, tags in zip(texts, words, found, strict=True)]
+    return [
+        entities(text, edges, tags, probabilities, scores)
+        for text, edges, (tags, probabilities) in zip(texts, words, found, strict=True)
+    ]
