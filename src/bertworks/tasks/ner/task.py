@@ -176,10 +176,14 @@ def predict_tags(settings: Tagging, model: TokenClassifier, data: TaggedSequence
             tags, marginals = emissions.argmax(-1), torch.softmax(emissions, -1)
         else:
             lengths = np.array([len(words) for words in part], np.int64)
-            tags = model.crf.viterbi(emissions.to(device), lengths, (start, moves, end)).cpu()
-            marginals = model.crf.marginals(emissions.to(device), lengths).cpu()
-        found.append(tags.numpy())
-        sure.append(marginals.gather(1, tags[:, None])[:, 0].numpy())
+            emissions = emissions.to(device)
+            tags = model.crf.viterbi(emissions, lengths, (start, moves, end))
+            marginals = model.crf.marginals(emissions, lengths)
+        # Float32 holds the numbers of tags exactly, so that there is one copy to the host.
+        of_tags = marginals.gather(1, tags[:, None])[:, 0]
+        decoded = torch.stack([tags.float(), of_tags.float()]).cpu().numpy()
+        found.append(decoded[0].astype(np.int64))
+        sure.append(decoded[1])
     outside = settings.labels.index(entities.OUTSIDE)
     sentences = aligned.by_sentence(np.concatenate(found), outside)
     probabilities = aligned.by_sentence(np.concatenate(sure), 1)
