@@ -31,6 +31,7 @@ COMMANDS = {
     "convert_triviaqa": "Convert TriviaQA's files to SQuAD form, to fine-tune on them before SQuAD",
     "run_squad": "Train a model that answers questions from a text, and predict answers: SQuAD 1.1 and 2.0",
     "answer": "Answer questions from your own texts with a model that run_squad has trained",
+    "compare": "Compare runs: the flags that differ, the results side by side, and what each gets right",
     "evaluate_squad": "Score SQuAD predictions by exact match and F1, like the official scripts of 1.1 and 2.0",
     "download_data": "Download data sets: GLUE, SQuAD, XNLI, CLUE, SWAG, XQuAD, DRCD, CMRC, TriviaQA",
     "fill_mask": "Fill every [MASK] of a text with the words that a model finds most probable",

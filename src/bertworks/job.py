@@ -74,7 +74,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The results of an evaluation.
+    """The results of an evaluation, on the dev set; or on a test set with labels, if their names begin with test_.
 
     Attributes:
         results: by name; those of `originals` come first in the files.
@@ -85,6 +85,11 @@ class Evaluation:
     results: Mapping[str, float]
     originals: Sequence[str] = ()
     table: str = ""
+
+    @property
+    def of_test(self) -> bool:
+        """Whether these are the results on a test set."""
+        return all(name.startswith("test_") for name in self.results)
 
 
 @dataclass(frozen=True, kw_only=True)

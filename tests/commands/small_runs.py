@@ -118,6 +118,7 @@ def classify_mrpc(run: Recorder) -> None:
     run.bert(*task, *TRAINED, *TRAIN, *ALL, "--seeds=1,2", f"--output_dir={several}", leaves=several)
     begin = (*MODEL, f"--init_checkpoint={TINY / 'classifier.ckpt'}")
     run.bert(*task, *begin, "--do_eval", "--do_predict", f"--output_dir={original}", leaves=original)
+    run.bert("compare", str(one), str(several), "--format=json")
 
 
 def classify_numbers_and_several_labels(run: Recorder) -> None:

@@ -27,6 +27,8 @@ class Flags(ModelFlags, MachineFlags):
     bert answer --input_file=questions.txt --context_file='notes/*.txt' --model=FOLDER --format=jsonl
     """
 
+    shown_first = ("question", "input_file", "context", "context_file", "model", "top_k", "format", "output_file")
+
     question: str | None = flag(None, "A question.", group="Input", positional=True)
     input_file: str | None = flag(
         None, "A file with one question on each line; - is standard input.", group="Input", path=True

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bertworks.flags import REQUIRED, RETIRED, CommandFlags, flag
+from bertworks.flag_help import RETIRED
+from bertworks.flags import REQUIRED, CommandFlags, flag
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from typing import Literal
 
 from bertworks.errors import InputError
 from bertworks.flag_groups import MachineFlags, ModelFlags, Precision, numbers_of_layers
-from bertworks.flags import REQUIRED, RETIRED, flag
+from bertworks.flag_help import RETIRED
+from bertworks.flags import REQUIRED, flag
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +20,8 @@ class Flags(ModelFlags, MachineFlags):
     bert extract_features --model=bert-base-uncased --input_file=lines.txt --output_file=vectors.npz --layers=-1 \\
         --pooling=mean
     """
+
+    shown_first = ("input_file", "output_file", "model", "layers", "pooling", "normalize", "max_seq_length")
 
     input_file: str = flag(
         REQUIRED,

@@ -26,6 +26,12 @@ class Flags(TaskFlags):
     Use it:        bert run_classifier --model=out --test_file=new.csv --output_dir=predictions --do_predict
     """
 
+    shown_first = (
+        *("model", "output_dir", "do_train", "do_eval", "do_predict", "max_seq_length", "train_batch_size"),
+        *("learning_rate", "num_train_epochs", "train_file", "dev_file", "test_file", "dev_fraction", "text_column"),
+        *("label_column", "task_name", "data_dir"),
+    )
+
     text_column: str | None = flag(
         None,
         "The column of the text, by name or number (from 0; -1 is the last); several, with commas between, are joined. "

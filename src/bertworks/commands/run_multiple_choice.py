@@ -21,6 +21,11 @@ class Flags(FinetuningFlags):
     bert run_multiple_choice --data_dir=swag --model=bert-base-uncased --output_dir=out --do_train --do_eval
     """
 
+    shown_first = (
+        *("model", "output_dir", "do_train", "do_eval", "do_predict", "max_seq_length", "train_batch_size"),
+        *("learning_rate", "num_train_epochs", "task_name", "data_dir"),
+    )
+
     task_name: str = flag("SWAG", "A task known by name.", group="Input")
     data_dir: str = flag(REQUIRED, "The folder with the task's files, as they were released.", group="Input", path=True)
     on_bad_row: Literal["error", "skip"] = flag("error", "What to do with a row that cannot be used.", group="Input")

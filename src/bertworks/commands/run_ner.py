@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bertworks.errors import InputError
-from bertworks.finetune.flags import TaskFlags
+from bertworks.finetune.flags import TAG_TASK_NAMES, TaskFlags
 from bertworks.flags import flag
 
 if TYPE_CHECKING:
@@ -25,6 +25,13 @@ class Flags(TaskFlags):
                    prodigy, Label Studio, spaCy), or a folder of BRAT. What was recognised is said.
     """
 
+    shown_first = (
+        *("model", "output_dir", "do_train", "do_eval", "do_predict", "max_seq_length", "train_batch_size"),
+        *("learning_rate", "num_train_epochs", "train_file", "dev_file", "test_file", "unit", "long_text", "use_crf"),
+        *("task_name", "data_dir"),
+    )
+
+    task_name: str | None = flag(None, f"A task known by name (docs/tasks.md): {TAG_TASK_NAMES}.", group="Input")
     labels: str | None = flag(
         None,
         "Of tags that are numbers, as in .tf_record files: their names in order, with commas; of .tf_record files by "

@@ -30,6 +30,10 @@ class Flags(MachineFlags):
     To look:       --show_step=0 prints the instances of the first step
     """
 
+    shown_first = (
+        *("input_file", "output_dir", "model", "size", "max_seq_length", "do_train", "do_eval", "train_batch_size"),
+        *("learning_rate", "num_train_steps", "show_step"),
+    )
     input_file: str = flag(
         REQUIRED,
         "The data to train on: a folder of shards that create_pretraining_data wrote, shard files, or "

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from bertworks.errors import InputError
 from bertworks.finetune.flags import FinetuningFlags
-from bertworks.flags import RETIRED, flag
+from bertworks.flag_help import RETIRED
+from bertworks.flags import flag
 
 if TYPE_CHECKING:
     from bertworks.job import Job, Setup
@@ -23,6 +24,11 @@ class Flags(FinetuningFlags):
     SQuAD 2.0:  the same with its files and --version_2_with_negative; the best threshold is found on the dev set
     Use it:     bert answer --model=out --question="Who ...?" --context_file=text.txt
     """
+
+    shown_first = (
+        *("model", "output_dir", "do_train", "do_eval", "do_predict", "max_seq_length", "train_batch_size"),
+        *("learning_rate", "num_train_epochs", "train_file", "predict_file", "version_2_with_negative", "doc_stride"),
+    )
 
     train_file: str | None = flag(
         None,

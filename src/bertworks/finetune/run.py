@@ -88,10 +88,11 @@ def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, wor
         show_learning_curves(flags, job.metrics)
     for found in job.results(network):
         if isinstance(found, Evaluation):
-            print(f"***** Eval results ({flags.eval_precision}) *****")
+            print(f"***** {'Test' if found.of_test else 'Eval'} results ({flags.eval_precision}) *****")
             if found.table:
                 print(found.table)
-            write_results(output_dir, {"global_step": steps_of(output_dir), **found.results}, found.originals)
+            results = {"global_step": steps_of(output_dir), **found.results}
+            write_results(output_dir, results, found.originals, name="test_scores" if found.of_test else "eval_results")
         else:
             print(found)
 

@@ -42,15 +42,20 @@ def write_model(
 
 
 def write_results(
-    output_dir: Path, results: Mapping[str, float], originals: Collection[str], *, as_json: bool = True
+    output_dir: Path,
+    results: Mapping[str, float],
+    originals: Collection[str],
+    *,
+    name: str = "eval_results",
+    as_json: bool = True,
 ) -> None:
-    """Print results and write them to eval_results.txt, the original's names first and sorted; and to a JSON file."""
-    order = [*sorted(name for name in results if name in originals), *(n for n in results if n not in originals)]
-    lines = [f"{name} = {results[name]}" for name in order]
-    files.write_text(output_dir / "eval_results.txt", "\n".join(lines) + "\n")
+    """Print results and write them to `name`.txt, the original's names first and sorted; and to a JSON file."""
+    order = [*sorted(key for key in results if key in originals), *(key for key in results if key not in originals)]
+    lines = [f"{key} = {results[key]}" for key in order]
+    files.write_text(output_dir / f"{name}.txt", "\n".join(lines) + "\n")
     if as_json:
-        ordered = {name: results[name] for name in order}
-        files.write_text(output_dir / "eval_results.json", json.dumps(ordered, indent=2) + "\n")
+        ordered = {key: results[key] for key in order}
+        files.write_text(output_dir / f"{name}.json", json.dumps(ordered, indent=2) + "\n")
     print(*(f"  {line}" for line in lines), sep="\n")
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,19 +16,16 @@ from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import record_files
 from bertworks.data.sequences import LongText
 from bertworks.errors import InputError
-from bertworks.job import Evaluation, Job, Network, Setup, fingerprint
+from bertworks.job import Job, Network, Setup, fingerprint
 from bertworks.model.heads import SequenceClassifier
 from bertworks.tasks.classification import own_data, task
 from bertworks.tasks.classification.balance import label_table
-from bertworks.tasks.classification.outputs import draw_confusion_matrix, write_dev_rows, write_predictions
 from bertworks.tasks.classification.own_data import DataOptions
 from bertworks.tasks.classification.problem import Problem, encode_rows, of_own_data, of_records
+from bertworks.tasks.classification.results import Encode, results_of
 from bertworks.tasks.classification.rows import AnyRow
 from bertworks.tasks.classification.task import Classification, LabelledSequences
 from bertworks.tasks.classification.trained_labels import kind_of, output_order, reorder
-from bertworks.tasks.metrics import confusion_matrix
-
-Encode = Callable[[Sequence[AnyRow]], LabelledSequences]
 
 
 @dataclass(frozen=True)
@@ -92,7 +88,7 @@ def classification_job(
             "the training rows": len(train) if train else 0,
         },
         training_data=fingerprint(*train.arrays) if train else None,
-        results=partial(_results, problem, setup, settings, encode),
+        results=partial(results_of, problem, setup, settings, encode),
     )
 
 
@@ -236,38 +232,3 @@ def _class_weights(text: str | None, problem: Problem, data: LabelledSequences |
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights[np.unique(data.labels)].sum() > 0):
         raise InputError(f"--class_weights={text}: give numbers from 0 on, above 0 for some class that occurs")
     return weights
-
-
-def _results(
-    problem: Problem, setup: Setup, settings: Classification, encode: Encode, network: Network
-) -> Iterator[str | Evaluation]:
-    """Evaluate the dev sets, and write the predictions of the test sets."""
-    if problem.drawn:
-        yield f"The rows of the dev set: {write_dev_rows(setup.output_dir, problem)}"
-    if "dev" in setup.splits:
-        logits = {ending: task.predict_logits(settings, network, data) for ending, data in settings.dev.items()}
-        results = dict(task.evaluate_logits(settings, logits))
-        results["loss"] = results["eval_loss"]
-        yield Evaluation(results, originals=("eval_accuracy", "eval_loss", "global_step", "loss"))
-        if problem.kind == "single":
-            yield from _confusion(problem, setup, settings, logits)
-    if "test" in setup.splits:
-        for ending, rows in problem.test.items():
-            data = encode(rows)
-            start = time.perf_counter()
-            predicted = task.predict_logits(settings, network, data)
-            rate = len(data.sequences.ids) / (time.perf_counter() - start)
-            written = write_predictions(setup.output_dir, problem, ending, data.ids, predicted)
-            yield f"Predicted {len(data):,} examples, {rate:,.0f} tokens/s: {', '.join(map(str, written))}"
-
-
-def _confusion(
-    problem: Problem, setup: Setup, settings: Classification, logits: Mapping[str, NDArray[np.float32]]
-) -> Iterator[str]:
-    """Draw the confusion matrix of each dev set."""
-    for ending, data in settings.dev.items():
-        assert data.labels is not None
-        counts = confusion_matrix(data.labels, task.predictions("single", logits[ending]), problem.classes)
-        title = f"{problem.name}{ending.replace('_', ' ')}: {counts.trace() / counts.sum():.1%} right"
-        path = setup.output_dir / f"confusion_matrix{ending}.png"
-        yield f"The confusion matrix: {draw_confusion_matrix(path, counts, problem.labels, title)}"

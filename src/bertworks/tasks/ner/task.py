@@ -220,11 +220,9 @@ class TagEvaluation:
     table: str
 
 
-def evaluate_tags(settings: Tagging, model: TokenClassifier) -> TagEvaluation:
-    """Compare the predicted tags of the dev set with its gold tags."""
-    data = settings.dev
-    assert data is not None
-    predicted = [found.tags for found in predict_tags(settings, model, data)]
+def evaluate_tags(settings: Tagging, data: TaggedSequences, found: Sequence[PredictedTags]) -> TagEvaluation:
+    """Compare the predicted tags of a data set with its gold tags."""
+    predicted = [of.tags for of in found]
     gold = [row.tags or () for row in data.rows]
     score = entities.score(gold, predicted)
     gold_tags, predicted_tags = (np.array(list(chain.from_iterable(tags))) for tags in (gold, predicted))
@@ -248,4 +246,5 @@ def evaluate_tags(settings: Tagging, model: TokenClassifier) -> TagEvaluation:
 def evaluate(settings: Tagging, model: torch.nn.Module) -> Mapping[str, float]:
     """Return the results of `evaluate_tags`."""
     assert isinstance(model, TokenClassifier)
-    return evaluate_tags(settings, model).results
+    assert settings.dev is not None
+    return evaluate_tags(settings, settings.dev, predict_tags(settings, model, settings.dev)).results
