@@ -246,7 +246,7 @@ def test_all_words_that_are_left_go_to_one_flag() -> None:
 class Many(CommandFlags):
     """Has too many flags for a screen."""
 
-    shown_first = ("b",)
+    shown_first = "b"
 
     a: int = flag(REQUIRED, "A number. It is whole.")
     b: int = flag(0, "Another number. " + "It is whole. " * 400)

@@ -46,10 +46,11 @@ class CommandFlags:
     Attributes:
         given: the flags that have their value from the command line or a file; None of flags made in Python, where
             every flag counts as given.
-        shown_first: what `--help` shows where not all flags fit on a screen, beside those that are required.
+        shown_first: the flags that `--help` shows where not all fit on a screen, with blanks between; those that are
+            required are always shown.
     """
 
-    shown_first: ClassVar[tuple[str, ...]] = ()
+    shown_first: ClassVar[str] = ""
     given: frozenset[str] | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def was_given(self, name: str) -> bool:
@@ -286,5 +287,6 @@ def to_toml(flags: CommandFlags, command: str) -> str:
 def help_text(flags_class: type[CommandFlags], program: str, *, everything: bool = False) -> str:
     """Return the text of `--help`, or of `--help=all`."""
     flags, own = list(describe(flags_class).values()), flags_class.__annotations__
-    first = () if everything else flags_class.shown_first
-    return flag_help.help_text(flags, own, flags_class.__doc__ or "", program, first=first, everything=everything)
+    return flag_help.help_text(
+        flags, own, flags_class.__doc__ or "", program, first=flags_class.shown_first.split(), everything=everything
+    )

@@ -331,9 +331,9 @@ class Hub(types.ModuleType):
         super().__init__("huggingface_hub")
         self.files, self.fails, self.asked = files, fails, list[str]()
 
-    def list_repo_files(self, name: str) -> list[str]:
+    def model_info(self, name: str, timeout: float) -> types.SimpleNamespace:
         self.asked.append(name)
-        return list(self.files)
+        return types.SimpleNamespace(siblings=[types.SimpleNamespace(rfilename=file) for file in self.files])
 
     def snapshot_download(self, name: str, local_dir: Path, allow_patterns: list[str]) -> None:
         (local_dir / ".cache").mkdir(parents=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bertworks.checkpoints import names
+from bertworks.checkpoints.early import one_of
 from bertworks.checkpoints.load import check_fits, open_checkpoint
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import ACTIVATIONS, BertConfig
@@ -25,11 +26,7 @@ def named_checkpoint(model: str | None, init_checkpoint: str | None) -> Checkpoi
     Raises:
         InputError: both are given, neither is, or there is nothing to open.
     """
-    if model and init_checkpoint:
-        raise InputError("--model and --init_checkpoint: give one of them; each says which weights to use")
-    if not (named := model or init_checkpoint):
-        raise InputError("--model: must be given (or --init_checkpoint with --bert_config_file and --vocab_file)")
-    return open_checkpoint(named, "--model" if model else "--init_checkpoint")
+    return open_checkpoint(*one_of(model, init_checkpoint))
 
 
 def config_for(checkpoint: Checkpoint, bert_config_file: Path | str | None, hidden_act: str | None) -> BertConfig:

@@ -27,7 +27,7 @@ class Flags(ModelFlags, MachineFlags):
     bert answer --input_file=questions.txt --context_file='notes/*.txt' --model=FOLDER --format=jsonl
     """
 
-    shown_first = ("question", "input_file", "context", "context_file", "model", "top_k", "format", "output_file")
+    shown_first = "question input_file context context_file model top_k format output_file"
 
     question: str | None = flag(None, "A question.", group="Input", positional=True)
     input_file: str | None = flag(
@@ -69,12 +69,14 @@ class Flags(ModelFlags, MachineFlags):
 def main(flags: Flags) -> None:
     """Look at the input, load the model, answer, print or write."""
     from bertworks import files
+    from bertworks.checkpoints.early import check_model
     from bertworks.tasks.text_input import check_output
 
     questions = _questions(flags)
     names, texts = _contexts(flags)
     if flags.output_file is not None:
         check_output(Path(flags.output_file))
+    check_model(flags)
     from bertworks.flag_groups import warn_of_retired
     from bertworks.pretrained import load_model
     from bertworks.tasks.squad.answering import Texts

@@ -24,7 +24,7 @@ class Flags(TextFlags):
     bert classify --input_file=mails.csv --model=FOLDER --format=jsonl --output_file=classes.jsonl
     """
 
-    shown_first = ("text", "text_pair", "input_file", "model", "format", "output_file", "top_k")
+    shown_first = "text text_pair input_file model format output_file top_k"
 
     text_pair: str | None = flag(
         None, "The second text, for a model of pairs; in a file of lines: `A ||| B`.", group="Input"

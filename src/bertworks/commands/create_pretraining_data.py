@@ -21,7 +21,7 @@ class Flags(CommandFlags):
     from them, with new masks in every epoch. --output_file writes the original's TFRecord files of instances.
     """
 
-    shown_first = ("input_file", "vocab_file", "do_lower_case", "output_dir", "output_file", "num_workers", "show")
+    shown_first = "input_file vocab_file do_lower_case output_dir output_file num_workers show"
 
     input_file: str = flag(
         REQUIRED,

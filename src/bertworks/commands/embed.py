@@ -21,7 +21,7 @@ class Flags(TextFlags):
     bert embed --input_file=texts.csv --model=FOLDER --normalize --output_file=vectors.npy
     """
 
-    shown_first = ("text", "input_file", "model", "pooling", "normalize", "output_file")
+    shown_first = "text input_file model pooling normalize output_file"
 
     max_seq_length: int | None = flag(
         None, "The longest sequence, in tokens; by default as the model says.", group="Input", lowest=3, alias="max_len"

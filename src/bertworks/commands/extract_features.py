@@ -21,7 +21,7 @@ class Flags(ModelFlags, MachineFlags):
         --pooling=mean
     """
 
-    shown_first = ("input_file", "output_file", "model", "layers", "pooling", "normalize", "max_seq_length")
+    shown_first = "input_file output_file model layers pooling normalize max_seq_length"
 
     input_file: str = flag(
         REQUIRED,
@@ -75,6 +75,7 @@ def main(flags: Flags) -> None:
     """Load the model, compute, write, and say what came of it."""
     import time
 
+    from bertworks.checkpoints.early import check_model
     from bertworks.files import check_is_file
     from bertworks.tasks.classification.columns import ColumnFlags
     from bertworks.tasks.text_input import TABLES, rows_of_table
@@ -84,6 +85,7 @@ def main(flags: Flags) -> None:
     check_is_file(source, "--input_file")
     if flags.normalize and flags.pooling == "none":
         raise InputError("--normalize: is for one vector a text; give --pooling=mean, cls or max")
+    check_model(flags)
     from bertworks.flag_groups import warn_of_retired
     from bertworks.model.device import keep_freed_memory, precision_name
     from bertworks.pretrained import load_model

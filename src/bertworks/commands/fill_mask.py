@@ -17,7 +17,7 @@ class Flags(TextFlags):
     bert fill_mask "Paris is the [MASK] of [MASK]." --model=bert-base-uncased
     """
 
-    shown_first = ("text", "input_file", "model", "top_k", "format", "output_file")
+    shown_first = "text input_file model top_k format output_file"
 
     top_k: int = flag(5, "How many words to give for each [MASK].", group="Output", lowest=1)
     format: Literal["table", "jsonl"] = flag("table", "A table for people, or JSON lines.", group="Output")

@@ -27,9 +27,8 @@ class Flags(TaskFlags):
     """
 
     shown_first = (
-        *("model", "output_dir", "do_train", "do_eval", "do_predict", "max_seq_length", "train_batch_size"),
-        *("learning_rate", "num_train_epochs", "train_file", "dev_file", "test_file", "dev_fraction", "text_column"),
-        *("label_column", "task_name", "data_dir"),
+        "model output_dir do_train do_eval do_predict max_seq_length train_batch_size learning_rate "
+        "num_train_epochs train_file dev_file test_file dev_fraction text_column label_column task_name data_dir"
     )
 
     text_column: str | None = flag(
@@ -108,9 +107,7 @@ class Flags(TaskFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    from bertworks.data.bad_rows import BadRows
-    from bertworks.finetune.run import run
-    from bertworks.tasks.classification.job import LongTexts, classification_job, read_files
+    from bertworks.finetune.early import check_task
     from bertworks.tasks.classification.own_data import LABEL_FLAGS, TEXT_FLAGS
     from bertworks.tasks.labels import labels_of
 
@@ -129,6 +126,10 @@ def main(flags: Flags) -> None:
     )
     if task and given:
         raise InputError(f"--{given[0]}: is for your own files; --task_name={task.name} decides it; leave the flag out")
+    check_task(flags, task, flags.data_dir, flags.files)
+    from bertworks.data.bad_rows import BadRows
+    from bertworks.finetune.run import run
+    from bertworks.tasks.classification.job import LongTexts, classification_job, read_files
 
     def read(settings: Flags, setup: Setup) -> Job:
         bad, long_texts = BadRows(settings.on_bad_row), LongTexts(settings.long_text, settings.doc_stride)

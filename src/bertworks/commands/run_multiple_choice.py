@@ -22,8 +22,8 @@ class Flags(FinetuningFlags):
     """
 
     shown_first = (
-        *("model", "output_dir", "do_train", "do_eval", "do_predict", "max_seq_length", "train_batch_size"),
-        *("learning_rate", "num_train_epochs", "task_name", "data_dir"),
+        "model output_dir do_train do_eval do_predict max_seq_length train_batch_size learning_rate "
+        "num_train_epochs task_name data_dir"
     )
 
     task_name: str = flag("SWAG", "A task known by name.", group="Input")
@@ -33,15 +33,17 @@ class Flags(FinetuningFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    from bertworks.data.bad_rows import BadRows
     from bertworks.datasets.registry import find_task
-    from bertworks.finetune.run import run
-    from bertworks.tasks.classification.job import classification_job
-    from bertworks.tasks.known_tasks import of_known_task
+    from bertworks.finetune.early import check_task
 
     task = find_task(flags.task_name)
     if task.kind != "choice":
         raise InputError(f"--task_name={task.name}: has no choices; use bert run_classifier")
+    check_task(flags, task, flags.data_dir, {})
+    from bertworks.data.bad_rows import BadRows
+    from bertworks.finetune.run import run
+    from bertworks.tasks.classification.job import classification_job
+    from bertworks.tasks.known_tasks import of_known_task
 
     def read(settings: Flags, setup: Setup) -> Job:
         bad = BadRows(settings.on_bad_row)

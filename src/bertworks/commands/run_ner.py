@@ -26,9 +26,8 @@ class Flags(TaskFlags):
     """
 
     shown_first = (
-        *("model", "output_dir", "do_train", "do_eval", "do_predict", "max_seq_length", "train_batch_size"),
-        *("learning_rate", "num_train_epochs", "train_file", "dev_file", "test_file", "unit", "long_text", "use_crf"),
-        *("task_name", "data_dir"),
+        "model output_dir do_train do_eval do_predict max_seq_length train_batch_size learning_rate "
+        "num_train_epochs train_file dev_file test_file unit long_text use_crf task_name data_dir"
     )
 
     task_name: str | None = flag(None, f"A task known by name (docs/tasks.md): {TAG_TASK_NAMES}.", group="Input")
@@ -80,12 +79,7 @@ class Flags(TaskFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    from bertworks.data.bad_rows import BadRows
-    from bertworks.finetune.run import run
-    from bertworks.tasks.labels import labels_of
-    from bertworks.tasks.ner import reading
-    from bertworks.tasks.ner.column_layout import TagColumnFlags
-    from bertworks.tasks.ner.job import tagging_job
+    from bertworks.finetune.early import check_task
 
     task = flags.known_task(tags=True)
     if task and flags.labels:
@@ -93,6 +87,13 @@ def main(flags: Flags) -> None:
     for name in ("word_column", "tag_column", "unit"):
         if task and getattr(flags, name):
             raise InputError(f"--{name}: is for your own files; a task known by --task_name is read as released")
+    check_task(flags, task, flags.data_dir, flags.files)
+    from bertworks.data.bad_rows import BadRows
+    from bertworks.finetune.run import run
+    from bertworks.tasks.labels import labels_of
+    from bertworks.tasks.ner import reading
+    from bertworks.tasks.ner.column_layout import TagColumnFlags
+    from bertworks.tasks.ner.job import tagging_job
 
     def read(settings: Flags, setup: Setup) -> Job:
         bad, files = BadRows(settings.on_bad_row), settings.files

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bertworks import files
+from bertworks.checkpoints.early import check_model
 from bertworks.errors import InputError
 from bertworks.flag_groups import MachineFlags, Precision, warn_of_retired
 from bertworks.flags import REQUIRED, flag, recorded, to_toml
@@ -30,10 +31,7 @@ class Flags(MachineFlags):
     To look:       --show_step=0 prints the instances of the first step
     """
 
-    shown_first = (
-        *("input_file", "output_dir", "model", "size", "max_seq_length", "do_train", "do_eval", "train_batch_size"),
-        *("learning_rate", "num_train_steps", "show_step"),
-    )
+    shown_first = "input_file output_dir model size max_seq_length do_train do_eval train_batch_size num_train_steps"
     input_file: str = flag(
         REQUIRED,
         "The data to train on: a folder of shards that create_pretraining_data wrote, shard files, or "
@@ -153,8 +151,6 @@ _NO_SETTINGS = ("output_dir", "input_file", "do_train", "do_eval", "show_step", 
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    from bertworks.train.distributed import world
-
     if flags.show_step is not None:
         opened = _open(flags, flags.input_file, "--input_file", None, training=True)
         print(opened.shown(flags.show_step, flags.train_batch_size), end="")
@@ -165,6 +161,10 @@ def main(flags: Flags) -> None:
         raise InputError("--output_dir: must be given")
     if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
         say(f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps.")
+    files.expand(flags.input_file, "--input_file")
+    check_model(flags, needed=False)
+    from bertworks.train.distributed import world
+
     with world(flags.device) as processes:
         if processes.is_main:
             warn_of_retired(flags, processes.device)

@@ -26,8 +26,8 @@ class Flags(FinetuningFlags):
     """
 
     shown_first = (
-        *("model", "output_dir", "do_train", "do_eval", "do_predict", "max_seq_length", "train_batch_size"),
-        *("learning_rate", "num_train_epochs", "train_file", "predict_file", "version_2_with_negative", "doc_stride"),
+        "model output_dir do_train do_eval do_predict max_seq_length train_batch_size learning_rate "
+        "num_train_epochs train_file predict_file version_2_with_negative doc_stride"
     )
 
     train_file: str | None = flag(
@@ -105,9 +105,7 @@ class Flags(FinetuningFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    from bertworks.finetune.run import run
-    from bertworks.tasks.squad.job import SquadOptions, squad_job
-    from bertworks.tasks.squad.windows import WindowSettings
+    from bertworks.finetune.early import check
 
     if flags.do_train and not flags.train_file:
         raise InputError("--train_file: must be given with --do_train")
@@ -118,6 +116,11 @@ def main(flags: Flags) -> None:
             f"--predict_file={flags.predict_file}: give the questions in SQuAD form (.json); their windows go to "
             "--predict_record_file"
         )
+    train = flags.train_file if flags.do_train else None
+    check(flags, {"train_file": train, "predict_file": flags.predict_file})
+    from bertworks.finetune.run import run
+    from bertworks.tasks.squad.job import SquadOptions, squad_job
+    from bertworks.tasks.squad.windows import WindowSettings
 
     def read(settings: Flags, setup: Setup) -> Job:
         finds_threshold = settings.do_train and not settings.was_given("null_score_diff_threshold")

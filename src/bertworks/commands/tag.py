@@ -22,7 +22,7 @@ class Flags(TextFlags):
     bert tag --input_file='notes/*.txt' --model=FOLDER --format=jsonl --output_file=entities.jsonl
     """
 
-    shown_first = ("text", "input_file", "model", "format", "output_file")
+    shown_first = "text input_file model format output_file"
 
     unit: Literal["word", "character"] | None = flag(
         None, "What the model tags; by default as in its training, else words.", group="Input"

@@ -40,6 +40,10 @@ _HUB_WEIGHTS = (
 )
 
 
+# How long to wait for the first answer of the hub.
+_HUB_SECONDS = 10.0
+
+
 def cache() -> Path:
     """Return the folder of downloaded models."""
     if home := os.environ.get(HOME):
@@ -145,7 +149,8 @@ def _from_hub(name: str, flag: str) -> Path:
         ) from None
     unfinished = folder.with_name(f"{folder.name}.partial")
     try:
-        files = huggingface_hub.list_repo_files(name)
+        # `list_repo_files` tries again for half a minute where there is no network.
+        files = [entry.rfilename for entry in huggingface_hub.model_info(name, timeout=_HUB_SECONDS).siblings or ()]
         weights = next((found for form in _HUB_WEIGHTS if (found := [f for f in files if re.fullmatch(form, f)])), None)
         if weights is None:
             raise InputError("it has no model.safetensors and no pytorch_model.bin")

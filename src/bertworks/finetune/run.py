@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from bertworks import files
 from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.checkpoints.resolve import config_for, guesses, named_checkpoint, tokenizer_of
 from bertworks.checkpoints.weights import Checkpoint
@@ -23,7 +24,7 @@ from bertworks.model.heads import initialise
 from bertworks.train import distributed
 from bertworks.train.distributed import World
 from bertworks.train.optimizer import freeze_layers
-from bertworks.train.results import check_writable, write_results
+from bertworks.train.results import write_results
 
 if TYPE_CHECKING:
     from bertworks.datasets.schema import KnownTask
@@ -54,7 +55,7 @@ def run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None = Non
 
 def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, world: World) -> None:
     output_dir = Path(given.output_dir)
-    check_writable(output_dir)
+    files.check_writable(output_dir)
     checkpoint = _first_checkpoint(given)
     config = config_for(checkpoint, given.bert_config_file, given.hidden_act)
     settings = resolve(given, config, task)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, cast
 
 from bertworks import files
+from bertworks.checkpoints.early import check_model
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.json_rows import Record
 from bertworks.data.tables import FORMATS, open_table
@@ -147,16 +148,25 @@ def _arriving() -> Iterator[list[bytes]]:
 def source_of(
     flags: TextFlags, *, pair: str | None = None, pair_column: str | None = None, pairs: bool = False
 ) -> TextSource:
-    """Return where the texts of a command come from, once it is known that they and the output can be there.
+    """Return where the texts of a command come from, once it is known that they, the output and the model can be there.
 
     Raises:
-        InputError: not exactly one of --text and --input_file is given, a file is missing, or nothing can be written.
+        InputError: not exactly one of --text and --input_file is given, a file or the model is missing, or nothing can
+            be written.
     """
+    source = _source(flags, pair=pair, pair_column=pair_column, pairs=pairs)
+    check_model(flags)
+    return source
+
+
+def _source(flags: TextFlags, *, pair: str | None, pair_column: str | None, pairs: bool) -> TextSource:
     if (flags.text is None) == (flags.input_file is None):
         raise InputError("--text or --input_file: give one of them")
     if flags.output_file is not None:
         check_output(Path(flags.output_file))
     columns = ColumnFlags(text_column=flags.text_column, pair_column=pair_column)
+    if flags.text_column and flags.input_file is None:
+        raise InputError("--text_column: is for tables; give --input_file")
     if flags.text is not None and flags.text != _STANDARD_INPUT:
         return TextSource(text=flags.text, pair=pair)
     if pair is not None:

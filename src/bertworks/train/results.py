@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -13,23 +12,8 @@ from torch import nn
 from bertworks import files
 from bertworks.checkpoints.formats.huggingface import save_model_folder
 from bertworks.config import BertConfig
-from bertworks.errors import InputError
 from bertworks.text.tokenizer import Tokenizer
 from bertworks.train import resume
-
-
-def check_writable(output_dir: Path) -> None:
-    """Make the output folder, and find out now, not after hours, whether files can be written there.
-
-    Raises:
-        InputError: they cannot.
-    """
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output_dir):
-            pass
-    except OSError as error:
-        raise InputError(f"--output_dir={output_dir}: cannot be written to ({error.strerror})") from None
 
 
 def write_model(
