@@ -21,8 +21,14 @@ class MachineFlags(CommandFlags):
     """The device, and the TPU flags of the original, which are accepted and have no effect."""
 
     device: str = flag(
-        "auto", "The device: cpu, cuda, cuda:N, or auto: CUDA if there is one, else the CPU.", group="Machine"
+        "auto",
+        "The device: cpu, cuda, cuda:N, or auto: CUDA if there is one, else the CPU.",
+        group="Machine",
+        alias="gpu gpus cuda",
+        bare="cuda",
+        other_names={"true": "cuda", "false": "cpu", "-1": "cpu", **{str(n): f"cuda:{n}" for n in range(16)}},
     )
+    verbose: bool = flag(False, "Show what happened to every tensor of the model.", group="Machine")
     use_tpu: bool = flag(False, "", group=RETIRED)
     tpu_name: str | None = flag(None, "", group=RETIRED)
     tpu_zone: str | None = flag(None, "", group=RETIRED)

@@ -71,6 +71,7 @@ def flag(
     positional: bool | Literal["several"] = False,
     other_names: Mapping[str, str] | None = None,
     remembered: bool = False,
+    bare: str = "",
 ) -> Any:
     """Return a dataclass field that is a flag.
 
@@ -87,6 +88,7 @@ def flag(
             all that are left go there, with commas between.
         other_names: what a value is called elsewhere -> what it is called here.
         remembered: whether a trained model keeps the value in its config.json, for evaluation and prediction.
+        bare: what an alias means that stands without a value.
     """
     metadata = {
         "help": help,
@@ -99,6 +101,7 @@ def flag(
         "positional": positional,
         "other_names": dict(other_names or {}),
         "remembered": remembered,
+        "bare": bare,
     }
     return dataclasses.field(default=dataclasses.MISSING if default is REQUIRED else default, metadata=metadata)
 
@@ -122,6 +125,7 @@ class _Flag:
     positional: bool | Literal["several"]
     other_names: Mapping[str, str]
     remembered: bool
+    bare: str
 
     @property
     def required(self) -> bool:
@@ -219,6 +223,8 @@ def normalise(words: Sequence[str], flags: dict[str, _Flag]) -> list[tuple[str, 
         if not has_value:
             if found.kind is bool:
                 value = rest.pop(0) if rest and rest[0].lower() in _TRUE | _FALSE else "true"
+            elif found.bare and name != found.name and (not rest or rest[0].startswith("--")):
+                value = found.bare
             elif rest:
                 value = rest.pop(0)
             else:

@@ -274,8 +274,8 @@ def _model_for(checkpoint: Checkpoint, config: BertConfig) -> Model:
     return PretrainingModel(config) if has_words else EncoderModel(config)
 
 
-def load_model(flags: ModelFlags, device: str, precision: Precision = "fp32") -> Pretrained:
-    """Load the model that the flags name, and print the report.
+def load_model(flags: ModelFlags, device: str, precision: Precision = "fp32", *, verbose: bool = False) -> Pretrained:
+    """Load the model that the flags name, and say what it is; `verbose`: what happened to every tensor.
 
     Raises:
         InputError: flags that contradict each other, or a model that cannot be loaded.
@@ -289,5 +289,5 @@ def load_model(flags: ModelFlags, device: str, precision: Precision = "fp32") ->
         vocab_file=flags.vocab_file,
         bert_config_file=flags.bert_config_file,
     )
-    say(str(pretrained.report))
+    say(pretrained.report.shown(verbose=verbose))
     return pretrained

@@ -81,7 +81,7 @@ def main(flags: Flags) -> None:
     from bertworks.pretrained import load_model
     from bertworks.tasks.squad.answering import Texts
 
-    pretrained = load_model(flags, flags.device, flags.precision)
+    pretrained = load_model(flags, flags.device, flags.precision, verbose=flags.verbose)
     warn_of_retired(flags, pretrained.device)
     prepared = Texts(pretrained.tokenizer, texts, names)
     if empty := len(texts) - len(prepared.documents):

@@ -54,7 +54,7 @@ def main(flags: Flags) -> None:
     from bertworks.flag_groups import warn_of_retired
     from bertworks.pretrained import load_model
 
-    pretrained = load_model(flags, flags.device, flags.precision)
+    pretrained = load_model(flags, flags.device, flags.precision, verbose=flags.verbose)
     warn_of_retired(flags, pretrained.device)
     source = replace(source, columns=source.columns.or_remembered(pretrained.config))
 

@@ -52,7 +52,7 @@ def main(flags: Flags) -> None:
 
     if output.suffix in _ARRAYS:
         check_output(output, "mean")
-    pretrained = load_model(flags, flags.device, flags.precision)
+    pretrained = load_model(flags, flags.device, flags.precision, verbose=flags.verbose)
     warn_of_retired(flags, pretrained.device)
     blocks = (
         (block, pretrained.embed([t.text for t in block], layers, flags.pooling, flags.max_seq_length, flags.normalize))

@@ -95,7 +95,7 @@ def main(flags: Flags) -> None:
 
     check_output(output, flags.pooling)
     keep_freed_memory()
-    model = load_model(flags, flags.device, flags.precision)
+    model = load_model(flags, flags.device, flags.precision, verbose=flags.verbose)
     warn_of_retired(flags, model.device)
     layers = given or default_layers(flags.pooling, model.config)
     if given is None:

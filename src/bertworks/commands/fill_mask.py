@@ -34,7 +34,7 @@ def main(flags: Flags) -> None:
     from bertworks.pretrained import load_model
     from bertworks.tasks.fill_mask import fill_mask
 
-    pretrained = load_model(flags, flags.device, flags.precision)
+    pretrained = load_model(flags, flags.device, flags.precision, verbose=flags.verbose)
     warn_of_retired(flags, pretrained.device)
     model = pretrained.masked_words()
     filled = (

@@ -146,7 +146,7 @@ class Flags(MachineFlags):
 
 
 # Flags that say what a run is about, not how it is done.
-_NO_SETTINGS = ("output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file")
+_NO_SETTINGS = ("output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file", "verbose")
 
 
 def main(flags: Flags) -> None:
@@ -230,7 +230,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     if not (flags.do_train and steps_done(output_dir)):
         model.initialise(flags.random_seed)
         if start.checkpoint is not None:
-            world.say(str(load_into(model, start.checkpoint, config)))
+            world.say(load_into(model, start.checkpoint, config).shown(verbose=flags.verbose))
     model.to(world.device)
 
     precision = choose_precision(flags.precision, world.device)

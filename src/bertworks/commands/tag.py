@@ -43,7 +43,7 @@ def main(flags: Flags) -> None:
     from bertworks.flag_groups import warn_of_retired
     from bertworks.pretrained import load_model
 
-    pretrained = load_model(flags, flags.device, flags.precision)
+    pretrained = load_model(flags, flags.device, flags.precision, verbose=flags.verbose)
     warn_of_retired(flags, pretrained.device)
     shown = (
         _shown(text, entities, flags.format)

@@ -87,6 +87,9 @@ def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, wor
         return
     if flags.do_train:
         show_learning_curves(flags, job.metrics)
+        if not flags.was_given("keep_checkpoint_max"):
+            more = f"--model={output_dir} and another --output_dir begin with this model"
+            print(f"To train more: {more} (--keep_checkpoint_max=1 keeps the optimizer too)")
     for found in job.results(network):
         if isinstance(found, Evaluation):
             print(f"***** {'Test' if found.of_test else 'Eval'} results ({flags.eval_precision}) *****")
@@ -126,7 +129,8 @@ def _build_network(flags: FinetuningFlags, setup: Setup, job: Job, world: World,
         tokenizer = setup.tokenizer
         guessed = guesses(checkpoint, job.config, tokenizer, flags.bert_config_file, flags.do_lower_case)
         notes = (*report.notes, *guessed)
-        world.say(str(replace(report, do_lower_case=tokenizer.do_lower_case, notes=notes)))
+        report = replace(report, do_lower_case=tokenizer.do_lower_case, notes=notes)
+        world.say(report.shown(verbose=flags.verbose))
     else:
         fresh = {name for name, _ in network.named_parameters()}
         world.say("No --model and no --init_checkpoint: every weight is drawn at random, nothing is pre-trained.")

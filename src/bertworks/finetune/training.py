@@ -119,7 +119,7 @@ def _train(
         save_every_minutes=SAVE_EVERY_MINUTES,
         keep_checkpoint_max=flags.keep_checkpoint_max,
         identity={**job.identity, "--random_seed": seed, **_identity(flags, job)},
-        settings=recorded(flags, without=("output_dir", "do_train", "do_eval", "do_predict")),
+        settings=recorded(flags, without=("output_dir", "do_train", "do_eval", "do_predict", "verbose")),
         rate_scale=layerwise_rate_scale(network, flags.layerwise_lr_decay),
         best=best,
         write_model=write,
@@ -129,6 +129,9 @@ def _train(
     if best is not None:
         world.say(f"The best: {metric} {best.value:.4f} after step {best.step} of {steps}")
     _publish(output_dir, output_dir, network, flags.keep, world)
+    if not flags.was_given("keep_checkpoint_max") and world.is_main:
+        resume.finish(output_dir)
+    world.wait()
     if best is not None:
         return best.value
     return (results or task.evaluate(network))[metric] if job.has_dev else None
@@ -154,7 +157,9 @@ def _publish(trained: Path, output_dir: Path, network: Network, keep: str, world
     """Copy the best model of a training to the output folder and into the network."""
     best = trained / "best"
     source = best if keep == "best" and (best / "model.safetensors").exists() else resume.steps(trained)[-1][1]
-    if world.is_main:
+    if not (source / "model.safetensors").exists():
+        source = trained  # the training has ended, and left its model there
+    if world.is_main and source != output_dir:
         resume.publish(source, output_dir)
     world.wait()
     load_into(network, open_checkpoint(source, "--output_dir"))

@@ -102,9 +102,10 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
         )
         first_step, seconds = 0, 0.0
         if checkpoint is not None:
-            resume.load(checkpoint, model, optimizer)
             first_step, seconds = checkpoint.step, checkpoint.state["seconds"]
-            _continue(checkpoint, run, stepper)
+            if not checkpoint.is_finished:
+                resume.load(checkpoint, model, optimizer)
+                _continue(checkpoint, run, stepper)
         if run.best:
             run.best.begin(first_step)
         if first_step >= run.num_train_steps or (run.best and run.best.should_stop):
@@ -112,6 +113,11 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
                 resume.check_finished(checkpoint, run.output_dir, run.settings)
             world.say(f"Skipping training: {run.output_dir} already has {first_step} of {run.num_train_steps} steps.")
             return None
+        if checkpoint is not None and checkpoint.is_finished:
+            raise InputError(
+                f"--output_dir={run.output_dir}: the training there has ended, and its optimizer was not kept; give "
+                f"another --output_dir, and --model={run.output_dir} to begin with its model"
+            )
         report = None
         if world.is_main:
             run.write_notes()

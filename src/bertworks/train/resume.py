@@ -58,6 +58,11 @@ class TrainingCheckpoint:
     step: int
     state: dict[str, Any]
 
+    @property
+    def is_finished(self) -> bool:
+        """Whether only this record is left of it; see `finish`."""
+        return bool(self.state.get("finished"))
+
 
 def check_own(output_dir: Path) -> None:
     """Refuse to train in a folder with a model that no training wrote there.
@@ -190,6 +195,24 @@ def save(
         doomed = path.with_name(f".{path.name}.partial")
         path.rename(doomed)
         shutil.rmtree(doomed)
+
+
+def finish(output_dir: Path) -> None:
+    """Remove the weights and the optimizer of the checkpoints of a training that has ended; the model stays.
+
+    `state.json` of the last one stays too: it tells that the training has ended, and with which settings.
+    """
+    found = newest(output_dir)
+    if found is None:
+        return
+    state = {**found.state, "files": {}, "finished": True}
+    files.write_text(found.folder / "state.json", json.dumps(state, indent=2) + "\n")
+    for step, folder in steps(output_dir):
+        if step < found.step:
+            files.remove(folder)
+    for path in found.folder.iterdir():
+        if path.name != "state.json":
+            path.unlink()
 
 
 def publish(checkpoint: Path, output_dir: Path) -> None:

@@ -25,6 +25,7 @@ from bertworks.tasks.classification.label_values import (
     LabelKind,
     LabelValues,
     decide,
+    is_number,
     plain_label,
 )
 from bertworks.tasks.classification.own_rows import RawRow, raw_rows
@@ -257,7 +258,8 @@ def _note_of_kind(values: LabelValues, columns: Columns) -> str:
     if values.kind == "multi":
         return f"several of {len(values.labels)} classes at once ({names}); if each row has one, give --kind=single"
     if values.kind == "single":
-        return f"one of {len(values.labels)} classes ({names}); if these are scores, give --kind=regression"
+        scores = "; if these are scores, give --kind=regression" if all(map(is_number, values.labels)) else ""
+        return f"one of {len(values.labels)} classes ({names}){scores}"
     label = ", ".join(columns.label) or "the label"
     return f"{label} is a score (regression); if it is a class, give --kind=single"
 
