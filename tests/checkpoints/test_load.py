@@ -70,8 +70,8 @@ def test_every_tensor_arrives(tmp_path: Path) -> None:
     ]
     assert report.shown(verbose=True) == str(report)
     assert report.shown(verbose=False) == (
-        f"Weights from {GOOGLE_TINY / 'bert_model.ckpt'} (TensorFlow): 3 layers, hidden size 32, 4 heads, 900 words, 128 "
-        "positions; 61,798 parameters; tanh form of GELU (gelu_new); text unknown"
+        f"Weights from {GOOGLE_TINY / 'bert_model.ckpt'} (TensorFlow): 3 layers, hidden size 32, 4 heads, 900 words, "
+        "128 positions; 61,798 parameters; tanh form of GELU (gelu_new); text unknown"
     )
 
 

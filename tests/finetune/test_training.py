@@ -107,6 +107,7 @@ def test_a_training_that_has_ended_keeps_the_model_alone(tmp_path: Path, capsys)
     assert "global_step = 8" in captured.out
     assert (output / "model.safetensors").read_bytes() == weights
     assert run(*command, "--keep=last") == 0
+    assert "The last model was not kept when the training ended" in capsys.readouterr().err
     assert (output / "model.safetensors").read_bytes() == weights
     # Other settings are another training.
     assert run(*command, "--learning_rate=1e-3") == 2

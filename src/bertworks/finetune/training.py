@@ -130,7 +130,7 @@ def _train(
         world.say(f"The best: {metric} {best.value:.4f} after step {best.step} of {steps}")
     _publish(output_dir, output_dir, network, flags.keep, world)
     if not flags.was_given("keep_checkpoint_max") and world.is_main:
-        resume.finish(output_dir)
+        resume.finish(output_dir, keep_model=best is None)
     world.wait()
     if best is not None:
         return best.value
@@ -158,8 +158,9 @@ def _publish(trained: Path, output_dir: Path, network: Network, keep: str, world
     best = trained / "best"
     source = best if keep == "best" and (best / "model.safetensors").exists() else resume.steps(trained)[-1][1]
     if not (source / "model.safetensors").exists():
-        source = trained  # the training has ended, and left its model there
-    if world.is_main and source != output_dir:
+        world.say("The last model was not kept when the training ended; the best one stays")
+        source = best
+    if world.is_main:
         resume.publish(source, output_dir)
     world.wait()
     load_into(network, open_checkpoint(source, "--output_dir"))

@@ -197,10 +197,10 @@ def save(
         shutil.rmtree(doomed)
 
 
-def finish(output_dir: Path) -> None:
-    """Remove the weights and the optimizer of the checkpoints of a training that has ended; the model stays.
+def finish(output_dir: Path, *, keep_model: bool) -> None:
+    """Remove what only a training that goes on needs: the optimizer, and other checkpoints than the last.
 
-    `state.json` of the last one stays too: it tells that the training has ended, and with which settings.
+    `state.json` tells that the training has ended, and with which settings. `keep_model` keeps the last model too.
     """
     found = newest(output_dir)
     if found is None:
@@ -211,7 +211,7 @@ def finish(output_dir: Path) -> None:
         if step < found.step:
             files.remove(folder)
     for path in found.folder.iterdir():
-        if path.name != "state.json":
+        if path.name == "optimizer.safetensors" or not (keep_model or path.name == "state.json"):
             path.unlink()
 
 
