@@ -98,6 +98,12 @@ class Flags(TaskFlags):
         lowest=1,
         remembered=True,
     )
+    standardize_scores: bool | None = flag(
+        None,
+        "Train a model that predicts numbers on standardised ones; it predicts in the scale of the file all the same. "
+        "By default with your own files; a task known by name, such as STS-B, is trained as in the original.",
+        group="Training",
+    )
     class_weights: str | None = flag(
         None,
         "The weight of each class in the loss, with commas between; `balanced`: rare classes weigh more.",
@@ -141,7 +147,14 @@ def main(flags: Flags) -> None:
             problem = read_files(settings.files, _options(settings, given), setup, long_texts, bad)
         for line in bad.summary():
             setup.say(line)
-        return classification_job(problem, setup, long_texts, settings.class_weights)
+        standardize = settings.standardize_scores
+        return classification_job(
+            problem,
+            setup,
+            long_texts,
+            settings.class_weights,
+            standardize_scores=standardize if standardize is not None else task is None,
+        )
 
     run(flags, read, task)
 

@@ -19,7 +19,7 @@ from bertworks.train import loop, resume
 from bertworks.train.distributed import World
 from bertworks.train.optimizer import layerwise_rate_scale
 from bertworks.train.report import learning_curve
-from bertworks.train.results import begun_with, shape_of, steps_done, write_model
+from bertworks.train.results import begun_with, finish, shape_of, steps_done, write_model
 from bertworks.train.resume import Best
 
 SEEDS = "seeds.json"
@@ -97,7 +97,7 @@ def _train(
         raise InputError("--early_stopping: needs a dev set to compare on")
     metric = f"eval_{job.metrics[0]}"
     every = steps_between(flags.eval_every, job.examples / flags.train_batch_size) if job.has_dev else 0
-    write = partial(write_model, network, job.config, setup.tokenizer, job.architecture)
+    write = partial(write_model, network, job.config, setup.tokenizer, job.architecture, folded=job.folded)
     best = None
     if job.has_dev and flags.keep == "best":
         best = Best(output_dir, metric, write, flags.early_stopping)
@@ -130,7 +130,7 @@ def _train(
         world.say(f"The best: {metric} {best.value:.4f} after step {best.step} of {steps}")
     _publish(output_dir, output_dir, network, flags.keep, world)
     if not flags.was_given("keep_checkpoint_max") and world.is_main:
-        resume.finish(output_dir, keep_model=best is None)
+        finish(output_dir, keep_model=best is None)
     world.wait()
     if best is not None:
         return best.value

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from torch import nn
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from bertworks import files
 from bertworks.checkpoints.formats.huggingface import save_model_folder
@@ -17,10 +18,22 @@ from bertworks.train import resume
 
 
 def write_model(
-    model: nn.Module, config: BertConfig, tokenizer: Tokenizer | None, architecture: str, folder: Path
+    model: nn.Module,
+    config: BertConfig,
+    tokenizer: Tokenizer | None,
+    architecture: str,
+    folder: Path,
+    folded: Callable[[nn.Module], Mapping[str, Tensor]] = lambda model: {},
 ) -> None:
-    """Write a model folder that everybody can open."""
-    save_model_folder(folder, config, model.state_dict(), architecture)
+    """Write a model folder that everybody can open.
+
+    `folded` gives the tensors that are written otherwise than they are trained. They are also kept as they are, for a
+    training that continues from this folder.
+    """
+    tensors, written = model.state_dict(), folded(model)
+    save_model_folder(folder, config, {**tensors, **written}, architecture)
+    if written:
+        save_file({name: tensors[name].contiguous().cpu() for name in written}, folder / resume.AS_TRAINED)
     if tokenizer is not None:
         tokenizer.save(folder, config.longest_sequence)
 
@@ -47,6 +60,24 @@ def steps_done(output_dir: Path) -> int:
     """Return the number of steps of the training in a folder; 0 if there is none."""
     done = resume.steps(output_dir)
     return done[-1][0] if done else 0
+
+
+def finish(output_dir: Path, *, keep_model: bool) -> None:
+    """Remove what only a training that goes on needs: the optimizer, and other checkpoints than the last.
+
+    `state.json` tells that the training has ended, and with which settings. `keep_model` keeps the last model too.
+    """
+    found = resume.newest(output_dir)
+    if found is None:
+        return
+    state = {**found.state, "files": {}, "finished": True}
+    files.write_text(found.folder / "state.json", json.dumps(state, indent=2) + "\n")
+    for step, folder in resume.steps(output_dir):
+        if step < found.step:
+            files.remove(folder)
+    for path in found.folder.iterdir():
+        if path.name == "optimizer.safetensors" or not (keep_model or path.name == "state.json"):
+            path.unlink()
 
 
 def begun_with(model: str | None, init_checkpoint: str | None) -> dict[str, object]:

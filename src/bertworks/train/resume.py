@@ -44,6 +44,9 @@ _DECISIVE = (
 
 _EVALUATIONS = "evaluations.json"
 
+# Of a model that is written otherwise than it is trained, the tensors that differ.
+AS_TRAINED = "as_trained.safetensors"
+
 
 @dataclass(frozen=True)
 class TrainingCheckpoint:
@@ -60,7 +63,7 @@ class TrainingCheckpoint:
 
     @property
     def is_finished(self) -> bool:
-        """Whether only this record is left of it; see `finish`."""
+        """Whether only this record is left of it; see `results.finish`."""
         return bool(self.state.get("finished"))
 
 
@@ -197,28 +200,10 @@ def save(
         shutil.rmtree(doomed)
 
 
-def finish(output_dir: Path, *, keep_model: bool) -> None:
-    """Remove what only a training that goes on needs: the optimizer, and other checkpoints than the last.
-
-    `state.json` tells that the training has ended, and with which settings. `keep_model` keeps the last model too.
-    """
-    found = newest(output_dir)
-    if found is None:
-        return
-    state = {**found.state, "files": {}, "finished": True}
-    files.write_text(found.folder / "state.json", json.dumps(state, indent=2) + "\n")
-    for step, folder in steps(output_dir):
-        if step < found.step:
-            files.remove(folder)
-    for path in found.folder.iterdir():
-        if path.name == "optimizer.safetensors" or not (keep_model or path.name == "state.json"):
-            path.unlink()
-
-
 def publish(checkpoint: Path, output_dir: Path) -> None:
     """Make the output folder a model folder with the checkpoint's files; the weights are linked, not copied."""
     for source in checkpoint.iterdir():
-        if source.name in ("optimizer.safetensors", "state.json"):
+        if source.name in ("optimizer.safetensors", "state.json", AS_TRAINED):
             continue
         partial = output_dir / f".{source.name}.partial"
         partial.unlink(missing_ok=True)
@@ -241,6 +226,8 @@ def load(checkpoint: TrainingCheckpoint, model: nn.Module, optimizer: torch.opti
         InputError: the tensors do not fit this model.
     """
     weights = load_file(checkpoint.folder / "model.safetensors")
+    if (checkpoint.folder / AS_TRAINED).exists():
+        weights |= load_file(checkpoint.folder / AS_TRAINED)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name not in weights or weights[name].shape != parameter.shape:

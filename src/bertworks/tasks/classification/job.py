@@ -24,6 +24,7 @@ from bertworks.tasks.classification.own_data import DataOptions
 from bertworks.tasks.classification.problem import Problem, encode_rows, of_own_data, of_records
 from bertworks.tasks.classification.results import Encode, results_of
 from bertworks.tasks.classification.rows import AnyRow
+from bertworks.tasks.classification.standard_scores import ScoreScale
 from bertworks.tasks.classification.task import Classification, LabelledSequences
 from bertworks.tasks.classification.trained_labels import kind_of, output_order, reorder
 
@@ -42,7 +43,12 @@ class LongTexts:
 
 
 def classification_job(
-    problem: Problem, setup: Setup, long_texts: LongTexts = LongTexts(), class_weights: str | None = None
+    problem: Problem,
+    setup: Setup,
+    long_texts: LongTexts = LongTexts(),
+    class_weights: str | None = None,
+    *,
+    standardize_scores: bool = False,
 ) -> Job:
     """Make the job of a problem.
 
@@ -51,6 +57,7 @@ def classification_job(
         setup: the model and the common settings.
         long_texts: what becomes of them.
         class_weights: what each class counts in the loss, with commas; or `balanced`.
+        standardize_scores: whether numbers are standardised in training; see `standard_scores`.
 
     Raises:
         InputError: a split that is asked for has no rows; the trained model predicts something else.
@@ -69,13 +76,22 @@ def classification_job(
 
     settings = _settings(problem, setup, encode, long_text, class_weights)
     train, choices = settings.train, problem.kind == "choice"
+    scale = ScoreScale.of(train) if train and problem.kind == "regression" and standardize_scores else None
+    if scale:
+        setup.say(
+            f"Scores are standardised in training (mean {scale.mean:.4g}, deviation {scale.deviation:.4g}) "
+            "and predicted in their own scale; --nostandardize_scores trains on them as they are"
+        )
+    trained = scale.standardised(settings) if scale else settings
+    has_head = _outputs(setup.checkpoint) == problem.classes
     return Job(
         config=_with_labels(setup.config, problem),
         architecture="BertForMultipleChoice" if choices else "BertForSequenceClassification",
         network=lambda: SequenceClassifier(_with_labels(setup.config, problem), problem.classes),
         head=f"for these {problem.classes} classes",
-        adapt=partial(_reorder, order),
-        task=lambda seed: task.task(replace(settings, random_seed=seed)),
+        adapt=partial(_adapt, order, scale if has_head else None),
+        folded=scale.folded if scale else lambda network: {},
+        task=lambda seed: task.task(replace(trained, random_seed=seed)),
         examples=len(train) if train else 0,
         metrics=settings.metrics,
         has_dev=bool(settings.dev),
@@ -86,6 +102,7 @@ def classification_job(
             "--vocab_file": setup.tokenizer.sha256[:16],
             "--labels": list(problem.labels),
             "the training rows": len(train) if train else 0,
+            **({"--standardize_scores": True} if scale else {}),
         },
         training_data=fingerprint(*train.arrays) if train else None,
         results=partial(results_of, problem, setup, settings, encode),
@@ -161,10 +178,13 @@ def _outputs(checkpoint: Checkpoint) -> int | None:
     return None if weight is None else int(weight.shape[0])
 
 
-def _reorder(order: Sequence[int] | None, network: Network) -> None:
+def _adapt(order: Sequence[int] | None, scale: ScoreScale | None, network: Network) -> None:
+    """Give a stored head the order of the labels, and for training the scale of standardised scores."""
+    assert isinstance(network, SequenceClassifier)
     if order:
-        assert isinstance(network, SequenceClassifier)
         reorder(network.classifier, order)
+    if scale:
+        scale.unfold(network)
 
 
 def _with_labels(config: BertConfig, problem: Problem) -> BertConfig:
