@@ -57,7 +57,11 @@ class ModelFlags(CommandFlags):
         alias="model_name_or_path",
     )
     vocab_file: str | None = flag(
-        None, "The vocabulary, if there is none next to the weights.", group="Model", path=True, alias="vocab_file_path"
+        None,
+        "The vocabulary, if there is none next to the weights: a file, a folder, a zip, or the name of a model.",
+        group="Model",
+        path="or name",
+        alias="vocab_file_path",
     )
     bert_config_file: str | None = flag(
         None,

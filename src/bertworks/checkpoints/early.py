@@ -49,6 +49,22 @@ def check_there(named: str, flag: str) -> None:
         raise InputError(f"{flag}={named}: no checkpoint is there")
 
 
+def vocabulary(vocab_file: Path | str | None) -> Path | None:
+    """Return where the vocabulary is that --vocab_file names: a file, a folder, a zip, or a model known by name.
+
+    Raises:
+        InputError: nothing is there.
+    """
+    if not vocab_file:
+        return None
+    path = Path(vocab_file)
+    if path.exists() or any(place.suffix == ".zip" and place.is_file() for place in path.parents):
+        return path
+    if path.suffix or len(path.parts) > 2:
+        raise InputError(f"--vocab_file={vocab_file}: no such file")
+    return zoo.locate(str(vocab_file), "--vocab_file")
+
+
 def check_model(flags: ModelNames, *, needed: bool = True) -> None:
     """Refuse flags that name no model.
 
@@ -61,7 +77,6 @@ def check_model(flags: ModelNames, *, needed: bool = True) -> None:
     if flags.bert_config_file:
         files.check_is_file(Path(flags.bert_config_file), "--bert_config_file")
         BertConfig.from_google_file(flags.bert_config_file)
-    if flags.vocab_file:
-        files.check_is_file(Path(flags.vocab_file), "--vocab_file")
+    vocabulary(flags.vocab_file)
     if needed or flags.model or flags.init_checkpoint:
         check_there(*one_of(flags.model, flags.init_checkpoint))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bertworks.checkpoints import names
-from bertworks.checkpoints.early import one_of
+from bertworks.checkpoints.early import one_of, vocabulary
 from bertworks.checkpoints.load import check_fits, open_checkpoint
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import ACTIVATIONS, BertConfig
@@ -91,7 +91,7 @@ def tokenizer_of(checkpoint: Checkpoint, vocab_file: Path | str | None, do_lower
     Raises:
         InputError: there is no vocabulary, its rules are not BERT's, or `do_lower_case` contradicts the checkpoint.
     """
-    own = checkpoint.vocabulary
+    own, vocab_file = checkpoint.vocabulary, vocabulary(vocab_file)
     if vocab_file and not (own and Path(vocab_file).resolve() == own.path.resolve()):
         lower = casing_of(checkpoint, do_lower_case, read_vocab(vocab_file))
         return Tokenizer.from_vocab(vocab_file, lower, **checkpoint.text_rules.arguments())
@@ -113,11 +113,9 @@ def tokenizer_or_none(
         InputError: `do_lower_case` contradicts the checkpoint.
     """
     if checkpoint is None:
-        return (
-            None
-            if not vocab_file
-            else Tokenizer.from_vocab(vocab_file, do_lower_case is not False, strip_accents=strip_accents)
-        )
+        found = vocabulary(vocab_file)
+        lower = do_lower_case is not False
+        return None if found is None else Tokenizer.from_vocab(found, lower, strip_accents=strip_accents)
     if not (vocab_file or checkpoint.vocabulary):
         return None
     if strip_accents is not None:

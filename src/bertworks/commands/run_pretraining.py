@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bertworks import files
-from bertworks.checkpoints.early import check_model
+from bertworks.checkpoints.early import check_model, vocabulary
 from bertworks.errors import InputError
 from bertworks.flag_groups import MachineFlags, Precision, warn_of_retired
 from bertworks.flags import REQUIRED, flag, recorded, to_toml
@@ -138,10 +138,7 @@ class Flags(MachineFlags):
         group="Machine",
     )
     token_budget: int | None = flag(
-        None,
-        "The most tokens in a micro-batch; by default chosen for the device. Results differ by rounding only.",
-        group="Machine",
-        lowest=1,
+        None, "The most tokens in a micro-batch; by default chosen for the device.", group="Machine", lowest=1
     )
 
 
@@ -162,7 +159,8 @@ def main(flags: Flags) -> None:
     if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
         say(f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps.")
     files.expand(flags.input_file, "--input_file")
-    check_model(flags, needed=False)
+    if not flags.size:
+        check_model(flags, needed=False)
     from bertworks.train.distributed import world
 
     with world(flags.device) as processes:
@@ -190,7 +188,7 @@ def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *
             random_seed=flags.random_seed,
             next_sentence=flags.next_sentence,
         ),
-        vocab_file=flags.vocab_file,
+        vocab_file=vocabulary(flags.vocab_file),
         do_lower_case=flags.do_lower_case,
         strip_accents=flags.strip_accents,
         records_tokenizer=tokenizer_or_none(checkpoint, flags.vocab_file, flags.do_lower_case, flags.strip_accents),
