@@ -34,8 +34,7 @@ from bertworks.tasks.classification.classify import Classified, classify
 from bertworks.tasks.embed import features
 from bertworks.tasks.embed.sentences import embed_sentences
 from bertworks.tasks.fill_mask import Guess, fill_mask
-from bertworks.tasks.ner.tag import Entity, tag
-from bertworks.tasks.ner.words import TagUnit
+from bertworks.tasks.ner.tag import Entity, TagOptions, tag
 from bertworks.tasks.squad.answering import Answered, AnswerOptions, Texts, answer
 from bertworks.tasks.texts import Text
 from bertworks.text.tokenizer import Tokenizer
@@ -119,20 +118,14 @@ class Pretrained:
         return classify(self._with(SequenceClassifier), self.tokenizer, texts, max_seq_length, self.dtype)
 
     @overload
-    def tag(  # type: ignore[overload-overlap]
-        self, texts: str, unit: TagUnit | None = None, max_seq_length: int | None = None
-    ) -> list[Entity]: ...
+    def tag(self, texts: str, **options: Unpack[TagOptions]) -> list[Entity]: ...  # type: ignore[overload-overlap]
     @overload
-    def tag(
-        self, texts: Sequence[str], unit: TagUnit | None = None, max_seq_length: int | None = None
-    ) -> list[list[Entity]]: ...
-    def tag(
-        self, texts: str | Sequence[str], unit: TagUnit | None = None, max_seq_length: int | None = None
-    ) -> list[Entity] | list[list[Entity]]:
-        """Return the entities of each text, or of one text; see `tasks.ner.tag.tag`."""
+    def tag(self, texts: Sequence[str], **options: Unpack[TagOptions]) -> list[list[Entity]]: ...
+    def tag(self, texts: str | Sequence[str], **options: Unpack[TagOptions]) -> list[Entity] | list[list[Entity]]:
+        """Return the entities of each text, or of one text; see `tasks.ner.tag.tag` for the options."""
         if isinstance(texts, str):
-            return self.tag([texts], unit, max_seq_length)[0]
-        return tag(self._with(TokenClassifier), self.tokenizer, texts, unit, max_seq_length, self.dtype)
+            return self.tag([texts], **options)[0]
+        return tag(self._with(TokenClassifier), self.tokenizer, texts, self.dtype, **options)
 
     @overload
     def answer(  # type: ignore[overload-overlap]

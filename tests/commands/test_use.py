@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -102,6 +103,47 @@ def test_entities_are_where_they_say(models: Path, capsys: pytest.CaptureFixture
     assert run("tag", f"--model={models / 'tagger'}", text) == 0
     shown = capsys.readouterr().out.splitlines()
     assert len(shown) == 2 + len(found["entities"])
+
+
+def test_entities_in_other_programs_forms(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = "the market of the town\nand the old harbour"
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text(text)
+    (tmp_path / "empty.txt").write_text(" ")
+    whole = ("tag", f"--model={models / 'tagger'}", f"--input_file={tmp_path}/*.txt", "--whole_files")
+    assert run(*whole, "--format=spacy") == 0
+    captured = capsys.readouterr()
+    first, second = lines(captured.out)
+    assert first == second
+    assert first["text"] == text
+    assert "empty.txt: has no text" in captured.err
+    assert run(*whole, "--format=conll") == 0
+    columns = [line.split() for line in capsys.readouterr().out.split("\n\n")[0].splitlines()]
+    assert [word for word, _ in columns] == text.split()
+    assert sum(tag.startswith("B-") for _, tag in columns) == len(first["ents"])
+    assert run(*whole, "--format=brat", f"--output_file={tmp_path / 'brat'}") == 0
+    written = sorted(path.name for path in (tmp_path / "brat").iterdir())
+    assert written == ["a.ann", "a.txt", "b.ann", "b.txt"]
+    assert len((tmp_path / "brat" / "a.ann").read_text().splitlines()) == len(first["ents"])
+    assert run(*whole, "--format=brat") == 2
+    assert "give the folder as --output_file" in capsys.readouterr().err
+    least = use("tag", models, capsys, "the market of the town", "--scores=minimum")[0]["entities"]
+    product = use("tag", models, capsys, "the market of the town")[0]["entities"]
+    assert all(a["score"] >= b["score"] for a, b in zip(least, product, strict=True))
+
+
+def test_a_model_of_sentences_reads_a_text_sentence_by_sentence(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models / "tagger", tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    (tmp_path / "model" / "config.json").write_text(json.dumps({**config, "fine_tuning": {"sentences": True}}))
+    by_sentence, whole = bertworks.load(tmp_path / "model"), bertworks.load(models / "tagger")
+    sentences = ["The market of the town is old.", "And the harbour near it?"]
+    text = "  ".join(sentences)
+    found = by_sentence.tag(text)
+    assert all(text[one.begin : one.end] == one.text for one in found)
+    alone = [one for sentence in sentences for one in whole.tag(sentence)]
+    assert [(one.type, one.text) for one in found] == [(one.type, one.text) for one in alone]
+    assert by_sentence.tag(["", text, " "]) == [[], found, []]
 
 
 @pytest.mark.parametrize("name", ["out.npy", "out.npz"])

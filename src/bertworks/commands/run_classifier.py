@@ -104,6 +104,12 @@ class Flags(TaskFlags):
         "By default with your own files; a task known by name, such as STS-B, is trained as in the original.",
         group="Training",
     )
+    calibrate: bool = flag(
+        False,
+        "With --do_eval: find the temperature on the dev set with which probabilities mean what they say, and write it "
+        "into the head of the model; reliability.png shows it.",
+        group="Evaluation",
+    )
     class_weights: str | None = flag(
         None,
         "The weight of each class in the loss, with commas between; `balanced`: rare classes weigh more.",
@@ -119,6 +125,8 @@ def main(flags: Flags) -> None:
 
     if flags.dev_fraction and flags.dev_file:
         raise InputError("--dev_fraction and --dev_file: give one of them; each says what to evaluate on")
+    if flags.calibrate and not flags.do_eval:
+        raise InputError("--calibrate: needs a dev set; give --do_eval")
     if flags.labels and flags.kind == "regression":
         raise InputError("--labels: names classes, but --kind=regression has none")
     if flags.labels:
@@ -154,6 +162,7 @@ def main(flags: Flags) -> None:
             long_texts,
             settings.class_weights,
             standardize_scores=standardize if standardize is not None else task is None,
+            calibrate=settings.calibrate,
         )
 
     run(flags, read, task)

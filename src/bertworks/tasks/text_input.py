@@ -35,12 +35,19 @@ _BETWEEN = " ||| "
 
 
 class GivenText(NamedTuple):
-    """A text, or the two of a pair; where it is, for messages; and its id, if the file has one."""
+    """A text, or the two of a pair.
+
+    Attributes:
+        location: where it is, for messages.
+        id: of its row, if the file has one.
+        name: of its file, without the ending, if the file is the text.
+    """
 
     location: str
     text: str
     pair: str | None = None
     id: str | None = None
+    name: str | None = None
 
     @property
     def whole(self) -> Text:
@@ -62,6 +69,7 @@ class TextSource:
         paths: files, or standard input.
         columns: of tables, as flags name them; what they do not name is found.
         pairs: whether texts may come in pairs: `A ||| B` in a line, or a second column.
+        whole_files: whether a file is one text, whatever its lines.
     """
 
     text: str | None = None
@@ -69,6 +77,7 @@ class TextSource:
     paths: Sequence[Path] = ()
     columns: ColumnFlags = field(default_factory=ColumnFlags)
     pairs: bool = False
+    whole_files: bool = False
 
     def blocks(self, say: Callable[[str], None]) -> Iterator[list[GivenText]]:
         """Yield the texts, a block at a time, and say what was found in files.
@@ -78,16 +87,28 @@ class TextSource:
         """
         if self.text is not None:
             yield [GivenText("--text", self.text, self.pair)]
+        empty = []
         for path in self.paths:
             found = False
             for block in self._blocks_of(path, say):
                 found = found or bool(block)
                 yield block
-            if not found:
-                raise InputError(f"--input_file={path}: has no text")
+            empty += [] if found else [path]
+        if empty and len(empty) == len(self.paths):
+            raise InputError(f"--input_file={empty[0]}: has no text")
+        for path in empty:
+            say(f"{path}: has no text")
 
     def _blocks_of(self, path: Path, say: Callable[[str], None]) -> Iterator[list[GivenText]]:
-        if path.name == _STANDARD_INPUT:
+        if self.whole_files:
+            is_standard = path.name == _STANDARD_INPUT
+            data = sys.stdin.buffer.read() if is_standard else path.read_bytes()
+            try:
+                text = data.decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise InputError(f"{path}: byte {error.start + 1} is not valid UTF-8; convert it to UTF-8") from None
+            yield [GivenText(str(path), text, name=path.stem)] if text.strip() else []
+        elif path.name == _STANDARD_INPUT:
             first = 1
             for lines in _arriving():
                 yield list(self._of_lines(lines, "standard input", first))
@@ -146,24 +167,33 @@ def _arriving() -> Iterator[list[bytes]]:
 
 
 def source_of(
-    flags: TextFlags, *, pair: str | None = None, pair_column: str | None = None, pairs: bool = False
+    flags: TextFlags,
+    *,
+    pair: str | None = None,
+    pair_column: str | None = None,
+    pairs: bool = False,
+    whole_files: bool = False,
+    into_folder: bool = False,
 ) -> TextSource:
     """Return where the texts of a command come from, once it is known that they, the output and the model can be there.
+
+    Args:
+        into_folder: whether --output_file is a folder.
 
     Raises:
         InputError: not exactly one of --text and --input_file is given, a file or the model is missing, or nothing can
             be written.
     """
-    source = _source(flags, pair=pair, pair_column=pair_column, pairs=pairs)
+    if (flags.text is None) == (flags.input_file is None):
+        raise InputError("--text or --input_file: give one of them")
+    if flags.output_file is not None and not into_folder:
+        check_output(Path(flags.output_file))
+    source = replace(_source(flags, pair=pair, pair_column=pair_column, pairs=pairs), whole_files=whole_files)
     check_model(flags)
     return source
 
 
 def _source(flags: TextFlags, *, pair: str | None, pair_column: str | None, pairs: bool) -> TextSource:
-    if (flags.text is None) == (flags.input_file is None):
-        raise InputError("--text or --input_file: give one of them")
-    if flags.output_file is not None:
-        check_output(Path(flags.output_file))
     columns = ColumnFlags(text_column=flags.text_column, pair_column=pair_column)
     if flags.text_column and flags.input_file is None:
         raise InputError("--text_column: is for tables; give --input_file")

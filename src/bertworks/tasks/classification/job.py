@@ -49,6 +49,7 @@ def classification_job(
     class_weights: str | None = None,
     *,
     standardize_scores: bool = False,
+    calibrate: bool = False,
 ) -> Job:
     """Make the job of a problem.
 
@@ -58,6 +59,7 @@ def classification_job(
         long_texts: what becomes of them.
         class_weights: what each class counts in the loss, with commas; or `balanced`.
         standardize_scores: whether numbers are standardised in training; see `standard_scores`.
+        calibrate: whether the model that is written has a temperature found on the dev set; see `calibration`.
 
     Raises:
         InputError: a split that is asked for has no rows; the trained model predicts something else.
@@ -68,6 +70,8 @@ def classification_job(
     order = _output_order(problem, setup.checkpoint, setup.config, trains=setup.trains)
     if setup.trains and problem.kind in ("single", "multi"):
         setup.say(label_table(problem.labels, problem.train, problem.dev.get("", ())))
+    if calibrate and problem.kind not in ("single", "multi"):
+        raise InputError("--calibrate: is for probabilities of classes, and these are none")
     length, long_text = setup.max_seq_length, long_texts.long_text
     stride = long_texts.doc_stride or length // 2
 
@@ -105,7 +109,9 @@ def classification_job(
             **({"--standardize_scores": True} if scale else {}),
         },
         training_data=fingerprint(*train.arrays) if train else None,
-        results=partial(results_of, problem, setup, settings, encode),
+        results=partial(
+            results_of, problem, setup, settings, encode, _with_labels(setup.config, problem) if calibrate else None
+        ),
     )
 
 

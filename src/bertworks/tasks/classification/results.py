@@ -9,8 +9,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from bertworks.checkpoints.formats.huggingface import save_model_folder
+from bertworks.config import BertConfig
 from bertworks.job import Evaluation, Network, Setup
+from bertworks.model.heads import SequenceClassifier
 from bertworks.tasks.classification import task
+from bertworks.tasks.classification.calibration import cool, draw_reliability, reliability, temperature
 from bertworks.tasks.classification.class_report import mean_absolute_error, report
 from bertworks.tasks.classification.outputs import (
     draw_confusion_matrix,
@@ -28,13 +32,30 @@ Encode = Callable[[Sequence[AnyRow]], LabelledSequences]
 
 
 def results_of(
-    problem: Problem, setup: Setup, settings: Classification, encode: Encode, network: Network
+    problem: Problem,
+    setup: Setup,
+    settings: Classification,
+    encode: Encode,
+    calibrated: BertConfig | None,
+    network: Network,
 ) -> Iterator[str | Evaluation]:
-    """Evaluate the dev sets, and write the predictions of the test sets."""
+    """Evaluate the dev sets, and write the predictions of the test sets.
+
+    Args:
+        calibrated: the configuration of the model that is written once it is calibrated; None leaves it as it is.
+    """
     if problem.drawn:
         yield f"The rows of the dev set: {write_dev_rows(setup.output_dir, problem)}"
     if "dev" in setup.splits:
         logits = {ending: task.predict_logits(settings, network, data) for ending, data in settings.dev.items()}
+        if calibrated is not None:
+            assert isinstance(network, SequenceClassifier)
+            degrees, line = _calibrate(problem, setup, settings, logits)
+            yield line
+            cool(network.classifier, degrees)
+            logits = {ending: values / np.float32(degrees) for ending, values in logits.items()}
+            save_model_folder(setup.output_dir, calibrated, network.state_dict(), "BertForSequenceClassification")
+            setup.tokenizer.save(setup.output_dir, calibrated.longest_sequence)
         results = dict(task.evaluate_logits(settings, logits))
         results["loss"] = results["eval_loss"]
         originals = ("eval_accuracy", "eval_loss", "global_step", "loss")
@@ -52,6 +73,22 @@ def results_of(
             written = write_predictions(setup.output_dir, problem, ending, rows, predicted)
             yield f"Predicted {len(data):,} examples, {rate:,.0f} tokens/s: {', '.join(map(str, written))}"
             yield from _score(problem, settings, encode, ending, rows, predicted)
+
+
+def _calibrate(
+    problem: Problem, setup: Setup, settings: Classification, logits: Mapping[str, NDArray[np.float32]]
+) -> tuple[float, str]:
+    """Return the temperature of the first dev set, and a line about it; draw the reliability."""
+    ending, data = next(iter(settings.dev.items()))
+    assert data.labels is not None
+    found = logits[ending]
+    degrees = temperature(problem.kind, data.labels, found)
+    before, after = (reliability(problem.kind, data.labels, values) for values in (found, found / np.float32(degrees)))
+    picture = draw_reliability(setup.output_dir / "reliability.png", before, after)
+    return degrees, (
+        f"Calibrated on the dev set: temperature {degrees:.4f}, expected calibration error {before.error:.4f} -> "
+        f"{after.error:.4f}; the model that is written has it in its head: {picture}"
+    )
 
 
 def _evaluation(

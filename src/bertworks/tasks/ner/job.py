@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,9 +22,12 @@ from bertworks.tasks.ner.errors import error_table
 from bertworks.tasks.ner.tag_files import TaggedRow, in_labels
 from bertworks.tasks.ner.tag_outputs import write_cluener, write_columns
 from bertworks.tasks.ner.task import TaggedSequences, Tagging, encode_rows
-from bertworks.tasks.ner.words import TagUnit
+from bertworks.tasks.ner.words import TagUnit, sentences_of
 
 Rows = Mapping[str, list[TaggedRow]]
+
+# Of so many rows of sentences, one may have several.
+_FEW = 10
 
 
 def tagging_job(
@@ -131,7 +135,17 @@ def _with_labels(setup: Setup, rows: Rows, labels: Sequence[str], unit: TagUnit 
     if setup.trains and unit is None:
         unit = "character" if all(len(word) == 1 for row in rows["train"] for word in row.words) else "word"
     remembered = {**setup.config.fine_tuning, **({"unit": unit} if unit else {})}
+    if setup.trains:
+        remembered["sentences"] = _are_sentences(rows["train"])
     return setup.config.with_fine_tuning(remembered).with_labels(labels)
+
+
+def _are_sentences(rows: Sequence[TaggedRow]) -> bool:
+    """Tell whether most of the rows are one sentence each."""
+    texts = [row.text if row.text is not None else " ".join(row.words) for row in rows]
+    # Words of columns stand apart, also the full stop at the end of a sentence.
+    several = sum(len(sentences_of(re.sub(r" (?=[.!?])", "", text))) > 1 for text in texts)
+    return several * _FEW < len(rows)
 
 
 def _settings(
