@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bertworks.errors import InputError
-from bertworks.flag_help import RETIRED
-from bertworks.flags import CommandFlags, flag
+from bertworks.flags import RETIRED, CommandFlags, flag
 from bertworks.progress import say
 
 if TYPE_CHECKING:

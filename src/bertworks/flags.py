@@ -26,9 +26,9 @@ from typing import Any, ClassVar, Literal, TypeVar
 from bertworks import flag_help
 from bertworks.errors import InputError
 from bertworks.files import absolute, absolute_unless_name
-from bertworks.flag_help import RETIRED
 
 REQUIRED: Any = object()
+RETIRED = flag_help.RETIRED
 
 # No number of a command line is larger; it also keeps infinity and what is not a number out.
 _LARGEST = 1e18

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bertworks.flag_help import RETIRED
-from bertworks.flags import REQUIRED, CommandFlags, flag
+from bertworks.flags import REQUIRED, RETIRED, CommandFlags, flag
 
 
 @dataclass(frozen=True, kw_only=True)

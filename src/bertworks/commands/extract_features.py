@@ -9,8 +9,7 @@ from typing import Literal
 
 from bertworks.errors import InputError
 from bertworks.flag_groups import MachineFlags, ModelFlags, Precision, numbers_of_layers
-from bertworks.flag_help import RETIRED
-from bertworks.flags import REQUIRED, flag
+from bertworks.flags import REQUIRED, RETIRED, flag
 
 
 @dataclass(frozen=True, kw_only=True)

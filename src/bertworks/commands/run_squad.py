@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bertworks.errors import InputError
 from bertworks.finetune.flags import FinetuningFlags
-from bertworks.flag_help import RETIRED
-from bertworks.flags import flag
+from bertworks.flags import RETIRED, flag
 
 if TYPE_CHECKING:
     from bertworks.job import Job, Setup

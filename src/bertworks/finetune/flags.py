@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bertworks.errors import InputError
 from bertworks.flag_groups import MachineFlags, ModelFlags, Precision
-from bertworks.flag_help import RETIRED
-from bertworks.flags import REQUIRED, describe, flag
+from bertworks.flags import REQUIRED, RETIRED, describe, flag
 
 if TYPE_CHECKING:
     from bertworks.datasets.schema import KnownTask
