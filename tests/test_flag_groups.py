@@ -1,12 +1,27 @@
-"""Machine flags."""
+"""The flags that several commands share."""
 
-import torch
+from __future__ import annotations
 
-from bertworks.flag_groups import MachineFlags, warn_of_retired
+import pytest
+
+from bertworks.flag_groups import MachineFlags
+from bertworks.flags import parse
 
 
-def test_a_tpu_is_asked_for_in_vain(capsys) -> None:
-    warn_of_retired(MachineFlags(), torch.device("cpu"))
-    assert capsys.readouterr().err == ""
-    warn_of_retired(MachineFlags(use_tpu=True), torch.device("cpu"))
-    assert "TPU flags are ignored and cpu is used" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "device"),
+    [
+        ([], "auto"),
+        (["--gpu"], "cuda"),
+        (["--gpu", "--verbose"], "cuda"),
+        (["--gpu", "0"], "cuda:0"),
+        (["--gpus=3"], "cuda:3"),
+        (["--gpus", "0,1"], "0,1"),
+        (["--gpu=-1"], "cpu"),
+        (["--cuda"], "cuda"),
+        (["--cuda=false"], "cpu"),
+        (["--device", "cuda:1"], "cuda:1"),
+    ],
+)
+def test_the_device_in_others_words(words: list[str], device: str) -> None:
+    assert parse(MachineFlags, words, "bert test").device == device

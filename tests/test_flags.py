@@ -163,7 +163,7 @@ def test_written_flags_read_back(tmp_path, monkeypatch) -> None:
 
 
 def test_help_shows_groups_defaults_and_what_is_retired() -> None:
-    text = help_text(Flags, "bert test")
+    text = help_text(Flags, "bert test", everything=True)
     assert "Does something." in text
     assert "Peak rate; 100% of it. (default: 5e-05)" in " ".join(text.split())
     assert text.index("Input:") < text.index("without effect")
@@ -214,7 +214,7 @@ def test_words_without_a_flag(words: list[str], expected: tuple[str, str, bool])
     [
         ([], "--src: must be given"),
         (["a", "b", "c"], "'c' is not a flag; flags look like --name=value"),
-        (["-", "b"], "'-' is not a flag"),
+        (["--", "b"], "'--' is not a flag"),
         (["a", "-b"], "--b: no such flag"),
     ],
 )
@@ -226,6 +226,47 @@ def test_mistakes_with_words_without_a_flag(words: list[str], message: str) -> N
 def test_help_shows_what_needs_no_flag() -> None:
     assert help_text(Positional, "bert test").startswith("usage: bert test SRC DST --flag=value ...\n")
     assert help_text(Flags, "bert test").startswith("usage: bert test --flag=value ...\n")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Several(CommandFlags):
+    """Takes any number of words."""
+
+    first: str = flag(REQUIRED, "The first.", positional=True)
+    others: str = flag("", "The others.", positional="several")
+
+
+def test_all_words_that_are_left_go_to_one_flag() -> None:
+    found = parse(Several, ["a", "b", "-", "c"], "bert test")
+    assert (found.first, found.others) == ("a", "b,-,c")
+    assert "FIRST OTHERS ... --flag=value" in help_text(Several, "bert test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Many(CommandFlags):
+    """Has too many flags for a screen."""
+
+    shown_first = "b"
+
+    a: int = flag(REQUIRED, "A number. It is whole.")
+    b: int = flag(0, "Another number. " + "It is whole. " * 400)
+    c: int = flag(0, "What nobody needs.")
+    d: int = flag(0, "", group=RETIRED)
+
+
+@pytest.mark.parametrize("words", [["--help=all"], ["--help", "all"], ["--helpfull"], ["-h=all"]])
+def test_a_long_help_is_cut_to_a_screen(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    short = help_text(Many, "bert test")
+    assert "--help=all shows all 4 flags." in short
+    assert "A number. (required)" in short
+    assert "Another number. (default: 0)" in short
+    assert "nobody" not in short
+    with pytest.raises(SystemExit):
+        parse(Many, words, "bert test")
+    everything = capsys.readouterr().out
+    assert "nobody" in everything
+    assert "--d " in everything
+    assert "It is whole." in everything
 
 
 def test_a_name_is_no_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -155,12 +155,9 @@ def test_texts_are_classified_as_the_original_does(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("texts", "length", "problem"),
     [
-        ("a text", None, "texts: give a list of texts, not one"),
         (["a", None], None, "texts[1]: is not a text or a pair of texts but None"),
         ([("a", "b", "c")], None, "texts[0]: is not a text or a pair"),
         ([("a", None)], None, "texts[0]: is not a text or a pair"),
-        (["a", ""], None, "texts[1]: the text is empty"),
-        (["\u200b"], None, "texts[0]: the text is empty"),
         (["a"], 2, "max_seq_length=2: must be from 3 to 128, the positions of the model"),
         (["a"], 1000, "max_seq_length=1000: must be from 3 to 128"),
     ],
@@ -194,6 +191,26 @@ def test_the_second_text_of_a_pair_may_be_empty() -> None:
     assert one.probabilities == pytest.approx(other.probabilities, rel=0, abs=1e-5)
 
 
+def test_one_text_is_a_batch_of_one_and_an_empty_one_has_no_label() -> None:
+    classifier = golden(GOOGLE_TINY / "classifier.ckpt")
+    first, empty, blank, last = classifier.classify(["the man", "", "\u200b", ("a house", "the man")])
+    assert empty == blank == {"label": None, "probabilities": {}}
+    assert classifier.classify("the man").label == first.label
+    assert classifier.classify([("a house", "the man")])[0].label == last.label
+    assert classifier.classify([]) == []
+    assert json.loads(json.dumps(first)) == {"label": first.label, "probabilities": first.probabilities}
+
+
+def test_vectors_of_one_text_and_of_length_one() -> None:
+    pretrained = golden(GOOGLE_TINY / "trained.ckpt")
+    many = pretrained.embed(["the man", "", "a house"], layers=(-1, 0), normalize=True)
+    assert many.shape == (3, 64)
+    np.testing.assert_allclose(np.linalg.norm(many, axis=1), 1, atol=1e-6)
+    one = pretrained.embed("the man", layers=(-1, 0))
+    assert one.shape == (64,)
+    np.testing.assert_allclose(one / np.linalg.norm(one), many[0], atol=1e-6)
+
+
 def test_a_folder_tells_other_tools_where_texts_are_cut(tmp_path: Path) -> None:
     encoder(tmp_path).save(tmp_path)
     told = json.loads((tmp_path / "tokenizer_config.json").read_text())
@@ -224,8 +241,11 @@ def test_entities_have_their_places(tmp_path: Path) -> None:
         model.classifier.weight[1] = direction
         model.classifier.bias[1] = -(direction @ (states[place] * 0.7 + states.mean(0) * 0.3))
     ((entity,),) = tagger.tag(["the market of the town"])
-    assert entity == ("place", 4, 10, "market")
+    assert 0.4 < entity.pop("score") < 1
+    assert entity == {"type": "place", "begin": 4, "end": 10, "text": "market"}
     assert tagger.tag([]) == []
+    assert [one.text for one in tagger.tag("the market of the town")] == ["market"]
+    assert tagger.tag(["", "the"]) == [[], []]
 
 
 def test_attentions_of_a_pair() -> None:

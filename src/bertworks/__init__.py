@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bertworks.config import BertConfig as BertConfig
     from bertworks.errors import InputError as InputError
+    from bertworks.in_python import finetune as finetune
     from bertworks.model_zoo import get_model as get_model
     from bertworks.pretrained import load as load
     from bertworks.text.full_tokenizer import FullTokenizer as FullTokenizer
@@ -21,6 +22,7 @@ _PUBLIC = {
     "FullTokenizer": "bertworks.text.full_tokenizer",
     "InputError": "bertworks.errors",
     "Tokenizer": "bertworks.text.tokenizer",
+    "finetune": "bertworks.in_python",
     "get_model": "bertworks.model_zoo",
     "load": "bertworks.pretrained",
 }

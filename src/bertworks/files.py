@@ -8,6 +8,7 @@ import mmap
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,20 @@ def written_whole(path: Path | str) -> Iterator[BinaryIO]:
     with _renamed_when_whole(Path(path), Path.is_file, wrong) as partial, partial.open("wb") as stream:
         yield stream
         sync_file(stream)
+
+
+def check_writable(output_dir: Path) -> None:
+    """Make the output folder, and find out now, not after hours, whether files can be written there.
+
+    Raises:
+        InputError: they cannot.
+    """
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output_dir):
+            pass
+    except OSError as error:
+        raise InputError(f"--output_dir={output_dir}: cannot be written to ({error.strerror})") from None
 
 
 def write_text(path: Path | str, text: str) -> None:

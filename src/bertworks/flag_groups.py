@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from bertworks.errors import InputError
 from bertworks.flags import RETIRED, CommandFlags, flag
 from bertworks.progress import say
 
@@ -20,8 +21,14 @@ class MachineFlags(CommandFlags):
     """The device, and the TPU flags of the original, which are accepted and have no effect."""
 
     device: str = flag(
-        "auto", "The device: cpu, cuda, cuda:N, or auto: CUDA if there is one, else the CPU.", group="Machine"
+        "auto",
+        "The device: cpu, cuda, cuda:N, or auto: CUDA if there is one, else the CPU.",
+        group="Machine",
+        alias="gpu gpus cuda",
+        bare="cuda",
+        other_names={"true": "cuda", "false": "cpu", "-1": "cpu", **{str(n): f"cuda:{n}" for n in range(16)}},
     )
+    verbose: bool = flag(False, "Show what happened to every tensor of the model.", group="Machine")
     use_tpu: bool = flag(False, "", group=RETIRED)
     tpu_name: str | None = flag(None, "", group=RETIRED)
     tpu_zone: str | None = flag(None, "", group=RETIRED)
@@ -87,7 +94,11 @@ class ModelFlags(CommandFlags):
         alias="model_name_or_path",
     )
     vocab_file: str | None = flag(
-        None, "The vocabulary, if there is none next to the weights.", group="Model", path=True, alias="vocab_file_path"
+        None,
+        "The vocabulary, if there is none next to the weights: a file, a folder, a zip, or the name of a model.",
+        group="Model",
+        path="or name",
+        alias="vocab_file_path",
     )
     bert_config_file: str | None = flag(
         None,
@@ -111,3 +122,35 @@ class ModelFlags(CommandFlags):
     hidden_act: Literal["gelu", "gelu_new", "relu", "tanh", "linear"] | None = flag(
         None, "Use this activation instead of the model's: gelu is the erf form, gelu_new the tanh form.", group="Model"
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextFlags(ModelFlags, MachineFlags):
+    """The texts that a model is used on, from the command line, files or standard input; and where the results go."""
+
+    text: str | None = flag(None, "A text; - is standard input.", group="Input", positional=True)
+    input_file: str | None = flag(
+        None,
+        "Files of texts, paths and globs with commas between: one text on each line, or tables (.csv, .tsv, .json, "
+        ".jsonl, .parquet); - is standard input.",
+        group="Input",
+        path=True,
+    )
+    text_column: str | None = flag(
+        None, "In tables: the column of the text, by name or number (from 0); by default found.", group="Input"
+    )
+    output_file: str | None = flag(None, "Write to this file instead of standard output.", group="Output", path=True)
+    precision: Precision = flag(
+        "fp32",
+        "What to compute in: fp32, bf16, int8 (products of 8-bit integers, on CPU only), or auto: bf16 if the "
+        "hardware multiplies it natively.",
+        group="Machine",
+    )
+
+
+def numbers_of_layers(text: str) -> tuple[int, ...]:
+    """Return the numbers of a comma-separated list."""
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise InputError(f"--layers={text}: give numbers such as -1,-2,-3,-4") from None

@@ -12,10 +12,8 @@ command line. Nothing here imports more than the standard library.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import difflib
-import inspect
 import json
 import tomllib
 import types
@@ -23,13 +21,14 @@ import typing
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
+from bertworks import flag_help
 from bertworks.errors import InputError
 from bertworks.files import absolute, absolute_unless_name
 
 REQUIRED: Any = object()
-RETIRED = "Accepted from the original's command lines, without effect"
+RETIRED = flag_help.RETIRED
 
 # No number of a command line is larger; it also keeps infinity and what is not a number out.
 _LARGEST = 1e18
@@ -47,8 +46,11 @@ class CommandFlags:
     Attributes:
         given: the flags that have their value from the command line or a file; None of flags made in Python, where
             every flag counts as given.
+        shown_first: the flags that `--help` shows where not all fit on a screen, with blanks between; those that are
+            required are always shown.
     """
 
+    shown_first: ClassVar[str] = ""
     given: frozenset[str] | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def was_given(self, name: str) -> bool:
@@ -66,9 +68,10 @@ def flag(
     lowest: float | None = None,
     highest: float | None = None,
     above: float | None = None,
-    positional: bool = False,
+    positional: bool | Literal["several"] = False,
     other_names: Mapping[str, str] | None = None,
     remembered: bool = False,
+    bare: str = "",
 ) -> Any:
     """Return a dataclass field that is a flag.
 
@@ -81,9 +84,11 @@ def flag(
         alias: other spellings, with blanks between or as a tuple.
         lowest, highest: the lowest and the highest number that make sense.
         above: what a number must be greater than, where it may be as near as one likes.
-        positional: whether a word without a flag may give it; such words go to these flags in their order.
+        positional: whether a word without a flag may give it; such words go to these flags in their order. `several`:
+            all that are left go there, with commas between.
         other_names: what a value is called elsewhere -> what it is called here.
         remembered: whether a trained model keeps the value in its config.json, for evaluation and prediction.
+        bare: what an alias means that stands without a value.
     """
     metadata = {
         "help": help,
@@ -96,6 +101,7 @@ def flag(
         "positional": positional,
         "other_names": dict(other_names or {}),
         "remembered": remembered,
+        "bare": bare,
     }
     return dataclasses.field(default=dataclasses.MISSING if default is REQUIRED else default, metadata=metadata)
 
@@ -116,9 +122,10 @@ class _Flag:
     lowest: float | None
     highest: float | None
     above: float | None
-    positional: bool
+    positional: bool | Literal["several"]
     other_names: Mapping[str, str]
     remembered: bool
+    bare: str
 
     @property
     def required(self) -> bool:
@@ -186,13 +193,19 @@ def normalise(words: Sequence[str], flags: dict[str, _Flag]) -> list[tuple[str, 
     positional flag that has no value yet.
     """
     by_name = {name: f for f in flags.values() for name in (f.name, *f.aliases)}
-    positional = [f.name for f in flags.values() if f.positional]
+    positional = [f.name for f in flags.values() if f.positional is True]
+    several = next((f.name for f in flags.values() if f.positional == "several"), None)
     pairs: list[tuple[str, str]] = []
     rest = list(words)
     while rest:
         word = rest.pop(0)
-        if not word.startswith("-") and (free := [name for name in positional if name not in dict(pairs)]):
+        is_value = word == "-" or not word.startswith("-")  # "-" is standard input
+        if is_value and (free := [name for name in positional if name not in dict(pairs)]):
             pairs.append((free[0], word))
+            continue
+        if is_value and several:
+            others = [value for name, value in pairs if name == several]
+            pairs = [pair for pair in pairs if pair[0] != several] + [(several, ",".join([*others, word]))]
             continue
         if not word.startswith("-") or word.strip("-") == "":
             raise InputError(f"{word!r} is not a flag; flags look like --name=value")
@@ -210,6 +223,8 @@ def normalise(words: Sequence[str], flags: dict[str, _Flag]) -> list[tuple[str, 
         if not has_value:
             if found.kind is bool:
                 value = rest.pop(0) if rest and rest[0].lower() in _TRUE | _FALSE else "true"
+            elif found.bare and name != found.name and (not rest or rest[0].startswith("--")):
+                value = found.bare
             elif rest:
                 value = rest.pop(0)
             else:
@@ -225,8 +240,8 @@ def parse(flags_class: type[FlagsType], words: Sequence[str], program: str) -> F
         InputError: an unknown flag, a value of the wrong type, a required flag that is missing, a bad --config file.
     """
     flags = describe(flags_class)
-    if any(word in ("-h", "--help", "-help") for word in words):
-        print(help_text(flags_class, program), end="")
+    if asked := flag_help.is_asked_for(words):
+        print(help_text(flags_class, program, everything=asked == "all"), end="")
         raise SystemExit(0)
     values: dict[str, Any] = {}
     pairs = normalise(words, {**flags, **describe(_ConfigFlag)})
@@ -275,25 +290,9 @@ def to_toml(flags: CommandFlags, command: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def help_text(flags_class: type, program: str) -> str:
-    """Return the text of `--help`: the description, then the flags in groups."""
-    flags = describe(flags_class).values()
-    parser = argparse.ArgumentParser(
-        prog=program,
-        description=inspect.cleandoc(flags_class.__doc__ or ""),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
-        usage=" ".join([program, *(f.name.upper() for f in flags if f.positional), "--flag=value ..."]),
-        epilog="Booleans: --flag, --flag=false or --noflag. --config=FILE.toml reads flags from a file.",
+def help_text(flags_class: type[CommandFlags], program: str, *, everything: bool = False) -> str:
+    """Return the text of `--help`, or of `--help=all`."""
+    flags, own = list(describe(flags_class).values()), flags_class.__annotations__
+    return flag_help.help_text(
+        flags, own, flags_class.__doc__ or "", program, first=flags_class.shown_first.split(), everything=everything
     )
-    groups: dict[str, argparse._ArgumentGroup] = {}
-    own = flags_class.__annotations__
-    # What a command shares with others comes last.
-    for f in sorted(flags, key=lambda f: (f.group == RETIRED, f.name not in own)):
-        if f.group not in groups:
-            groups[f.group] = parser.add_argument_group(f.group)
-        default = "" if f.default is None else f" (default: {f.default})"
-        metavar = "{" + ",".join(f.choices) + "}" if f.choices else f.kind.__name__.upper()
-        text = None if f.group == RETIRED else (f.help + (" (required)" if f.required else default)).replace("%", "%%")
-        groups[f.group].add_argument(f"--{f.name}", metavar=metavar, help=text)
-    return parser.format_help()

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
@@ -74,7 +75,7 @@ class Setup:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The results of an evaluation.
+    """The results of an evaluation, on the dev set; or on a test set with labels, if their names begin with test_.
 
     Attributes:
         results: by name; those of `originals` come first in the files.
@@ -85,6 +86,11 @@ class Evaluation:
     results: Mapping[str, float]
     originals: Sequence[str] = ()
     table: str = ""
+
+    @property
+    def of_test(self) -> bool:
+        """Whether these are the results on a test set."""
+        return all(name.startswith("test_") for name in self.results)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +103,7 @@ class Job:
         network: makes the network with a head of the right size, nothing of it loaded.
         head: what its head is for, in a message ("for these 3 classes").
         adapt: changes the network once its weights are loaded.
+        folded: from the network to those of its tensors that are written otherwise than they are trained, by name.
         task: from the seed of a training to what the loop asks of it.
         examples: how many an epoch has; 0 if nothing is trained.
         metrics: results without their `eval_`, the one that decides first.
@@ -111,6 +118,7 @@ class Job:
     network: Callable[[], Network]
     head: str
     adapt: Callable[[Network], None] = lambda network: None
+    folded: Callable[[Any], Mapping[str, Tensor]] = lambda network: {}
     task: Callable[[int], Task]
     examples: int
     metrics: Sequence[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar, Unpack
+from typing import TypeVar, Unpack, overload
 
 import numpy as np
 import torch
@@ -37,8 +37,7 @@ from bertworks.tasks.embed.sentences import embed_sentences
 from bertworks.tasks.explain.decisions import explain
 from bertworks.tasks.explain.explanation import Explanation
 from bertworks.tasks.fill_mask import Guess, fill_mask
-from bertworks.tasks.ner.tag import Entity, tag
-from bertworks.tasks.ner.words import TagUnit
+from bertworks.tasks.ner.tag import Entity, TagOptions, tag
 from bertworks.tasks.squad.answering import Answered, AnswerOptions, Texts, answer
 from bertworks.tasks.texts import Text
 from bertworks.text.tokenizer import Tokenizer
@@ -71,57 +70,93 @@ class Pretrained:
 
     def embed(
         self,
-        texts: Sequence[str],
-        layers: Sequence[int] = (-1,),
+        texts: str | Sequence[str],
+        layers: Sequence[int] = features.POOLED_LAYERS,
         pooling: features.Pooling | None = None,
         max_seq_length: int | None = None,
+        normalize: bool = False,
     ) -> NDArray[np.float32]:
-        """Return one vector for each text: float32 [N, H times the number of layers]; see `tasks.embed.features.embed`.
+        """Return one vector for each text, float32 [N, K]; for one text, its vector [K].
 
-        Without layers and pooling, a folder of sentence-transformers is followed in all: prompt, length, pooling, and
-        the layers after it. Other models are pooled by the mean.
+        K is the hidden size times the number of layers. Without layers and pooling, a folder of sentence-transformers
+        is followed in all: prompt, length, pooling, and the layers after it. Other models are pooled by the mean.
+
+        Args:
+            normalize: whether vectors get the length 1, so that their products are cosines.
         """
-        rules = self.checkpoint.sentences
-        if rules and pooling is None and tuple(layers) == (-1,):
-            return embed_sentences(
-                self.model.bert,
+        if isinstance(texts, str):
+            vector: NDArray[np.float32] = self.embed([texts], layers, pooling, max_seq_length, normalize)[0]
+            return vector
+        rules, model = self.checkpoint.sentences, self.model.bert
+        if rules and pooling is None and tuple(layers) == features.POOLED_LAYERS:
+            of = self.tokenizer, texts, rules, self.checkpoint.path
+            vectors = embed_sentences(model, *of, max_seq_length=max_seq_length, dtype=self.dtype)
+        else:
+            vectors = features.embed(
+                model,
                 self.tokenizer,
                 texts,
-                rules,
-                self.checkpoint.path,
+                layers=layers,
+                pooling=pooling or "mean",
                 max_seq_length=max_seq_length,
                 dtype=self.dtype,
             )
-        return features.embed(
-            self.model.bert,
-            self.tokenizer,
-            texts,
-            layers=layers,
-            pooling=pooling or "mean",
-            max_seq_length=max_seq_length,
-            dtype=self.dtype,
-        )
+        return features.normalized(vectors) if normalize else vectors
 
     def fill_mask(self, text: str, top_k: int = 5) -> list[list[Guess]]:
         """For each [MASK] of a text the `top_k` best (word, probability); many texts: `tasks.fill_mask.fill_mask`."""
         ((_, guesses),) = fill_mask(self.masked_words(), self.tokenizer, [text], top_k, self.dtype)
         return guesses
 
-    def classify(self, texts: Sequence[Text], max_seq_length: int | None = None) -> list[Classified]:
+    @overload
+    def classify(self, texts: str, max_seq_length: int | None = None) -> Classified: ...  # type: ignore[overload-overlap]
+    @overload
+    def classify(self, texts: Sequence[Text], max_seq_length: int | None = None) -> list[Classified]: ...
+    def classify(self, texts: str | Sequence[Text], max_seq_length: int | None = None) -> Classified | list[Classified]:
         """Return the label of each text, or pair of texts, and the probability of every class."""
+        if isinstance(texts, str):
+            return self.classify([texts], max_seq_length)[0]
         return classify(self._with(SequenceClassifier), self.tokenizer, texts, max_seq_length, self.dtype)
 
-    def tag(
-        self, texts: Sequence[str], unit: TagUnit | None = None, max_seq_length: int | None = None
-    ) -> list[list[Entity]]:
-        """Return the entities of each text: type, first and last character, text; see `tasks.ner.tag.tag`."""
-        return tag(self._with(TokenClassifier), self.tokenizer, texts, unit, max_seq_length, self.dtype)
+    @overload
+    def tag(self, texts: str, **options: Unpack[TagOptions]) -> list[Entity]: ...  # type: ignore[overload-overlap]
+    @overload
+    def tag(self, texts: Sequence[str], **options: Unpack[TagOptions]) -> list[list[Entity]]: ...
+    def tag(self, texts: str | Sequence[str], **options: Unpack[TagOptions]) -> list[Entity] | list[list[Entity]]:
+        """Return the entities of each text, or of one text; see `tasks.ner.tag.tag` for the options."""
+        if isinstance(texts, str):
+            return self.tag([texts], **options)[0]
+        return tag(self._with(TokenClassifier), self.tokenizer, texts, self.dtype, **options)
 
-    def answer(
+    @overload
+    def answer(  # type: ignore[overload-overlap]
         self, question: str, context: str | Sequence[str] | Texts, top_k: int = 3, **options: Unpack[AnswerOptions]
-    ) -> Answered:
-        """Return the best answers to a question in one text or several; see `answering.answer` for the options."""
+    ) -> Answered: ...
+    @overload
+    def answer(
+        self,
+        question: Sequence[str],
+        context: str | Sequence[str] | Texts,
+        top_k: int = 3,
+        **options: Unpack[AnswerOptions],
+    ) -> list[Answered]: ...
+    def answer(
+        self,
+        question: str | Sequence[str],
+        context: str | Sequence[str] | Texts,
+        top_k: int = 3,
+        **options: Unpack[AnswerOptions],
+    ) -> Answered | list[Answered]:
+        """Return the best answers to one question, or to each of several, in one text or several.
+
+        See `tasks.squad.answering.answer` for the options.
+        """
         model = self._with(SpanClassifier)
+        if isinstance(question, list | tuple):
+            # The texts are tokenized once.
+            texts = context if isinstance(context, Texts) else Texts(self.tokenizer, context)
+            return [self.answer(one, texts, top_k, **options) for one in question]
+        assert not isinstance(question, Sequence) or isinstance(question, str)
         return answer(model, self.tokenizer, question, context, top_k=top_k, dtype=self.dtype, **options)
 
     def explain(self, text: Text, label: str | None = None, max_seq_length: int | None = None) -> list[Explanation]:
@@ -245,8 +280,8 @@ def _model_for(checkpoint: Checkpoint, config: BertConfig) -> Model:
     return PretrainingModel(config) if has_words else EncoderModel(config)
 
 
-def load_model(flags: ModelFlags, device: str, precision: Precision = "fp32") -> Pretrained:
-    """Load the model that the flags name, and print the report.
+def load_model(flags: ModelFlags, device: str, precision: Precision = "fp32", *, verbose: bool = False) -> Pretrained:
+    """Load the model that the flags name, and say what it is; `verbose`: what happened to every tensor.
 
     Raises:
         InputError: flags that contradict each other, or a model that cannot be loaded.
@@ -260,5 +295,5 @@ def load_model(flags: ModelFlags, device: str, precision: Precision = "fp32") ->
         vocab_file=flags.vocab_file,
         bert_config_file=flags.bert_config_file,
     )
-    say(str(pretrained.report))
+    say(pretrained.report.shown(verbose=verbose))
     return pretrained

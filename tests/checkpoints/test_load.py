@@ -68,6 +68,25 @@ def test_every_tensor_arrives(tmp_path: Path) -> None:
         "                62 optimizer slots set aside: */adam_v",
         "                set aside: global_step",
     ]
+    assert report.shown(verbose=True) == str(report)
+    assert report.shown(verbose=False) == (
+        f"Weights from {GOOGLE_TINY / 'bert_model.ckpt'} (TensorFlow): 3 layers, hidden size 32, 4 heads, 900 words, "
+        "128 positions; 61,798 parameters; tanh form of GELU (gelu_new); text unknown"
+    )
+
+
+def test_what_is_odd_is_shown_without_asking() -> None:
+    checkpoint = golden()
+    head = {"classifier__weight": (2, 32), "cls__predictions__bias": None, "bert__pooler__dense__bias": None}
+    usual = load_into(model_like(checkpoint, **head), checkpoint, CONFIG)
+    shown = usual.shown(verbose=False)
+    assert shown.endswith("; text unknown; drawn at random: classifier")
+    assert len(shown.splitlines()) == 1
+    for odd in (
+        load_into(model_like(checkpoint, cls__other=(3,)), checkpoint, CONFIG),  # drawn at random
+        load_into(model_like(checkpoint), changed(checkpoint, {"other": np.zeros(3, np.float32)}), CONFIG),  # left over
+    ):
+        assert odd.shown(verbose=False) == str(odd)
 
 
 @pytest.mark.parametrize(("name", "values"), [("bert_model.ckpt", "initial"), ("trained.ckpt", "trained")])

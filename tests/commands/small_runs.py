@@ -87,6 +87,7 @@ def extract_features(run: Recorder) -> None:
     text = run.folder / "lines.txt"
     text.write_text("the old market\nwhy was the ferry sold ? ||| it costs 80\n" + "the " * 60 + "\n")
     command = ("extract_features", *TRAINED, f"--input_file={text}", "--max_seq_length=8")
+    run.bert("embed", *TRAINED, "the old market", "--normalize", f"--output_file={run.folder / 'one.jsonl'}")
     hows = {"a.jsonl": ["--layers=-1"], "b.npz": ["--layers=-1,-2"], "c.npz": ["--layers=-1", "--pooling=mean"]}
     for name, more in hows.items():
         run.bert(*command, *more, f"--output_file={run.folder / name}", leaves=run.folder / name)
@@ -103,6 +104,10 @@ def classify_own_files(run: Recorder) -> None:
     use = ("run_classifier", f"--model={trained}", "--device=cpu", f"--output_dir={again}")
     run.bert(*use, test, "--do_predict", leaves=again)
     run.bert(*use, f"--dev_file={run.folder / 'train.csv'}", "--do_eval", leaves=again)
+    run.bert("classify", f"--model={trained}", "--device=cpu", "the man ran")
+    run.bert(
+        "classify", f"--model={trained}", "--device=cpu", f"--input{test.removeprefix('--test')}", "--format=jsonl"
+    )
 
 
 def classify_mrpc(run: Recorder) -> None:
@@ -113,6 +118,7 @@ def classify_mrpc(run: Recorder) -> None:
     run.bert(*task, *TRAINED, *TRAIN, *ALL, "--seeds=1,2", f"--output_dir={several}", leaves=several)
     begin = (*MODEL, f"--init_checkpoint={TINY / 'classifier.ckpt'}")
     run.bert(*task, *begin, "--do_eval", "--do_predict", f"--output_dir={original}", leaves=original)
+    run.bert("compare", str(one), str(several), "--format=json")
 
 
 def classify_numbers_and_several_labels(run: Recorder) -> None:
@@ -149,6 +155,9 @@ def run_ner(run: Recorder) -> None:
         run.bert("run_ner", *TRAINED, *TRAIN, *more, *ALL, f"--output_dir={output}", leaves=output)
     use = ("run_ner", f"--model={run.folder / 'crf'}", own[2], "--do_predict", "--device=cpu")
     run.bert(*use, f"--output_dir={run.folder / 'again'}", leaves=run.folder / "again")
+    run.bert(
+        "tag", f"--model={run.folder / 'crf'}", "--device=cpu", "the old library near the market", "--format=jsonl"
+    )
 
 
 def run_squad(run: Recorder) -> None:

@@ -119,7 +119,7 @@ def test_no_answer_is_shown_as_the_training_decides_it(
         "not": False,
     }
     assert "(no answer)" not in "".join(tables["never"])
-    assert values["never"]["no_answer_probability"] == 0
+    assert values["never"]["no_answer_probability"] is None
     assert tables["willing"][-1].endswith("%  (no answer)")
     assert tables["not"][1].endswith("%  (no answer) is what the model says; its best guesses:")
     assert len(tables["not"]) == len(tables["willing"]) == len(tables["never"]) + 1

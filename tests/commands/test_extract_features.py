@@ -106,10 +106,41 @@ def test_token_rows_as_arrays(lines: Path, tmp_path: Path) -> None:
         assert found["features"].shape == (found["starts"][-1], 32)
 
 
+def test_layers_that_nobody_names(lines: Path, tmp_path: Path, capsys) -> None:
+    """The last four, as far as the model has them (three); with pooling the last."""
+    output = tmp_path / "out.npz"
+    assert extract(f"--input_file={lines}", f"--output_file={output}") == 0
+    assert "The layers: -1,-2,-3 (--layers)" in capsys.readouterr().err
+    with np.load(output) as found:
+        assert found["features"].shape[1] == 3 * 32
+    pooled = ("--pooling=mean", f"--output_file={tmp_path / 'out.npy'}")
+    assert extract(f"--input_file={lines}", *pooled) == 0
+    plain = np.load(tmp_path / "out.npy")
+    assert plain.shape == (3, 32)
+    assert extract(f"--input_file={lines}", *pooled, "--normalize") == 0
+    lengths = np.linalg.norm(plain, axis=1, keepdims=True)
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), plain / lengths, atol=1e-6)
+
+
+def test_a_table_has_rows_not_lines(tmp_path: Path, capsys) -> None:
+    table, lines, output = tmp_path / "in.csv", tmp_path / "in.txt", tmp_path / "out.npy"
+    table.write_text('number,sentence1,sentence2\n1,"the old\nmarket",\n2,,\n3,the man,a house\n')
+    lines.write_text("the old market\n\nthe man ||| a house\n")
+    found = []
+    for source in (table, lines):
+        assert extract(f"--input_file={source}", f"--output_file={output}", "--pooling=mean") == 0
+        found.append(np.load(output))
+    np.testing.assert_allclose(found[0], found[1], atol=1e-5)
+    assert f"{table}: columns: text sentence1, pair sentence2" in capsys.readouterr().err
+    assert extract(f"--input_file={table}", f"--output_file={output}", "--pooling=cls", "--text_column=gone") == 2
+    assert "has no column 'gone' (--text_column)" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (["--layers=-1,x"], "--layers=-1,x: give numbers"),
+        (["--normalize"], "--normalize: is for one vector a text"),
         (["--layers=3"], "--layers: the model has no layer 3"),
         (["--max_seq_length=129"], "--max_seq_length=129: the model has 128 positions"),
         (["--max_seq_length=2"], "--max_seq_length=2: must be at least 3"),

@@ -24,7 +24,10 @@ def test_a_table_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0] == "the [MASK] went to the [MASK] ."
     assert [line[2:12].strip() for line in lines[1:5]] == ["[MASK] 1", "", "[MASK] 2", ""]
     assert all(line.endswith("%") for line in lines[1:5])
-    assert "62 tensors" in shown.err
+    assert "3 layers, hidden size 32" in shown.err
+    assert len(shown.err.splitlines()) == 2
+    assert cli.main(["fill_mask", *MODEL, "--text=the [MASK]", "--verbose"]) == 0
+    assert "62 tensors" in capsys.readouterr().err
 
 
 def test_many_texts_as_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -47,7 +50,7 @@ def test_many_texts_as_json_lines(tmp_path: Path, capsys: pytest.CaptureFixture[
         (["--text=a", "--input_file=b"], "--text or --input_file: give one of them"),
         (["--text=no mask"], "--text: no [MASK] in 'no mask'"),
         (["--text=[MASK]", "--top_k=0"], "--top_k: 0 must be at least 1"),
-        (["--input_file=gone.txt"], "gone.txt: No such file"),
+        (["--input_file=gone.txt"], "--input_file: no file matches gone.txt"),
         (["--text=[MASK]", "--model=x"], "--model and --init_checkpoint"),
     ],
 )

@@ -35,9 +35,12 @@ def record(story: Callable[[Recorder], None], folder: Path) -> list[dict[str, ob
 
 
 def help_of(command: str | None) -> str:
+    """The help of one screen, then all of it."""
     out = io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
-        cli.main([command, "--help"] if command else ["--help"])
+    with contextlib.redirect_stdout(out):
+        for words in ([command, "--help"], [command, "--help=all"]) if command else (["--help"],):
+            with contextlib.suppress(SystemExit):
+                cli.main(words)
     return out.getvalue().replace(f"bertworks {__version__}", "bertworks {version}")
 
 
@@ -59,6 +62,12 @@ def test_a_run_says_and_leaves_what_it_did(story: Callable[[Recorder], None], tm
 @pytest.mark.parametrize("command", [None, *cli.COMMANDS], ids=str)
 def test_help_is_as_it_was(command: str | None) -> None:
     assert help_of(command) == (HELP / f"{command or 'bert'}.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_help_is_one_screen(command: str) -> None:
+    shown, _, _ = help_of(command).partition("Booleans:")
+    assert shown.count("\n") <= 45
 
 
 def test_every_command_is_frozen() -> None:

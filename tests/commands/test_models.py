@@ -90,3 +90,7 @@ def test_it_needs_neither_torch_nor_numpy() -> None:
         "assert not {'torch', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_the_name_of_a_file_finds_its_model(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--filter=bert_large_ascend_v130_enwiki").startswith("Bert-large-en:")

@@ -40,6 +40,9 @@ def results(folder: Path) -> dict[str, float]:
     return found
 
 
+HEADER = "prediction\tprobability\tmargin\tprobability of 0\tprobability of 1"
+
+
 def test_the_originals_answers(tmp_path: Path) -> None:
     arguments = [*TASK, *MODEL, f"--init_checkpoint={TINY / 'classifier.ckpt'}", f"--output_dir={tmp_path}"]
     assert run("run_classifier", *arguments, "--do_eval=true", "--do_predict=true") == 0
@@ -51,8 +54,8 @@ def test_the_originals_answers(tmp_path: Path) -> None:
         assert float(value) == pytest.approx(float(expected[name]), rel=1e-5)
     np.testing.assert_allclose(table(tmp_path / "test_results.tsv"), table(MRPC / "test_results.tsv"), atol=1e-5)
     header, first, *_ = (tmp_path / "predictions.tsv").read_text().splitlines()
-    assert header == "id\tprediction\tprobability of 0\tprobability of 1"
-    assert first.split("\t")[:2] == ["test-1", "1"]
+    assert header == f"id\ttext\tpair\t{HEADER}"
+    assert first.split("\t")[0::3][:2] == ["test-1", "1"]
     submission = (tmp_path / "MRPC.tsv").read_text().splitlines()
     assert submission[:2] == ["index\tprediction", "0\t1"]
     assert len(submission) == 1 + len(table(MRPC / "test_results.tsv"))
@@ -280,9 +283,9 @@ def test_what_files_are_written_in_is_remembered(tmp_path: Path, capsys: pytest.
     assert told.items() <= config["fine_tuning"].items()
     # Which rows were evaluated on is written down, by line and id.
     drawn = [line.split("\t") for line in (tmp_path / "out" / "dev_rows.tsv").read_text().splitlines()]
-    assert drawn[0] == ["row", "id"]
+    assert drawn[0] == ["row", "id", "text", "label"]
     assert len(drawn) - 1 == round(len(lines) / 4)
-    assert all(row == f"line {number}" for row, number in drawn[1:])
+    assert all(row == f"line {number}" for row, number, *_ in drawn[1:])
     # One line more than the rows of one label, which would tell that there is no header.
     (tmp_path / "new.csv").write_text(f"7;£8;{lines[0]};\n8;£9;{lines[1]};\n", encoding="cp1252")
     use = ["run_classifier", f"--model={tmp_path / 'out'}", f"--test_file={tmp_path / 'new.csv'}", "--do_predict"]
@@ -312,8 +315,8 @@ def test_a_classifier_with_one_output_predicts_numbers_as_in_python(tmp_path: Pa
     expected = [found.label for found in bertworks.load(tmp_path / "theirs").classify(lines[:2])]
     np.testing.assert_allclose(table(tmp_path / "used" / "test_results.tsv"), expected, atol=1e-5)
     written = [line.split("\t") for line in (tmp_path / "used" / "predictions.tsv").read_text().splitlines()]
-    assert written[0] == ["id", "prediction"]
-    np.testing.assert_allclose([float(value) for _, value in written[1:]], expected, atol=1e-4)
+    assert written[0] == ["id", "text", "prediction"]
+    np.testing.assert_allclose([float(value) for _, _, value in written[1:]], expected, atol=1e-4)
 
 
 def test_many_rows_left_out_are_told_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -396,14 +399,14 @@ def test_the_originals_record_files_are_the_texts_that_they_were_made_of(tmp_pat
     assert (first / "test_results.tsv").read_bytes() == (second / "test_results.tsv").read_bytes()
     assert results(first)["eval_loss"] == results(second)["eval_loss"]
     header = (second / "predictions.tsv").read_text().splitlines()[0]
-    assert header == "id\tprediction\tprobability of 0\tprobability of 1"
+    assert header == f"id\t{HEADER}"
     # With names for the numbers; and from the trained folder, which knows them.
     again = [*command, "--labels=no,yes", f"--output_dir={tmp_path / 'named'}"]
     assert run(*again) == 0
     use = ["run_classifier", f"--model={tmp_path / 'named'}", files[2], "--do_predict", "--max_seq_length=64"]
     assert run(*use, f"--output_dir={tmp_path / 'used'}") == 0
     lines = (tmp_path / "used" / "predictions.tsv").read_text().splitlines()
-    assert lines[0] == "id\tprediction\tprobability of no\tprobability of yes"
+    assert lines[0] == "id\tprediction\tprobability\tmargin\tprobability of no\tprobability of yes"
     assert {line.split("\t")[1] for line in lines[1:]} <= {"no", "yes"}
     np.testing.assert_allclose(
         table(tmp_path / "used" / "test_results.tsv"), table(first / "test_results.tsv"), atol=1e-6

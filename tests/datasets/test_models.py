@@ -324,6 +324,32 @@ def test_a_name_that_is_unknown(site: Site) -> None:
         zoo.locate("qqqqqq", "--x")
 
 
+@pytest.mark.parametrize(
+    ("handle", "name"),
+    [
+        ("https://tfhub.dev/google/bert_uncased_L-12_H-768_A-12/1", "uncased_L-12_H-768_A-12"),
+        ("tfhub.dev/google/bert_multi_cased_L-12_H-768_A-12/1", "multi_cased_L-12_H-768_A-12"),
+        ("https://tfhub.dev/tensorflow/bert_en_cased_L-24_H-1024_A-16/4", "cased_L-24_H-1024_A-16"),
+        ("https://tfhub.dev/tensorflow/bert_en_wwm_uncased_L-24_H-1024_A-16/4", "wwm_uncased_L-24_H-1024_A-16"),
+        ("https://tfhub.dev/tensorflow/bert_zh_L-12_H-768_A-12/4", "chinese_L-12_H-768_A-12"),
+        ("https://tfhub.dev/tensorflow/small_bert/bert_en_uncased_L-2_H-128_A-2/2", "uncased_L-2_H-128_A-2"),
+        ("https://tfhub.dev/google/small_bert/bert_uncased_L-12_H-768_A-12/1", "uncased_L-12_H-768_A-12-2020"),
+        (
+            "https://www.kaggle.com/models/tensorflow/bert/tensorFlow2/bert-en-uncased-l-10-h-128-a-2",
+            "uncased_L-10_H-128_A-2",
+        ),
+    ],
+)
+def test_a_handle_of_tensorflow_hub_names_a_model(
+    handle: str, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(zoo.HOME, str(tmp_path))
+    monkeypatch.setattr(zoo, "fetch", zoo.cached_path)
+    known = registry.find_model(name)
+    assert known is not None
+    assert zoo.locate(handle, "--model") == zoo.cached_path(known)
+
+
 class Hub(types.ModuleType):
     """What we use of huggingface_hub, without a network."""
 
@@ -331,9 +357,9 @@ class Hub(types.ModuleType):
         super().__init__("huggingface_hub")
         self.files, self.fails, self.asked = files, fails, list[str]()
 
-    def list_repo_files(self, name: str) -> list[str]:
+    def model_info(self, name: str, timeout: float) -> types.SimpleNamespace:
         self.asked.append(name)
-        return list(self.files)
+        return types.SimpleNamespace(siblings=[types.SimpleNamespace(rfilename=file) for file in self.files])
 
     def snapshot_download(self, name: str, local_dir: Path, allow_patterns: list[str]) -> None:
         (local_dir / ".cache").mkdir(parents=True)

@@ -90,3 +90,41 @@ def test_other_settings_do_not_get_a_finished_trainings_results(tmp_path: Path, 
     # The same command again gives what there is.
     assert run(*command) == 0
     assert (tmp_path / "eval_results.txt").read_bytes() == results
+
+
+def test_a_training_that_has_ended_keeps_the_model_alone(tmp_path: Path, capsys) -> None:
+    output = tmp_path / "out"
+    command = [*TRAIN, f"--output_dir={output}", "--num_train_epochs=1"]
+    assert run(*command) == 0
+    assert f"To train more: --model={output} and another --output_dir" in capsys.readouterr().out
+    (folder,) = (output / "checkpoints").glob("step-*")
+    assert [path.name for path in folder.iterdir()] == ["state.json"]
+    weights = (output / "model.safetensors").read_bytes()
+    # Again it is not trained; nothing of it is lost.
+    assert run(*command) == 0
+    captured = capsys.readouterr()
+    assert "Skipping training" in captured.err
+    assert "global_step = 8" in captured.out
+    assert (output / "model.safetensors").read_bytes() == weights
+    assert run(*command, "--keep=last") == 0
+    assert "The last model was not kept when the training ended" in capsys.readouterr().err
+    assert (output / "model.safetensors").read_bytes() == weights
+    # Other settings are another training.
+    assert run(*command, "--learning_rate=1e-3") == 2
+    assert "holds a training that ended with 5e-05" in capsys.readouterr().err
+
+
+def test_a_training_that_stopped_early_does_not_go_on_without_its_optimizer(tmp_path: Path, capsys) -> None:
+    command = [*TRAIN, f"--output_dir={tmp_path}", "--eval_every=1", "--num_train_epochs=3"]
+    assert run(*command, "--early_stopping=1", "--learning_rate=0") == 0
+    assert run(*command, "--early_stopping=9", "--learning_rate=0") == 2
+    assert "the training there has ended, and its optimizer was not kept" in capsys.readouterr().err
+
+
+def test_checkpoints_that_are_asked_for_stay(tmp_path: Path, capsys) -> None:
+    command = [*TRAIN, f"--output_dir={tmp_path}", "--num_train_epochs=1", "--eval_every=2", "--keep_checkpoint_max=2"]
+    assert run(*command) == 0
+    assert "To train more" not in capsys.readouterr().out
+    folders = sorted((tmp_path / "checkpoints").glob("step-*"))
+    assert [folder.name for folder in folders] == ["step-6", "step-8"]
+    assert all((folder / "optimizer.safetensors").exists() for folder in folders)

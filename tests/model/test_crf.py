@@ -178,3 +178,17 @@ def test_emissions_in_few_bits_are_summed_in_float32(dtype: torch.dtype) -> None
     assert found.dtype == torch.float32
     assert torch.equal(found, crf.log_likelihood(emissions.float(), tags, lengths))
     assert sorted(crf.state_dict()) == ["end_transitions", "start_transitions", "transitions"]
+
+
+@given(cases())
+def test_marginals_are_sums_over_paths(case: tuple[LinearChainCRF, Tensor, Tensor, np.ndarray]) -> None:
+    crf, emissions, _, lengths = case
+    found = split(crf.marginals(emissions, lengths), lengths)
+    for own, marginals in zip(split(emissions, lengths), found, strict=True):
+        scores = all_paths(crf, own)
+        shares = torch.softmax(torch.stack(list(scores.values())), 0)
+        expected = torch.zeros_like(own)
+        for path, share in zip(scores, shares, strict=True):
+            for word, tag in enumerate(path):
+                expected[word, tag] += share
+        torch.testing.assert_close(marginals, expected)

@@ -9,6 +9,11 @@ from bertworks.errors import InputError
 from bertworks.model.device import choose_device, choose_precision, precision_name, use_deterministic_kernels
 
 
+def test_a_process_has_one_device() -> None:
+    with pytest.raises(InputError, match=r"--device=0,1: .*torchrun --nproc_per_node=2 -m bertworks"):
+        choose_device("0,1")
+
+
 def test_devices_are_checked() -> None:
     assert choose_device("cpu").type == "cpu"
     with pytest.raises(InputError, match="--device=warp"):

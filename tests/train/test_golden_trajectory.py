@@ -18,6 +18,7 @@ from bertworks.task import Partition
 from bertworks.tasks import pretraining
 from bertworks.train import loop
 from bertworks.train.distributed import World
+from bertworks.train.run import Run
 
 GOLDEN = Path(__file__).parents[1] / "fixtures" / "google_tiny"
 
@@ -65,7 +66,7 @@ def test_forty_steps_of_the_original(tmp_path: Path, token_budget: int) -> None:
         eval_batch_size=6,
         max_eval_steps=1,
     )
-    run = loop.Run(
+    run = Run(
         output_dir=tmp_path,
         num_train_steps=golden["num_train_steps"],
         num_warmup_steps=golden["num_warmup_steps"],

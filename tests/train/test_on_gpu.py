@@ -22,6 +22,7 @@ from bertworks.train import loop, resume
 from bertworks.train import optimizer as optimizers
 from bertworks.train.distributed import World
 from bertworks.train.results import write_model
+from bertworks.train.run import Run
 from tests.commands.runs import metrics as lines
 from tests.gpu_without_gpu.programs import LENGTHS, Source, config
 from tests.on_gpu import DEVICE, needs_cuda, needs_device
@@ -105,7 +106,7 @@ def trained(folder: Path, precision: torch.dtype = torch.bfloat16, steps: int = 
         "token_budget": 300,
         "write_model": partial(write_model, model, of, None, "BertForPreTraining"),
     }
-    loop.train(model, task_of(precision), loop.Run(**{**settings, **more}), World(0, 1, DEVICE))
+    loop.train(model, task_of(precision), Run(**{**settings, **more}), World(0, 1, DEVICE))
     return torch.cat([p.detach().reshape(-1).cpu() for p in model.parameters()])
 
 
@@ -190,7 +191,7 @@ def test_memory_that_runs_out_halves_the_micro_batches(tmp_path: Path) -> None:
 def trained_in_little(folder: Path) -> None:
     of = config(num_hidden_layers=12, hidden_size=512, intermediate_size=2048, num_attention_heads=8)
     model = model_of(of, DEVICE)
-    run = loop.Run(
+    run = Run(
         output_dir=folder,
         num_train_steps=1,
         num_warmup_steps=0,

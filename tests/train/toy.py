@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bertworks import draws, ragged
 from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
 from bertworks.task import Partition, Task
-from bertworks.train.loop import Run
+from bertworks.train.run import Run
 
 
 class ToyModel(nn.Module):

@@ -21,6 +21,8 @@ _HUGGINGFACE = (".safetensors", ".bin", ".pt", ".pth")
 _INDEX = (".safetensors.index.json", ".bin.index.json")
 TENSORFLOW_FILE = re.compile(r"\.(index|meta|data-[0-9]{5}-of-[0-9]{5})$")
 _GLUONNLP = (".params",)
+# The folder of a step, as we and Hugging Face's trainer name it.
+_STEP = re.compile(r"(step|checkpoint)-(\d+)")
 _MINDSPORE = (".ckpt",)
 
 
@@ -41,7 +43,13 @@ def open_folder(storage: Storage, flag: str) -> Checkpoint:
         raise InputError(f"{flag}={storage.path}: holds {len(found)} models ({', '.join(found[:3])}); name one of them")
     if why := kinds.refusal(storage):
         raise InputError(f"{flag}={storage.path}: {why}")
-    if inside := _inside(storage):
+    inside = _inside(storage)
+    steps = {name: int(match[2]) for name in inside if (match := _STEP.fullmatch(name))}
+    if inside and len(steps) == len(inside) and len({name.rpartition("-")[0] for name in steps}) == 1:
+        newest = max(steps, key=lambda name: steps[name])
+        opened = open_folder(storage.folder(newest), flag)
+        return replace(opened, notes=(*opened.notes, f"the newest of {len(steps)} checkpoints in the folder: {newest}"))
+    if inside:
         raise InputError(f"{flag}={storage.path}: holds no weights, its folders do ({names.some(inside)}); name one")
     listed = f"; it has {names.some(files)}" if files else ""
     raise InputError(f"{flag}={storage.path}: holds no model's weights, in any format that we read{listed}")

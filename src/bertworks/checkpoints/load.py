@@ -27,6 +27,9 @@ from bertworks.errors import InputError
 # Heads of a fine-tuning, whose size belongs to the task: another task's is left fresh instead of refused.
 _TASK_HEADS = ("classifier.", "qa_outputs.", "crf.")
 
+# What a fine-tuned model does not need of a pre-trained one.
+_USUALLY_LEFT = ("cls.", "bert.pooler.")
+
 _ACTIVATIONS = {"gelu_new": "tanh form of GELU (gelu_new)", "gelu": "erf form of GELU (gelu)"}
 _CASINGS = {True: "lower-cased (uncased model)", False: "as it is (cased model)", None: "unknown"}
 
@@ -45,6 +48,7 @@ class LoadReport:
         hidden_act: the activation that the model computes, in Hugging Face's words; None if unknown.
         do_lower_case: whether its vocabulary wants lower-cased text; None if unknown.
         notes: anything else, one line each.
+        odd: whether more is missing than the head of a fine-tuning, or more left over than the heads of pre-training.
     """
 
     source: str
@@ -56,6 +60,17 @@ class LoadReport:
     hidden_act: str | None = None
     do_lower_case: bool | None = None
     notes: tuple[str, ...] = ()
+    odd: bool = False
+
+    def shown(self, *, verbose: bool) -> str:
+        """Return the table if something is odd or a person asks for it; else a line, and the notes on guesses."""
+        if verbose or self.odd or self.misfits:
+            return str(self)
+        activation = _ACTIVATIONS.get(self.hidden_act or "unknown", self.hidden_act or "unknown")
+        parts = [f"Weights from {self.source}: {self.shape}", activation, f"text {_CASINGS[self.do_lower_case]}"]
+        if heads := dict.fromkeys(name.partition(".")[0] for name in self.missing):
+            parts.append(f"drawn at random: {', '.join(heads)}")
+        return "\n  ".join(["; ".join(parts), *(note for note in self.notes if "set aside" not in note)])
 
     def __str__(self) -> str:
         """The table."""
@@ -159,6 +174,7 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, config: BertConfig | Non
             misfits[name] = f"{list(weight.shape)} in the checkpoint, {list(wanted)} in the model"
         else:
             raise InputError(_misfit(checkpoint, name, weight, wanted))
+    missing = tuple(name for name in parameters if name not in found)
     tied = {name for name in names.TIED if name in checkpoint.weights and name not in parameters}
     for name in tied:
         # Without its head, an output embedding of its own does no harm.
@@ -180,7 +196,7 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, config: BertConfig | Non
     return LoadReport(
         source=f"{checkpoint.path} ({checkpoint.format})",
         loaded=loaded,
-        missing=tuple(name for name in parameters if name not in found),
+        missing=missing,
         misfits=misfits,
         left_over=tuple(
             weight.stored_as for name, weight in checkpoint.weights.items() if name not in found and name not in tied
@@ -189,6 +205,8 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, config: BertConfig | Non
         hidden_act=config.hidden_act if config else checkpoint.hidden_act,
         do_lower_case=checkpoint.do_lower_case,
         notes=tuple(notes),
+        odd=not all(name.startswith(_TASK_HEADS) for name in missing)
+        or not all(name in found or name in tied or name.startswith(_USUALLY_LEFT) for name in checkpoint.weights),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bertworks.checkpoints import names
+from bertworks.checkpoints.early import one_of, vocabulary
 from bertworks.checkpoints.load import check_fits, open_checkpoint
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import ACTIVATIONS, BertConfig
@@ -25,11 +26,7 @@ def named_checkpoint(model: str | None, init_checkpoint: str | None) -> Checkpoi
     Raises:
         InputError: both are given, neither is, or there is nothing to open.
     """
-    if model and init_checkpoint:
-        raise InputError("--model and --init_checkpoint: give one of them; each says which weights to use")
-    if not (named := model or init_checkpoint):
-        raise InputError("--model: must be given (or --init_checkpoint with --bert_config_file and --vocab_file)")
-    return open_checkpoint(named, "--model" if model else "--init_checkpoint")
+    return open_checkpoint(*one_of(model, init_checkpoint))
 
 
 def config_for(checkpoint: Checkpoint, bert_config_file: Path | str | None, hidden_act: str | None) -> BertConfig:
@@ -94,8 +91,8 @@ def tokenizer_of(checkpoint: Checkpoint, vocab_file: Path | str | None, do_lower
     Raises:
         InputError: there is no vocabulary, its rules are not BERT's, or `do_lower_case` contradicts the checkpoint.
     """
-    own = checkpoint.vocabulary
-    is_own = own is not None and vocab_file and Path(vocab_file).resolve() == own.path.resolve()
+    own, vocab_file = checkpoint.vocabulary, vocabulary(vocab_file)
+    is_own = own is not None and vocab_file and vocab_file.resolve() == own.path.resolve()
     # Where the rules are not BERT's, a person who names the model's own file asks for the original's rules.
     if vocab_file and (not is_own or checkpoint.text_rules.refusal):
         lower = casing_of(checkpoint, do_lower_case, read_vocab(vocab_file))
@@ -118,11 +115,9 @@ def tokenizer_or_none(
         InputError: `do_lower_case` contradicts the checkpoint.
     """
     if checkpoint is None:
-        return (
-            None
-            if not vocab_file
-            else Tokenizer.from_vocab(vocab_file, do_lower_case is not False, strip_accents=strip_accents)
-        )
+        found = vocabulary(vocab_file)
+        lower = do_lower_case is not False
+        return None if found is None else Tokenizer.from_vocab(found, lower, strip_accents=strip_accents)
     if not (vocab_file or checkpoint.vocabulary):
         return None
     if strip_accents is not None:

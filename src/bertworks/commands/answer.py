@@ -27,6 +27,8 @@ class Flags(ModelFlags, MachineFlags):
     bert answer --input_file=questions.txt --context_file='notes/*.txt' --model=FOLDER --format=jsonl
     """
 
+    shown_first = "question input_file context context_file model top_k format output_file"
+
     question: str | None = flag(None, "A question.", group="Input", positional=True)
     input_file: str | None = flag(
         None, "A file with one question on each line; - is standard input.", group="Input", path=True
@@ -70,17 +72,25 @@ class Flags(ModelFlags, MachineFlags):
 def main(flags: Flags) -> None:
     """Look at the input, load the model, answer, print or write."""
     from bertworks import files
-    from bertworks.flag_groups import warn_of_retired
-    from bertworks.pretrained import load_model
-    from bertworks.tasks.squad.answering import Texts
+    from bertworks.checkpoints.early import check_model
+    from bertworks.tasks.text_input import check_output
 
     questions = _questions(flags)
     names, texts = _contexts(flags)
     if flags.output_file is not None:
-        _check_output(Path(flags.output_file))
-    pretrained = load_model(flags, flags.device, flags.precision)
+        check_output(Path(flags.output_file))
+    check_model(flags)
+    from bertworks.flag_groups import warn_of_retired
+    from bertworks.pretrained import load_model
+    from bertworks.tasks.squad.answering import Texts
+
+    pretrained = load_model(flags, flags.device, flags.precision, verbose=flags.verbose)
     warn_of_retired(flags, pretrained.device)
     prepared = Texts(pretrained.tokenizer, texts, names)
+    if empty := len(texts) - len(prepared.documents):
+        say(f"{empty:,} of {len(texts):,} texts have no words and no answers")
+    if pretrained.config.fine_tuned("version_2_with_negative", bool) is False:
+        say("The model was trained on questions that all have an answer (SQuAD 1.1): it always gives one")
 
     def answered(question: str) -> Answered:
         found = pretrained.answer(
@@ -97,7 +107,7 @@ def main(flags: Flags) -> None:
             say(f"only the beginning of a question is read (--max_query_length): {question!r:.80}")
         return found
 
-    shown = (_shown(question, answered(question), names, texts, flags.format) for question in questions)
+    shown = (_shown(answered(question), names, texts, flags.format) for question in questions)
     files.write_or_print(flags.output_file, shown)
 
 
@@ -120,9 +130,8 @@ def _contexts(flags: Flags) -> tuple[list[str], list[str]]:
             str(path): _decoded(path.read_bytes(), str(path))
             for path in files.expand(flags.context_file, "--context_file")
         }
-    for name, text in found.items():
-        if not text.strip():
-            raise InputError(f"{name}: is empty")
+    if not any(text.strip() for text in found.values()):
+        raise InputError(f"{next(iter(found))}: is empty")
     return list(found), list(found.values())
 
 
@@ -168,15 +177,7 @@ def _of_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
         raise InputError(f"--input_file={name}: has no question; write one on each line")
 
 
-def _check_output(path: Path) -> None:
-    """Find out now whether answers can be written, not when they are there."""
-    if not path.parent.is_dir():
-        raise InputError(f"--output_file={path}: there is no folder {path.parent}")
-    if path.exists() and not path.is_file():
-        raise InputError(f"--output_file={path}: is not a plain file; give a file's name")
-
-
-def _shown(question: str, answered: Answered, names: Sequence[str], texts: Sequence[str], form: str) -> str:
+def _shown(answered: Answered, names: Sequence[str], texts: Sequence[str], form: str) -> str:
     """Return one question with its answers, as lines."""
     import json
 
@@ -193,23 +194,19 @@ def _shown(question: str, answered: Answered, names: Sequence[str], texts: Seque
             }
             for one in answered.answers
         ]
-        whole = {
-            "question": question,
-            "answers": answers,
-            "no_answer_probability": round(answered.no_answer_probability, 6),
-            "has_answer": answered.has_answer,
-            "question_cut": answered.question_cut,
-        }
+        none = answered.no_answer_probability
+        rounded = None if none is None else round(none, 6)
+        whole = {**answered, "answers": answers, "no_answer_probability": rounded}
         return json.dumps(whole, ensure_ascii=False) + "\n"
-    lines = [question]
-    if not answered.has_answer:
-        lines.append(f"  {answered.no_answer_probability:7.2%}  (no answer) is what the model says; its best guesses:")
+    lines, none = [answered.question], answered.no_answer_probability
+    if not answered.has_answer and none is not None:
+        lines.append(f"  {none:7.2%}  (no answer) is what the model says; its best guesses:")
     for one in answered.answers:
         where = f"{names[one.document]}, " if len(names) > 1 else ""
         lines.append(f"  {one.probability:7.2%}  {_line(one.text)}")
         lines.append(f"           {where}characters {one.begin}-{one.end}: {_around(one, texts[one.document])}")
-    if answered.has_answer and answered.no_answer_probability:
-        lines.append(f"  {answered.no_answer_probability:7.2%}  (no answer)")
+    if answered.has_answer and none is not None:
+        lines.append(f"  {none:7.2%}  (no answer)")
     return "\n".join(lines) + "\n\n"
 
 

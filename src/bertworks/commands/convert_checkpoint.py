@@ -69,6 +69,9 @@ def main(flags: Flags) -> None:
     """Open, examine, write, and say what came of it."""
     from pathlib import Path
 
+    from bertworks.checkpoints.early import check_there
+
+    check_there(flags.src, "--src")
     from bertworks.checkpoints.contents import contents_of
     from bertworks.checkpoints.convert import convert
     from bertworks.checkpoints.load import open_checkpoint

@@ -7,8 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bertworks.flags import REQUIRED, CommandFlags, flag
+
+if TYPE_CHECKING:
+    from bertworks.text.tokenizer import Tokenizer
 
 _RECORDS = "Instances (--output_file and --show; with shards they are chosen at training time)"
 
@@ -21,15 +25,28 @@ class Flags(CommandFlags):
     from them, with new masks in every epoch. --output_file writes the original's TFRecord files of instances.
     """
 
+    shown_first = "input_file vocab_file do_lower_case output_dir output_file num_workers show"
+
     input_file: str = flag(
         REQUIRED,
         "Text files: .txt, .jsonl, each also .gz, .bz2 or .xz; a comma-separated list, globs too.",
         group="Input",
         path=True,
     )
-    vocab_file: str = flag(REQUIRED, "The vocabulary.", group="Input", path=True)
+    vocab_file: str | None = flag(
+        None, "The vocabulary: a file, a folder, a zip, or the name of a model.", group="Input", path="or name"
+    )
+    model: str | None = flag(
+        None,
+        "The model that will be trained further, instead of --vocab_file: its vocabulary, and its rules for text.",
+        group="Input",
+        path="or name",
+    )
     do_lower_case: bool = flag(
-        True, "Lower-case the text: True for uncased vocabularies.", group="Input", alias="do_lower"
+        True,
+        "Lower-case the text: True for uncased vocabularies; with --model by default as the model says.",
+        group="Input",
+        alias="do_lower",
     )
     strip_accents: bool | None = flag(
         None, "Whether to drop accents; by default if text is lower-cased.", group="Input"
@@ -74,7 +91,6 @@ def main(flags: Flags) -> None:
     from bertworks.errors import InputError
     from bertworks.flags import to_toml
     from bertworks.progress import say
-    from bertworks.text.tokenizer import Tokenizer
 
     outputs = [Path(name.strip()) for name in (flags.output_file or "").split(",") if name.strip()]
     if not (outputs or flags.output_dir or flags.show):
@@ -89,12 +105,7 @@ def main(flags: Flags) -> None:
         do_whole_word_mask=flags.do_whole_word_mask,
         random_seed=flags.random_seed,
     )
-    tokenizer = Tokenizer.from_vocab(
-        flags.vocab_file,
-        flags.do_lower_case,
-        strip_accents=flags.strip_accents,
-        max_input_chars_per_word=flags.max_input_chars_per_word,
-    )
+    tokenizer = _tokenizer(flags)
     with _shard_folder(flags.output_dir, outputs) as folder:
         write = partial(
             write_corpus,
@@ -126,7 +137,7 @@ def main(flags: Flags) -> None:
             if left_out := counts.tokens - corpus.tokens:
                 share = left_out / counts.tokens
                 say(f"--truncate_segments={flags.truncate_segments} left out {share:.2%} of the tokens")
-        source = ShardSource(corpus, MaskableWords.of(tokenizer.tokens, flags.vocab_file), drawing)
+        source = ShardSource(corpus, MaskableWords.of(tokenizer.tokens, tokenizer.vocab_file), drawing)
         if outputs:
             count = source.before(flags.dupe_factor)
             write_examples(
@@ -141,6 +152,38 @@ def main(flags: Flags) -> None:
             print(f"Wrote {count:,} total instances to {', '.join(map(str, outputs))}")
         if flags.show:
             print(show_instances(source.instances(0, flags.show), tokenizer.tokens), end="")
+
+
+def _tokenizer(flags: Flags) -> Tokenizer:
+    """Return the tokenizer of --vocab_file, or of --model as far as flags do not say otherwise."""
+    from dataclasses import replace
+
+    from bertworks.checkpoints.early import vocabulary
+    from bertworks.errors import InputError
+    from bertworks.progress import say
+    from bertworks.text.tokenizer import Tokenizer
+
+    if bool(flags.vocab_file) == bool(flags.model):
+        raise InputError("--vocab_file or --model: give one of them; each says what the vocabulary is")
+    if flags.model is None:
+        return Tokenizer.from_vocab(
+            vocabulary(flags.vocab_file) or "",
+            flags.do_lower_case,
+            strip_accents=flags.strip_accents,
+            max_input_chars_per_word=flags.max_input_chars_per_word,
+        )
+    from bertworks.checkpoints.load import open_checkpoint
+    from bertworks.checkpoints.resolve import tokenizer_of
+
+    checkpoint = open_checkpoint(flags.model, "--model")
+    said = ("strip_accents", "max_input_chars_per_word")
+    rules = {name: getattr(flags, name) for name in said if flags.was_given(name)}
+    checkpoint = replace(checkpoint, text_rules=replace(checkpoint.text_rules, **rules))
+    found = tokenizer_of(checkpoint, None, flags.do_lower_case if flags.was_given("do_lower_case") else None)
+    if found.added:
+        say(f"{len(found.added):,} tokens that were added to the vocabulary are cut into words like other text")
+    say(f"The vocabulary of {found.vocab_file}; text is {'lower-cased' if found.do_lower_case else 'kept as it is'}")
+    return found
 
 
 @contextmanager

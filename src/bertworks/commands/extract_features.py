@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from bertworks.errors import InputError
-from bertworks.flag_groups import MachineFlags, ModelFlags, Precision
+from bertworks.flag_groups import MachineFlags, ModelFlags, Precision, numbers_of_layers
 from bertworks.flags import REQUIRED, RETIRED, flag
 
 
@@ -20,9 +20,19 @@ class Flags(ModelFlags, MachineFlags):
         --pooling=mean
     """
 
+    shown_first = "input_file output_file model layers pooling normalize max_seq_length"
+
     input_file: str = flag(
-        REQUIRED, "A file with one text on each line, in UTF-8; `A ||| B` is a pair of texts.", group="Input", path=True
+        REQUIRED,
+        "A file with one text on each line, in UTF-8; `A ||| B` is a pair of texts. Or a table: .csv, .tsv, .json, "
+        ".jsonl or .parquet.",
+        group="Input",
+        path=True,
     )
+    text_column: str | None = flag(
+        None, "In tables: the column of the text, by name or number (from 0); by default found.", group="Input"
+    )
+    pair_column: str | None = flag(None, "In tables: the column of the second text; by default found.", group="Input")
     max_seq_length: int = flag(128, "The longest sequence, in tokens; longer ones are cut.", group="Input")
 
     output_file: str = flag(
@@ -32,15 +42,20 @@ class Flags(ModelFlags, MachineFlags):
         group="Output",
         path=True,
     )
-    layers: str = flag(
-        "-1,-2,-3,-4",
-        "The layers whose outputs to write: -1 is the last, 0 the first. Arrays hold them side by side.",
+    layers: str | None = flag(
+        None,
+        "The layers whose outputs to write: -1 is the last, 0 the first. Arrays hold them side by side. By default "
+        "-1,-2,-3,-4, as far as the model has them; with --pooling -1.",
         group="Output",
     )
     pooling: Literal["none", "cls", "mean", "max"] = flag(
         "none",
         "none: a vector for each token; else one vector for each line: that of [CLS], the mean, or the maximum.",
         group="Output",
+    )
+
+    normalize: bool = flag(
+        False, "With --pooling: give vectors the length 1, so that their products are cosines.", group="Output"
     )
 
     batch_size: int = flag(
@@ -62,28 +77,42 @@ def main(flags: Flags) -> None:
     """Load the model, compute, write, and say what came of it."""
     import time
 
+    from bertworks.checkpoints.early import check_model
     from bertworks.files import check_is_file
+    from bertworks.tasks.classification.columns import ColumnFlags
+    from bertworks.tasks.text_input import TABLES, rows_of_table
+
+    given = None if flags.layers is None else numbers_of_layers(flags.layers)
+    source, output = Path(flags.input_file), Path(flags.output_file)
+    check_is_file(source, "--input_file")
+    if flags.normalize and flags.pooling == "none":
+        raise InputError("--normalize: is for one vector a text; give --pooling=mean, cls or max")
+    check_model(flags)
     from bertworks.flag_groups import warn_of_retired
     from bertworks.model.device import keep_freed_memory, precision_name
     from bertworks.pretrained import load_model
-    from bertworks.progress import progress
+    from bertworks.progress import progress, say
     from bertworks.tasks.embed.feature_files import check_output, feature_file
-    from bertworks.tasks.embed.features import extract
+    from bertworks.tasks.embed.features import default_layers, extract, normalized
 
-    layers = _layers(flags.layers)
-    source, output = Path(flags.input_file), Path(flags.output_file)
     check_output(output, flags.pooling)
-    check_is_file(source, "--input_file")
     keep_freed_memory()
-    model = load_model(flags, flags.device, flags.precision)
+    model = load_model(flags, flags.device, flags.precision, verbose=flags.verbose)
     warn_of_retired(flags, model.device)
+    layers = given or default_layers(flags.pooling, model.config)
+    if given is None:
+        say(f"The layers: {','.join(map(str, layers))} (--layers)")
+    is_table = source.suffix.lower() in TABLES
+    columns = ColumnFlags(text_column=flags.text_column, pair_column=flags.pair_column)
     size = source.stat().st_size / 1e6 if source.is_file() else None
     lines, cut, tokens, start = 0, 0, 0, time.perf_counter()
     with progress("Extracting", size, "MB") as advance:
         found = extract(
             model.model.bert,
             model.tokenizer,
-            _texts(source, lambda count: advance(count / 1e6)),
+            (row.whole for row in rows_of_table(source, columns, pairs=True, say=say))
+            if is_table
+            else _texts(source, lambda count: advance(count / 1e6)),
             layers=layers,
             pooling=flags.pooling,
             max_seq_length=flags.max_seq_length,
@@ -98,7 +127,7 @@ def main(flags: Flags) -> None:
             tokens=model.tokenizer.tokens,
         ) as add:
             for one in found:
-                add(one)
+                add(one._replace(values=normalized(one.values)) if flags.normalize else one)
                 lines, cut, tokens = lines + 1, cut + one.cut, tokens + len(one.ids)
                 if lines % 64 == 0:
                     advance(0, f"{tokens / (time.perf_counter() - start):,.0f} tokens/s")
@@ -109,14 +138,6 @@ def main(flags: Flags) -> None:
         f"Wrote {lines:,} lines, {tokens:,} tokens, to {output} ({output.stat().st_size / 1e6:,.1f} MB): "
         f"{tokens / seconds:,.0f} tokens/s in {precision_name(model.dtype)} on {model.device}"
     )
-
-
-def _layers(text: str) -> list[int]:
-    """Return the numbers of a comma-separated list."""
-    try:
-        return [int(number) for number in text.split(",")]
-    except ValueError:
-        raise InputError(f"--layers={text}: give numbers such as -1,-2,-3,-4") from None
 
 
 def _texts(path: Path, read: Callable[[int], None]) -> Iterator[str | tuple[str, str]]:

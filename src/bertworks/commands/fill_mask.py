@@ -2,64 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-from bertworks.errors import InputError
-from bertworks.flag_groups import MachineFlags, ModelFlags, Precision
+from bertworks.flag_groups import TextFlags
 from bertworks.flags import flag
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flags(ModelFlags, MachineFlags):
+class Flags(TextFlags):
     """Fill every [MASK] of a text with the words that the model finds most probable.
 
     bert fill_mask "Paris is the [MASK] of [MASK]." --model=bert-base-uncased
     """
 
-    text: str | None = flag(None, "A text.", group="Input", positional=True)
-    input_file: str | None = flag(None, "A file with one text on each line.", group="Input", path=True)
+    shown_first = "text input_file model top_k format output_file"
 
     top_k: int = flag(5, "How many words to give for each [MASK].", group="Output", lowest=1)
     format: Literal["table", "jsonl"] = flag("table", "A table for people, or JSON lines.", group="Output")
-    output_file: str | None = flag(None, "Write to this file instead of standard output.", group="Output", path=True)
-
-    precision: Precision = flag(
-        "fp32",
-        "What to compute in: fp32, bf16, int8 (products of 8-bit integers, on CPU only), or auto: bf16 if the "
-        "hardware multiplies it natively.",
-        group="Machine",
-    )
 
 
 def main(flags: Flags) -> None:
-    """Load the model, fill, print or write."""
+    """Look at the input, load the model, fill, print or write."""
     from bertworks import files
+    from bertworks.progress import say
+    from bertworks.tasks.text_input import source_of
+
+    source = source_of(flags)
     from bertworks.flag_groups import warn_of_retired
     from bertworks.pretrained import load_model
     from bertworks.tasks.fill_mask import fill_mask
 
-    if (flags.text is None) == (flags.input_file is None):
-        raise InputError("--text or --input_file: give one of them")
-    pretrained = load_model(flags, flags.device, flags.precision)
+    pretrained = load_model(flags, flags.device, flags.precision, verbose=flags.verbose)
     warn_of_retired(flags, pretrained.device)
     model = pretrained.masked_words()
-    filled = fill_mask(model, pretrained.tokenizer, _texts(flags), flags.top_k, pretrained.dtype)
+    filled = (
+        one
+        for block in source.blocks(say)
+        for one in fill_mask(
+            model, pretrained.tokenizer, [(t.location, t.text) for t in block], flags.top_k, pretrained.dtype
+        )
+    )
     files.write_or_print(flags.output_file, (_shown(text, guesses, flags.format) for text, guesses in filled))
-
-
-def _texts(flags: Flags) -> Iterator[tuple[str, str]]:
-    """Yield where each text is from, and the text; never all in memory."""
-    from bertworks.text.lines import decoded_lines
-
-    if flags.input_file is None:
-        yield "--text", flags.text or ""
-        return
-    path = Path(flags.input_file)
-    with path.open("rb") as stream:
-        yield from ((location, text.strip()) for location, text in decoded_lines(stream, path) if text.strip())
 
 
 def _shown(text: str, guesses: Sequence[Sequence[tuple[str, float]]], form: str) -> str:

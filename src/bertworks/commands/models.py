@@ -29,7 +29,9 @@ class Flags(CommandFlags):
     not listed; their names are owner/name.
     """
 
-    filter: str | None = flag(None, "List only models that have this in a name, in their languages or in their kind.")
+    filter: str | None = flag(
+        None, "List only models that have this in a name, in their files' names, languages or kind."
+    )
     download: str | None = flag(None, "Download this model and print its path.")
     format: Literal["table", "json"] = flag("table", "A table for people, or JSON with everything that is known.")
 
@@ -47,7 +49,7 @@ def main(flags: Flags) -> None:
     named = registry.find_model(word)
     models = [named] if named else [model for model in registry.models() if _contains(model, word)]
     if not models:
-        raise InputError(f"--filter={word}: no model has this in its name, languages or kind")
+        raise InputError(f"--filter={word}: no model has this in its name, files, languages or kind")
     if flags.format == "json":
         print(json.dumps([_values(model) for model in models], indent=2, ensure_ascii=False))
     elif len(models) == 1:
@@ -58,8 +60,9 @@ def main(flags: Flags) -> None:
 
 
 def _contains(model: KnownModel, word: str) -> bool:
-    """Tell whether one of a model's names, its family, languages or casing contains a word."""
-    texts = (model.name, *model.aliases, model.family, model.languages, _casing(model))
+    """Tell whether one of a model's names, its files, family, languages or casing contains a word."""
+    files = (file.file_name for file in model.files)
+    texts = (model.name, *model.aliases, *files, model.family, model.languages, _casing(model))
     return any(word.lower() in text.lower() for text in texts)
 
 

@@ -28,6 +28,11 @@ class Flags(TaskFlags):
     Use it:        bert run_classifier --model=out --test_file=new.csv --output_dir=predictions --do_predict
     """
 
+    shown_first = (
+        "model output_dir do_train do_eval do_predict max_seq_length train_batch_size learning_rate "
+        "num_train_epochs train_file dev_file test_file dev_fraction text_column label_column task_name data_dir"
+    )
+
     text_column: str | None = flag(
         None,
         "The column of the text, by name or number (from 0; -1 is the last); several, with commas between, are joined. "
@@ -95,6 +100,18 @@ class Flags(TaskFlags):
         lowest=1,
         remembered=True,
     )
+    standardize_scores: bool | None = flag(
+        None,
+        "Train a model that predicts numbers on standardised ones; it predicts in the scale of the file all the same. "
+        "By default with your own files; a task known by name, such as STS-B, is trained as in the original.",
+        group="Training",
+    )
+    calibrate: bool = flag(
+        False,
+        "With --do_eval: find the temperature on the dev set with which probabilities mean what they say, and write it "
+        "into the head of the model; reliability.png shows it.",
+        group="Evaluation",
+    )
     class_weights: str | None = flag(
         None,
         "The weight of each class in the loss, with commas between; `balanced`: rare classes weigh more.",
@@ -104,20 +121,22 @@ class Flags(TaskFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
+    read = reader(flags)  # what is wrong with the flags is known before torch is imported
     from bertworks.finetune.run import run
 
-    run(flags, *reader(flags))
+    run(flags, *read)
 
 
 def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
     """Return what reads the data of these flags, and the task if it is known by name; refuse flags that clash."""
-    from bertworks.data.bad_rows import BadRows
-    from bertworks.tasks.classification.job import LongTexts, classification_job, read_files
+    from bertworks.finetune.early import check_task
     from bertworks.tasks.classification.own_data import LABEL_FLAGS, TEXT_FLAGS
     from bertworks.tasks.labels import labels_of
 
     if flags.dev_fraction and flags.dev_file:
         raise InputError("--dev_fraction and --dev_file: give one of them; each says what to evaluate on")
+    if flags.calibrate and not flags.do_eval:
+        raise InputError("--calibrate: needs a dev set; give --do_eval")
     if flags.labels and flags.kind == "regression":
         raise InputError("--labels: names classes, but --kind=regression has none")
     if flags.labels:
@@ -131,6 +150,9 @@ def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
     )
     if task and given:
         raise InputError(f"--{given[0]}: is for your own files; --task_name={task.name} decides it; leave the flag out")
+    check_task(flags, task, flags.data_dir, flags.files)
+    from bertworks.data.bad_rows import BadRows
+    from bertworks.tasks.classification.job import LongTexts, classification_job, read_files
 
     def read(settings: Flags, setup: Setup) -> Job:
         bad, long_texts = BadRows(settings.on_bad_row), LongTexts(settings.long_text, settings.doc_stride)
@@ -142,7 +164,15 @@ def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
             problem = read_files(settings.files, _options(settings, given), setup, long_texts, bad)
         for line in bad.summary():
             setup.say(line)
-        return classification_job(problem, setup, long_texts, settings.class_weights)
+        standardize = settings.standardize_scores
+        return classification_job(
+            problem,
+            setup,
+            long_texts,
+            settings.class_weights,
+            standardize_scores=standardize if standardize is not None else task is None,
+            calibrate=settings.calibrate,
+        )
 
     return read, task
 

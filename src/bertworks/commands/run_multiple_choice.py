@@ -23,6 +23,11 @@ class Flags(FinetuningFlags):
     bert run_multiple_choice --data_dir=swag --model=bert-base-uncased --output_dir=out --do_train --do_eval
     """
 
+    shown_first = (
+        "model output_dir do_train do_eval do_predict max_seq_length train_batch_size learning_rate "
+        "num_train_epochs task_name data_dir"
+    )
+
     task_name: str = flag("SWAG", "A task known by name.", group="Input")
     data_dir: str = flag(REQUIRED, "The folder with the task's files, as they were released.", group="Input", path=True)
     on_bad_row: Literal["error", "skip"] = flag("error", "What to do with a row that cannot be used.", group="Input")
@@ -30,21 +35,24 @@ class Flags(FinetuningFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
+    read = reader(flags)  # what is wrong with the flags is known before torch is imported
     from bertworks.finetune.run import run
 
-    run(flags, *reader(flags))
+    run(flags, *read)
 
 
 def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
     """Return what reads the data of these flags, and the task if it is known by name; refuse flags that clash."""
-    from bertworks.data.bad_rows import BadRows
     from bertworks.datasets.registry import find_task
-    from bertworks.tasks.classification.job import classification_job
-    from bertworks.tasks.known_tasks import of_known_task
+    from bertworks.finetune.early import check_task
 
     task = find_task(flags.task_name)
     if task.kind != "choice":
         raise InputError(f"--task_name={task.name}: has no choices; use bert run_classifier")
+    check_task(flags, task, flags.data_dir, {})
+    from bertworks.data.bad_rows import BadRows
+    from bertworks.tasks.classification.job import classification_job
+    from bertworks.tasks.known_tasks import of_known_task
 
     def read(settings: Flags, setup: Setup) -> Job:
         bad = BadRows(settings.on_bad_row)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bertworks.errors import InputError
-from bertworks.finetune.flags import TaskFlags
+from bertworks.finetune.flags import TAG_TASK_NAMES, TaskFlags
 from bertworks.flags import flag
 
 if TYPE_CHECKING:
@@ -27,6 +27,12 @@ class Flags(TaskFlags):
                    prodigy, Label Studio, spaCy), or a folder of BRAT. What was recognised is said.
     """
 
+    shown_first = (
+        "model output_dir do_train do_eval do_predict max_seq_length train_batch_size learning_rate "
+        "num_train_epochs train_file dev_file test_file unit long_text use_crf task_name data_dir"
+    )
+
+    task_name: str | None = flag(None, f"A task known by name (docs/tasks.md): {TAG_TASK_NAMES}.", group="Input")
     labels: str | None = flag(
         None,
         "Of tags that are numbers, as in .tf_record files: their names in order, with commas; of .tf_record files by "
@@ -75,18 +81,15 @@ class Flags(TaskFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
+    read = reader(flags)  # what is wrong with the flags is known before torch is imported
     from bertworks.finetune.run import run
 
-    run(flags, *reader(flags))
+    run(flags, *read)
 
 
 def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
     """Return what reads the data of these flags, and the task if it is known by name; refuse flags that clash."""
-    from bertworks.data.bad_rows import BadRows
-    from bertworks.tasks.labels import labels_of
-    from bertworks.tasks.ner import reading
-    from bertworks.tasks.ner.column_layout import TagColumnFlags
-    from bertworks.tasks.ner.job import tagging_job
+    from bertworks.finetune.early import check_task
 
     task = flags.known_task(tags=True)
     if task and flags.labels:
@@ -94,6 +97,12 @@ def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
     for name in ("word_column", "tag_column", "unit"):
         if task and getattr(flags, name):
             raise InputError(f"--{name}: is for your own files; a task known by --task_name is read as released")
+    check_task(flags, task, flags.data_dir, flags.files)
+    from bertworks.data.bad_rows import BadRows
+    from bertworks.tasks.labels import labels_of
+    from bertworks.tasks.ner import reading
+    from bertworks.tasks.ner.column_layout import TagColumnFlags
+    from bertworks.tasks.ner.job import tagging_job
 
     def read(settings: Flags, setup: Setup) -> Job:
         bad, files = BadRows(settings.on_bad_row), settings.files

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bertworks import files
+from bertworks.checkpoints.early import check_model, vocabulary
 from bertworks.errors import InputError
 from bertworks.flag_groups import Precision, TrainingMachineFlags, warn_of_retired
 from bertworks.flags import REQUIRED, flag, recorded, to_toml
@@ -30,6 +31,7 @@ class Flags(TrainingMachineFlags):
     To look:       --show_step=0 prints the instances of the first step
     """
 
+    shown_first = "input_file output_dir model size max_seq_length do_train do_eval train_batch_size num_train_steps"
     input_file: str = flag(
         REQUIRED,
         "The data to train on: a folder of shards that create_pretraining_data wrote, shard files, or "
@@ -127,13 +129,11 @@ class Flags(TrainingMachineFlags):
 
 
 # Flags that say what a run is about, not how it is done.
-_NO_SETTINGS = ("output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file")
+_NO_SETTINGS = ("output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file", "verbose")
 
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    from bertworks.train.distributed import world
-
     if flags.show_step is not None:
         opened = _open(flags, flags.input_file, "--input_file", None, training=True)
         print(opened.shown(flags.show_step, flags.train_batch_size), end="")
@@ -144,6 +144,11 @@ def main(flags: Flags) -> None:
         raise InputError("--output_dir: must be given")
     if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
         say(f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps.")
+    files.expand(flags.input_file, "--input_file")
+    if not flags.size:
+        check_model(flags, needed=False)
+    from bertworks.train.distributed import world
+
     with world(flags.device, deterministic=flags.deterministic) as processes:
         if processes.is_main:
             warn_of_retired(flags, processes.device)
@@ -169,7 +174,7 @@ def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *
             random_seed=flags.random_seed,
             next_sentence=flags.next_sentence,
         ),
-        vocab_file=flags.vocab_file,
+        vocab_file=vocabulary(flags.vocab_file),
         do_lower_case=flags.do_lower_case,
         strip_accents=flags.strip_accents,
         records_tokenizer=tokenizer_or_none(checkpoint, flags.vocab_file, flags.do_lower_case, flags.strip_accents),
@@ -190,6 +195,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     from bertworks.tasks import pretraining
     from bertworks.train import loop, resume
     from bertworks.train.results import steps_done, write_model, write_results
+    from bertworks.train.run import Run
 
     trained = resume.newest(output_dir) if not flags.do_train else None
     start = starting_point(
@@ -212,7 +218,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     if not (flags.do_train and steps_done(output_dir)):
         model.initialise(flags.random_seed)
         if start.checkpoint is not None:
-            world.say(str(load_into(model, start.checkpoint, config)))
+            world.say(load_into(model, start.checkpoint, config).shown(verbose=flags.verbose))
     model.to(world.device)
 
     precision = choose_precision(flags.precision, world.device, training=True)
@@ -241,7 +247,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
         # The source's identity has --next_sentence where it is False.
         apart = {*_NO_SETTINGS, "next_sentence", *(name.removeprefix("--") for name in identity)}
         settings = recorded(flags, without=apart)
-        run = loop.Run(
+        run = Run(
             output_dir=output_dir,
             num_train_steps=flags.num_train_steps,
             num_warmup_steps=flags.num_warmup_steps,

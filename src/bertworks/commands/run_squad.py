@@ -26,6 +26,11 @@ class Flags(FinetuningFlags):
     Use it:     bert answer --model=out --question="Who ...?" --context_file=text.txt
     """
 
+    shown_first = (
+        "model output_dir do_train do_eval do_predict max_seq_length train_batch_size learning_rate "
+        "num_train_epochs train_file predict_file version_2_with_negative doc_stride"
+    )
+
     train_file: str | None = flag(
         None,
         "The questions to train on: .json in SQuAD form, or the original's .tf_record.",
@@ -101,15 +106,15 @@ class Flags(FinetuningFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
+    read = reader(flags)  # what is wrong with the flags is known before torch is imported
     from bertworks.finetune.run import run
 
-    run(flags, *reader(flags))
+    run(flags, *read)
 
 
 def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
     """Return what reads the data of these flags, and the task if it is known by name; refuse flags that clash."""
-    from bertworks.tasks.squad.job import SquadOptions, squad_job
-    from bertworks.tasks.squad.windows import WindowSettings
+    from bertworks.finetune.early import check
 
     if flags.do_train and not flags.train_file:
         raise InputError("--train_file: must be given with --do_train")
@@ -120,6 +125,10 @@ def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
             f"--predict_file={flags.predict_file}: give the questions in SQuAD form (.json); their windows go to "
             "--predict_record_file"
         )
+    train = flags.train_file if flags.do_train else None
+    check(flags, {"train_file": train, "predict_file": flags.predict_file})
+    from bertworks.tasks.squad.job import SquadOptions, squad_job
+    from bertworks.tasks.squad.windows import WindowSettings
 
     def read(settings: Flags, setup: Setup) -> Job:
         finds_threshold = settings.do_train and not settings.was_given("null_score_diff_threshold")

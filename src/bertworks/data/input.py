@@ -56,7 +56,7 @@ def open_input(
     flag: str,
     drawing: Drawing,
     *,
-    vocab_file: str | None = None,
+    vocab_file: Path | str | None = None,
     do_lower_case: bool | None = None,
     strip_accents: bool | None = None,
     records_tokenizer: Tokenizer | None = None,

@@ -30,6 +30,12 @@ _BYTES_PER_PARAMETER, _OTHER_BYTES = 16, 64 << 20
 _HUB_NAME = r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*"
 # A name that ends like a file of a checkpoint, or like the original's prefixes, is a path, even if nothing is there.
 _FILE = r".*(\.(ckpt|zip|index|bin|safetensors|params|json|pt|pth|txt)|\.data-\d{5}-of-\d{5})"
+# A handle of TensorFlow Hub, or its address at Kaggle. It ends with the name that the weights have in Google's release.
+_TF_HUB = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:tfhub\.dev|kaggle\.com/models)/(?P<folder>(?:[\w-]+/)*)"
+    r"bert[_-](?:en[_-])?(?P<name>[\w-]+[_-]l-\d+[_-]h-\d+[_-]a-\d+)(?:/\d+)?/?",
+    re.IGNORECASE,
+)
 # The original's flag, which names a file.
 _NEVER_THE_HUB = "--init_checkpoint"
 _HUB_TEXTS = ("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json")
@@ -38,6 +44,10 @@ _HUB_WEIGHTS = (
     r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json",
     r"pytorch_model(-\d+-of-\d+)?\.bin|pytorch_model\.bin\.index\.json",
 )
+
+
+# How long to wait for the first answer of the hub.
+_HUB_SECONDS = 10.0
 
 
 def cache() -> Path:
@@ -52,14 +62,15 @@ def locate(name: str, flag: str) -> Path:
     """Return the path of a model: the path that was given, or the files of a name, downloaded if they are not cached.
 
     Args:
-        name: a path; the name of a known model, or `NAME/MEMBER` for one model in an archive of several; or
-            `owner/name` on the Hugging Face hub. A path that exists comes first. A name that ends like a file of a
-            checkpoint is never looked for on the hub.
+        name: a path; the name of a known model, or `NAME/MEMBER` for one model in an archive of several; a handle of
+            TensorFlow Hub; or `owner/name` on the Hugging Face hub. A path that exists comes first. A name that ends
+            like a file of a checkpoint is never looked for on the hub.
         flag: the flag it was given with, for messages; --init_checkpoint never means the hub.
 
     Raises:
         InputError: there is no such name, or it cannot be downloaded.
     """
+    name = _of_handle(name)
     path = Path(name)
     leads_into_a_folder = len(path.parts) > 1 and (path.is_absolute() or Path(path.parts[0]).exists())
     if path.exists() or leads_into_a_folder or Path(f"{name}.index").exists():
@@ -73,6 +84,17 @@ def locate(name: str, flag: str) -> Path:
         return path
     hint = registry.did_you_mean(registry.models(), name, 3) or "`bert models` lists the names"
     raise InputError(f"{flag}={name}: no such file or folder, and no model of that name; {hint}")
+
+
+def _of_handle(name: str) -> str:
+    """Return the name of the model that a handle of TensorFlow Hub names; any other name as it is."""
+    handle = _TF_HUB.fullmatch(name)
+    if handle is None:
+        return name
+    found = re.sub(r"^zh(?=[_-])", "chinese", handle["name"])
+    # One of the small models of 2020 has the name of a model of 2018.
+    small = registry.find_model(f"{found}-2020") if "small_bert" in handle["folder"] else None
+    return small.name if small else found
 
 
 def cached_path(model: KnownModel, root: Path | None = None) -> Path:
@@ -145,7 +167,8 @@ def _from_hub(name: str, flag: str) -> Path:
         ) from None
     unfinished = folder.with_name(f"{folder.name}.partial")
     try:
-        files = huggingface_hub.list_repo_files(name)
+        # `list_repo_files` tries again for half a minute where there is no network.
+        files = [entry.rfilename for entry in huggingface_hub.model_info(name, timeout=_HUB_SECONDS).siblings or ()]
         weights = next((found for form in _HUB_WEIGHTS if (found := [f for f in files if re.fullmatch(form, f)])), None)
         if weights is None:
             raise InputError("it has no model.safetensors and no pytorch_model.bin")

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from bertworks import files
 from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.checkpoints.resolve import config_for, guesses, named_checkpoint, tokenizer_of
 from bertworks.checkpoints.weights import Checkpoint
@@ -25,7 +26,7 @@ from bertworks.progress import say
 from bertworks.train import distributed
 from bertworks.train.distributed import World
 from bertworks.train.optimizer import freeze_layers
-from bertworks.train.results import check_writable, write_results
+from bertworks.train.results import write_results
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +59,7 @@ def run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None = Non
 
 def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, world: World) -> None:
     output_dir = Path(given.output_dir)
-    check_writable(output_dir)
+    files.check_writable(output_dir)
     checkpoint = _first_checkpoint(given)
     flags, setup, job = _prepared(given, read, task, checkpoint, world.device, world.say)
     build = partial(_build_network, flags, setup, job, world)
@@ -71,12 +72,16 @@ def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, wor
         return
     if flags.do_train:
         show_learning_curves(flags, job.metrics)
+        if not flags.was_given("keep_checkpoint_max"):
+            more = f"--model={output_dir} and another --output_dir begin with this model"
+            print(f"To train more: {more} (--keep_checkpoint_max=1 keeps the optimizer too)")
     for found in job.results(network):
         if isinstance(found, Evaluation):
-            print(f"***** Eval results ({flags.eval_precision}) *****")
+            print(f"***** {'Test' if found.of_test else 'Eval'} results ({flags.eval_precision}) *****")
             if found.table:
                 print(found.table)
-            write_results(output_dir, {"global_step": steps_of(output_dir), **found.results}, found.originals)
+            results = {"global_step": steps_of(output_dir), **found.results}
+            write_results(output_dir, results, found.originals, name="test_scores" if found.of_test else "eval_results")
         else:
             print(found)
 
@@ -152,7 +157,8 @@ def _build_network(flags: FinetuningFlags, setup: Setup, job: Job, world: World,
         tokenizer = setup.tokenizer
         guessed = guesses(checkpoint, job.config, tokenizer, flags.bert_config_file, flags.do_lower_case)
         notes = (*report.notes, *guessed)
-        world.say(str(replace(report, do_lower_case=tokenizer.do_lower_case, notes=notes)))
+        report = replace(report, do_lower_case=tokenizer.do_lower_case, notes=notes)
+        world.say(report.shown(verbose=flags.verbose))
     else:
         fresh = {name for name, _ in network.named_parameters()}
         world.say("No --model and no --init_checkpoint: every weight is drawn at random, nothing is pre-trained.")

@@ -19,8 +19,9 @@ from bertworks.train import loop, resume
 from bertworks.train.distributed import World
 from bertworks.train.optimizer import layerwise_rate_scale
 from bertworks.train.report import learning_curve
-from bertworks.train.results import begun_with, shape_of, steps_done, write_model
+from bertworks.train.results import begun_with, finish, shape_of, steps_done, write_model
 from bertworks.train.resume import Best
+from bertworks.train.run import Run
 
 SEEDS = "seeds.json"
 
@@ -97,13 +98,13 @@ def _train(
         raise InputError("--early_stopping: needs a dev set to compare on")
     metric = f"eval_{job.metrics[0]}"
     every = steps_between(flags.eval_every, job.examples / flags.train_batch_size) if job.has_dev else 0
-    write = partial(write_model, network, job.config, setup.tokenizer, job.architecture)
+    write = partial(write_model, network, job.config, setup.tokenizer, job.architecture, folded=job.folded)
     best = None
     if job.has_dev and flags.keep == "best":
         best = Best(output_dir, metric, write, flags.early_stopping)
     task = job.task(seed)
     command = type(flags).__module__.rpartition(".")[2]
-    run = loop.Run(
+    run = Run(
         output_dir=output_dir,
         num_train_steps=steps,
         num_warmup_steps=int(steps * flags.warmup_proportion),
@@ -122,7 +123,7 @@ def _train(
         save_every_minutes=SAVE_EVERY_MINUTES,
         keep_checkpoint_max=flags.keep_checkpoint_max,
         identity={**job.identity, "--random_seed": seed, **_identity(flags, job)},
-        settings=recorded(flags, without=("output_dir", "do_train", "do_eval", "do_predict")),
+        settings=recorded(flags, without=("output_dir", "do_train", "do_eval", "do_predict", "verbose")),
         rate_scale=layerwise_rate_scale(network, flags.layerwise_lr_decay),
         best=best,
         write_model=write,
@@ -132,6 +133,9 @@ def _train(
     if best is not None:
         world.say(f"The best: {metric} {best.value:.4f} after step {best.step} of {steps}")
     _publish(output_dir, output_dir, network, flags.keep, world)
+    if not flags.was_given("keep_checkpoint_max") and world.is_main:
+        finish(output_dir, keep_model=best is None)
+    world.wait()
     if best is not None:
         return best.value
     return (results or task.evaluate(network))[metric] if job.has_dev else None
@@ -158,6 +162,9 @@ def _publish(trained: Path, output_dir: Path, network: Network, keep: str, world
     """Copy the best model of a training to the output folder and into the network."""
     best = trained / "best"
     source = best if keep == "best" and (best / "model.safetensors").exists() else resume.steps(trained)[-1][1]
+    if not (source / "model.safetensors").exists():
+        world.say("The last model was not kept when the training ended; the best one stays")
+        source = best
     if world.is_main:
         resume.publish(source, output_dir)
     world.wait()

@@ -94,6 +94,19 @@ class LinearChainCRF(nn.Module):
         found[steps.rows(0)] = here
         return found
 
+    def marginals(self, emissions: Tensor, lengths: NDArray[np.int64]) -> Tensor:
+        """Return the probability of each tag of each word, over all paths. Shape [M, C].
+
+        It is the gradient of the logarithm of the partition function by the emissions.
+        """
+        if not len(emissions):
+            return emissions
+        with torch.inference_mode(False), torch.enable_grad():
+            wanted = emissions.detach().clone().to(self.transitions.dtype).requires_grad_()
+            total = self._log_partition(wanted, _Steps(lengths, emissions.device)).sum()
+            (found,) = torch.autograd.grad(total, wanted)
+        return found
+
     def _scores(self, emissions: Tensor, tags: Tensor, steps: _Steps) -> Tensor:
         """Return the score of each sequence's own tags. Shape [B]."""
         classes = len(self.start_transitions)

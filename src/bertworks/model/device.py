@@ -36,6 +36,11 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     has_cuda = torch.cuda.is_available()
     if name == "auto":
         return torch.device("cuda", local_rank) if has_cuda else torch.device("cpu")
+    if "," in name:
+        count = len(name.split(","))
+        raise InputError(
+            f"--device={name}: a process has one device; for more: torchrun --nproc_per_node={count} -m bertworks ..."
+        )
     try:
         device = torch.device(name)
     except RuntimeError:

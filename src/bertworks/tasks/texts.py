@@ -20,12 +20,10 @@ def is_blank(text: str) -> bool:
 
 
 def check_texts(texts: Sequence[Any], *, pairs: bool) -> None:
-    """Check that this is a list of texts; with `pairs`, of texts or pairs that are not empty.
-
-    The second text of a pair may be empty: it then counts as a single text, as in the original.
+    """Check that these are texts; with `pairs`, texts or pairs of texts. They may be empty.
 
     Raises:
-        InputError: it is one text instead of a list, or an item is not a text or is empty.
+        InputError: it is one text instead of a list, or an item is not a text.
     """
     if isinstance(texts, str):
         raise InputError("texts: give a list of texts, not one")
@@ -34,8 +32,6 @@ def check_texts(texts: Sequence[Any], *, pairs: bool) -> None:
         if not all(isinstance(part, str) for part in (text if is_pair else [text])):
             expected = "a text or a pair of texts" if pairs else "a text"
             raise InputError(f"texts[{number}]: is not {expected} but {text!r:.60}")
-        if pairs and is_blank(text[0] if is_pair else text):
-            raise InputError(f"texts[{number}]: the text is empty")
 
 
 def sequence_length(config: BertConfig, max_seq_length: int | None) -> int:

@@ -9,13 +9,16 @@ from bertworks.files import BYTE_ORDER_MARK
 from bertworks.foreign import foreign, utf16
 
 
-def decoded_lines(lines: Iterable[bytes], name: object) -> Iterator[tuple[str, str]]:
+def decoded_lines(lines: Iterable[bytes], name: object, first: int = 1) -> Iterator[tuple[str, str]]:
     """Yield the location of each line, for messages, and its text; a byte order mark in front is no text.
+
+    Args:
+        first: the number of the first of these lines.
 
     Raises:
         InputError: a line is not UTF-8.
     """
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, first):
         location = f"{name}, line {number}"
         try:
             text = (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).decode()

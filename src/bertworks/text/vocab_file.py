@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ from bertworks.errors import InputError
 from bertworks.files import write_text
 from bertworks.foreign import refuse_pointer
 from bertworks.text.rules import AddedToken
+
+VOCABULARY = "vocab.txt"
+# No vocabulary has so many bytes.
+_LARGEST = 1 << 30
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 _CASED_SHARE = 50
@@ -30,16 +35,39 @@ def read_vocab(vocab_file: Path | str) -> list[str]:
 
     As in the original, only a newline ends a line, an empty line counts, and of equal tokens the last one's id is used.
 
+    The path may also be that of a folder with a `vocab.txt`, or lead to or into a zip with one, as models are released.
+
     Raises:
         InputError: there is no such file, it is empty or it is not UTF-8.
     """
     path = Path(vocab_file)
+    if path.is_dir():
+        path /= VOCABULARY
+    archive = next((place for place in (path, *path.parents) if place.suffix == ".zip" and place.is_file()), None)
+    if archive is not None:
+        return tokens_of(*_in_zip(archive, path.relative_to(archive).as_posix()))
     try:
         with path.open("rb") as stream:
             data = stream.read(_MOST_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); fix --vocab_file") from None
     return tokens_of(data, path)
+
+
+def _in_zip(archive: Path, way: str) -> tuple[bytes, Path]:
+    """Return the only vocabulary of a zip, or the one that `way` leads to in it; and its path."""
+    try:
+        with zipfile.ZipFile(archive) as opened:
+            names = [name for name in opened.namelist() if name.rpartition("/")[2] == VOCABULARY or name == way]
+            found = [name for name in names if way in (".", name, name.rpartition("/")[0])]
+            if len(found) != 1:
+                there = f"; it has {', '.join(names[:3])}" if names else ""
+                raise InputError(f"--vocab_file={archive / way}: is not one {VOCABULARY} in a zip{there}")
+            if opened.getinfo(found[0]).file_size > _LARGEST:
+                raise InputError(f"{archive / found[0]}: is too large for a vocabulary; fix --vocab_file")
+            return opened.read(found[0]), archive / found[0]
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise InputError(f"{archive}: not a zip, or damaged ({error}); fix --vocab_file") from None
 
 
 def tokens_of(data: bytes, path: Path) -> list[str]:

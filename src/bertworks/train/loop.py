@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 
 import torch
@@ -25,57 +23,8 @@ from bertworks.train import resume
 from bertworks.train.budget import measured
 from bertworks.train.distributed import World
 from bertworks.train.report import MetricWindow, Report
+from bertworks.train.run import Run
 from bertworks.train.step import MicroBatches, Stepper
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """The settings of a run.
-
-    Attributes:
-        output_dir: the folder of checkpoints, metrics and the model.
-        precision, max_seq_length: what it computes in, and its longest sequence; they say how much memory it takes.
-        optimizer_bits: of the optimizer's states, 32 or 8.
-        token_budget: the most tokens of a micro-batch; None is measured at the first start.
-        log_every_steps, save_checkpoints_steps: 0 means only at the end.
-        save_at_evaluations: whether every evaluation leaves a checkpoint.
-        save_every_minutes: how long a kill may set a run back; 0 means any time.
-        eval_every_steps: 0 means never; otherwise before the first step and at the end too.
-        identity: flag -> value of all that must stay the same when the run is resumed.
-        settings: flag -> value of what may change on a resume; changes are printed.
-        rate_scale: name of a parameter -> factor of its learning rate.
-        best: keeps the model of the best evaluation and decides when to stop; None keeps the last model only.
-        write_model: writes a model folder into the empty folder that it gets.
-        write_notes: writes a description of the run into the output folder, once no other run is found there.
-    """
-
-    output_dir: Path
-    num_train_steps: int
-    num_warmup_steps: int
-    learning_rate: float
-    optimizer: str = "adam"
-    weight_decay: float = 0.01
-    random_seed: int = 12345
-    precision: torch.dtype = torch.float32
-    max_seq_length: int | None = None
-    optimizer_bits: int = 32
-    token_budget: int | None = None
-    log_every_steps: int = 10
-    eval_every_steps: int = 0
-    save_checkpoints_steps: int = 1000
-    save_at_evaluations: bool = False
-    save_every_minutes: float = 0.0
-    keep_checkpoint_max: int = 5
-    identity: Mapping[str, object] = field(default_factory=dict)
-    settings: Mapping[str, object] = field(default_factory=dict)
-    rate_scale: Callable[[str], float] = lambda name: 1.0
-    best: resume.Best | None = None
-    write_model: Callable[[Path], None]
-    write_notes: Callable[[], None] = lambda: None
-
-    def rate(self, step: int) -> float:
-        """Return the learning rate of the update after `step` finished steps."""
-        return optimizers.learning_rate(step, self.learning_rate, self.num_train_steps, self.num_warmup_steps)
 
 
 class Stopped(SystemExit):
@@ -109,9 +58,10 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
         )
         first_step, seconds = 0, 0.0
         if checkpoint is not None:
-            resume.load(checkpoint, model, optimizer)
             first_step, seconds = checkpoint.step, checkpoint.state["seconds"]
-            _continue(checkpoint, run, stepper)
+            if not checkpoint.is_finished:
+                resume.load(checkpoint, model, optimizer)
+                _continue(checkpoint, run, stepper)
         if run.best:
             run.best.begin(first_step)
         if first_step >= run.num_train_steps or (run.best and run.best.should_stop):
@@ -119,6 +69,11 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
                 resume.check_finished(checkpoint, run.output_dir, run.settings)
             world.say(f"Skipping training: {run.output_dir} already has {first_step} of {run.num_train_steps} steps.")
             return None
+        if checkpoint is not None and checkpoint.is_finished:
+            raise InputError(
+                f"--output_dir={run.output_dir}: the training there has ended, and its optimizer was not kept; give "
+                f"another --output_dir, and --model={run.output_dir} to begin with its model"
+            )
         report = None
         if world.is_main:
             run.write_notes()

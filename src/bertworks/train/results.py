@@ -3,54 +3,56 @@
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from torch import nn
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from bertworks import files
 from bertworks.checkpoints.formats.huggingface import save_model_folder
 from bertworks.config import BertConfig
-from bertworks.errors import InputError
 from bertworks.text.tokenizer import Tokenizer
 from bertworks.train import resume
 
 
-def check_writable(output_dir: Path) -> None:
-    """Make the output folder, and find out now, not after hours, whether files can be written there.
-
-    Raises:
-        InputError: they cannot.
-    """
-    try:
-        output_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output_dir):
-            pass
-    except OSError as error:
-        raise InputError(f"--output_dir={output_dir}: cannot be written to ({error.strerror})") from None
-
-
 def write_model(
-    model: nn.Module, config: BertConfig, tokenizer: Tokenizer | None, architecture: str, folder: Path
+    model: nn.Module,
+    config: BertConfig,
+    tokenizer: Tokenizer | None,
+    architecture: str,
+    folder: Path,
+    folded: Callable[[nn.Module], Mapping[str, Tensor]] = lambda model: {},
 ) -> None:
-    """Write a model folder that everybody can open."""
-    save_model_folder(folder, config, model.state_dict(), architecture)
+    """Write a model folder that everybody can open.
+
+    `folded` gives the tensors that are written otherwise than they are trained. They are also kept as they are, for a
+    training that continues from this folder.
+    """
+    tensors, written = model.state_dict(), folded(model)
+    save_model_folder(folder, config, {**tensors, **written}, architecture)
+    if written:
+        save_file({name: tensors[name].contiguous().cpu() for name in written}, folder / resume.AS_TRAINED)
     if tokenizer is not None:
         tokenizer.save(folder, config.longest_sequence)
 
 
 def write_results(
-    output_dir: Path, results: Mapping[str, float], originals: Collection[str], *, as_json: bool = True
+    output_dir: Path,
+    results: Mapping[str, float],
+    originals: Collection[str],
+    *,
+    name: str = "eval_results",
+    as_json: bool = True,
 ) -> None:
-    """Print results and write them to eval_results.txt, the original's names first and sorted; and to a JSON file."""
-    order = [*sorted(name for name in results if name in originals), *(n for n in results if n not in originals)]
-    lines = [f"{name} = {results[name]}" for name in order]
-    files.write_text(output_dir / "eval_results.txt", "\n".join(lines) + "\n")
+    """Print results and write them to `name`.txt, the original's names first and sorted; and to a JSON file."""
+    order = [*sorted(key for key in results if key in originals), *(key for key in results if key not in originals)]
+    lines = [f"{key} = {results[key]}" for key in order]
+    files.write_text(output_dir / f"{name}.txt", "\n".join(lines) + "\n")
     if as_json:
-        ordered = {name: results[name] for name in order}
-        files.write_text(output_dir / "eval_results.json", json.dumps(ordered, indent=2) + "\n")
+        ordered = {key: results[key] for key in order}
+        files.write_text(output_dir / f"{name}.json", json.dumps(ordered, indent=2) + "\n")
     print(*(f"  {line}" for line in lines), sep="\n")
 
 
@@ -58,6 +60,24 @@ def steps_done(output_dir: Path) -> int:
     """Return the number of steps of the training in a folder; 0 if there is none."""
     done = resume.steps(output_dir)
     return done[-1][0] if done else 0
+
+
+def finish(output_dir: Path, *, keep_model: bool) -> None:
+    """Remove what only a training that goes on needs: the optimizer, and other checkpoints than the last.
+
+    `state.json` tells that the training has ended, and with which settings. `keep_model` keeps the last model too.
+    """
+    found = resume.newest(output_dir)
+    if found is None:
+        return
+    state = {**found.state, "files": {}, "finished": True}
+    files.write_text(found.folder / "state.json", json.dumps(state, indent=2) + "\n")
+    for step, folder in resume.steps(output_dir):
+        if step < found.step:
+            files.remove(folder)
+    for path in found.folder.iterdir():
+        if path.name == "optimizer.safetensors" or not (keep_model or path.name == "state.json"):
+            path.unlink()
 
 
 def begun_with(model: str | None, init_checkpoint: str | None) -> dict[str, object]:

@@ -47,6 +47,9 @@ _DEFAULTS: Mapping[str, object] = {"--optimizer_bits": 32}
 
 _EVALUATIONS = "evaluations.json"
 
+# Of a model that is written otherwise than it is trained, the tensors that differ.
+AS_TRAINED = "as_trained.safetensors"
+
 
 @dataclass(frozen=True)
 class TrainingCheckpoint:
@@ -60,6 +63,11 @@ class TrainingCheckpoint:
     folder: Path
     step: int
     state: dict[str, Any]
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether only this record is left of it; see `results.finish`."""
+        return bool(self.state.get("finished"))
 
 
 def check_own(output_dir: Path) -> None:
@@ -199,7 +207,7 @@ def save(
 def publish(checkpoint: Path, output_dir: Path) -> None:
     """Make the output folder a model folder with the checkpoint's files; the weights are linked, not copied."""
     for source in checkpoint.iterdir():
-        if source.name in ("optimizer.safetensors", "state.json"):
+        if source.name in ("optimizer.safetensors", "state.json", AS_TRAINED):
             continue
         partial = output_dir / f".{source.name}.partial"
         partial.unlink(missing_ok=True)
@@ -222,6 +230,8 @@ def load(checkpoint: TrainingCheckpoint, model: nn.Module, optimizer: torch.opti
         InputError: the tensors do not fit this model.
     """
     weights = load_file(checkpoint.folder / "model.safetensors")
+    if (checkpoint.folder / AS_TRAINED).exists():
+        weights |= load_file(checkpoint.folder / AS_TRAINED)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name not in weights or weights[name].shape != parameter.shape:

@@ -10,8 +10,9 @@ import pytest
 
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.tables import open_table
-from bertworks.tasks.classification.outputs import draw_confusion_matrix, write_predictions
+from bertworks.tasks.classification.outputs import draw_confusion_matrix, prediction_table, write_predictions
 from bertworks.tasks.classification.problem import Problem
+from bertworks.tasks.classification.rows import Row
 from tests.pictures import pixels
 
 LABELS = ('a "quoted" one', '"all of it"', "a\ttab and a\r\nline", "plain")
@@ -21,22 +22,43 @@ def test_names_of_any_kind_are_read_back_by_every_reader_of_tsv(tmp_path: Path) 
     problem = Problem(name="mine", kind="single", labels=LABELS, metrics=())
     logits = np.eye(4, dtype=np.float32) * 5
     ids = ["1", "x\ty", '"3', "4"]
-    _, path = write_predictions(tmp_path, problem, "", ids, logits)
+    rows = [Row("file, line 2", i, "a\ttext", None, None) for i in ids]
+    _, path = write_predictions(tmp_path, problem, "", rows, logits)
     names = [LABELS[0], LABELS[1], "a tab and a  line", LABELS[3]]
     expected = list(zip(["1", "x y", '"3', "4"], names, strict=True))
     ours = [record.values for record in open_table(path).records(BadRows())]
     assert [(row["id"], row["prediction"]) for row in ours] == expected
-    assert list(ours[0])[2:] == [f"probability of {name}" for name in names]
+    assert list(ours[0])[:5] == ["id", "text", "prediction", "probability", "margin"]
+    assert list(ours[0])[5:] == [f"probability of {name}" for name in names]
+    assert {row["text"] for row in ours} == {"a text"}
     with path.open(newline="") as stream:
         plain = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
     assert [(row["id"], row["prediction"]) for row in plain] == expected
     assert float(ours[1]['probability of "all of it"']) == pytest.approx(np.exp(5) / (np.exp(5) + 3), abs=1e-6)
 
 
-def test_a_number_has_no_probabilities(tmp_path: Path) -> None:
+def test_a_number_has_an_error_instead_of_probabilities(tmp_path: Path) -> None:
     problem = Problem(name="mine", kind="regression", labels=(), metrics=())
-    _, path = write_predictions(tmp_path, problem, "", ["a", "b"], np.array([[0.5], [2.25]], np.float32))
-    assert path.read_text() == "id\tprediction\na\t0.5\nb\t2.25\n"
+    rows = [Row("", "a", "one", "pair", 0.25), Row("", "b", "two", "pair", None)]
+    _, path = write_predictions(tmp_path, problem, "", rows, np.array([[0.5], [2.25]], np.float32))
+    header = "id\ttext\tpair\tlabel\tprediction\terror\n"
+    assert path.read_text() == f"{header}a\tone\tpair\t0.25\t0.5\t0.25\nb\ttwo\tpair\t\t2.25\t\n"
+
+
+def test_how_sure_and_what_is_right() -> None:
+    def cells(problem: Problem, label: object, logits: list[float]) -> dict[str, str]:
+        row = Row("", "1", "x", None, label)  # type: ignore[arg-type]
+        head, line = prediction_table(problem, [row], np.array([logits], np.float32)).splitlines()
+        return dict(zip(head.split("\t"), line.split("\t"), strict=True))
+
+    single = Problem(name="mine", kind="single", labels=("a", "b", "c"), metrics=())
+    found = cells(single, "b", [np.log(6), np.log(3), 0])
+    assert (found["label"], found["prediction"]) == ("b", "a")
+    assert (found["probability"], found["margin"]) == ("0.600000", "0.300000")
+    multi = Problem(name="mine", kind="multi", labels=("a", "b"), metrics=())
+    found = cells(multi, ("a", "b"), [np.log(9), np.log(3 / 7)])
+    assert (found["label"], found["prediction"], found["margin"]) == ("a,b", "a", "0.200000")
+    assert "probability" not in found
 
 
 @pytest.mark.parametrize("classes", [1, 2, 13, 61])

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from bertworks.data.bad_rows import BadRows
 from bertworks.tasks.ner.annotated_texts import read_cluener
-from bertworks.tasks.ner.entities import spans
+from bertworks.tasks.ner.brat import read_brat
+from bertworks.tasks.ner.entities import EntitySpan, spans
 from bertworks.tasks.ner.tag_files import read_columns
-from bertworks.tasks.ner.tag_outputs import write_cluener, write_columns
+from bertworks.tasks.ner.tag_outputs import brat_lines, columns_of, spacy_line, write_cluener, write_columns
+from bertworks.tasks.ner.words import words_of
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "tags"
 
@@ -29,3 +32,31 @@ def test_columns_for_conlleval(tmp_path: Path) -> None:
     write_columns(path, [[("New York", "B-X", "O"), ("\u3000", "O", "O")], [("a", "O", "O")]])
     assert path.read_text() == "NewYork B-X O\n_ O O\n\na O O\n\n"
     assert [row.tags for row in read_columns(path, BadRows())] == [("O", "O"), ("O",)]
+
+
+TEXT = "Marta Olsen sails to\nPorto Novo."
+SPANS = [EntitySpan("PER", 0, 11), EntitySpan("big place", 21, 31)]
+
+
+def test_words_and_tags_of_a_text() -> None:
+    found = columns_of(TEXT, words_of(TEXT), SPANS)
+    assert [word for word, _ in found] == ["Marta", "Olsen", "sails", "to", "Porto", "Novo", "."]
+    assert [tag for _, tag in found] == ["B-PER", "I-PER", "O", "O", "B-big place", "I-big place", "O"]
+    assert columns_of("a b", words_of("a b", "character"), [EntitySpan("x", 2, 3)]) == [("a", "O"), ("b", "B-x")]
+
+
+def test_brat_there_and_back(tmp_path: Path) -> None:
+    across = [EntitySpan("ORG", 15, 26)]  # over the end of a line
+    (tmp_path / "a.txt").write_text(TEXT)
+    (tmp_path / "a.ann").write_text(brat_lines(TEXT, [SPANS[0], *across]))
+    assert (tmp_path / "a.ann").read_text().splitlines()[1] == "T2\tORG 15 20;21 26\tls to Porto"
+    (read,) = read_brat(tmp_path, BadRows())
+    assert list(read.spans or ()) == [SPANS[0], *across]
+    assert brat_lines(TEXT, SPANS[1:]) == "T1\tbig_place 21 31\tPorto Novo\n"
+
+
+def test_a_document_of_spacy() -> None:
+    assert json.loads(spacy_line(TEXT, SPANS)) == {
+        "text": TEXT,
+        "ents": [{"start": 0, "end": 11, "label": "PER"}, {"start": 21, "end": 31, "label": "big place"}],
+    }

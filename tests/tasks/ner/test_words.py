@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bertworks.tasks.ner.words import unit_of, words_of
+from bertworks.tasks.ner.words import sentences_of, unit_of, words_of
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,29 @@ def test_words_cover_all_but_white_space(text: str) -> None:
 )
 def test_scripts_without_blanks_are_tagged_by_characters(texts: list[str], unit: str) -> None:
     assert unit_of(texts) == unit
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("One. Two? Three!", ["One.", "Two?", "Three!"]),
+        ('  He said: "Go." Then (it rained.) He went.\n', ['He said: "Go."', "Then (it rained.)", "He went."]),
+        (
+            "Dr. J. Smith of the U.S. Navy paid 3.5 million. OK",
+            ["Dr. J. Smith of the U.S. Navy paid 3.5 million.", "OK"],
+        ),
+        ("it is e.g. this. so it goes on", ["it is e.g. this. so it goes on"]),
+        ("小林在青湖镇。他说：“走。”然后走了！", ["小林在青湖镇。", "他说：“走。”", "然后走了！"]),
+        ("a title\n \nand a text\nof two lines", ["a title", "and a text\nof two lines"]),
+        (" \n", []),
+    ],
+)
+def test_sentences(text: str, expected: list[str]) -> None:
+    assert [text[begin:end] for begin, end in sentences_of(text)] == expected
+
+
+@given(st.text(st.sampled_from('ab A.?!"\n。”)')))
+def test_sentences_leave_nothing_but_white_space_out(text: str) -> None:
+    places = sentences_of(text)
+    assert "".join(text[begin:end] for begin, end in places).replace(" ", "").replace("\n", "") == "".join(text.split())
+    assert all(a[1] <= b[0] for a, b in pairwise(places))

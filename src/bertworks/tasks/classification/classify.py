@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import compress
-from typing import NamedTuple, cast, get_args
+from typing import cast, get_args
 
 import torch
 
@@ -16,19 +16,21 @@ from bertworks.tasks.classification.rows import Row
 from bertworks.tasks.classification.task import Classification
 from bertworks.tasks.classification.trained_labels import kind_of
 from bertworks.tasks.labels import names_of_outputs
-from bertworks.tasks.texts import Text, check_texts, sequence_length
+from bertworks.tasks.result import Result
+from bertworks.tasks.texts import Text, check_texts, is_blank, sequence_length
 from bertworks.text.tokenizer import Tokenizer
 
 
-class Classified(NamedTuple):
+class Classified(Result):
     """What a model predicts for a text.
 
     Attributes:
-        label: the class; for several at once, all with a probability above one half; for a regression, the number.
-        probabilities: of every class, by name; empty for a regression.
+        label: the class; for several at once, all with a probability above one half; for a regression, the number;
+            None for an empty text.
+        probabilities: of every class, by name; empty for a regression and for an empty text.
     """
 
-    label: str | tuple[str, ...] | float
+    label: str | tuple[str, ...] | float | None
     probabilities: dict[str, float]
 
 
@@ -45,30 +47,28 @@ def classify(
         max_seq_length: None is that of the training, or all positions of the model.
 
     Raises:
-        InputError: an item is not a text, or is empty, or the model cannot read this length.
+        InputError: an item is not a text, or the model cannot read this length.
     """
     check_texts(texts, pairs=True)
     config, names = model.config, names_of_outputs(model.config, len(model.classifier.weight))
     kind = kind_of(config, len(names)) or "single"
     problem = Problem(name="", kind=kind, labels=() if kind == "regression" else names, metrics=())
     pairs = [(text, None) if isinstance(text, str) else text for text in texts]
-    rows = [Row("", str(i), a, b, None) for i, (a, b) in enumerate(pairs)]
+    rows = [Row("", str(i), a, b, None) for i, (a, b) in enumerate(pairs) if not is_blank(a)]
+    found = [Classified(label=None, probabilities={}) for _ in pairs]
     if not rows:
-        return []
+        return found
     longest = sequence_length(config, max_seq_length)
     long_text = cast(LongText, config.fine_tuned("long_text", str, get_args(LongText)) or "truncate")
     stride = config.fine_tuned("doc_stride", int) or longest // 2
     data = encode_rows(problem, rows, tokenizer, longest, long_text, stride)
     settings = Classification(kind=kind, classes=len(names), eval_precision=dtype)
     logits = classification.predict_logits(settings, model, data)
-    if kind == "regression":
-        return [Classified(float(row[0]), {}) for row in logits]
-    found = []
-    for row, best in zip(
-        classification.probabilities(kind, logits).tolist(),
-        classification.predictions(kind, logits).tolist(),
-        strict=True,
-    ):
+    predictions, probabilities = classification.predictions(kind, logits), classification.probabilities(kind, logits)
+    for row, best, of_classes in zip(rows, predictions.tolist(), probabilities.tolist(), strict=True):
+        if kind == "regression":
+            found[int(row.id)] = Classified(label=best, probabilities={})
+            continue
         label = tuple(compress(names, best)) if kind == "multi" else names[best]
-        found.append(Classified(label, dict(zip(names, row, strict=True))))
+        found[int(row.id)] = Classified(label=label, probabilities=dict(zip(names, of_classes, strict=True)))
     return found

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from bertworks.config import BertConfig
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.delimited_tables import UNNAMED
 from bertworks.data.tables import Table, column
@@ -89,6 +90,15 @@ class ColumnFlags:
         given = filter(None, (self.text_column, self.pair_column, self.label_column, self.id_column))
         names = {part.strip().lower() for value in given for part in (value, *value.split(","))}
         return frozenset(name for name in names if not name.removeprefix("-").isdecimal())
+
+    def or_remembered(self, config: BertConfig) -> ColumnFlags:
+        """Return these flags, and for those of texts that are not given what a trained model remembers."""
+        found = {
+            name: value
+            for name in ("text_column", "pair_column")
+            if getattr(self, name) is None and (value := config.fine_tuned(name, str)) is not None
+        }
+        return replace(self, **found, remembered=self.remembered | frozenset(found))
 
     def of(self, table: Table, *, needs_label: bool) -> Columns:
         """Return the columns of a file that these flags name.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,19 +16,17 @@ from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import record_files
 from bertworks.data.sequences import LongText
 from bertworks.errors import InputError
-from bertworks.job import Evaluation, Job, Network, Setup, fingerprint
+from bertworks.job import Job, Network, Setup, fingerprint
 from bertworks.model.heads import SequenceClassifier
 from bertworks.tasks.classification import own_data, task
 from bertworks.tasks.classification.balance import label_table
-from bertworks.tasks.classification.outputs import draw_confusion_matrix, write_dev_rows, write_predictions
 from bertworks.tasks.classification.own_data import DataOptions
 from bertworks.tasks.classification.problem import Problem, encode_rows, of_own_data, of_records
+from bertworks.tasks.classification.results import Encode, results_of
 from bertworks.tasks.classification.rows import AnyRow
+from bertworks.tasks.classification.standard_scores import ScoreScale
 from bertworks.tasks.classification.task import Classification, LabelledSequences
 from bertworks.tasks.classification.trained_labels import kind_of, output_order, reorder
-from bertworks.tasks.metrics import confusion_matrix
-
-Encode = Callable[[Sequence[AnyRow]], LabelledSequences]
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,13 @@ class LongTexts:
 
 
 def classification_job(
-    problem: Problem, setup: Setup, long_texts: LongTexts = LongTexts(), class_weights: str | None = None
+    problem: Problem,
+    setup: Setup,
+    long_texts: LongTexts = LongTexts(),
+    class_weights: str | None = None,
+    *,
+    standardize_scores: bool = False,
+    calibrate: bool = False,
 ) -> Job:
     """Make the job of a problem.
 
@@ -55,6 +58,8 @@ def classification_job(
         setup: the model and the common settings.
         long_texts: what becomes of them.
         class_weights: what each class counts in the loss, with commas; or `balanced`.
+        standardize_scores: whether numbers are standardised in training; see `standard_scores`.
+        calibrate: whether the model that is written has a temperature found on the dev set; see `calibration`.
 
     Raises:
         InputError: a split that is asked for has no rows; the trained model predicts something else.
@@ -65,6 +70,8 @@ def classification_job(
     order = _output_order(problem, setup.checkpoint, setup.config, trains=setup.trains)
     if setup.trains and problem.kind in ("single", "multi"):
         setup.say(label_table(problem.labels, problem.train, problem.dev.get("", ())))
+    if calibrate and problem.kind not in ("single", "multi"):
+        raise InputError("--calibrate: is for probabilities of classes, and these are none")
     length, long_text = setup.max_seq_length, long_texts.long_text
     stride = long_texts.doc_stride or length // 2
 
@@ -73,13 +80,22 @@ def classification_job(
 
     settings = _settings(problem, setup, encode, long_text, class_weights)
     train, choices = settings.train, problem.kind == "choice"
+    scale = ScoreScale.of(train) if train and problem.kind == "regression" and standardize_scores else None
+    if scale:
+        setup.say(
+            f"Scores are standardised in training (mean {scale.mean:.4g}, deviation {scale.deviation:.4g}) "
+            "and predicted in their own scale; --nostandardize_scores trains on them as they are"
+        )
+    trained = scale.standardised(settings) if scale else settings
+    has_head = _outputs(setup.checkpoint) == problem.classes
     return Job(
         config=_with_labels(setup.config, problem),
         architecture="BertForMultipleChoice" if choices else "BertForSequenceClassification",
         network=lambda: SequenceClassifier(_with_labels(setup.config, problem), problem.classes),
         head=f"for these {problem.classes} classes",
-        adapt=partial(_reorder, order),
-        task=lambda seed: task.task(replace(settings, random_seed=seed)),
+        adapt=partial(_adapt, order, scale if has_head else None),
+        folded=scale.folded if scale else lambda network: {},
+        task=lambda seed: task.task(replace(trained, random_seed=seed)),
         examples=len(train) if train else 0,
         metrics=settings.metrics,
         has_dev=bool(settings.dev),
@@ -90,9 +106,12 @@ def classification_job(
             "--vocab_file": setup.tokenizer.sha256[:16],
             "--labels": list(problem.labels),
             "the training rows": len(train) if train else 0,
+            **({"--standardize_scores": True} if scale else {}),
         },
         training_data=fingerprint(*train.arrays) if train else None,
-        results=partial(_results, problem, setup, settings, encode),
+        results=partial(
+            results_of, problem, setup, settings, encode, _with_labels(setup.config, problem) if calibrate else None
+        ),
     )
 
 
@@ -165,10 +184,13 @@ def _outputs(checkpoint: Checkpoint) -> int | None:
     return None if weight is None else int(weight.shape[0])
 
 
-def _reorder(order: Sequence[int] | None, network: Network) -> None:
+def _adapt(order: Sequence[int] | None, scale: ScoreScale | None, network: Network) -> None:
+    """Give a stored head the order of the labels, and for training the scale of standardised scores."""
+    assert isinstance(network, SequenceClassifier)
     if order:
-        assert isinstance(network, SequenceClassifier)
         reorder(network.classifier, order)
+    if scale:
+        scale.unfold(network)
 
 
 def _with_labels(config: BertConfig, problem: Problem) -> BertConfig:
@@ -236,38 +258,3 @@ def _class_weights(text: str | None, problem: Problem, data: LabelledSequences |
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights[np.unique(data.labels)].sum() > 0):
         raise InputError(f"--class_weights={text}: give numbers from 0 on, above 0 for some class that occurs")
     return weights
-
-
-def _results(
-    problem: Problem, setup: Setup, settings: Classification, encode: Encode, network: Network
-) -> Iterator[str | Evaluation]:
-    """Evaluate the dev sets, and write the predictions of the test sets."""
-    if problem.drawn:
-        yield f"The rows of the dev set: {write_dev_rows(setup.output_dir, problem)}"
-    if "dev" in setup.splits:
-        logits = {ending: task.predict_logits(settings, network, data) for ending, data in settings.dev.items()}
-        results = dict(task.evaluate_logits(settings, logits))
-        results["loss"] = results["eval_loss"]
-        yield Evaluation(results, originals=("eval_accuracy", "eval_loss", "global_step", "loss"))
-        if problem.kind == "single":
-            yield from _confusion(problem, setup, settings, logits)
-    if "test" in setup.splits:
-        for ending, rows in problem.test.items():
-            data = encode(rows)
-            start = time.perf_counter()
-            predicted = task.predict_logits(settings, network, data)
-            rate = len(data.sequences.ids) / (time.perf_counter() - start)
-            written = write_predictions(setup.output_dir, problem, ending, data.ids, predicted)
-            yield f"Predicted {len(data):,} examples, {rate:,.0f} tokens/s: {', '.join(map(str, written))}"
-
-
-def _confusion(
-    problem: Problem, setup: Setup, settings: Classification, logits: Mapping[str, NDArray[np.float32]]
-) -> Iterator[str]:
-    """Draw the confusion matrix of each dev set."""
-    for ending, data in settings.dev.items():
-        assert data.labels is not None
-        counts = confusion_matrix(data.labels, task.predictions("single", logits[ending]), problem.classes)
-        title = f"{problem.name}{ending.replace('_', ' ')}: {counts.trace() / counts.sum():.1%} right"
-        path = setup.output_dir / f"confusion_matrix{ending}.png"
-        yield f"The confusion matrix: {draw_confusion_matrix(path, counts, problem.labels, title)}"

@@ -193,6 +193,11 @@ def _number(label: object) -> float | None:
         return None
 
 
+def is_number(label: str) -> bool:
+    """Tell whether the name of a class is a number."""
+    return _number(label) is not None
+
+
 def _note_of_hot(hot: Sequence[str], kind: LabelKind) -> str:
     note = f"labels have 0 or 1 for each class ({listed(hot)})"
     if kind == "single":

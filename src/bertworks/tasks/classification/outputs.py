@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bertworks.files import write_text, written_whole
 from bertworks.tasks.classification.problem import Problem
+from bertworks.tasks.classification.rows import AnyRow, EncodedRow, Row
 from bertworks.tasks.classification.task import predictions, probabilities
 from bertworks.tasks.fonts import can_show, installed_fonts, plain, set_fonts
 
@@ -23,40 +24,113 @@ _BREAKS = re.compile("[\\t\\n\\v\\f\\r\\x1c-\\x1e\\x85\u2028\u2029]")
 
 
 def write_predictions(
-    folder: Path, problem: Problem, ending: str, ids: Sequence[str], logits: NDArray[np.float32]
+    folder: Path, problem: Problem, ending: str, rows: Sequence[AnyRow], logits: NDArray[np.float32]
 ) -> list[Path]:
     """Write the predictions for a test set, and return the paths.
 
     `test_results.tsv` is the original's: a line an example, the probability of each class in the order of the labels,
-    no header. `predictions.tsv` has the id, the name of the predicted class, and named probabilities. A task of GLUE
-    also gets its file for submission: index and prediction.
+    no header. `predictions.tsv` is for people, see `prediction_table`. A task of GLUE also gets its file for
+    submission: index and prediction.
 
     Args:
         folder: the output folder.
         problem: the problem that the model solves.
         ending: of the test set's results ("" for the usual set).
-        ids: [N].
+        rows: [N].
         logits: [N, C].
     """
     values = probabilities(problem.kind, logits)
-    named = _named(problem, predictions(problem.kind, logits))
     original, labelled = folder / f"test_results{ending}.tsv", folder / f"predictions{ending}.tsv"
     write_text(original, "".join("\t".join(map(str, row)) + "\n" for row in values))
-    write_text(labelled, _table(problem, ids, named, values))
+    write_text(labelled, prediction_table(problem, rows, logits))
     written = [original, labelled]
     if submission := _submission(problem, ending):
+        named = _named(problem, predictions(problem.kind, logits))
         lines = [f"{i}\t{_as_submitted(problem, name)}\n" for i, name in enumerate(named)]
         write_text(folder / submission, "index\tprediction\n" + "".join(lines))
         written.append(folder / submission)
     return written
 
 
+def prediction_table(problem: Problem, rows: Sequence[AnyRow], logits: NDArray[np.float32]) -> str:
+    """Return a line for each row, columns separated by tabs, with a header, without quotes.
+
+    The columns are the id, the text or the two of a pair, the label where the file has it, the prediction, its
+    probability and margin (see `_sureness`), and the probability of each class. A number has its error instead.
+    Tabs and line ends in texts and names become blanks.
+    """
+    values, named = probabilities(problem.kind, logits), _named(problem, predictions(problem.kind, logits))
+    columns: dict[str, Sequence[str]] = {"id": [row.id for row in rows]}
+    texts = [row for row in rows if not isinstance(row, EncodedRow)]
+    if texts:
+        columns["text"] = [row.text for row in texts]
+        pairs = [row.pair for row in texts if isinstance(row, Row) and row.pair is not None]
+        columns |= {"pair": [row.pair or "" for row in texts if isinstance(row, Row)]} if pairs else {}
+    if any(row.label is not None for row in rows):
+        columns["label"] = [shown_label(row.label) for row in rows]
+    columns["prediction"] = named
+    if problem.kind == "regression":
+        if "label" in columns:
+            errors = [
+                value - row.label if isinstance(row.label, float) else None
+                for row, (value,) in zip(rows, values.tolist(), strict=True)
+            ]
+            columns["error"] = ["" if error is None else f"{error:.6g}" for error in errors]
+    else:
+        columns |= {name: [f"{value:.6f}" for value in of] for name, of in _sureness(problem, values).items()}
+        classes = problem.labels or [f"choice {i}" for i in range(values.shape[1])]
+        columns |= {
+            f"probability of {label}": [f"{value:.6f}" for value in of]
+            for label, of in zip(classes, values.T.tolist(), strict=True)
+        }
+    lines = [[*columns], *zip(*columns.values(), strict=True)]
+    return "".join("\t".join(_BREAKS.sub(" ", field) for field in line) + "\n" for line in lines)
+
+
+def _sureness(problem: Problem, values: NDArray[np.float32]) -> dict[str, list[float]]:
+    """Return how sure the model is of each prediction, from the probabilities [N, C].
+
+    The probability is that of the predicted class. The margin is how far it is above the second; with several classes
+    at once, how far the nearest probability is from one half, where a class would come or go.
+    """
+    if problem.kind == "multi":
+        return {"margin": np.abs(values - 0.5).min(1).tolist()}
+    best = np.sort(values, 1)[:, ::-1]
+    second = best[:, 1] if best.shape[1] > 1 else np.zeros(len(best), np.float32)
+    return {"probability": best[:, 0].tolist(), "margin": (best[:, 0] - second).tolist()}
+
+
+def shown_label(label: object) -> str:
+    """Return a label as a column has it; several classes with commas between; "" where a row has none."""
+    if label is None:
+        return ""
+    if isinstance(label, tuple):
+        return ",".join(label)
+    return f"{label:.6g}" if isinstance(label, float) else str(label)
+
+
+def write_dev_predictions(
+    folder: Path, problem: Problem, ending: str, rows: Sequence[AnyRow], logits: NDArray[np.float32]
+) -> Path:
+    """Write `dev_predictions.tsv`, see `prediction_table`, and return its path."""
+    path = folder / f"dev_predictions{ending}.tsv"
+    write_text(path, prediction_table(problem, rows, logits))
+    return path
+
+
 def write_dev_rows(folder: Path, problem: Problem) -> Path:
-    """Write which rows of the training file are the dev set, and return the path: `dev_rows.tsv`, place and id."""
-    rows = [(row.location.rpartition(", ")[2], row.id) for row in problem.dev.get("", ())]
-    lines = ["row\tid", *(f"{place}\t{_BREAKS.sub(' ', identity)}" for place, identity in rows)]
+    """Write the rows of the training file that are the dev set, and return the path: `dev_rows.tsv`.
+
+    It has the place in the file, the id, the text or the two of a pair, and the label, so that it can be a --dev_file.
+    """
+    lines = []
+    for row in problem.dev.get("", ()):
+        assert isinstance(row, Row)
+        texts = [row.text] if row.pair is None else [row.text, row.pair]
+        lines.append([row.location.rpartition(", ")[2], row.id, *texts, shown_label(row.label)])
+    header = ["row", "id", "text", *(["text_pair"] if lines and len(lines[0]) == 5 else []), "label"]
     path = folder / "dev_rows.tsv"
-    write_text(path, "\n".join(lines) + "\n")
+    write_text(path, "".join("\t".join(_BREAKS.sub(" ", field) for field in line) + "\n" for line in [header, *lines]))
     return path
 
 
@@ -67,16 +141,6 @@ def _named(problem: Problem, found: NDArray[Any]) -> list[str]:
     if problem.kind == "multi":
         return [",".join(compress(problem.labels, row)) for row in found]
     return [f"{value:.6g}" if problem.kind == "regression" else str(value) for value in found.tolist()]
-
-
-def _table(problem: Problem, ids: Sequence[str], named: Sequence[str], values: NDArray[np.float32]) -> str:
-    """Return lines separated by tabs, with a header, without quotes; tabs and line ends in names become blanks."""
-    classes: Sequence[str] = problem.labels or [f"choice {i}" for i in range(values.shape[1])]
-    if problem.kind == "regression":
-        classes, values = [], values[:, :0]
-    rows = [["id", "prediction", *(f"probability of {label}" for label in classes)]]
-    rows += [[i, name, *(f"{value:.6f}" for value in of)] for i, name, of in zip(ids, named, values, strict=True)]
-    return "".join("\t".join(_BREAKS.sub(" ", field) for field in row) + "\n" for row in rows)
 
 
 def _submission(problem: Problem, ending: str) -> str | None:

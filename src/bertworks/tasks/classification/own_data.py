@@ -26,6 +26,7 @@ from bertworks.tasks.classification.label_values import (
     LabelKind,
     LabelValues,
     decide,
+    is_number,
     plain_label,
 )
 from bertworks.tasks.classification.own_rows import RawRow, raw_rows
@@ -130,9 +131,11 @@ def read(
     tables = [open_table(path, options.reading, names) if path else None for path in paths]
     needs_label = bool(train_file or dev_file)
     main = next(table for table in tables if table)
-    columns = guess_columns(main, options.columns.of(main, needs_label=needs_label), needs_label=needs_label)
+    named = options.columns.of(main, needs_label=needs_label)
+    columns = guess_columns(main, named, needs_label=needs_label)
     if not needs_label:
-        columns = replace(columns, label=())
+        # A guess could be wrong. The column of the training's labels is no guess.
+        columns = replace(columns, label=named.label)
     raw: list[list[RawRow]] = []
     repeated: list[str] = []
     for table in tables:
@@ -142,7 +145,13 @@ def read(
     shown = replace(columns, id=None) if repeated else columns
     notes = [note for table in tables if table for note in table.notes]
     notes += [f"{first}: columns: {shown}", *repeated]
-    values = _decided(first, [row.label for row in raw[0] or raw[1]], columns, options)
+    try:
+        values = _decided(first, [row.label for row in raw[0] or raw[1] or raw[2]], columns, options)
+    except InputError:
+        if needs_label:
+            raise
+        # A test set needs no labels.
+        values = _decided(first, [], columns, options)
     if values.kind != "regression" and not (values.labels and (train_file or options.labels)):
         raise InputError(f"{first}: the classes are not known; give --train_file, or --labels=a,b,c")
     train, dev = (_labelled(rows, values, bad) for rows in raw[:2])
@@ -250,7 +259,8 @@ def _note_of_kind(values: LabelValues, columns: Columns) -> str:
     if values.kind == "multi":
         return f"several of {len(values.labels)} classes at once ({names}); if each row has one, give --kind=single"
     if values.kind == "single":
-        return f"one of {len(values.labels)} classes ({names}); if these are scores, give --kind=regression"
+        scores = "; if these are scores, give --kind=regression" if all(map(is_number, values.labels)) else ""
+        return f"one of {len(values.labels)} classes ({names}){scores}"
     label = ", ".join(columns.label) or "the label"
     return f"{label} is a score (regression); if it is a class, give --kind=single"
 

@@ -17,10 +17,10 @@ import json
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cache
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -83,6 +83,18 @@ def feature_file(
                 yield add
         else:
             yield _json_lines(stream, layers, hidden_size, tokens if by_token else None)
+
+
+def vector_file(path: Path, blocks: Iterable[tuple[Sequence[str], NDArray[np.float32]]]) -> int:
+    """Write the vectors of texts, [n, K] for each block of n, to a file of arrays; return how many there are."""
+    rest, written = iter(blocks), 0
+    first = next(rest)
+    with feature_file(path, layers=[-1], hidden_size=first[1].shape[1], pooling="mean", tokens=[]) as add:
+        for texts, vectors in chain([first], rest):
+            for text, vector in zip(texts, vectors, strict=True):
+                add(TextFeatures(text, [], False, vector))
+            written += len(texts)
+    return written
 
 
 def _json_lines(

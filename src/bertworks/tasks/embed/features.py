@@ -32,6 +32,10 @@ from bertworks.text.tokenizer import Tokenizer
 # sentence-transformers pools.
 Pooling = Literal["none", "cls", "mean", "max"]
 
+# The layers whose outputs are given where nobody says: with pooling the last, as in sentence-transformers; for each
+# token the last four, as in the original.
+POOLED_LAYERS, TOKEN_LAYERS = (-1,), (-1, -2, -3, -4)
+
 # Texts that are tokenized at a time. Memory holds so many texts and two batches, for input of any size.
 _BLOCK = 256
 
@@ -63,6 +67,12 @@ class ExtractOptions(TypedDict, total=False):
     max_seq_length: int | None
     dtype: torch.dtype
     token_budget: int | None
+
+
+def default_layers(pooling: Pooling, config: BertConfig) -> tuple[int, ...]:
+    """Return the layers where nobody names them; of a model with fewer than four, all."""
+    wanted = TOKEN_LAYERS if pooling == "none" else POOLED_LAYERS
+    return wanted[: config.num_hidden_layers]
 
 
 def extract(
@@ -110,7 +120,7 @@ def embed(
     tokenizer: Tokenizer,
     texts: Sequence[Text],
     *,
-    layers: Sequence[int] = (-1,),
+    layers: Sequence[int] = POOLED_LAYERS,
     pooling: Pooling = "mean",
     **options: Unpack[ExtractOptions],
 ) -> NDArray[np.float32]:
@@ -128,6 +138,14 @@ def embed(
     found = extract(bert, tokenizer, texts, layers=layers, pooling=pooling, **options)
     for row, text in zip(result, found, strict=True):
         row[:] = text.values
+    return result
+
+
+def normalized(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return vectors [..., K] of length 1, so that their products are cosines; a vector of zeros stays as it is."""
+    # torch's `normalize` divides by no less.
+    lengths = np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-12)
+    result: NDArray[np.float32] = (vectors / lengths).astype(np.float32)
     return result
 
 

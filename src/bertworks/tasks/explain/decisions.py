@@ -122,7 +122,7 @@ def explain_tags(
     places = words_of(text, unit)
     row = TaggedRow("", "0", tuple(text[begin:end] for begin, end in places), None)
     data = encode_rows([row], names, tokenizer, sequence_length(model.config, max_seq_length), None)
-    (tags,) = predict_tags(Tagging(labels=names), model, data)
+    tags = predict_tags(Tagging(labels=names), model, data)[0].tags
     ids, rows = data.aligned.ids.tolist(), data.aligned.rows
     pieces = np.append(rows, len(ids) - 1)  # the pieces of word i are pieces[i], ..., pieces[i + 1] - 1
     found = []

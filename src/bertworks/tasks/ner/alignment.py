@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, pairwise
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from bertworks import ragged
 from bertworks.errors import InputError
 from bertworks.text.tokenizer import Tokenizer
+
+Number = TypeVar("Number", np.int64, np.float32)
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,10 @@ class AlignedWords:
         found[with_words] = np.stack([np.isin(firsts, self.word_starts), np.isin(lasts + 1, self.word_starts)], 1)
         return found
 
-    def by_sentence(self, tags: NDArray[np.int64], outside: int = 0) -> list[NDArray[np.int64]]:
-        """Split the tags of the M words by sentence; words that were cut get the tag `outside`."""
-        of_all = np.full(int(self.word_starts[-1]), outside, np.int64)
-        of_all[self.words] = tags
+    def by_sentence(self, values: NDArray[Number], outside: float = 0) -> list[NDArray[Number]]:
+        """Split the values of the M words by sentence; words that were cut get the value `outside`."""
+        of_all = np.full(int(self.word_starts[-1]), outside, values.dtype)
+        of_all[self.words] = values
         return [of_all[begin:end] for begin, end in pairwise(self.word_starts.tolist())]
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
+from bertworks import files
 from bertworks.config import BertConfig
 from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
@@ -15,12 +18,16 @@ from bertworks.model.heads import TokenClassifier
 from bertworks.names import listed
 from bertworks.tasks.ner import task
 from bertworks.tasks.ner.entities import OUTSIDE, EntitySpan, scheme_of, spans, split_tag
+from bertworks.tasks.ner.errors import error_table
 from bertworks.tasks.ner.tag_files import TaggedRow, in_labels
 from bertworks.tasks.ner.tag_outputs import write_cluener, write_columns
 from bertworks.tasks.ner.task import TaggedSequences, Tagging, encode_rows
-from bertworks.tasks.ner.words import TagUnit
+from bertworks.tasks.ner.words import TagUnit, sentences_of
 
 Rows = Mapping[str, list[TaggedRow]]
+
+# Of so many rows of sentences, one may have several.
+_FEW = 10
 
 
 def tagging_job(
@@ -50,6 +57,8 @@ def tagging_job(
         InputError: nothing tells the tags, or no sentence of a split can be used.
     """
     labels = _labels(setup, rows)
+    if "test" in rows:
+        rows = {**rows, "test": _without_strange_tags(rows["test"], labels, setup)}
     rows = {split: _usable(split, found, labels, bad) for split, found in rows.items()}
     for line in bad.summary():
         setup.say(line)
@@ -108,12 +117,35 @@ def _usable(split: str, rows: list[TaggedRow], labels: Sequence[str], bad: BadRo
     return found
 
 
+def _without_strange_tags(rows: list[TaggedRow], labels: Sequence[str], setup: Setup) -> list[TaggedRow]:
+    """Return the rows of a test set without tags, unless all of them are the model's."""
+    if any(row.tags is None for row in rows):
+        return [row._replace(tags=None) for row in rows]
+    types = {split_tag(label)[1] for label in labels}
+    found = {split_tag(tag)[1] for row in rows for tag in row.tags or () if tag != OUTSIDE}
+    if found and found <= types:
+        return rows
+    if strange := sorted(found - types):
+        setup.say(f"The test set has tags that the model does not know, such as {strange[0]:.60}; it is not scored")
+    return [row._replace(tags=None) for row in rows]
+
+
 def _with_labels(setup: Setup, rows: Rows, labels: Sequence[str], unit: TagUnit | None) -> BertConfig:
     """Return the configuration of the tagger; it remembers whether words were tagged or, as in CLUENER, characters."""
     if setup.trains and unit is None:
         unit = "character" if all(len(word) == 1 for row in rows["train"] for word in row.words) else "word"
     remembered = {**setup.config.fine_tuning, **({"unit": unit} if unit else {})}
+    if setup.trains:
+        remembered["sentences"] = _are_sentences(rows["train"])
     return setup.config.with_fine_tuning(remembered).with_labels(labels)
+
+
+def _are_sentences(rows: Sequence[TaggedRow]) -> bool:
+    """Tell whether most of the rows are one sentence each."""
+    texts = [row.text if row.text is not None else " ".join(row.words) for row in rows]
+    # Words of columns stand apart, also the full stop at the end of a sentence.
+    several = sum(len(sentences_of(re.sub(r" (?=[.!?])", "", text))) > 1 for text in texts)
+    return several * _FEW < len(rows)
 
 
 def _settings(
@@ -152,10 +184,15 @@ def _fingerprint(data: TaggedSequences) -> str:
 def _results(
     setup: Setup, settings: Tagging, test: TaggedSequences | None, network: TokenClassifier
 ) -> Iterator[str | Evaluation]:
-    """Evaluate the dev set, and write the tags of the test set: a word and its tag a line, and of texts also JSON."""
-    if "dev" in setup.splits:
-        evaluation = task.evaluate_tags(settings, network)
+    """Evaluate the dev set, and write the tags of the test set: a word and its tag a line, and of texts also JSON.
+
+    A test set with tags is scored.
+    """
+    if settings.dev is not None and "dev" in setup.splits:
+        of_dev = task.predict_tags(settings, network, settings.dev)
+        evaluation = task.evaluate_tags(settings, settings.dev, of_dev)
         yield Evaluation(evaluation.results, table=evaluation.table)
+        yield f"The predictions: {', '.join(map(str, _write_errors(setup, 'dev', settings.dev, of_dev)))}"
     if test is None:
         return
     start = time.perf_counter()
@@ -165,13 +202,34 @@ def _results(
     written = [setup.output_dir / "predictions.txt"]
     write_columns(
         written[0],
-        ([(word, tag) for word, tag in zip(row.words, tags, strict=True) if word.strip()] for row, tags in sentences),
+        ([(word, tag) for word, tag in zip(row.words, of.tags, strict=True) if word.strip()] for row, of in sentences),
     )
-    texts = [(row.id, row.text, _in_characters(row, tags)) for row, tags in sentences if row.text is not None]
+    texts = [(row.id, row.text, _in_characters(row, of.tags)) for row, of in sentences if row.text is not None]
     if texts:
         written.append(setup.output_dir / "cluener_predict.json")
         write_cluener(written[1], texts)
     yield f"Tagged {len(found):,} sentences, {rate:,.0f} tokens/s: {', '.join(map(str, written))}"
+    if test.tags is not None:
+        evaluation = task.evaluate_tags(settings, test, found)
+        results = {name.replace("eval_", "test_", 1): value for name, value in evaluation.results.items()}
+        yield Evaluation(results, table=evaluation.table)
+        yield f"The predictions: {', '.join(map(str, _write_errors(setup, 'test', test, found)))}"
+
+
+def _write_errors(
+    setup: Setup, split: str, data: TaggedSequences, found: Sequence[task.PredictedTags]
+) -> tuple[Path, Path]:
+    """Write each word with its gold tag and its predicted one, as conlleval reads them; and the wrong entities."""
+    columns, errors = (setup.output_dir / name for name in (f"{split}_predictions.txt", f"{split}_errors.tsv"))
+    write_columns(
+        columns,
+        (
+            [line for line in zip(row.words, row.tags or (), of.tags, strict=True) if line[0].strip()]
+            for row, of in zip(data.rows, found, strict=True)
+        ),
+    )
+    files.write_text(errors, error_table(data.rows, found))
+    return columns, errors
 
 
 def _in_characters(row: TaggedRow, tags: Sequence[str]) -> list[EntitySpan]:

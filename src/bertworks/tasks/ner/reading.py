@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bertworks.data.bad_rows import BadRows
@@ -76,7 +76,7 @@ class OwnFiles:
     has_numbers: bool = False
 
     def read(self, files: Mapping[str, str], splits: Sequence[str]) -> Rows:
-        """Read the splits that are asked for. Tags of a file to be predicted are not read.
+        """Read the splits that are asked for. A file to be predicted may have tags.
 
         Raises:
             InputError: see the readers of the formats; or a file to train on or to evaluate has no tags.
@@ -90,8 +90,25 @@ class OwnFiles:
 
         found = {}
         for split in splits:
-            with unchanged(Path(files[split])):
-                found[split] = with_tags(split, self._rows(Path(files[split]), split != "test", say))
+            path = Path(files[split])
+            with unchanged(path):
+                rows = self._test_rows(path, say) if split == "test" else with_tags(split, self._rows(path, True, say))
+                found[split] = rows
+        return found
+
+    def _test_rows(self, path: Path, say: Callable[[str], None]) -> list[TaggedRow]:
+        """Read a file to be predicted: with tags if every word has one, else without."""
+        said: list[str] = []
+        trial = replace(self, bad=BadRows(), say=said.append)
+        try:
+            found = list(trial._rows(path, True, said.append))
+        except InputError:
+            found = []
+        if not found or any(row.tags is None for row in found):
+            return list(self._rows(path, False, say))
+        for line in said:
+            say(line)
+        self.unit = trial.unit
         return found
 
     def _rows(self, path: Path, with_tags: bool, say: Callable[[str], None]) -> Iterable[TaggedRow]:

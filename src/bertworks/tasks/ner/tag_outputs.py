@@ -1,13 +1,18 @@
-"""Files of predicted tags: columns as conlleval reads them, and CLUENER's JSON lines."""
+"""Predicted entities in other programs' forms: columns as conlleval reads them, CLUENER's JSON lines, BRAT, spaCy.
+
+The entities of a text are spans in characters.
+"""
 
 from __future__ import annotations
 
 import json
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bertworks import files
-from bertworks.tasks.ner.entities import EntitySpan
+from bertworks.tasks.ner.entities import EntitySpan, tags
 
 
 def mentions(text: str, spans: Iterable[EntitySpan]) -> dict[str, dict[str, list[list[int]]]]:
@@ -35,3 +40,29 @@ def write_columns(path: Path, sentences: Iterable[Iterable[Sequence[str]]]) -> N
         for sentence in sentences:
             lines = [" ".join("".join(column.split()) or "_" for column in columns) for columns in sentence]
             stream.write("\n".join([*lines, "", ""]).encode())
+
+
+def columns_of(text: str, words: Sequence[tuple[int, int]], spans: Sequence[EntitySpan]) -> list[tuple[str, str]]:
+    """Return the words of a text, given begin and end of each, with the tags of its entities (BIO)."""
+    begins, ends = [begin for begin, _ in words], [end for _, end in words]
+    of_words = [EntitySpan(kind, bisect_right(ends, begin), bisect_left(begins, end)) for kind, begin, end in spans]
+    return [
+        (text[a:b], tag) for (a, b), tag in zip(words, tags(of_words, len(words)), strict=True) if text[a:b].strip()
+    ]
+
+
+def brat_lines(text: str, spans: Iterable[EntitySpan]) -> str:
+    """Return the lines of a .ann; an entity over a line end has a part for each line, as BRAT wants it."""
+    lines = []
+    for number, (kind, begin, end) in enumerate(spans, 1):
+        parts = [match.span() for match in re.finditer(r"[^\n]+", text[begin:end])]
+        places = ";".join(f"{begin + first} {begin + last}" for first, last in parts)
+        mention = " ".join(text[begin + first : begin + last] for first, last in parts)
+        lines.append(f"T{number}\t{'_'.join(kind.split())} {places}\t{mention}\n")
+    return "".join(lines)
+
+
+def spacy_line(text: str, spans: Iterable[EntitySpan]) -> str:
+    """Return a line of JSON as spaCy's `Doc.to_json` has it, which `displacy.render(..., manual=True)` takes too."""
+    ents = [{"start": begin, "end": end, "label": kind} for kind, begin, end in spans]
+    return json.dumps({"text": text, "ents": ents}, ensure_ascii=False) + "\n"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice, pairwise
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -152,7 +153,14 @@ def sums(settings: Tagging, model: TokenClassifier, batch: PackedBatch, dropout:
     return {"loss": loss, "accuracy": (logits.argmax(-1) == batch.labels).sum().float()}
 
 
-def predict_tags(settings: Tagging, model: TokenClassifier, data: TaggedSequences) -> list[tuple[str, ...]]:
+class PredictedTags(NamedTuple):
+    """The tags of a sentence's words, and the probability of each, [words]; that of a word that was cut is 1."""
+
+    tags: tuple[str, ...]
+    probabilities: NDArray[np.float32]
+
+
+def predict_tags(settings: Tagging, model: TokenClassifier, data: TaggedSequences) -> list[PredictedTags]:
     """Return the tags of each sentence. Words that were cut get O.
 
     With a CRF they are the best path that the scheme allows through the whole sentence, through all of its windows.
@@ -161,17 +169,28 @@ def predict_tags(settings: Tagging, model: TokenClassifier, data: TaggedSequence
     compute: Callable[[PackedBatch], Tensor] = partial(model, dtype=settings.eval_precision)
     logits = _by_sentence(predict(compute, _examples(aligned), "row", device=device), aligned.tagged.tolist())
     start, moves, end = (torch.from_numpy(~allowed) for allowed in entities.allowed_transitions(settings.labels))
-    found = [np.zeros(0, np.int64)]
+    found, sure = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
     while part := list(islice(logits, _DECODED)):
         emissions = torch.from_numpy(np.concatenate(part))
         if model.crf is None:
-            found.append(emissions.argmax(-1).numpy())
+            tags, marginals = emissions.argmax(-1), torch.softmax(emissions, -1)
         else:
             lengths = np.array([len(words) for words in part], np.int64)
-            found.append(model.crf.viterbi(emissions.to(device), lengths, (start, moves, end)).cpu().numpy())
+            emissions = emissions.to(device)
+            tags = model.crf.viterbi(emissions, lengths, (start, moves, end))
+            marginals = model.crf.marginals(emissions, lengths)
+        # Float32 holds the numbers of tags exactly, so that there is one copy to the host.
+        of_tags = marginals.gather(1, tags[:, None])[:, 0]
+        decoded = torch.stack([tags.float(), of_tags.float()]).cpu().numpy()
+        found.append(decoded[0].astype(np.int64))
+        sure.append(decoded[1])
     outside = settings.labels.index(entities.OUTSIDE)
     sentences = aligned.by_sentence(np.concatenate(found), outside)
-    return [tuple(settings.labels[tag] for tag in sentence.tolist()) for sentence in sentences]
+    probabilities = aligned.by_sentence(np.concatenate(sure), 1)
+    return [
+        PredictedTags(tuple(settings.labels[tag] for tag in sentence.tolist()), of_words)
+        for sentence, of_words in zip(sentences, probabilities, strict=True)
+    ]
 
 
 def _by_sentence(logits: Iterator[NDArray[np.float32]], tagged: Sequence[int]) -> Iterator[NDArray[np.float32]]:
@@ -201,11 +220,9 @@ class TagEvaluation:
     table: str
 
 
-def evaluate_tags(settings: Tagging, model: TokenClassifier) -> TagEvaluation:
-    """Compare the predicted tags of the dev set with its gold tags."""
-    data = settings.dev
-    assert data is not None
-    predicted = predict_tags(settings, model, data)
+def evaluate_tags(settings: Tagging, data: TaggedSequences, found: Sequence[PredictedTags]) -> TagEvaluation:
+    """Compare the predicted tags of a data set with its gold tags."""
+    predicted = [of.tags for of in found]
     gold = [row.tags or () for row in data.rows]
     score = entities.score(gold, predicted)
     gold_tags, predicted_tags = (np.array(list(chain.from_iterable(tags))) for tags in (gold, predicted))
@@ -229,4 +246,5 @@ def evaluate_tags(settings: Tagging, model: TokenClassifier) -> TagEvaluation:
 def evaluate(settings: Tagging, model: torch.nn.Module) -> Mapping[str, float]:
     """Return the results of `evaluate_tags`."""
     assert isinstance(model, TokenClassifier)
-    return evaluate_tags(settings, model).results
+    assert settings.dev is not None
+    return evaluate_tags(settings, settings.dev, predict_tags(settings, model, settings.dev)).results

@@ -17,6 +17,9 @@ _WORD = re.compile(rb"[cp]|o(?:[op]*o)?")
 _ABBREVIATION = re.compile(r"(?:[^\W\d_]\.){2,}|[A-Z]\.")
 _CLITICS = ("'s", "’s")
 
+_SENTENCE_END = re.compile("[.!?…][\"'”’)\\]]*(?=\\s+[^a-z\\s])|[。！？；][”’」』）]*|\n[ \\t]*\n")
+_SHORTENED = ("Dr.", "Mr.", "Mrs.", "Ms.", "Prof.", "St.", "vs.", "No.", "Nos.", "e.g.", "i.e.", "cf.", "Fig.", "Inc.")
+
 # Letters of scripts that are written without blanks: Thai to Lao, Myanmar, Khmer, kana, ideographs.
 _UNDIVIDED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -48,6 +51,27 @@ def words_of(text: str, unit: TagUnit = "word") -> list[tuple[int, int]]:
         else:
             words.append((begin, end))
     return words
+
+
+def sentences_of(text: str) -> list[tuple[int, int]]:
+    """Find the sentences of a text: begin and end of each, in characters, white space at the ends left out.
+
+    A sentence ends at a full stop, a question or an exclamation mark, with closing quotation marks and brackets, if a
+    blank and no small letter follows; at one of Chinese text; and at an empty line. A full stop of an abbreviation
+    ("U.S.", "J.", "Dr.") does not end one.
+    """
+    found, begin = [], 0
+    for match in _SENTENCE_END.finditer(text):
+        word = text[begin : match.start() + 1].rpartition(" ")[2]
+        if match[0][0] == "." and (_ABBREVIATION.fullmatch(word.lstrip("(\"'")) or word in _SHORTENED):
+            continue
+        found.append((begin, match.end()))
+        begin = match.end()
+    found.append((begin, len(text)))
+    stripped = [(first, text[first:last]) for first, last in found]
+    return [
+        (first + len(part) - len(part.lstrip()), first + len(part.rstrip())) for first, part in stripped if part.strip()
+    ]
 
 
 def unit_of(texts: Iterable[str]) -> TagUnit:

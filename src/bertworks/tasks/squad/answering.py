@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, TypedDict
+from typing import TypedDict
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ import torch
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.model.heads import SpanClassifier
+from bertworks.tasks.result import Result
 from bertworks.tasks.squad import nbest
 from bertworks.tasks.squad.documents import Document, SquadExample
 from bertworks.tasks.squad.final_text import characters
@@ -20,7 +21,7 @@ from bertworks.tasks.squad.windows import Windows, WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 
 
-class FoundAnswer(NamedTuple):
+class FoundAnswer(Result):
     """A possible answer.
 
     Attributes:
@@ -40,19 +41,21 @@ class FoundAnswer(NamedTuple):
     window: tuple[int, int]
 
 
-class Answered(NamedTuple):
+class Answered(Result):
     """The answers to a question.
 
     Attributes:
+        question: as it was asked.
         answers: the best first.
-        no_answer_probability: that no document has the answer; 0 if that is not allowed.
+        no_answer_probability: that no document has the answer; None if the model always answers, as one of SQuAD 1.1.
         has_answer: False if no answer is allowed, and its score is above that of the best answer by more than the
-            threshold that the training found, or 0.
+            threshold that the training found, or 0; also if the question is empty.
         question_cut: whether the model saw only the beginning of the question.
     """
 
+    question: str
     answers: list[FoundAnswer]
-    no_answer_probability: float
+    no_answer_probability: float | None
     has_answer: bool
     question_cut: bool
 
@@ -61,11 +64,13 @@ class Texts:
     """Texts that questions are asked about, prepared once for many questions.
 
     Attributes:
-        spans: for each document, begin and end of each of its tokens, in characters. Shape [T, 2].
+        documents: those that have words.
+        numbers: of each of these documents, among all that were given.
+        spans: for each of them, begin and end of its tokens, in characters. Shape [T, 2].
     """
 
     def __init__(self, tokenizer: Tokenizer, texts: str | Sequence[str], names: Sequence[str] | None = None) -> None:
-        """Tokenize one text or several, none of which may be empty; `names` are for messages."""
+        """Tokenize one text or several, of which one must have words; `names` are for messages."""
         given: object = texts
         if not isinstance(given, Iterable) or isinstance(given, bytes):
             raise InputError(f"documents: must be a text or a list of texts, not {given!r:.60}")
@@ -73,7 +78,9 @@ class Texts:
         if not several:
             raise InputError("documents: there are none; give at least one text")
         self.documents: list[Document] = []
+        self.numbers: list[int] = []
         self.spans = []
+        empty: list[str] = []
         for number, text in enumerate(several):
             name = names[number] if names else f"document {number}"
             if not isinstance(text, str):
@@ -81,9 +88,13 @@ class Texts:
             spans = tokenizer.encode_with_offsets(text).spans
             if not len(spans):
                 # The tokenizer deletes more than blanks.
-                raise InputError(f"{name}: is empty" + ("" if not text.strip() else " after tokenization"))
+                empty.append(f"{name}: is empty" + ("" if not text.strip() else " after tokenization"))
+                continue
             self.documents.append(Document(text, name))
+            self.numbers.append(number)
             self.spans.append(spans)
+        if not self.documents:
+            raise InputError(empty[0])
 
 
 class AnswerOptions(TypedDict, total=False):
@@ -95,6 +106,7 @@ class AnswerOptions(TypedDict, total=False):
     n_best_size: int
     max_answer_length: int
     allow_none: bool | None
+    allow_overlap: bool
 
 
 def answer(
@@ -110,6 +122,7 @@ def answer(
     n_best_size: int = 20,
     max_answer_length: int = 30,
     allow_none: bool | None = None,
+    allow_overlap: bool = False,
     dtype: torch.dtype = torch.float32,
 ) -> Answered:
     """Find the best answers to a question in documents of any length.
@@ -118,8 +131,8 @@ def answer(
     in the windows of all documents; the original does the same for the windows of one document.
 
     Args:
-        question: at least a word; cut to max_query_length.
-        documents: one or several; each at least a word. `Texts` are prepared once for many questions.
+        question: cut to max_query_length; an empty one has no answers.
+        documents: one or several, of which one has words. `Texts` are prepared once for many questions.
         top_k: the most answers. Their positions differ; their texts may be equal.
         max_seq_length, doc_stride, max_query_length: tokens of a window, between windows, of a question; by default as
             in the model's training, or 384, 128 and 64, or less if the model cannot read as much.
@@ -127,14 +140,13 @@ def answer(
         max_answer_length: the longest answer, in tokens.
         allow_none: whether no answer is possible and has a probability; by default as in the model's training: not with
             SQuAD 1.1.
+        allow_overlap: whether an answer may share characters with a better one.
 
     Raises:
-        InputError: a question or a document is not a text, or empty; there is no document; a number is out of range.
+        InputError: a question or a document is not a text; no document has words; a number is out of range.
     """
     if not isinstance(question, str):
         raise InputError(f"question: is not a text but {question!r:.60}")
-    if not question.strip():
-        raise InputError("question: is empty")
     for name, number in (("top_k", top_k), ("n_best_size", n_best_size), ("max_answer_length", max_answer_length)):
         if not isinstance(number, int | np.integer) or number < 1:
             raise InputError(f"{name}={number}: must be a whole number of at least 1")
@@ -142,6 +154,9 @@ def answer(
     trained = model.config.fine_tuned
     if allow_none is None:
         allow_none = trained("version_2_with_negative", bool) is not False
+    if not question.strip():
+        none = None if not allow_none else 1.0
+        return Answered(question=question, answers=[], no_answer_probability=none, has_answer=False, question_cut=False)
     settings = nbest.AnswerSettings(
         n_best_size=max(n_best_size, top_k),
         max_answer_length=max_answer_length,
@@ -169,12 +184,26 @@ def answer(
     highest = max(scores, default=0.0)
     whole = sum(math.exp(score - highest) for score in scores)
     threshold = trained("null_score_diff_threshold", float) or 0.0
+    for one in found:
+        one["probability"] = math.exp(one.score - highest) / whole
     return Answered(
-        [answer._replace(probability=math.exp(answer.score - highest) / whole) for answer in found[:top_k]],
-        math.exp(null - highest) / whole if allow_none else 0.0,
-        bool(found) and not (allow_none and null - found[0].score > threshold),
-        question_cut,
+        question=question,
+        answers=found[:top_k] if allow_overlap else _apart(found, top_k),
+        no_answer_probability=math.exp(null - highest) / whole if allow_none else None,
+        has_answer=bool(found) and not (allow_none and null - found[0].score > threshold),
+        question_cut=question_cut,
     )
+
+
+def _apart(answers: Iterable[FoundAnswer], most: int) -> list[FoundAnswer]:
+    """Return the first answers that share no character with one before them."""
+    kept: list[FoundAnswer] = []
+    for one in answers:
+        if len(kept) == most:
+            break
+        if not any(one.document == k.document and one.begin < k.end and k.begin < one.end for k in kept):
+            kept.append(one)
+    return kept
 
 
 def _settings(
@@ -211,4 +240,12 @@ def _found(number: int, texts: Texts, answers: nbest.NbestAnswers, windows: Wind
             # The tokens between [CLS] question [SEP] and the last [SEP].
             first = int(windows.doc_starts[at])
             seen = characters(spans, first, first + int(sequences.lengths[at] - sequences.first[at]) - 2)
-            yield FoundAnswer(text[begin:end], begin, end, number, start_logit + end_logit, 0.0, seen)
+            yield FoundAnswer(
+                text=text[begin:end],
+                begin=begin,
+                end=end,
+                document=texts.numbers[number],
+                score=start_logit + end_logit,
+                probability=0.0,
+                window=seen,
+            )

@@ -1,0 +1,161 @@
+"""`bertworks.finetune`: every fine-tuning from Python, by the same driver and into the same files as the command.
+
+Rows that are in memory are written to OUTPUT_DIR/data first, as JSON lines. So the run can be continued, compared and
+repeated like any other, and its `flags.toml` says what it was.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from bertworks import files
+from bertworks.errors import InputError
+from bertworks.flags import parse
+from bertworks.pretrained import Pretrained, load
+
+# What the model will do -> the command that trains it.
+_COMMANDS = {"classify": "run_classifier", "tag": "run_ner", "answer": "run_squad", "choose": "run_multiple_choice"}
+
+# Split -> the flag that names its file, and the one that asks for it; of questions there is one file besides training.
+_FILES = {"train": "train_file", "dev": "dev_file", "test": "test_file"}
+_OF_QUESTIONS = {"train": "train_file", "dev": "predict_file", "test": "predict_file"}
+_ASKED = {"train": "do_train", "dev": "do_eval", "test": "do_predict"}
+
+Data = Any
+FineTuned = Literal["classify", "tag", "answer", "choose"]
+
+
+def finetune(
+    train: Data = None,
+    dev: Data = None,
+    test: Data = None,
+    *,
+    output_dir: Path | str,
+    task: FineTuned = "classify",
+    **flags: Any,
+) -> Pretrained:
+    """Fine-tune a model, and return it as `load(output_dir)` does.
+
+    Args:
+        train, dev, test: the data: a path, as the command takes it; or rows: a list, a table of pandas or polars, a
+            data set of `datasets`. A row is a dict with the names of columns, or, to classify, (text, label) or
+            (text, second text, label); to tag, (words, tags) or (text, {"entities": [(begin, end, type), ...]}).
+        output_dir: the folder for the model and all files of the run. An interrupted training there continues.
+        task: what the model will do; `choose` takes only a task known by name, with data_dir.
+        flags: those of the command (bert run_classifier, run_ner, run_squad, run_multiple_choice), such as
+            model="bert-base-uncased", num_train_epochs=2, dev_fraction=0.1, task_name="MRPC", data_dir="glue/MRPC".
+
+    Raises:
+        InputError: as the command; or rows of no form that is known.
+    """
+    if task not in _COMMANDS:
+        raise InputError(f"finetune: task={task!r} is none of {', '.join(_COMMANDS)}")
+    given = {split: data for split, data in (("train", train), ("dev", dev), ("test", test)) if data is not None}
+    if task == "answer" and "dev" in given and "test" in given:
+        raise InputError("finetune: give dev or test questions; run_squad answers one file besides the training file")
+    flag_of = _OF_QUESTIONS if task == "answer" else _FILES
+    folder = Path(output_dir)
+    values = {flag_of[split]: _path(data, folder / "data" / f"{split}.jsonl", task) for split, data in given.items()}
+    # A known task has a dev set.
+    has_dev = "dev" in given or flags.get("dev_fraction") or flags.get("data_dir")
+    asked = {"do_train": True, "do_eval": bool(has_dev), "do_predict": "test" in given}
+    words = [f"--{name}={value}" for name, value in {**asked, **values, **flags}.items() if value is not None]
+    name = _COMMANDS[task]
+    command = importlib.import_module(f"bertworks.commands.{name}")
+    parsed = parse(command.Flags, [*words, f"--output_dir={folder}"], f"finetune, as bert {name}")
+    command.main(parsed)
+    return load(folder, device=parsed.device)
+
+
+def _path(data: Data, path: Path, task: str) -> str:
+    """Return the path of a split: as it was given, or where its rows are written."""
+    if isinstance(data, str | Path):
+        return str(data)
+    if task == "choose":
+        raise InputError("finetune: task='choose' takes no rows; give task_name and data_dir")
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows_of(data, task)]
+    if not lines:
+        raise InputError(f"finetune: {path.stem} has no rows")
+    files.write_text(path, "\n".join(lines) + "\n")
+    return str(path)
+
+
+def rows_of(data: Data, task: str) -> Iterator[Any]:
+    """Yield the rows of data in memory, as JSON has them.
+
+    Raises:
+        InputError: they are no rows.
+    """
+    names = _class_names(data)
+    for number, row in enumerate(_records(data)):
+        if isinstance(row, Mapping):
+            yield {str(name): _named(_plain(value), names.get(name)) for name, value in row.items()}
+        elif isinstance(row, Sequence) and not isinstance(row, str):
+            yield _of_parts(_plain(list(row)), number, task)
+        else:
+            raise InputError(f"finetune: row {number} is neither a dict nor a tuple but {row!r:.60}")
+
+
+def _records(data: Data) -> Iterable[Any]:
+    """Return the rows of a list, a data frame of pandas or polars, or a data set."""
+    if hasattr(data, "to_dicts"):  # polars
+        return data.to_dicts()  # type: ignore[no-any-return]
+    if hasattr(data, "to_dict") and hasattr(data, "columns"):  # pandas
+        return data.to_dict("records")  # type: ignore[no-any-return]
+    if isinstance(data, Mapping) or not isinstance(data, Iterable):
+        raise InputError(f"finetune: give a path, a list of rows, a table or a data set, not {type(data).__name__}")
+    return data
+
+
+def _of_parts(row: list[Any], number: int, task: str) -> Any:
+    """Return a tuple as a dict, with the usual names of its parts."""
+    if task == "classify" and len(row) in (2, 3):
+        names = ("text", "label") if len(row) == 2 else ("text_a", "text_b", "label")
+        return dict(zip(names, row, strict=True))
+    if task == "tag" and len(row) == 2 and isinstance(row[1], Mapping):
+        return row  # spaCy's pairs
+    if task == "tag" and len(row) == 2 and isinstance(row[0], list):
+        return {"tokens": row[0], "tags": row[1]}
+    wanted = {
+        "classify": "(text, label) or (text, second text, label)",
+        "tag": "(words, tags) or (text, {'entities': [(begin, end, type), ...]})",
+    }.get(task, "a dict with question, context and answers")
+    raise InputError(f"finetune: row {number} is {row!r:.60}; give {wanted}")
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: numbers of NumPy are Python's, and what is no number is none."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(part) for name, part in value.items()}
+    if hasattr(value, "tolist"):  # an array, or a number of NumPy
+        value = value.tolist()
+    if isinstance(value, list | tuple | set):
+        return [_plain(part) for part in value]
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _class_names(data: Data) -> dict[str, Sequence[str]]:
+    """Return the names of the classes of each column whose numbers have some (ClassLabel of `datasets`)."""
+    features = getattr(data, "features", None)
+    found: dict[str, Sequence[str]] = {}
+    for column, feature in features.items() if isinstance(features, Mapping) else ():
+        names = getattr(feature, "names", None) or getattr(getattr(feature, "feature", None), "names", None)
+        if names:
+            found[column] = list(names)
+    return found
+
+
+def _named(value: Any, names: Sequence[str] | None) -> Any:
+    """Return a number of a class by its name; so are the numbers of a list. -1 means that there is no label."""
+    if names is None:
+        return value
+    if isinstance(value, list):
+        return [_named(part, names) for part in value]
+    return names[value] if isinstance(value, int) and 0 <= value < len(names) else None

@@ -1,0 +1,146 @@
+"""The end of a run of classification: the dev sets are evaluated, test sets predicted, and files written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertworks.checkpoints.formats.huggingface import save_model_folder
+from bertworks.config import BertConfig
+from bertworks.job import Evaluation, Network, Setup
+from bertworks.model.heads import SequenceClassifier
+from bertworks.tasks.classification import task
+from bertworks.tasks.classification.calibration import cool, draw_reliability, reliability, temperature
+from bertworks.tasks.classification.class_report import mean_absolute_error, report
+from bertworks.tasks.classification.outputs import (
+    draw_confusion_matrix,
+    shown_label,
+    write_dev_predictions,
+    write_dev_rows,
+    write_predictions,
+)
+from bertworks.tasks.classification.problem import Problem
+from bertworks.tasks.classification.rows import AnyRow
+from bertworks.tasks.classification.task import Classification, LabelledSequences
+from bertworks.tasks.metrics import confusion_matrix
+
+Encode = Callable[[Sequence[AnyRow]], LabelledSequences]
+
+
+def results_of(
+    problem: Problem,
+    setup: Setup,
+    settings: Classification,
+    encode: Encode,
+    calibrated: BertConfig | None,
+    network: Network,
+) -> Iterator[str | Evaluation]:
+    """Evaluate the dev sets, and write the predictions of the test sets.
+
+    Args:
+        calibrated: the configuration of the model that is written once it is calibrated; None leaves it as it is.
+    """
+    if problem.drawn:
+        yield f"The rows of the dev set: {write_dev_rows(setup.output_dir, problem)}"
+    if "dev" in setup.splits:
+        logits = {ending: task.predict_logits(settings, network, data) for ending, data in settings.dev.items()}
+        if calibrated is not None:
+            assert isinstance(network, SequenceClassifier)
+            degrees, line = _calibrate(problem, setup, settings, logits)
+            yield line
+            cool(network.classifier, degrees)
+            logits = {ending: values / np.float32(degrees) for ending, values in logits.items()}
+            save_model_folder(setup.output_dir, calibrated, network.state_dict(), "BertForSequenceClassification")
+            setup.tokenizer.save(setup.output_dir, calibrated.longest_sequence)
+        results = dict(task.evaluate_logits(settings, logits))
+        results["loss"] = results["eval_loss"]
+        originals = ("eval_accuracy", "eval_loss", "global_step", "loss")
+        yield _evaluation(problem, settings, logits, results, originals)
+        for ending, rows in problem.dev.items():
+            yield f"The predictions: {write_dev_predictions(setup.output_dir, problem, ending, rows, logits[ending])}"
+        if problem.kind == "single":
+            yield from _confusion(problem, setup, settings, logits)
+    if "test" in setup.splits:
+        for ending, rows in problem.test.items():
+            data = encode(rows)
+            start = time.perf_counter()
+            predicted = task.predict_logits(settings, network, data)
+            rate = len(data.sequences.ids) / (time.perf_counter() - start)
+            written = write_predictions(setup.output_dir, problem, ending, rows, predicted)
+            yield f"Predicted {len(data):,} examples, {rate:,.0f} tokens/s: {', '.join(map(str, written))}"
+            yield from _score(problem, settings, encode, ending, rows, predicted)
+
+
+def _calibrate(
+    problem: Problem, setup: Setup, settings: Classification, logits: Mapping[str, NDArray[np.float32]]
+) -> tuple[float, str]:
+    """Return the temperature of the first dev set, and a line about it; draw the reliability."""
+    ending, data = next(iter(settings.dev.items()))
+    assert data.labels is not None
+    found = logits[ending]
+    degrees = temperature(problem.kind, data.labels, found)
+    before, after = (reliability(problem.kind, data.labels, values) for values in (found, found / np.float32(degrees)))
+    picture = draw_reliability(setup.output_dir / "reliability.png", before, after)
+    return degrees, (
+        f"Calibrated on the dev set: temperature {degrees:.4f}, expected calibration error {before.error:.4f} -> "
+        f"{after.error:.4f}; the model that is written has it in its head: {picture}"
+    )
+
+
+def _evaluation(
+    problem: Problem,
+    settings: Classification,
+    logits: Mapping[str, NDArray[np.float32]],
+    results: dict[str, float],
+    originals: Sequence[str] = (),
+) -> Evaluation:
+    """Return the results of labelled sets with a report about each."""
+    reports = []
+    for ending, data in settings.dev.items():
+        assert data.labels is not None
+        reports += [f"{problem.name}{ending.replace('_', ' ')}:"] if len(settings.dev) > 1 else []
+        reports.append(report(problem, data.labels, logits[ending]))
+        if problem.kind == "regression":
+            results[f"eval_mae{ending}"] = mean_absolute_error(data.labels, logits[ending][:, 0])
+    return Evaluation(results, originals, "\n".join(filter(None, reports)))
+
+
+def _score(
+    problem: Problem,
+    settings: Classification,
+    encode: Encode,
+    ending: str,
+    rows: Sequence[AnyRow],
+    logits: NDArray[np.float32],
+) -> Iterator[str | Evaluation]:
+    """Score the rows of a test set that have labels, if some have."""
+    labelled = [i for i, row in enumerate(rows) if row.label is not None]
+    if not labelled:
+        return
+    different = {rows[i].label for i in labelled}
+    if len(different) == 1 and len(labelled) > 1:
+        yield f"All test rows have the label {shown_label(*different)}, which is taken for none; nothing is scored"
+        return
+    if len(labelled) < len(rows):
+        yield f"{len(rows) - len(labelled):,} of {len(rows):,} test rows have no label that is known and are not scored"
+    scored = replace(settings, dev={ending: encode([rows[i] for i in labelled])})
+    found = {ending: logits[labelled]}
+    results = dict(task.evaluate_logits(scored, found))
+    evaluation = _evaluation(problem, scored, found, results)
+    yield replace(evaluation, results={name.replace("eval_", "test_", 1): of for name, of in results.items()})
+
+
+def _confusion(
+    problem: Problem, setup: Setup, settings: Classification, logits: Mapping[str, NDArray[np.float32]]
+) -> Iterator[str]:
+    """Draw the confusion matrix of each dev set."""
+    for ending, data in settings.dev.items():
+        assert data.labels is not None
+        counts = confusion_matrix(data.labels, task.predictions("single", logits[ending]), problem.classes)
+        title = f"{problem.name}{ending.replace('_', ' ')}: {counts.trace() / counts.sum():.1%} right"
+        path = setup.output_dir / f"confusion_matrix{ending}.png"
+        yield f"The confusion matrix: {draw_confusion_matrix(path, counts, problem.labels, title)}"

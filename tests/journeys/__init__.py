@@ -1,0 +1,1 @@
+"""Jobs from end to end, as people do them, in as few commands as they take."""
