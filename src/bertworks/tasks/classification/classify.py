@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from itertools import compress
 from typing import NamedTuple, cast, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bertworks.data.sequences import LongText
 from bertworks.model.heads import SequenceClassifier
 from bertworks.tasks.classification import task as classification
 from bertworks.tasks.classification.problem import Problem, encode_rows
 from bertworks.tasks.classification.rows import Row
-from bertworks.tasks.classification.task import Classification
+from bertworks.tasks.classification.task import Classification, ProblemKind
 from bertworks.tasks.classification.trained_labels import kind_of
 from bertworks.tasks.labels import names_of_outputs
 from bertworks.tasks.texts import Text, check_texts, sequence_length
@@ -60,7 +62,11 @@ def classify(
     stride = config.fine_tuned("doc_stride", int) or longest // 2
     data = encode_rows(problem, rows, tokenizer, longest, long_text, stride)
     settings = Classification(kind=kind, classes=len(names), eval_precision=dtype)
-    logits = classification.predict_logits(settings, model, data)
+    return classified(kind, names, classification.predict_logits(settings, model, data))
+
+
+def classified(kind: ProblemKind, names: Sequence[str], logits: NDArray[np.float32]) -> list[Classified]:
+    """Return what logits [N, C] mean, from the kind of the problem and the names of the classes."""
     if kind == "regression":
         return [Classified(float(row[0]), {}) for row in logits]
     found = []

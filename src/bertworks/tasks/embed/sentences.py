@@ -16,7 +16,7 @@ from bertworks.model.bert import Bert
 from bertworks.tasks.embed.features import Pooling, extract
 from bertworks.text.tokenizer import Tokenizer
 
-_POOLINGS: dict[str, Pooling] = {"cls": "cls", "max": "max", "mean": "mean", "mean_sqrt_len_tokens": "mean"}
+POOLINGS: dict[str, Pooling] = {"cls": "cls", "max": "max", "mean": "mean", "mean_sqrt_len_tokens": "mean"}
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "Identity": lambda values: values,
     "Tanh": torch.tanh,
@@ -62,11 +62,20 @@ def embed_sentences(
     prompted = [text.lower() for text in prompted] if rules.do_lower_case else prompted
     parts = []
     for name in rules.poolings:
-        found = extract(bert, tokenizer, prompted, pooling=_POOLINGS[name], max_seq_length=longest, dtype=dtype)
+        found = extract(bert, tokenizer, prompted, pooling=POOLINGS[name], max_seq_length=longest, dtype=dtype)
         scaled = name == "mean_sqrt_len_tokens"
         rows = [one.values * np.float32(len(one.ids) ** 0.5) if scaled else one.values.copy() for one in found]
         parts.append(np.array(rows, np.float32).reshape(len(texts), -1))
-    values = torch.from_numpy(np.concatenate(parts, 1))
+    return after_pooling(np.concatenate(parts, 1), rules, path)
+
+
+def after_pooling(pooled: NDArray[np.float32], rules: SentenceRules, path: Path) -> NDArray[np.float32]:
+    """Apply the layers that follow the pooling to vectors [N, K].
+
+    Raises:
+        InputError: with the path: a layer does not fit the vectors.
+    """
+    values = torch.from_numpy(pooled)
     for layer in rules.steps:
         if layer is None:
             values = values / values.norm(dim=1, keepdim=True).clamp_min(_LEAST_LENGTH)
