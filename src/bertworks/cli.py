@@ -29,6 +29,7 @@ COMMANDS = {
     "run_squad": "Train a model that answers questions from a text, and predict answers: SQuAD 1.1 and 2.0",
     "answer": "Answer questions from your own texts with a model that run_squad has trained",
     "evaluate_squad": "Score SQuAD predictions by exact match and F1, like the official scripts of 1.1 and 2.0",
+    "serve": "Serve models over HTTP, for the programs that people have, and show them on a page",
     "download_data": "Download data sets: GLUE, SQuAD, XNLI, CLUE, SWAG, XQuAD, DRCD, CMRC, TriviaQA",
     "fill_mask": "Fill every [MASK] of a text with the words that a model finds most probable",
     "convert_checkpoint": "Convert a BERT of any format to a model folder or to a TensorFlow checkpoint",

@@ -66,7 +66,7 @@ def flag(
     lowest: float | None = None,
     highest: float | None = None,
     above: float | None = None,
-    positional: bool = False,
+    positional: bool | Literal["several"] = False,
     other_names: Mapping[str, str] | None = None,
     remembered: bool = False,
 ) -> Any:
@@ -81,7 +81,7 @@ def flag(
         alias: other spellings, with blanks between or as a tuple.
         lowest, highest: the lowest and the highest number that make sense.
         above: what a number must be greater than, where it may be as near as one likes.
-        positional: whether a word without a flag may give it; such words go to these flags in their order.
+        positional: whether words without a flag may give it, in order; `several`: all that are left, joined by commas.
         other_names: what a value is called elsewhere -> what it is called here.
         remembered: whether a trained model keeps the value in its config.json, for evaluation and prediction.
     """
@@ -116,7 +116,7 @@ class _Flag:
     lowest: float | None
     highest: float | None
     above: float | None
-    positional: bool
+    positional: bool | Literal["several"]
     other_names: Mapping[str, str]
     remembered: bool
 
@@ -191,8 +191,9 @@ def normalise(words: Sequence[str], flags: dict[str, _Flag]) -> list[tuple[str, 
     rest = list(words)
     while rest:
         word = rest.pop(0)
-        if not word.startswith("-") and (free := [name for name in positional if name not in dict(pairs)]):
-            pairs.append((free[0], word))
+        free = [name for name in positional if name not in dict(pairs) or flags[name].positional == "several"]
+        if free and not word.startswith("-"):
+            pairs.append((free[0], ",".join(filter(None, (dict(pairs).get(free[0]), word)))))
             continue
         if not word.startswith("-") or word.strip("-") == "":
             raise InputError(f"{word!r} is not a flag; flags look like --name=value")
