@@ -124,11 +124,11 @@ def serve(server: BertServer, engine: Engine, sock: socket.socket) -> None:
         )
         for number, handler in handlers:
             loop.add_signal_handler(number, handler)
+        # Who asks from now on waits a moment and is answered.
+        sock.listen()
+        say(f"Serving at {address_of(sock)} (routes: {address_of(sock)}/docs). Stop it with Ctrl-C.")
         await server.serve(sockets=[sock])
 
-    # Who asks from now on waits a moment and is answered.
-    sock.listen()
-    say(f"Serving at {address_of(sock)} (routes: {address_of(sock)}/docs). Stop it with Ctrl-C.")
     try:
         asyncio.run(run())
     finally:
