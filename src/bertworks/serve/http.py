@@ -12,6 +12,7 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -23,7 +24,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bertworks.errors import InputError, one_line
 from bertworks.serve.endpoints import Endpoint, Protocol, Reply
@@ -35,6 +36,7 @@ _ENCODER = msgspec.json.Encoder()
 
 # Bytes above the limit that are read and thrown away, because many clients read no answer before all is sent.
 _DISCARDED = 1 << 25
+_DISCARD_SECONDS = 1.0
 
 # Nobody reads this answer; it stands in the metrics, as in nginx.
 _LEFT = 499
@@ -70,7 +72,33 @@ def make_app(engine: Engine, endpoints: Sequence[Endpoint], access: Access) -> A
     async def not_found(request: Request, error: Exception) -> Response:
         return _refused(DEFAULT_PROTOCOL, Refusal("not_found", f"there is no {request.url.path}"))
 
-    return Starlette(routes=routes, middleware=middleware, exception_handlers={404: not_found})
+    return _drained(Starlette(routes=routes, middleware=middleware, exception_handlers={404: not_found}))
+
+
+def _drained(app: ASGIApp) -> ASGIApp:
+    """Read what is left of a body before the answer: a connection that is closed on unread bytes loses the answer."""
+
+    async def drained(scope: Scope, receive: Receive, send: Send) -> None:
+        ended = False
+
+        async def receiving() -> Message:
+            nonlocal ended
+            message = await receive()
+            ended = message["type"] == "http.disconnect" or not message.get("more_body", False)
+            return message
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                size = 0
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_DISCARD_SECONDS):
+                        while not ended and size < _DISCARDED:
+                            size += len((await receiving()).get("body", b""))
+            await send(message)
+
+        await app(scope, receiving, sending)
+
+    return drained
 
 
 class _PathOf:
@@ -157,19 +185,15 @@ async def _read_body(endpoint: Endpoint, request: Request, engine: Engine) -> An
         raise Refusal("media_type", "give the header Content-Type: application/json")
     limits = engine.limits
     most = limits.body_bytes
-    content, size = bytearray(), 0
+    content = bytearray()
     try:
         async with asyncio.timeout(limits.body_seconds):
             async for chunk in request.stream():
-                size += len(chunk)
-                if size <= most:
-                    content += chunk
-                elif size > most + _DISCARDED:
-                    break
+                if len(content) + len(chunk) > most:
+                    raise Refusal("too_large", f"the body has more than {most:,} bytes")
+                content += chunk
     except TimeoutError:
         raise Refusal("slow", f"the body took longer than {limits.body_seconds:g} seconds") from None
-    if size > most:
-        raise Refusal("too_large", f"the body has more than {most:,} bytes")
     return _decoded(endpoint, bytes(content), form)
 
 

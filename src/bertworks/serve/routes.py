@@ -14,6 +14,8 @@ from bertworks.serve.protocols import changes, encode, openai, ours, root, tei, 
 def all_endpoints(*, with_key: bool, allow_changes: bool = False) -> list[Endpoint]:
     """Return every route; those that change models only where that is allowed."""
     endpoints = [
+        _page("/", "index.html", "The page that shows what the models answer"),
+        _page("/docs", "docs.html", "The page of the routes"),
         *ours.ENDPOINTS,
         *openai.ENDPOINTS,
         *tei.ENDPOINTS,
@@ -29,13 +31,11 @@ def all_endpoints(*, with_key: bool, allow_changes: bool = False) -> list[Endpoi
 
     return [
         *endpoints,
-        _page("/", "index.html"),
-        _page("/docs", "docs.html"),
         Endpoint("GET", "/openapi.json", "This document", ours.PROTOCOL, openapi, answer=None, public=True),
     ]
 
 
-def _page(path: str, name: str) -> Endpoint:
+def _page(path: str, name: str, summary: str) -> Endpoint:
     """Return the route of a page, which needs no key: it asks for it."""
 
     async def show(engine: Engine, body: None, part: str) -> Reply:
@@ -43,4 +43,4 @@ def _page(path: str, name: str) -> Endpoint:
         headers = {"content-security-policy": found.policy, "x-content-type-options": "nosniff"}
         return Reply(found.html, media_type="text/html; charset=utf-8", more_headers=headers)
 
-    return Endpoint("GET", path, "A page", ours.PROTOCOL, show, answer=None, public=True)
+    return Endpoint("GET", path, summary, ours.PROTOCOL, show, media_type="text/html; charset=utf-8", public=True)
