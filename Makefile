@@ -6,7 +6,9 @@ BIN := $(VENV)/bin
 # Stands in for a processor without AVX-512: torch, oneDNN and MKL compute with AVX2 only, and round otherwise.
 AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
 
-.PHONY: demo test test-other-processors check format bench clean
+CLIENTS ?= .venv-clients
+
+.PHONY: demo test test-serve test-browser test-other-processors check format bench clean
 
 demo: $(VENV)/.installed ## from plain text to a small pre-trained BERT; 3 to 7 minutes on two cores, see README
 	$(BIN)/bert demo
@@ -19,6 +21,13 @@ test-other-processors: $(VENV)/.installed-dev ## all tests with one and two thre
 		echo "OMP_NUM_THREADS=$$threads $$instructions"; \
 		env OMP_NUM_THREADS=$$threads OMP_WAIT_POLICY=passive $$instructions $(BIN)/python -m pytest -q -n auto --dist worksteal || failed=1; \
 	done; done; test -z "$$failed"
+
+test-serve: $(VENV)/.installed-dev $(CLIENTS)/.installed ## bert serve with OpenAI's client and with what Schemathesis sends; not in CI
+	$(BIN)/python -m tests.serve_clients.run $(CLIENTS)/bin
+
+test-browser: $(VENV)/.installed-dev ## the page of bert serve in Debian's Chromium, which must be installed; not in CI
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[browser]"
+	$(BIN)/python -m pytest tests/serve/test_page.py
 
 check: $(VENV)/.installed-dev ## style, types, import contracts
 	$(BIN)/ruff check .
@@ -42,5 +51,10 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
+$(CLIENTS)/.installed: tests/serve_clients/requirements.txt
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo
+	rm -rf $(VENV) $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo

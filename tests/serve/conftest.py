@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 
-pytest.importorskip("starlette", reason="the extra serve is not installed")
-
 from tests.serve.models import Running, make_models, serving
 
 
