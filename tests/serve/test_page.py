@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import shutil
 from collections.abc import Iterator
@@ -120,7 +121,9 @@ def test_every_panel_shows_what_the_server_answers(view: Any, server: Running, t
 
 def test_a_csv_becomes_a_table_to_download(view: Any, server: Running, tmp_path: Path) -> None:
     panel = open_panel(view, "Table")
-    lines = ["number;review", *(f'{i};"{"the old; man " * (i % 3)}went {i}"' for i in range(70)), "70;"]
+    # A separator, quotes and the end of a line inside quotes.
+    odd = 'the old; ""man""\n'
+    lines = ["number;review", *(f'{i};"{odd * (i % 3)}went {i}"' for i in range(70)), "70;"]
     (tmp_path / "rows.csv").write_text("\n".join(lines))
     panel.locator("#csv_file").set_input_files(tmp_path / "rows.csv")
     sync_api.expect(panel.locator("#column")).to_have_value("1")
@@ -132,9 +135,10 @@ def test_a_csv_becomes_a_table_to_download(view: Any, server: Running, tmp_path:
     with view.expect_download() as started:
         panel.get_by_role("button", name="Download CSV").click()
     head, *rows = Path(started.value.path()).read_text().splitlines()
-    assert head == ("number,review,prediction,probability of negative,probability of positive,uncertainty,tokens_cut")
+    classes = ["probability of negative", "probability of positive"]
+    assert head == ["number", "review", "prediction", *classes, "uncertainty", "tokens_cut"]
     assert len(rows) == 70
-    assert any('the old; ""man""' in row for row in rows)
+    assert 'the old; "man"\nthe old; "man"\nwent 5' in {row[1] for row in rows}
 
 
 def test_the_keyboard_is_enough(browser: Any, server: Running) -> None:
