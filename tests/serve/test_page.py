@@ -134,7 +134,8 @@ def test_a_csv_becomes_a_table_to_download(view: Any, server: Running, tmp_path:
     assert unsure == sorted(unsure, reverse=True)
     with view.expect_download() as started:
         panel.get_by_role("button", name="Download CSV").click()
-    head, *rows = Path(started.value.path()).read_text().splitlines()
+    with Path(started.value.path()).open(newline="") as stream:
+        head, *rows = csv.reader(stream)
     classes = ["probability of negative", "probability of positive"]
     assert head == ["number", "review", "prediction", *classes, "uncertainty", "tokens_cut"]
     assert len(rows) == 70
