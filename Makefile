@@ -8,7 +8,7 @@ AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS
 
 CLIENTS ?= .venv-clients
 
-.PHONY: demo test test-serve test-browser test-other-processors check format bench clean
+.PHONY: demo test test-serve test-browser test-other-processors check format bench load-test clean
 
 demo: $(VENV)/.installed ## from plain text to a small pre-trained BERT; 3 to 7 minutes on two cores, see README
 	$(BIN)/bert demo
@@ -41,6 +41,9 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev ## the tables of benchmarks/results; BENCH names your files, see benchmarks/run.py
 	$(BIN)/python -m benchmarks.run $(BENCH)
+
+load-test: $(VENV)/.installed-dev ## 100,000 requests to bert serve, one in a hundred bad: answers, hangs, memory; takes an hour; not in CI
+	$(BIN)/python -m benchmarks.serving_soak --requests=$(or $(REQUESTS),100000)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

@@ -26,6 +26,8 @@ def main() -> None:
     parser.add_argument("--original", default="", help="a checkout of google-research/bert to run as the data's peer")
     parser.add_argument("--glue", default="", help="a folder with MRPC and RTE as GLUE releases them")
     parser.add_argument("--squad", default="", help="the folder of train-v1.1.json and dev-v1.1.json")
+    parser.add_argument("--infinity", default="", help="see benchmarks/serving.py")
+    parser.add_argument("--fastapi", default="", help="see benchmarks/serving.py")
     flags = parser.parse_args()
     _run("training_step", {})
     _run("tokenizer", {"corpus": flags.corpus, "vocab": flags.vocab})
@@ -37,6 +39,8 @@ def main() -> None:
         _run("finetuning", {"task": task, "data_dir": data_dir, "precision": "bf16"}, f"finetuning_{task.lower()}")
     _run("squad", {"data_dir": flags.squad, "precision": "bf16"})
     _run("squad_parts", {"data_dir": flags.squad, "vocab": flags.vocab})
+    peers = {"infinity": flags.infinity, "fastapi": flags.fastapi}
+    _run("serving", {"corpus": flags.corpus, **{name: value for name, value in peers.items() if value}})
     original = {"original": flags.original} if flags.original else {}
     _run("data", {"corpus": flags.corpus, "vocab": flags.vocab, **original})
 
