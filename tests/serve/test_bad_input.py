@@ -236,6 +236,25 @@ def test_a_failure_is_one_json_error_without_the_text(server: Running, capfd: py
     assert server.post("/v1/tag", texts=[TEXTS[1]]).status == 200
 
 
+def test_too_many_requests_at_a_time_are_429(sources: dict[str, str]) -> None:
+    go, held = threading.Event(), threading.Event()
+
+    def hold(items: Any) -> Any:
+        held.set()
+        assert go.wait(10)
+        return [np.zeros((1, 5, 2), np.float32) for _ in items]
+
+    with serving({"words": sources["words"]}, connections=1) as running, ThreadPoolExecutor(1) as pool:
+        running.engine.registry.named("words").lanes["fill_mask"] = Lane(hold, lambda item: 1)
+        first = pool.submit(running.post, "/v1/fill_mask", texts=["a [MASK]"])
+        assert held.wait(10)
+        refused = running.post("/v1/fill_mask", texts=["a [MASK]"])
+        assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+        assert running.ask("GET", "/health").status == 200
+        go.set()
+        assert first.result().status == 200
+
+
 def test_overload_is_429_with_the_time_to_wait_and_late_is_504(sources: dict[str, str]) -> None:
     go, held = threading.Event(), threading.Event()
 

@@ -63,7 +63,9 @@ class Flags(CommandFlags):
     max_body_bytes: int = flag(2_000_000, "The largest body of a request.", group="Limits", lowest=1000)
     max_texts: int = flag(1024, "The most texts of a request.", group="Limits", lowest=2)
     max_request_tokens: int = flag(65_536, "The most tokens of a request, with its windows.", group="Limits", lowest=16)
-    max_connections: int = flag(512, "The most connections at a time.", group="Limits", lowest=1)
+    max_connections: int = flag(
+        512, "The most requests at a time; more are refused with 429.", group="Limits", lowest=1
+    )
     body_seconds: float = flag(20.0, "How long a client may take to send a body.", group="Limits", above=0)
     request_seconds: float = flag(60.0, "How long an answer may take.", group="Limits", above=0)
     drain_seconds: int = flag(30, "How long answers may take after SIGTERM.", group="Limits", lowest=0)

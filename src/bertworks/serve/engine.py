@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar
 
 from bertworks.serve.batching import Batcher
@@ -27,6 +28,7 @@ class Engine:
         """Start the threads."""
         self.registry = registry
         self.limits = limits
+        self.running = 0  # requests that are being read or answered
         self.measures = Measures(lambda: self.batcher.waiting_tokens)
         self.batcher = Batcher(
             limits.batch_tokens, limits.max_wait_ms / 1000, limits.waiting_tokens, self.measures.add_batch
@@ -41,17 +43,20 @@ class Engine:
         Raises:
             Refusal: what `prepare` or `check` refuses; more tokens than a request may have; overload.
         """
-        loop = asyncio.get_running_loop()
-        prepared = await loop.run_in_executor(self._threads, prepare)
+        prepared = await self.in_thread(prepare)
         tokens, most = prepared.tokens, self.limits.request_tokens
         if tokens > most:
             raise Refusal("too_large", f"needs {tokens:,} tokens; a request may have {most:,}")
         if check:
             check(prepared)
         outputs = await self.batcher.compute(prepared.lane, prepared.items)
-        result = await loop.run_in_executor(self._threads, prepared.finish, outputs)
+        result = await self.in_thread(partial(prepared.finish, outputs))
         self.measures.add_request(prepared.model.name, prepared.counts)
         return prepared, result
+
+    async def in_thread(self, function: Callable[[], Result]) -> Result:
+        """Run a function that computes nothing in one of the threads around it."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
 
     def close(self) -> None:
         """Finish what runs, then end the threads."""

@@ -137,10 +137,7 @@ class _PathOf:
         """Return the answer; None when the client has left."""
         try:
             self._check_access(endpoint, request)
-            body = await _read_body(endpoint, request, self._engine)
-            part = str(request.path_params.get("model", ""))
-            work = endpoint.handler(self._engine, body, part)
-            reply = await _while_connected(work, request, self._engine.limits.request_seconds)
+            reply = await self._served(endpoint, request)
             return None if reply is None else _answered(reply)
         except Refusal as refusal:
             return _refused(endpoint.protocol, refusal)
@@ -152,6 +149,24 @@ class _PathOf:
             # The traceback has no text of a request: it names files and lines only.
             print("".join(traceback.format_tb(error.__traceback__)), type(error).__name__, file=sys.stderr, flush=True)
             return _refused(endpoint.protocol, Refusal("failed", "the server failed on this request"))
+
+    async def _served(self, endpoint: Endpoint, request: Request) -> Reply | None:
+        """Compute an answer; None when the client has left.
+
+        Raises:
+            Refusal: too many requests run, or the request is wrong.
+        """
+        engine = self._engine
+        if engine.running >= engine.limits.connections and endpoint.body is not None:
+            raise Refusal("overloaded", "too many requests run; try again later", retry_after=1)
+        engine.running += 1
+        try:
+            body = await _read_body(endpoint, request, engine)
+            part = str(request.path_params.get("model", ""))
+            work = endpoint.handler(engine, body, part)
+            return await _while_connected(work, request, engine.limits.request_seconds)
+        finally:
+            engine.running -= 1
 
     def _check_access(self, endpoint: Endpoint, request: Request) -> None:
         """Check the name that the client calls the server by, and its key.

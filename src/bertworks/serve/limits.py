@@ -16,7 +16,7 @@ class Limits:
         waiting_tokens: the most tokens of all requests that wait; more are refused as overload.
         batch_tokens: the most tokens of a batch, unless one sequence has more.
         max_wait_ms: how long a request waits for others to share its batch.
-        connections: the most connections at a time.
+        connections: the most requests at a time; twice as many connections may be open.
         head_seconds: how long a client may take to send the head of its first request.
         body_seconds: how long a client may take to send a body.
         request_seconds: how long an answer may take.

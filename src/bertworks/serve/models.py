@@ -6,7 +6,7 @@ import copy
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -145,6 +145,15 @@ class ServedModel:
                 "model",
             )
 
+    def check_pairs(self, texts: Sequence[object], field: str) -> None:
+        """Check that it can read pairs, if there are any.
+
+        Raises:
+            Refusal: it knows no second segment.
+        """
+        if self.pretrained.config.type_vocab_size < 2 and any(isinstance(text, tuple) for text in texts):
+            raise Refusal("unable", f"{self.name} reads no pairs: it knows no second segment", field)
+
 
 class Registry:
     """The models, by name, in the order of the command line."""
@@ -239,6 +248,7 @@ def load_model(device: str, precision: str, name: str, source: str) -> ServedMod
         InputError: it cannot be opened, or has weights that are no numbers.
     """
     pretrained = load(source, device=device, precision=precision)
+    pretrained.tokenizer.encode("a")  # what it prepares is shared by the tokenizers of all threads
     digest = hashlib.sha256(repr(pretrained.config).encode())
     digest.update(pretrained.tokenizer.sha256.encode())
     for tensor_name, tensor in pretrained.model.state_dict().items():

@@ -72,10 +72,12 @@ def make_server(app: ASGIApp, limits: Limits, drain_seconds: int) -> BertServer:
     """Return the server of an application, not running yet."""
 
     class Connection(H11Protocol):
-        """A connection that is closed when its first request does not come."""
+        """A connection that is closed when its first request does not come, or when there are far too many."""
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
+            if len(self.connections) > 2 * limits.connections:
+                transport.close()
             self.loop.call_later(limits.head_seconds, self._close_if_silent)
 
         def _close_if_silent(self) -> None:
@@ -91,7 +93,6 @@ def make_server(app: ASGIApp, limits: Limits, drain_seconds: int) -> BertServer:
         log_level="error",
         access_log=False,
         server_header=False,
-        limit_concurrency=limits.connections,
         timeout_keep_alive=_KEEP_ALIVE,
         timeout_graceful_shutdown=drain_seconds,
     )

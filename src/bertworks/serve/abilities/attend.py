@@ -31,6 +31,7 @@ def prepare_attention(
     tokenizer, config = model.tokenizer, model.pretrained.config
     if layer >= config.num_hidden_layers:
         raise Refusal("invalid", f"the model has layers 0 to {config.num_hidden_layers - 1}", "layer")
+    model.check_pairs([(text, text_pair) if text_pair else text], "text_pair")
     pair = tokenizer.encode_pair(text, text_pair)
     most = min(MOST_TOKENS, config.max_position_embeddings)
     if len(pair.ids) > most:

@@ -24,6 +24,7 @@ def prepare_logits(model: ServedModel, texts: Sequence[Given], reading: HowToRea
     """
     network = model.pretrained.model
     assert isinstance(network, SequenceClassifier)
+    model.check_pairs(texts, reading.field)
     for number, text in enumerate(texts):
         first = text[0] if isinstance(text, tuple) else text
         if isinstance(first, str) and is_blank(first):

@@ -7,7 +7,6 @@ layer. A text in several windows gets the mean of the windows' vectors.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -39,6 +38,7 @@ def prepare_vectors(
     Raises:
         Refusal: a text is too long.
     """
+    model.check_pairs(texts, reading.field)
     rules = model.pretrained.checkpoint.sentences
     layers = model.pretrained.config.num_hidden_layers
     layer = max(1, layers - _SECOND_TO_LAST + 1) if second_to_last and not rules else layers
@@ -76,11 +76,6 @@ def prepare_token_vectors(model: ServedModel, texts: Sequence[Given], reading: H
     network, dtype = model.pretrained.model.bert, model.pretrained.dtype
     lane = lane_of(model, "embed all", "token", lambda: partial(pooled, network, [last], "none", dtype))
     return Prepared(model, lane, [one for part in sequences for one in part], finish, counts)
-
-
-def reading_of(model: ServedModel, reading: HowToRead) -> HowToRead:
-    """Return how the model's folder wants texts to be read."""
-    return replace(reading, max_seq_length=min(reading.max_seq_length, model.max_seq_length))
 
 
 def total_numbers(model: ServedModel, counts: Sequence[TextCounts]) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import numpy as np
 
 from bertworks import ragged
@@ -28,7 +26,7 @@ async def tokenize(engine: Engine, body: TokenizeBody, part: str) -> Reply:
     def cut() -> list[list[SimpleToken]]:
         return [_tokens(model, text, body.add_special_tokens) for text in texts]
 
-    return Reply(await asyncio.to_thread(cut), model)
+    return Reply(await engine.in_thread(cut), model)
 
 
 def _tokens(model: ServedModel, text: str, special: bool) -> list[SimpleToken]:
