@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bertworks.serve.batching import Batcher, BatchReport, Lane
 from bertworks.serve.refusals import Refusal
@@ -187,3 +189,22 @@ def test_a_batcher_that_is_closed_refuses() -> None:
             await batcher.compute(recorder.lane, [1])
 
     run(work)
+
+
+@given(
+    requests=st.lists(st.lists(st.integers(1, 12), max_size=12), min_size=1, max_size=8),
+    budget=st.integers(1, 20),
+    max_wait=st.sampled_from([0.0, 0.001]),
+)
+@settings(max_examples=30)
+def test_every_request_gets_its_outputs_in_order(requests: list[list[int]], budget: int, max_wait: float) -> None:
+    recorder = Recorder()
+    recorder.go.set()
+
+    async def work() -> list[Any]:
+        with batching(batch_tokens=budget, max_wait=max_wait) as batcher:
+            return await asyncio.gather(*(batcher.compute(recorder.lane, items) for items in requests))
+
+    assert run(work) == [[10 * item for item in items] for items in requests]
+    assert all(sum(batch) <= budget or len(batch) == 1 for batch in recorder.batches)
+    assert sorted(sum(recorder.batches, [])) == sorted(sum(requests, []))

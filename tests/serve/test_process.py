@@ -55,6 +55,13 @@ def test_what_cannot_be_served_is_one_line(
     )
 
 
+def test_a_missing_library_is_named_with_what_installs_it() -> None:
+    code = "import sys; sys.modules['uvicorn'] = None; from bertworks.cli import main; sys.exit(main(['serve', 'a']))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.returncode == 2
+    assert found.stderr == 'bert serve: bert serve needs uvicorn: pip install "bertworks[serve]"\n'
+
+
 def test_models_have_names(sources: dict[str, str]) -> None:
     words = sources["words"]
     assert named_sources(f"{words},other={words}") == {"words": words, "other": words}
