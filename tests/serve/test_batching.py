@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -207,4 +208,4 @@ def test_every_request_gets_its_outputs_in_order(requests: list[list[int]], budg
 
     assert run(work) == [[10 * item for item in items] for items in requests]
     assert all(sum(batch) <= budget or len(batch) == 1 for batch in recorder.batches)
-    assert sorted(sum(recorder.batches, [])) == sorted(sum(requests, []))
+    assert sorted(chain.from_iterable(recorder.batches)) == sorted(chain.from_iterable(requests))

@@ -111,7 +111,8 @@ def main(flags: Flags) -> None:
     with run.bind(flags.host, flags.port) as sock:
         registry = Registry(sources, partial(load_model, flags.device, flags.precision))
         for model in registry:
-            say(f"{model.name}: {', '.join(model.abilities)} (version {model.version}, from {model.source})")
+            say(str(model.pretrained.report))
+            say(f"{model.name}: can {', '.join(model.abilities)} (version {model.version}, from {model.source})")
         engine = Engine(registry, limits)
         app = make_app(engine, all_endpoints(with_key=bool(key), allow_changes=flags.allow_changes), access)
         run.serve(run.make_server(app, limits, flags.drain_seconds), engine, sock)
