@@ -24,7 +24,7 @@ class Flags(CommandFlags):
         "NAME=FOLDER gives one a name.",
         group="Model",
         path="or name",
-        alias="model_name_or_path",
+        alias="model_name_or_path model_id model_dir",
         positional="several",
     )
     device: str = flag(
@@ -34,13 +34,18 @@ class Flags(CommandFlags):
         "fp32", "What to compute in: fp32, bf16, or auto: bf16 if the hardware multiplies it natively.", group="Model"
     )
 
-    host: str = flag("127.0.0.1", "The address to listen on; 0.0.0.0 is every one of the machine.", group="Access")
-    port: int = flag(8000, "The port; 0 takes a free one.", group="Access", lowest=0, highest=65535)
+    host: str = flag(
+        "127.0.0.1", "The address to listen on; 0.0.0.0 is every one of the machine.", group="Access", alias="hostname"
+    )
+    port: int = flag(8000, "The port; 0 takes a free one.", group="Access", lowest=0, highest=65535, alias="http_port")
     api_key: str | None = flag(
         None, "Answer only to requests with this key; the environment's BERT_API_KEY otherwise.", group="Access"
     )
     cors: str | None = flag(
-        None, "Origins whose pages may ask, with commas between; * for all. By default none.", group="Access"
+        None,
+        "Origins whose pages may ask, with commas between; * for all. By default none.",
+        group="Access",
+        alias="cors_allow_origin",
     )
     allowed_hosts: str | None = flag(
         None,
@@ -60,8 +65,10 @@ class Flags(CommandFlags):
         262_144, "When more tokens wait, requests are refused with 429.", group="Batches", lowest=1
     )
 
-    max_body_bytes: int = flag(2_000_000, "The largest body of a request.", group="Limits", lowest=1000)
-    max_texts: int = flag(1024, "The most texts of a request.", group="Limits", lowest=2)
+    max_body_bytes: int = flag(
+        2_000_000, "The largest body of a request.", group="Limits", lowest=1000, alias="payload_limit"
+    )
+    max_texts: int = flag(1024, "The most texts of a request.", group="Limits", lowest=2, alias="max_client_batch_size")
     max_request_tokens: int = flag(65_536, "The most tokens of a request, with its windows.", group="Limits", lowest=16)
     max_connections: int = flag(
         512, "The most requests at a time; more are refused with 429.", group="Limits", lowest=1

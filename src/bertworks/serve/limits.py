@@ -33,4 +33,4 @@ class Limits:
     head_seconds: float = 10.0
     body_seconds: float = 20.0
     request_seconds: float = 60.0
-    numbers: int = 1 << 22
+    numbers: int = 1 << 21
