@@ -21,7 +21,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bertworks import cli
+from bertworks.commands.serve import Flags
 from bertworks.errors import InputError
+from bertworks.flags import parse
 from bertworks.serve.models import load_model, named_sources
 from tests.serve.models import TEXTS, serving
 
@@ -60,6 +62,13 @@ def test_a_missing_library_is_named_with_what_installs_it() -> None:
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert found.returncode == 2
     assert found.stderr == 'bert serve: bert serve needs uvicorn: pip install "bertworks[serve]"\n'
+
+
+def test_flags_of_other_servers_are_accepted() -> None:
+    theirs = "--model-id M --hostname ::1 --port 80 --payload-limit 5000 --max-client-batch-size 9 --api-key K"
+    ours = "M --host=::1 --port=80 --max_body_bytes=5000 --max_texts=9 --api_key=K"
+    assert parse(Flags, theirs.split(), "p") == parse(Flags, ours.split(), "p")
+    assert parse(Flags, ["-model_dir", "M", "-http_port", "8125"], "p") == parse(Flags, ["M", "--port=8125"], "p")
 
 
 def test_models_have_names(sources: dict[str, str]) -> None:

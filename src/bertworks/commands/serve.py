@@ -71,7 +71,11 @@ class Flags(CommandFlags):
     max_texts: int = flag(1024, "The most texts of a request.", group="Limits", lowest=2, alias="max_client_batch_size")
     max_request_tokens: int = flag(65_536, "The most tokens of a request, with its windows.", group="Limits", lowest=16)
     max_connections: int = flag(
-        512, "The most requests at a time; more are refused with 429.", group="Limits", lowest=1
+        512,
+        "The most requests at a time; more are refused with 429.",
+        group="Limits",
+        lowest=1,
+        alias="max_concurrent_requests",
     )
     body_seconds: float = flag(20.0, "How long a client may take to send a body.", group="Limits", above=0)
     request_seconds: float = flag(60.0, "How long an answer may take.", group="Limits", above=0)
