@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 import urllib.request
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,7 +100,9 @@ def test_a_model_whose_folder_is_deleted_goes_on_and_can_be_unloaded(sources: di
         stays = running.ask("POST", "/v1/models/one/reload")
         assert (stays.status, "the old one stays" in stays.json["error"]["message"]) == (400, True)
         assert running.post("/v1/classify", texts=TEXTS[:2]).json == before
+        network = weakref.ref(running.engine.registry.named("one").pretrained.model)
         assert running.ask("DELETE", "/v1/models/one").json == {"id": "one", "deleted": True, "object": "model"}
+        assert network() is None
         gone = running.post("/v1/classify", texts=TEXTS[:2])
         assert (gone.status, gone.json["error"]["code"]) == (400, "unable")
         assert running.ask("DELETE", "/v1/models/one").status == 404

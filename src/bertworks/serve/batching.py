@@ -145,15 +145,23 @@ class Batcher:
         self._thread.join()
 
     def _loop(self) -> None:
-        while shares := self._next_shares():
-            began = time.monotonic()
-            waited = began - min(work.waiting_since for work, _ in shares)
-            self._compute(shares)
-            seconds = max(time.monotonic() - began, 1e-6)
-            tokens = sum(self._take(work, count) for work, count in shares)
-            speed = tokens / seconds
-            self._tokens_a_second += (speed - self._tokens_a_second) * (_NEW if self._tokens_a_second else 1)
-            self._on_batch(BatchReport(sum(count for _, count in shares), tokens, len(shares), waited, seconds))
+        while self._next_batch():
+            pass  # between batches nothing is held, so that a model that is unloaded meanwhile is free
+
+    def _next_batch(self) -> bool:
+        """Wait for a batch and compute it; return False when the server stops and nothing waits."""
+        shares = self._next_shares()
+        if not shares:
+            return False
+        began = time.monotonic()
+        waited = began - min(work.waiting_since for work, _ in shares)
+        self._compute(shares)
+        seconds = max(time.monotonic() - began, 1e-6)
+        tokens = sum(self._take(work, count) for work, count in shares)
+        speed = tokens / seconds
+        self._tokens_a_second += (speed - self._tokens_a_second) * (_NEW if self._tokens_a_second else 1)
+        self._on_batch(BatchReport(sum(count for _, count in shares), tokens, len(shares), waited, seconds))
+        return True
 
     def _next_shares(self) -> list[_Share]:
         """Wait for a batch; empty when the server stops and nothing waits."""
@@ -162,17 +170,23 @@ class Batcher:
                 self._drop_cancelled()
                 if not self._works and self._closed:
                     return []
-                now = time.monotonic()
-                due = math.inf
-                # The lane of the request that has waited longest comes first.
-                for lane in dict.fromkeys(work.lane for work in sorted(self._works, key=lambda w: w.waiting_since)):
-                    works = [work for work in self._works if work.lane is lane]
-                    shares, full = self._cut(works)
-                    left = min(work.waiting_since for work in works) + self._max_wait - now
-                    if full or left <= 0 or self._closed:
-                        return shares
-                    due = min(due, left)
-                self._condition.wait(None if due == math.inf else due)
+                shares, due = self._choose()
+                if shares:
+                    return shares
+                self._condition.wait(due)
+
+    def _choose(self) -> tuple[list[_Share], float | None]:
+        """Return a batch that is due, or none and the seconds until one is; None where nothing waits."""
+        due = math.inf
+        # The lane of the request that has waited longest comes first.
+        for lane in dict.fromkeys(work.lane for work in sorted(self._works, key=lambda w: w.waiting_since)):
+            works = [work for work in self._works if work.lane is lane]
+            shares, full = self._cut(works)
+            left = min(work.waiting_since for work in works) + self._max_wait - time.monotonic()
+            if full or left <= 0 or self._closed:
+                return shares, None
+            due = min(due, left)
+        return [], None if due == math.inf else due
 
     def _cut(self, works: Sequence[_Work]) -> tuple[list[_Share], bool]:
         """Choose the items of a batch; return also whether more items wait than fit into it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import hashlib
 import threading
 import time
@@ -210,11 +211,13 @@ class Registry:
     def put(self, model: ServedModel) -> None:
         """Add a model, or put it in the place of the one of its name. Requests that run keep the old one."""
         self._models = {**self._models, model.name: model}
+        gc.collect()  # a model and its lanes know each other, so only this frees it now
 
     def remove(self, name: str) -> None:
         """Forget a model; its memory is free when the requests that use it have ended."""
         self.named(name)
         self._models = {other: model for other, model in self._models.items() if other != name}
+        gc.collect()
 
 
 def named_sources(words: str) -> dict[str, str]:
