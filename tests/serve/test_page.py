@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 
 from bertworks.serve.http import Access
-from bertworks.serve.page import page as whole_page
 from tests.serve.models import Running, serving
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: see make test-browser")
@@ -183,11 +181,3 @@ def test_the_routes_have_a_page(browser: Any, server: Running) -> None:
         sync_api.expect(view.locator("details")).to_have_count(25)
         view.locator("details").nth(2).click()
         sync_api.expect(view.locator("pre").nth(2)).to_contain_text("curl http://127.0.0.1")
-
-
-def test_the_page_is_one_file() -> None:
-    for name in ("index.html", "docs.html"):
-        html = whole_page(name).html.decode()
-        assert not re.search(r"(src|href)=\"(?!/|#|data:)", html)
-        assert "http://" not in html
-        assert "https://" not in html
