@@ -6,7 +6,9 @@ BIN := $(VENV)/bin
 # Stands in for a processor without AVX-512: torch, oneDNN and MKL compute with AVX2 only, and round otherwise.
 AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
 
-.PHONY: demo test test-other-processors test-export check format bench clean
+CLIENTS ?= .venv-clients
+
+.PHONY: demo test test-export test-serve test-browser test-other-processors check format bench load-test clean
 
 demo: $(VENV)/.installed ## from plain text to a small pre-trained BERT; 3 to 7 minutes on two cores, see README
 	$(BIN)/bert demo
@@ -22,6 +24,12 @@ test-other-processors: $(VENV)/.installed-dev ## all tests with one and two thre
 
 test-export: $(VENV)/.installed-dev $(VENV)-export/.installed ## exports in ONNX Runtime, OpenVINO, sentence-transformers and transformers.js; not in CI
 	BERTWORKS_EXPORT_ENVIRONMENT=$(abspath $(VENV)-export) $(BIN)/python -m pytest -q -ra tests/export
+test-serve: $(VENV)/.installed-dev $(CLIENTS)/.installed ## bert serve with OpenAI's client and with what Schemathesis sends; not in CI
+	$(BIN)/python -m tests.serve_clients.run $(CLIENTS)/bin
+
+test-browser: $(VENV)/.installed-dev ## the page of bert serve in Debian's Chromium, which must be installed; not in CI
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[browser]"
+	$(BIN)/python -m pytest tests/serve/test_page.py
 
 check: $(VENV)/.installed-dev ## style, types, import contracts
 	$(BIN)/ruff check .
@@ -35,6 +43,9 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev ## the tables of benchmarks/results, by bert benchmark; BENCH names your files, see benchmarks/run.py
 	$(BIN)/python -m benchmarks.run $(BENCH)
+
+load-test: $(VENV)/.installed-dev ## 100,000 requests to bert serve, one in a hundred bad: answers, hangs, memory; takes an hour; not in CI
+	$(BIN)/python -m benchmarks.serving_soak --requests=$(or $(REQUESTS),100000)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -55,5 +66,10 @@ $(VENV)-export/.installed: tests/export/other_programs/requirements.txt tests/ex
 	else echo "npm is not installed, so transformers.js is not tested"; fi
 	touch $@
 
+$(CLIENTS)/.installed: tests/serve_clients/requirements.txt
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(VENV)-export .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo
+	rm -rf $(VENV) $(VENV)-export $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo

@@ -30,6 +30,8 @@ def main() -> None:
     parser.add_argument("--glue", default="", help="a folder with MRPC and RTE as GLUE releases them")
     parser.add_argument("--squad", default="", help="the folder of train-v1.1.json and dev-v1.1.json")
     parser.add_argument("--peer_python", default="", help="as in bert benchmark: environments of peers")
+    parser.add_argument("--infinity", default="", help="see benchmarks/serving.py")
+    parser.add_argument("--fastapi", default="", help="see benchmarks/serving.py")
     flags = parser.parse_args()
     english = {"corpus": flags.corpus, "vocab_file": flags.vocab}
     peers = {"peer_python": flags.peer_python} if flags.peer_python else {}
@@ -46,6 +48,8 @@ def main() -> None:
         _script("finetuning", {"task": task, "data_dir": data_dir, "precision": "bf16"}, f"finetuning_{task.lower()}")
     _script("squad", {"data_dir": flags.squad, "precision": "bf16"})
     _script("squad_parts", {"data_dir": flags.squad, "vocab": flags.vocab})
+    servers = {"infinity": flags.infinity, "fastapi": flags.fastapi}
+    _script("serving", {"corpus": flags.corpus, **{name: value for name, value in servers.items() if value}})
 
 
 def _minilm() -> str:

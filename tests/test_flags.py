@@ -209,6 +209,20 @@ def test_words_without_a_flag(words: list[str], expected: tuple[str, str, bool])
     assert (flags.src, flags.dst, flags.verbose) == expected
 
 
+@dataclass(frozen=True, kw_only=True)
+class Models(CommandFlags):
+    """Words for one flag."""
+
+    models: str = flag(REQUIRED, "What to load.", positional="several")
+    port: int = flag(1, "Where.")
+
+
+def test_words_without_a_flag_go_on_to_one_that_takes_several() -> None:
+    for words in (["a", "b", "--port=2", "c"], ["--models=a", "b", "c", "--port=2"], ["--models=a,b,c", "--port", "2"]):
+        found = parse(Models, words, "p")
+        assert (found.models, found.port) == ("a,b,c", 2)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -34,6 +34,7 @@ COMMANDS = {
     "answer": "Answer questions from your own texts with a model that run_squad has trained",
     "compare": "Compare runs: the flags that differ, the results side by side, and what each gets right",
     "evaluate_squad": "Score SQuAD predictions by exact match and F1, like the official scripts of 1.1 and 2.0",
+    "serve": "Serve models over HTTP, for the programs that people have, and show them on a page",
     "download_data": "Download data sets: GLUE, SQuAD, XNLI, CLUE, SWAG, XQuAD, DRCD, CMRC, TriviaQA",
     "fill_mask": "Fill every [MASK] of a text with the words that a model finds most probable",
     "explain": "Say which words moved a model's decision: a class, the entities of a text, or an answer",

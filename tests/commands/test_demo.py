@@ -12,7 +12,13 @@ def test_the_demo_runs_and_runs_again(tmp_path: Path, monkeypatch, capsys) -> No
     words = ("demo", f"--output_dir={tmp_path / 'demo'}", "--num_train_steps=4", "--vocab_size=1500", "--size=1/64")
     assert cli.main(words) == 0
     shown = capsys.readouterr().out
-    for what in ("$ bert learn_vocab", "masked_lm_accuracy = ", "always the commonest word", "exception is raised."):
+    for what in (
+        "$ bert learn_vocab",
+        "masked_lm_accuracy = ",
+        "always the commonest word",
+        "exception is raised.",
+        "bert serve ",
+    ):
         assert what in shown
     model = tmp_path / "demo" / "model"
     for name in ("learning_curve.png", "model.safetensors", "config.json", "vocab.txt", "eval_results.txt"):

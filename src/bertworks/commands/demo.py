@@ -165,6 +165,7 @@ def _farewell(output: Path, model: Path) -> None:
     print(
         f"""
 Next:
+  bert serve {model!s:<26}see it on a page in your browser, http://127.0.0.1:8000
   bert run_pretraining --input_file={output}/shards --show_step=0 | less
                                        what a step trains on
   bert learn_vocab --input_file='your/*.txt' --output_file=vocab.txt

@@ -78,14 +78,7 @@ def encode(
     The number of tokens that a text keeps is the original's (`truncated_lengths`). `truncate` keeps the first tokens,
     as the original does. `head_tail` keeps the beginning and the end of a text that loses tokens (see `_head_tail`).
     """
-
-    def one_sequence(length_a: int, length_b: int) -> list[_Kept]:
-        kept_a, kept_b = truncated_lengths(length_a, length_b, max_seq_length - (3 if length_b else 2))
-        if long_text == "truncate":
-            return [([slice(0, kept_a)], [slice(0, kept_b)])]
-        return [(_head_tail(length_a, kept_a), _head_tail(length_b, kept_b))]
-
-    return _encode(tokenizer, texts, one_sequence)[0]
+    return _encode(tokenizer, texts, partial(kept_tokens, long_text, max_seq_length, 1))[0]
 
 
 def encode_windows(
@@ -105,11 +98,21 @@ def encode_windows(
     """
     if max_seq_length < 4:
         raise InputError(f"--max_seq_length={max_seq_length}: leaves no room for windows; it must be at least 4")
-    return _encode(tokenizer, texts, partial(_windows, max_seq_length, stride))
+    return _encode(tokenizer, texts, partial(kept_tokens, "window", max_seq_length, stride))
 
 
 # The tokens of two texts in a sequence: slices of the first text, and slices of the second, which may be empty.
-_Kept = tuple[Sequence[slice], Sequence[slice]]
+Kept = tuple[Sequence[slice], Sequence[slice]]
+
+
+def kept_tokens(long_text: LongText, max_seq_length: int, stride: int, length_a: int, length_b: int) -> Sequence[Kept]:
+    """Choose the tokens of two texts for each sequence; see `encode` and `encode_windows`."""
+    if long_text == "window":
+        return _windows(max_seq_length, stride, length_a, length_b)
+    kept_a, kept_b = truncated_lengths(length_a, length_b, max_seq_length - (3 if length_b else 2))
+    if long_text == "truncate":
+        return [([slice(0, kept_a)], [slice(0, kept_b)])]
+    return [(_head_tail(length_a, kept_a), _head_tail(length_b, kept_b))]
 
 
 def _head_tail(length: int, kept: int) -> Sequence[slice]:
@@ -122,7 +125,7 @@ def _head_tail(length: int, kept: int) -> Sequence[slice]:
     return [slice(0, head), slice(length - kept + head, length)]
 
 
-def _windows(max_seq_length: int, stride: int, length_a: int, length_b: int) -> list[_Kept]:
+def _windows(max_seq_length: int, stride: int, length_a: int, length_b: int) -> list[Kept]:
     room = max_seq_length - (3 if length_b else 2)
     if length_a + length_b <= room:
         return [([slice(0, length_a)], [slice(0, length_b)])]
@@ -135,7 +138,7 @@ def _windows(max_seq_length: int, stride: int, length_a: int, length_b: int) -> 
 
 
 def _encode(
-    tokenizer: Tokenizer, texts: Iterable[tuple[str, str | None]], keep: Callable[[int, int], Sequence[_Kept]]
+    tokenizer: Tokenizer, texts: Iterable[tuple[str, str | None]], keep: Callable[[int, int], Sequence[Kept]]
 ) -> tuple[Sequences, NDArray[np.int64]]:
     """Return the sequences, and their number for each text. `keep(length_a, length_b)` chooses the tokens."""
     none = np.zeros(0, np.int64)
@@ -149,7 +152,7 @@ def _encode(
 
 
 def _encode_block(
-    tokenizer: Tokenizer, texts: Sequence[tuple[str, str | None]], keep: Callable[[int, int], Sequence[_Kept]]
+    tokenizer: Tokenizer, texts: Sequence[tuple[str, str | None]], keep: Callable[[int, int], Sequence[Kept]]
 ) -> tuple[Sequences, NDArray[np.int64]]:
     """Tokenize all texts of a block at once, then put the special tokens between them."""
     flat, starts = tokenizer.encode_batch([text for pair in texts for text in (pair[0], pair[1] or "")])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bertworks.data.batch import PackedBatch
@@ -52,23 +54,36 @@ def fill_mask(
         for item in texts:
             location, text = ("", item) if isinstance(item, str) else (f"{item[0]}: ", item[1])
             taken.append(text)
-            yield _example(tokenizer, text, model.config.max_position_embeddings, location)
+            yield masked_input(tokenizer, text, model.config.max_position_embeddings, location)
 
-    def compute(batch: PackedBatch) -> Tensor:
-        hidden = model.bert(batch, dtype=dtype, read=batch.rows)
-        logits = model.masked_lm_logits(hidden)[:, :words]
-        found = torch.softmax(logits.float(), -1).topk(min(top_k, words))
-        # Word ids are below 2^24, so float32 holds them exactly, in one tensor with the probabilities.
-        return torch.stack([found.indices.float(), found.values], -1)  # [R, top_k, 2]
-
+    compute = partial(best_words, model, min(top_k, words), words, dtype)
     device = model.bert.embeddings.word_embeddings.weight.device
     for masks in predict(compute, examples(), "row", device=device):
-        guesses = [[(tokenizer.tokens[int(word)], float(p)) for word, p in best] for best in masks]
-        yield taken.popleft(), guesses
+        yield taken.popleft(), guesses_of(tokenizer, masks)
 
 
-def _example(tokenizer: Tokenizer, text: str, positions: int, location: str) -> ModelInput:
-    """Return [CLS] text [SEP], every [MASK] of the text as one token. Errors begin with `location`."""
+def best_words(model: PretrainingModel, top_k: int, words: int, dtype: torch.dtype, batch: PackedBatch) -> Tensor:
+    """Return the `top_k` best of the first `words` words for each row of a batch, and their probabilities.
+
+    Word ids are below 2^24, so float32 holds them exactly, in one tensor with the probabilities: [R, top_k, 2].
+    """
+    hidden = model.bert(batch, dtype=dtype, read=batch.rows)
+    logits = model.masked_lm_logits(hidden)[:, :words]
+    found = torch.softmax(logits.float(), -1).topk(top_k)
+    return torch.stack([found.indices.float(), found.values], -1)
+
+
+def guesses_of(tokenizer: Tokenizer, masks: NDArray[np.float32]) -> list[list[Guess]]:
+    """Return the words that `best_words` found for each [MASK] of a text."""
+    return [[(tokenizer.tokens[int(word)], float(p)) for word, p in best] for best in masks]
+
+
+def masked_input(tokenizer: Tokenizer, text: str, positions: int, location: str = "") -> ModelInput:
+    """Return [CLS] text [SEP], every [MASK] of the text as one token.
+
+    Raises:
+        InputError: the text has no [MASK], or more tokens than positions; the message begins with `location`.
+    """
     ids = [tokenizer.cls_id]
     rows = []
     for i, part in enumerate(text.split(MASK)):

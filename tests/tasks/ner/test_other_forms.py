@@ -35,7 +35,7 @@ def test_wikiner(tmp_path: Path, with_speech: bool) -> None:
     assert plain(rows) == [(WORDS, TAGS), (WORDS[:3], TAGS[:3])]
     assert [row.location[-6:] for row in rows] == ["line 1", "line 3"]
     assert "a sentence on each line, each word with its tag behind the last |" in said[0]
-    assert plain(read(path, "test")[0])[0] == (WORDS, None)
+    assert plain(read(path, "test")[0])[0] == (WORDS, TAGS)  # a test file with tags is scored
 
 
 def test_wikiner_with_a_mark_for_a_word_and_a_word_without_tags(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_text_in_one_line_is_tagged_whole(tmp_path: Path) -> None:
     assert "a text on each line" in said[0]
     # So short a line may have the columns of one word.
     path.write_text("Anna NNP I-NP\n")
-    assert plain(read(path, "test")[0]) == [(("Anna",), None)]
+    assert plain(read(path, "test")[0]) == [(("Anna",), ("I-NP",))]
 
 
 LISTS = {

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from itertools import compress
 from typing import cast, get_args
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bertworks.data.sequences import LongText
 from bertworks.model.heads import SequenceClassifier
 from bertworks.tasks.classification import task as classification
 from bertworks.tasks.classification.problem import Problem, encode_rows
 from bertworks.tasks.classification.rows import Row
-from bertworks.tasks.classification.task import Classification
+from bertworks.tasks.classification.task import Classification, ProblemKind
 from bertworks.tasks.classification.trained_labels import kind_of
 from bertworks.tasks.labels import names_of_outputs
 from bertworks.tasks.result import Result
@@ -64,11 +66,18 @@ def classify(
     data = encode_rows(problem, rows, tokenizer, longest, long_text, stride)
     settings = Classification(kind=kind, classes=len(names), eval_precision=dtype)
     logits = classification.predict_logits(settings, model, data)
+    for row, result in zip(rows, classified(kind, names, logits), strict=True):
+        found[int(row.id)] = result
+    return found
+
+
+def classified(kind: ProblemKind, names: Sequence[str], logits: NDArray[np.float32]) -> list[Classified]:
+    """Return what logits [N, C] mean, from the kind of the problem and the names of the classes."""
     predictions, probabilities = classification.predictions(kind, logits), classification.probabilities(kind, logits)
-    for row, best, of_classes in zip(rows, predictions.tolist(), probabilities.tolist(), strict=True):
-        if kind == "regression":
-            found[int(row.id)] = Classified(label=best, probabilities={})
-            continue
+    if kind == "regression":
+        return [Classified(label=number, probabilities={}) for number in predictions.tolist()]
+    found = []
+    for best, of_classes in zip(predictions.tolist(), probabilities.tolist(), strict=True):
         label = tuple(compress(names, best)) if kind == "multi" else names[best]
-        found[int(row.id)] = Classified(label=label, probabilities=dict(zip(names, of_classes, strict=True)))
+        found.append(Classified(label=label, probabilities=dict(zip(names, of_classes, strict=True))))
     return found

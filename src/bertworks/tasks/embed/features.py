@@ -103,7 +103,7 @@ def extract(
         raise InputError(f"--pooling={pooling}: give one of {', '.join(_UNITS)}")
     encoded, kept = tee(_encoded(tokenizer, texts, longest, bert.config))
     found = predict(
-        partial(_compute, bert, numbers, pooling, dtype),
+        partial(pooled, bert, numbers, pooling, dtype),
         (ModelInput(*pair, (0,) if pooling == "cls" else ()) for _, pair, _ in encoded),
         _UNITS[pooling],
         device=bert.embeddings.word_embeddings.weight.device,
@@ -176,8 +176,11 @@ def _checked_length(max_seq_length: int | None, config: BertConfig) -> int:
     return max_seq_length
 
 
-def _compute(bert: Bert, layers: Sequence[int], pooling: Pooling, dtype: torch.dtype, batch: PackedBatch) -> Tensor:
-    """Return the features of a batch: [T, K] without pooling, [R, K] of the rows with cls, else [B, K]."""
+def pooled(bert: Bert, layers: Sequence[int], pooling: Pooling, dtype: torch.dtype, batch: PackedBatch) -> Tensor:
+    """Return the features of a batch: [T, K] without pooling, [R, K] of the rows with cls, else [B, K].
+
+    Hidden state 0 is the embeddings' output, 1 that of the first layer.
+    """
     read = batch.rows if pooling == "cls" else None
     hidden = torch.cat(bert.hidden_states(batch, layers, dtype=dtype, read=read), 1)
     if pooling in ("mean", "max"):

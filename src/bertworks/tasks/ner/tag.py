@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bertworks.config import BertConfig
 from bertworks.model.heads import TokenClassifier
 from bertworks.tasks.labels import names_of_outputs
 from bertworks.tasks.ner import task as tagging
@@ -70,6 +71,15 @@ def entities(
     return found
 
 
+def words_of_parts(text: str, config: BertConfig, unit: TagUnit) -> list[list[tuple[int, int]]]:
+    """Return begin and end of each word of a text, for each part that a model reads for itself.
+
+    A model that was trained on sentences reads a text sentence by sentence; another one reads all of it.
+    """
+    parts = sentences_of(text) if config.fine_tuned("sentences", bool) else [(0, len(text))]
+    return [[(begin + i, begin + j) for i, j in words_of(text[begin:end], unit)] for begin, end in parts]
+
+
 def tag(
     model: TokenClassifier,
     tokenizer: Tokenizer,
@@ -98,13 +108,8 @@ def tag(
     trained = model.config.fine_tuned
     unit = unit or cast(TagUnit, trained("unit", str, get_args(TagUnit)) or "word")
     names = names_of_outputs(model.config, len(model.classifier.weight))
-    by_sentence = trained("sentences", bool) or False
-    parts = [sentences_of(text) if by_sentence else [(0, len(text))] for text in texts]
-    words = [
-        [(begin + first, begin + last) for first, last in words_of(text[begin:end], unit)]
-        for text, of_text in zip(texts, parts, strict=True)
-        for begin, end in of_text
-    ]
+    parts = [words_of_parts(text, model.config, unit) for text in texts]
+    words = [of_part for of_text in parts for of_part in of_text]
     sources = [text for text, of_text in zip(texts, parts, strict=True) for _ in of_text]
     rows = [
         TaggedRow("", str(i), tuple(text[begin:end] for begin, end in edges), None)

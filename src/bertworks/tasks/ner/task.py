@@ -165,9 +165,17 @@ def predict_tags(settings: Tagging, model: TokenClassifier, data: TaggedSequence
 
     With a CRF they are the best path that the scheme allows through the whole sentence, through all of its windows.
     """
-    device, aligned = model.classifier.weight.device, data.aligned
+    device = model.classifier.weight.device
     compute: Callable[[PackedBatch], Tensor] = partial(model, dtype=settings.eval_precision)
-    logits = _by_sentence(predict(compute, _examples(aligned), "row", device=device), aligned.tagged.tolist())
+    return decode_tags(settings, model, data, predict(compute, inputs(data.aligned), "row", device=device))
+
+
+def decode_tags(
+    settings: Tagging, model: TokenClassifier, data: TaggedSequences, outputs: Iterator[NDArray[np.float32]]
+) -> list[PredictedTags]:
+    """Return the tags of each sentence, from the logits of each sequence's tagged words; see `predict_tags`."""
+    device, aligned = model.classifier.weight.device, data.aligned
+    logits = _by_sentence(outputs, aligned.tagged.tolist())
     start, moves, end = (torch.from_numpy(~allowed) for allowed in entities.allowed_transitions(settings.labels))
     found, sure = [np.zeros(0, np.int64)], [np.zeros(0, np.float32)]
     while part := list(islice(logits, _DECODED)):
@@ -202,7 +210,8 @@ def _by_sentence(logits: Iterator[NDArray[np.float32]], tagged: Sequence[int]) -
         yield np.concatenate(parts) if len(parts) > 1 else parts[0]
 
 
-def _examples(aligned: AlignedWords) -> Iterator[ModelInput]:
+def inputs(aligned: AlignedWords) -> Iterator[ModelInput]:
+    """Yield the sequences for the model."""
     for (begin, end), (first, last) in zip(pairwise(aligned.starts), pairwise(aligned.row_starts), strict=True):
         yield ModelInput(aligned.ids[begin:end], np.zeros(end - begin, np.int64), aligned.rows[first:last])
 

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import NamedTuple, TypedDict, Unpack
 
 import numpy as np
 import torch
 
 from bertworks.config import BertConfig
+from bertworks.data.sequences import Sequences
 from bertworks.errors import InputError
 from bertworks.model.heads import SpanClassifier
 from bertworks.tasks.result import Result
 from bertworks.tasks.squad import nbest
+from bertworks.tasks.squad.candidates import WindowLogits
 from bertworks.tasks.squad.documents import Document, SquadExample
 from bertworks.tasks.squad.final_text import characters
 from bertworks.tasks.squad.task import logits_of
-from bertworks.tasks.squad.windows import Windows, WindowSettings, make_windows
+from bertworks.tasks.squad.windows import ExampleWindows, Windows, WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 
 
@@ -109,8 +112,48 @@ class AnswerOptions(TypedDict, total=False):
     allow_overlap: bool
 
 
+class Asked(NamedTuple):
+    """A question, ready for the network.
+
+    Attributes:
+        blocks: the windows of the documents, some thousand at a time; none of an empty question.
+        top_k: the most answers.
+        allow_none: whether no answer is possible.
+        allow_overlap: whether an answer may share characters with a better one.
+        threshold: how much higher the score of no answer must be than that of the best answer.
+    """
+
+    question: str
+    texts: Texts
+    blocks: Iterable[ExampleWindows]
+    settings: nbest.AnswerSettings
+    top_k: int
+    allow_none: bool
+    allow_overlap: bool
+    threshold: float
+
+
 def answer(
     model: SpanClassifier,
+    tokenizer: Tokenizer,
+    question: str,
+    documents: str | Sequence[str] | Texts,
+    *,
+    top_k: int = 3,
+    dtype: torch.dtype = torch.float32,
+    **options: Unpack[AnswerOptions],
+) -> Answered:
+    """Find the best answers to a question in documents of any length; see `ask` for the arguments and errors.
+
+    A long document is read through several windows that overlap. The score of no answer is the lowest score of [CLS]
+    in the windows of all documents; the original does the same for the windows of one document.
+    """
+    asked = ask(model.config, tokenizer, question, documents, top_k=top_k, **options)
+    return best_answers(asked, tokenizer, partial(logits_of, model, dtype=dtype))
+
+
+def ask(
+    config: BertConfig,
     tokenizer: Tokenizer,
     question: str,
     documents: str | Sequence[str] | Texts,
@@ -123,12 +166,8 @@ def answer(
     max_answer_length: int = 30,
     allow_none: bool | None = None,
     allow_overlap: bool = False,
-    dtype: torch.dtype = torch.float32,
-) -> Answered:
-    """Find the best answers to a question in documents of any length.
-
-    A long document is read through several windows that overlap. The score of no answer is the lowest score of [CLS]
-    in the windows of all documents; the original does the same for the windows of one document.
+) -> Asked:
+    """Prepare a question.
 
     Args:
         question: cut to max_query_length; an empty one has no answers.
@@ -151,12 +190,8 @@ def answer(
         if not isinstance(number, int | np.integer) or number < 1:
             raise InputError(f"{name}={number}: must be a whole number of at least 1")
     texts = documents if isinstance(documents, Texts) else Texts(tokenizer, documents)
-    trained = model.config.fine_tuned
     if allow_none is None:
-        allow_none = trained("version_2_with_negative", bool) is not False
-    if not question.strip():
-        none = None if not allow_none else 1.0
-        return Answered(question=question, answers=[], no_answer_probability=none, has_answer=False, question_cut=False)
+        allow_none = config.fine_tuned("version_2_with_negative", bool) is not False
     settings = nbest.AnswerSettings(
         n_best_size=max(n_best_size, top_k),
         max_answer_length=max_answer_length,
@@ -165,32 +200,45 @@ def answer(
         version_2_with_negative=True,
         by_characters=True,
     )
+    read = texts.documents if question.strip() else []
+    examples = (SquadExample(str(number), question, document) for number, document in enumerate(read))
+    window_settings = _settings(config, max_seq_length, doc_stride, max_query_length)
+    blocks = make_windows(tokenizer, examples, window_settings, training=False)
+    threshold = config.fine_tuned("null_score_diff_threshold", float) or 0.0
+    return Asked(question, texts, blocks, settings, top_k, allow_none, allow_overlap, threshold)
+
+
+def best_answers(
+    asked: Asked, tokenizer: Tokenizer, logits_of: Callable[[Sequences], Iterator[WindowLogits]]
+) -> Answered:
+    """Choose the best answers; `logits_of` gives the logits of each window of a block."""
     found: list[FoundAnswer] = []
     null, question_cut = math.inf, False
-    examples = (SquadExample(str(number), question, document) for number, document in enumerate(texts.documents))
-    window_settings = _settings(model.config, max_seq_length, doc_stride, max_query_length)
-    for block, windows in make_windows(tokenizer, examples, window_settings, training=False):
+    texts = asked.texts
+    if not asked.question.strip():
+        none, empty = 1.0 if asked.allow_none else None, asked.question
+        return Answered(question=empty, answers=[], no_answer_probability=none, has_answer=False, question_cut=False)
+    for block, windows in asked.blocks:
         numbers = [int(example.id) for example in block]
         questions = [nbest.Question(str(n), (), texts.documents[n].text, texts.spans[n]) for n in numbers]
-        logits = logits_of(model, windows.sequences, dtype=dtype)
-        of_block = nbest.find_answers(questions, nbest.window_tokens(tokenizer, windows), logits, settings)
+        tokens = nbest.window_tokens(tokenizer, windows)
+        of_block = nbest.find_answers(questions, tokens, logits_of(windows.sequences), asked.settings)
         for number, answers in zip(numbers, of_block, strict=True):
             found += _found(number, texts, answers, windows)
             nulls = (entry.start_logit + entry.end_logit for entry in answers.nbest if entry.tokens is None)
             null = min([null, *nulls])
         question_cut = question_cut or windows.questions_cut > 0
     found.sort(key=lambda answer: -answer.score)
-    scores = [answer.score for answer in found] + ([null] if allow_none else [])
+    scores = [answer.score for answer in found] + ([null] if asked.allow_none else [])
     highest = max(scores, default=0.0)
     whole = sum(math.exp(score - highest) for score in scores)
-    threshold = trained("null_score_diff_threshold", float) or 0.0
     for one in found:
         one["probability"] = math.exp(one.score - highest) / whole
     return Answered(
-        question=question,
-        answers=found[:top_k] if allow_overlap else _apart(found, top_k),
-        no_answer_probability=math.exp(null - highest) / whole if allow_none else None,
-        has_answer=bool(found) and not (allow_none and null - found[0].score > threshold),
+        question=asked.question,
+        answers=found[: asked.top_k] if asked.allow_overlap else _apart(found, asked.top_k),
+        no_answer_probability=math.exp(null - highest) / whole if asked.allow_none else None,
+        has_answer=bool(found) and not (asked.allow_none and null - found[0].score > asked.threshold),
         question_cut=question_cut,
     )
 

@@ -114,11 +114,12 @@ def logits_of(
     """
     compute: Callable[[PackedBatch], Tensor] = partial(model, dtype=dtype)
     device = model.qa_outputs.weight.device
-    for logits in predict(compute, _inputs(sequences, padded_to), "token", device=device):
+    for logits in predict(compute, inputs(sequences, padded_to), "token", device=device):
         yield logits[:, 0], logits[:, 1]
 
 
-def _inputs(sequences: Sequences, padded_to: int | None) -> Iterator[ModelInput]:
+def inputs(sequences: Sequences, padded_to: int | None = None) -> Iterator[ModelInput]:
+    """Yield the windows for the model; see `logits_of` for `padded_to`."""
     for (start, end), first in zip(pairwise(sequences.starts.tolist()), sequences.first, strict=True):
         padding = 0 if padded_to is None else padded_to - (end - start)
         yield ModelInput(sequences.ids[start:end], (np.arange(end - start) >= first).astype(np.int64), padding=padding)
