@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Stands in for a processor without AVX-512: torch, oneDNN and MKL compute with AVX2 only, and round otherwise.
 AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
 
-.PHONY: demo test test-other-processors check format bench clean
+.PHONY: demo test test-other-processors test-export check format bench clean
 
 demo: $(VENV)/.installed ## from plain text to a small pre-trained BERT; 3 to 7 minutes on two cores, see README
 	$(BIN)/bert demo
@@ -19,6 +19,9 @@ test-other-processors: $(VENV)/.installed-dev ## all tests with one and two thre
 		echo "OMP_NUM_THREADS=$$threads $$instructions"; \
 		env OMP_NUM_THREADS=$$threads OMP_WAIT_POLICY=passive $$instructions $(BIN)/python -m pytest -q -n auto --dist worksteal || failed=1; \
 	done; done; test -z "$$failed"
+
+test-export: $(VENV)/.installed-dev $(VENV)-export/.installed ## exports in ONNX Runtime, OpenVINO, sentence-transformers and transformers.js; not in CI
+	BERTWORKS_EXPORT_ENVIRONMENT=$(abspath $(VENV)-export) $(BIN)/python -m pytest -q -ra tests/export
 
 check: $(VENV)/.installed-dev ## style, types, import contracts
 	$(BIN)/ruff check .
@@ -42,5 +45,15 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[dev]"
 	touch $@
 
+# sentence-transformers' extra for ONNX does not resolve beside transformers 5, and transformers.js is for Node.
+$(VENV)-export/.installed: tests/export/other_programs/requirements.txt tests/export/other_programs/package.json
+	$(PYTHON) -m venv $(VENV)-export
+	$(VENV)-export/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	if command -v npm > /dev/null; then \
+		cp tests/export/other_programs/package.json $(VENV)-export && \
+		npm install --prefix $(VENV)-export --ignore-scripts --no-audit --no-fund --no-package-lock; \
+	else echo "npm is not installed, so transformers.js is not tested"; fi
+	touch $@
+
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo
+	rm -rf $(VENV) $(VENV)-export .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 @dataclass
@@ -25,6 +27,8 @@ class Site:
         statuses: what the next requests are answered with instead of a file.
         redirects: path -> where it sends you.
         endless: go on sending after the body.
+        content_range: what it says of the part that it sends, instead of the truth.
+        parts: the most bytes of a part that it sends where a Range is asked for; None is all.
         requests: (path, headers) of every request so far.
     """
 
@@ -38,17 +42,25 @@ class Site:
     statuses: list[int] = field(default_factory=list)
     redirects: dict[str, str] = field(default_factory=dict)
     endless: bool = False
+    content_range: str | None = None
+    parts: int | None = None
     requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
 
 
 @contextmanager
-def served() -> Iterator[Site]:
-    """A site that is there while the block runs."""
+def served(certificate: Path | None = None) -> Iterator[Site]:
+    """A site that is there while the block runs; with a certificate and its key in a file, it speaks TLS."""
     site = Site()
     handler = type("Handler", (_Handler,), {"site": site})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    site.address = f"http://127.0.0.1:{server.server_address[1]}"
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        # Without a handshake at once: a client that breaks it off must not disturb the thread that accepts.
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+    site.address = f"http{'s' * bool(certificate)}://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
@@ -82,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _send(self, body: bytes) -> None:
-        site, start = self.site, 0
+        site, start, end = self.site, 0, len(body)
         asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         same = not site.if_range or self.headers.get("If-Range", site.etag) == site.etag
         if asked and site.ranges and same:
@@ -91,12 +103,13 @@ class _Handler(BaseHTTPRequestHandler):
                 self._empty(416)
                 return
             self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+            end = len(body) if site.parts is None else min(len(body), start + site.parts)
+            self.send_header("Content-Range", site.content_range or f"bytes {start}-{end - 1}/{len(body)}")
         else:
             self.send_response(200)
         if site.etag:
             self.send_header("ETag", site.etag)
-        rest = body[start:]
+        rest = body[start:end]
         if site.declared != "":
             self.send_header("Content-Length", site.declared or str(len(rest)))
         self.end_headers()

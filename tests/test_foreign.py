@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from bertworks.data.bad_rows import BadRows
+from bertworks.data.tables import open_table
 from bertworks.errors import InputError
 from bertworks.foreign import foreign, refuse_foreign, utf16
+from bertworks.tasks.ner.column_layout import TagColumnFlags
+from bertworks.tasks.ner.reading import OwnFiles
+from bertworks.text.corpus import blocks
 
 
 @pytest.mark.parametrize(
@@ -58,3 +65,16 @@ def test_folders_of_datasets_are_refused_with_what_to_write(tmp_path: Path) -> N
     (tmp_path / "dataset_dict.json").write_text("{}")
     with pytest.raises(InputError, match=r"a file of each part: load_from_disk\(.*\['train'\]"):
         refuse_foreign(tmp_path)
+
+
+def test_pipes_are_refused_at_once_by_readers_that_read_twice(tmp_path: Path) -> None:
+    pipe = tmp_path / "a.csv"
+    os.mkfifo(pipe)
+    readers: list[Callable[[], object]] = [
+        lambda: open_table(pipe),
+        lambda: list(blocks([pipe], 100)),
+        lambda: OwnFiles(TagColumnFlags(), (), None, BadRows(), print).read({"train": str(pipe)}, ["train"]),
+    ]
+    for read in readers:
+        with pytest.raises(InputError, match=r"a\.csv: is a pipe or a device, and files are read more than once"):
+            read()

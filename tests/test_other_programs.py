@@ -173,7 +173,21 @@ def test_added_tokens_stay_through_fine_tuning_conversion_and_pre_training(tmp_p
 
 
 @pytest.mark.parametrize("layout", ["new", "old"])
-@pytest.mark.parametrize("what", ["cls", "mean", "max", "mean_sqrt_len_tokens", "several", "dense", "prompt", "plain"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "cls",
+        "mean",
+        "max",
+        "mean_sqrt_len_tokens",
+        "weightedmean",
+        "lasttoken",
+        "several",
+        "dense",
+        "prompt",
+        "plain",
+    ],
+)
 def test_sentence_transformers_folders_are_followed(tmp_path: Path, what: str, layout: str) -> None:
     library = pytest.importorskip("sentence_transformers")
     modules = pytest.importorskip("sentence_transformers.models")
@@ -194,6 +208,13 @@ def test_sentence_transformers_folders_are_followed(tmp_path: Path, what: str, l
     np.testing.assert_allclose(ours.embed(TEXTS), expected, atol=1e-4, rtol=1e-4)
     assert any("a folder of sentence-transformers" in note for note in ours.report.notes)
     assert ours.embed(TEXTS, pooling="max").shape == (len(TEXTS), 32)
+    # What we save is opened by both, and gives the same without an argument.
+    ours.save(tmp_path / "saved")
+    again = bertworks.load(tmp_path / "saved")
+    np.testing.assert_allclose(again.embed(TEXTS), ours.embed(TEXTS), atol=1e-6, rtol=0)
+    theirs = library.SentenceTransformer(str(tmp_path / "saved"), device="cpu")
+    np.testing.assert_allclose(theirs.encode(TEXTS), expected, atol=1e-4, rtol=1e-4)
+    assert theirs.prompts.get("query", "") == options.get("prompts", {}).get("query", "")
 
 
 def aged(folder: Path, longest: int | None, mode: str | tuple[str, ...]) -> None:
@@ -215,6 +236,8 @@ def aged(folder: Path, longest: int | None, mode: str | tuple[str, ...]) -> None
         "mean": "mean_tokens",
         "max": "max_tokens",
         "mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+        "weightedmean": "weightedmean_tokens",
+        "lasttoken": "lasttoken",
     }
     modes = (mode,) if isinstance(mode, str) else mode
     flags = {f"pooling_mode_{flag}": name in modes for name, flag in names.items()}
@@ -226,22 +249,25 @@ def aged(folder: Path, longest: int | None, mode: str | tuple[str, ...]) -> None
     [
         ([("Transformer", ""), ("Pooling", "1"), ("WeightedLayerPooling", "2")], "module WeightedLayerPooling"),
         ([("Transformer", "")], "wants no pooling"),
-        ([("Transformer", ""), ("Pooling", "last")], "pooling lasttoken"),
+        ([("Transformer", ""), ("Pooling", "other")], "pooling attention"),
         ([("CLIPModel", "")], "begins with a CLIPModel"),
         ([("Transformer", "../other")], "not a folder in this one"),
     ],
 )
 def test_what_sentence_transformers_has_and_we_do_not_is_told(
-    tmp_path: Path, modules: list[tuple[str, str]], told: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], modules: list[tuple[str, str]], told: str
 ) -> None:
     golden().save(tmp_path)
-    (tmp_path / "last").mkdir()
-    (tmp_path / "last" / "config.json").write_text('{"pooling_mode": "lasttoken"}')
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text('{"pooling_mode": "attention"}')
     (tmp_path / "modules.json").write_text(json.dumps([{"type": f"a.{kind}", "path": path} for kind, path in modules]))
     with pytest.raises(InputError, match=told):
         bertworks.load(tmp_path).embed(TEXTS)
     if modules[0] == ("Transformer", ""):
         assert bertworks.load(tmp_path).embed(TEXTS, pooling="cls").shape == (len(TEXTS), 32)
+        bertworks.load(tmp_path).save(tmp_path / "saved")
+        assert "saved: not written, because it is not computed here: " in capsys.readouterr().err
+        assert not (tmp_path / "saved" / "modules.json").exists()
 
 
 def test_a_zip_with_a_folder_of_sentence_transformers(tmp_path: Path) -> None:
@@ -254,3 +280,19 @@ def test_a_zip_with_a_folder_of_sentence_transformers(tmp_path: Path) -> None:
     expected = bertworks.load(tmp_path / "st").embed(TEXTS)
     np.testing.assert_array_equal(bertworks.load(tmp_path / "packed.zip/st").embed(TEXTS), expected)
     np.testing.assert_allclose(expected, golden().embed(TEXTS, pooling="cls"), **SAME)
+
+
+def test_what_a_conversion_leaves_out_of_a_folder_of_sentence_transformers_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    golden().save(tmp_path / "st")
+    (tmp_path / "st" / "1_Pooling").mkdir()
+    (tmp_path / "st" / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
+    modules = [{"type": "a.Transformer", "path": ""}, {"type": "a.Pooling", "path": "1_Pooling"}]
+    (tmp_path / "st" / "modules.json").write_text(json.dumps(modules))
+    assert run("convert_checkpoint", str(tmp_path / "st"), str(tmp_path / "made")) == 0
+    output = capsys.readouterr()
+    told = (
+        f"how {tmp_path / 'st'} makes vectors of texts is not written: a folder of sentence-transformers: cls pooling"
+    )
+    assert told in output.out + output.err

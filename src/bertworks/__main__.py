@@ -9,7 +9,9 @@ def entry() -> int:
     # Until the command table is there an interrupt just ends the program.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     from bertworks.cli import main  # noqa: PLC0415
+    from bertworks.cores import wait_briefly  # noqa: PLC0415
 
+    wait_briefly()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return main()

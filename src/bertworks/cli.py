@@ -8,6 +8,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from bertworks import __version__
 from bertworks.errors import InputError, printable
@@ -31,8 +32,10 @@ COMMANDS = {
     "evaluate_squad": "Score SQuAD predictions by exact match and F1, like the official scripts of 1.1 and 2.0",
     "download_data": "Download data sets: GLUE, SQuAD, XNLI, CLUE, SWAG, XQuAD, DRCD, CMRC, TriviaQA",
     "fill_mask": "Fill every [MASK] of a text with the words that a model finds most probable",
-    "benchmark": "Measure speed beside what people use, in turns in one run: tables, JSON, a picture",
+    "explain": "Say which words moved a model's decision: a class, the entities of a text, or an answer",
     "convert_checkpoint": "Convert a BERT of any format to a model folder or to a TensorFlow checkpoint",
+    "export": "Write a model as ONNX or OpenVINO, in float32 or int8, with a certificate of what it computes",
+    "benchmark": "Measure speed beside what people use, in turns in one run: tables, JSON, a picture",
 }
 
 _DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -70,6 +73,13 @@ def main(words: Sequence[str] | None = None) -> int:
     return code
 
 
+def _closed(error: OSError) -> str:
+    """Return what an error is about: the folder that we may not enter, if it is that of a file that we look for."""
+    file = Path(str(error.filename))
+    closed = (folder for folder in reversed(file.parents) if not os.access(folder, os.X_OK))
+    return str(next(closed, file) if error.errno == errno.EACCES else file)
+
+
 def _run(name: str, words: Sequence[str]) -> tuple[int, str]:
     """Run a command; gives the exit code and what to tell the person when it failed in a way that we understand."""
     try:
@@ -84,7 +94,7 @@ def _run(name: str, words: Sequence[str]) -> tuple[int, str]:
     except OSError as error:
         if error.errno is None:
             raise
-        where = f"{error.filename}: " if error.filename else ""
+        where = f"{_closed(error)}: " if error.filename else ""
         full = "; free some space or write elsewhere" if error.errno in _DISK_FULL else ""
         return 2, f"{where}{error.strerror}{full}"
     except KeyboardInterrupt:

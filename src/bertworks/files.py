@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import mmap
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,8 +90,11 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     with _renamed_when_whole(path, Path.is_dir, wrong) as partial:
         partial.mkdir()
         yield partial
-        for file in partial.iterdir():
-            with file.open("rb") as stream:
+        for entry in partial.rglob("*"):
+            if entry.is_dir():
+                sync_folder(entry)
+                continue
+            with entry.open("rb") as stream:
                 os.fsync(stream.fileno())
         sync_folder(partial)
 
@@ -138,6 +143,43 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def state(path: Path) -> object:
+    """Return what changes when somebody writes to a file or puts another in its place; None if it is no plain file."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_ino, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+
+
+def check_unchanged(path: Path, before: object) -> None:
+    """Raise InputError if a file is not in the state that it had, so that parts of two versions may have been read."""
+    if state(path) != before:
+        raise InputError(f"{path}: has changed while it was read; try again when nobody writes to it")
+
+
+def check_whole(memory: mmap.mmap, path: Path) -> None:
+    """Raise InputError if a mapped file became shorter: the system ends a program that reads behind its end."""
+    if memory.size() < len(memory):
+        raise InputError(f"{path}: has become shorter while it was read; put the whole file back")
+
+
+@contextmanager
+def unchanged(path: Path, before: object = None) -> Iterator[None]:
+    """Check at the end of the block that a file did not change meanwhile, or since it had the state `before`.
+
+    Raises:
+        InputError: it did; this takes the place of an error of the block, which a change may cause.
+    """
+    before = before or state(path)
+    try:
+        yield
+    except Exception:
+        check_unchanged(path, before)
+        raise
+    check_unchanged(path, before)
 
 
 def sha256(path: Path | str) -> str:

@@ -11,7 +11,8 @@ from bertworks.progress import say
 if TYPE_CHECKING:
     import torch
 
-Precision = Literal["auto", "fp32", "bf16"]
+Precision = Literal["auto", "fp32", "bf16", "int8"]
+TrainingPrecision = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +29,43 @@ class MachineFlags(CommandFlags):
     master: str | None = flag(None, "", group=RETIRED)
     num_tpu_cores: int = flag(8, "", group=RETIRED)
     iterations_per_loop: int = flag(1000, "", group=RETIRED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingMachineFlags(MachineFlags):
+    """What training computes in, and what it does when memory is short."""
+
+    precision: TrainingPrecision = flag(
+        "auto",
+        "What training computes in: bf16, fp32, fp16 (scales its loss; for GPUs without bf16), or auto: bf16 if the "
+        "hardware multiplies it natively.",
+        group="Machine",
+    )
+    gradient_checkpointing: bool = flag(
+        False,
+        "Compute each block again in the backward pass: a third more work, a fraction of the memory.",
+        group="Machine",
+    )
+    optimizer_bits: Literal["32", "8"] = flag(
+        "32", "Bits of the optimizer's moments of large matrices: 8 takes a quarter of their memory.", group="Machine"
+    )
+    compile: bool = flag(
+        False,
+        "On CUDA, compile the blocks: faster steps after a first one that takes a minute or more.",
+        group="Machine",
+    )
+    deterministic: bool = flag(
+        False,
+        "On CUDA, use only kernels that give the same bits each time, which are slower. On CPU bits are always equal.",
+        group="Machine",
+    )
+    token_budget: int | None = flag(
+        None,
+        "The most tokens in a micro-batch; by default by the memory that is free at the first start. Results differ by "
+        "rounding only.",
+        group="Machine",
+        lowest=1,
+    )
 
 
 def warn_of_retired(flags: MachineFlags, device: torch.device) -> None:

@@ -15,7 +15,7 @@ _POINTER_START = b"version https://git-lfs"
 _SHEET = "is a spreadsheet; save the sheet as .csv"
 _DOCUMENT = "is a document of an office program; save it as plain text in UTF-8"
 _ARROW = "is an Arrow file; write it as Parquet, with to_parquet() of datasets, pandas or polars"
-_PARQUET = "is a Parquet table; write its text to a .txt or .jsonl file"
+_PARQUET = "is a Parquet table; call it .parquet if its rows are to be read; a corpus is .txt or .jsonl"
 _SPACY = "is spaCy's DocBin; write the list of to_json() of its get_docs(nlp.vocab) with json.dump to a .json file"
 
 _BEGINNINGS = {
@@ -54,6 +54,8 @@ def foreign(head: bytes, name: PurePath | str) -> str:
         file = PurePath(name)
         command = f"pandas.read_excel('{file.name}').to_csv('{file.stem}.csv', index=False)"
         return f'{reason}, or: python -c "import pandas; {command}"' if reason == _SHEET else reason
+    if head[257:262] == b"ustar":
+        return "is a tar archive; unpack it"
     if head.startswith(b"x") and ending == ".spacy":
         return _SPACY
     return next((reason for begin, reason in _BEGINNINGS.items() if head.startswith(begin)), "")
@@ -97,6 +99,16 @@ def foreign_folder(path: Path) -> str:
     if (path / "dataset_info.json").is_file() and any(path.glob("*.arrow")):
         return f"is a folder of datasets; write a file: {load}.to_parquet('{path.name}.parquet')"
     return ""
+
+
+def refuse_pipe(path: Path) -> None:
+    """Refuse what can be read only once, such as a pipe.
+
+    Raises:
+        InputError: it is such.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise InputError(f"{path}: is a pipe or a device, and files are read more than once; write it to a file first")
 
 
 def refuse_foreign(path: Path, *, reads_utf16: bool = False) -> None:

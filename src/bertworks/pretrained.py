@@ -15,11 +15,12 @@ from bertworks.checkpoints import names, shapes
 from bertworks.checkpoints.formats.huggingface import save_model_folder
 from bertworks.checkpoints.load import LoadReport, check_fits, is_copy, load_into, open_checkpoint
 from bertworks.checkpoints.resolve import config_for, guesses, named_checkpoint, tokenizer_of
+from bertworks.checkpoints.sentences import save_sentence_rules
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.flag_groups import ModelFlags, Precision
-from bertworks.model.device import choose_device, choose_precision
+from bertworks.model.device import choose_device, choose_precision, limit_threads
 from bertworks.model.heads import (
     EncoderModel,
     PretrainingModel,
@@ -33,6 +34,8 @@ from bertworks.tasks.attentions import Attentions, compute_attentions
 from bertworks.tasks.classification.classify import Classified, classify
 from bertworks.tasks.embed import features
 from bertworks.tasks.embed.sentences import embed_sentences
+from bertworks.tasks.explain.decisions import explain
+from bertworks.tasks.explain.explanation import Explanation
 from bertworks.tasks.fill_mask import Guess, fill_mask
 from bertworks.tasks.ner.tag import Entity, tag
 from bertworks.tasks.ner.words import TagUnit
@@ -121,15 +124,26 @@ class Pretrained:
         model = self._with(SpanClassifier)
         return answer(model, self.tokenizer, question, context, top_k=top_k, dtype=self.dtype, **options)
 
+    def explain(self, text: Text, label: str | None = None, max_seq_length: int | None = None) -> list[Explanation]:
+        """Return what each word contributed to the class, to each entity, or to the answer (a question and a text)."""
+        return explain(self.model, self.tokenizer, text, label, max_seq_length)
+
     def attentions(self, text: str, text_pair: str | None = None) -> Attentions:
         """Return every attention probability and hidden state for one text or two, computed plainly in float32."""
         return compute_attentions(self.model.bert, self.tokenizer, text, text_pair)
 
     def save(self, folder: Path | str) -> None:
-        """Write a model folder that everybody can open, of what was loaded: nothing that was freshly drawn."""
+        """Write a model folder that everybody can open, of what was loaded: nothing that was freshly drawn.
+
+        Of a folder of sentence-transformers its pooling, what follows it, its length and its prompts are kept.
+        """
         loaded = {name: tensor for name, tensor in self.model.state_dict().items() if name in self.report.loaded}
         save_model_folder(folder, self.config, loaded, shapes.recognised(loaded))
         self.tokenizer.save(folder, self.config.longest_sequence)
+        if (rules := self.checkpoint.sentences) and rules.refusal:
+            say(f"{folder}: not written, because it is not computed here: {rules.refusal} of {self.checkpoint.path}")
+        elif rules:
+            save_sentence_rules(Path(folder), rules, self.config.hidden_size)
 
     def masked_words(self) -> PretrainingModel:
         """Return the model, once it is known to have the head for masked words.
@@ -199,6 +213,7 @@ def load(
         )
     check_fits(checkpoint, config)
     place = choose_device(device)
+    limit_threads()
     network = _model_for(checkpoint, config)
     report = load_into(network, checkpoint, config)
     initialise(network, config.initializer_range, 0, report.missing)

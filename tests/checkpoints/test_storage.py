@@ -10,6 +10,7 @@ from random import Random
 
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from bertworks.checkpoints.finding import find_storage
 from bertworks.checkpoints.load import load_into, open_checkpoint
@@ -145,6 +146,22 @@ def test_a_bomb_is_refused_before_it_is_read(tmp_path: Path) -> None:
     assert opened.vocabulary is not None
     with pytest.raises(InputError, match=r"vocab\.txt: says that .* bytes become 50,000,000"):
         opened.vocabulary.read()
+
+
+@pytest.mark.parametrize(("every", "is_read"), [(1, True), (40, True), (0, False)])
+def test_pruned_weights_are_read_from_a_zip_and_zeros_alone_are_not(tmp_path: Path, every: int, is_read: bool) -> None:
+    """Of a pruned model few weights are left, here one in forty; a file of zeros becomes a thousand times larger."""
+    numbers = np.zeros(1 << 20, np.float32)
+    if every:
+        numbers[::every] = np.random.default_rng(0).normal(size=len(numbers[::every]))
+    tensors = {"bert.embeddings.word_embeddings.weight": numbers.reshape(1024, -1)}
+    path = zipped(tmp_path / "model.zip", {"model.safetensors": save(tensors)})
+    if is_read:
+        (weight,) = open_checkpoint(path).weights.values()
+        np.testing.assert_array_equal(weight.read().reshape(-1), numbers)
+    else:
+        with pytest.raises(InputError, match=r"model\.safetensors: says that .* bytes become 4,194,\d+; no model does"):
+            open_checkpoint(path)
 
 
 def test_a_file_twice_in_a_zip_is_refused(tmp_path: Path) -> None:

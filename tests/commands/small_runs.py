@@ -202,6 +202,20 @@ def convert_checkpoint(run: Recorder) -> None:
     run.bert("convert_checkpoint", "--format=tensorflow", f"--src={folder}", f"--dst={back}", leaves=back)
 
 
+def export(run: Recorder) -> None:
+    """In float32 only: of int8 the last digits differ between processors."""
+    model, folder = (str(TINY / "classifier.ckpt"), VOCAB, MODEL[1]), run.folder / "exported"
+    run.bert("export", *model, f"--folder={folder}", leaves=folder / "config.json")
+    run.bert("export", *model, f"--folder={folder}", "--format=openvino", leaves=folder / "tokenizer_config.json")
+
+
+def explain(run: Recorder) -> None:
+    classifier, spans = (f"--init_checkpoint={TINY / f'{name}.ckpt'}" for name in ("classifier", "squad"))
+    run.bert("explain", *MODEL, classifier, "--text=the old man went home .", "--label=LABEL_1")
+    words = ("--text=who went home ?", "--text_pair=the old man went home .", "--format=jsonl")
+    run.bert("explain", *MODEL, spans, *words)
+
+
 def convert_triviaqa(run: Recorder) -> None:
     for kind, text in (("wikipedia", "The Mill is old."), ("web", "It is an old mill.")):
         (run.folder / "evidence" / kind).mkdir(parents=True)
@@ -236,6 +250,8 @@ STORIES: tuple[Callable[[Recorder], None], ...] = (
     evaluate_squad,
     fill_mask,
     convert_checkpoint,
+    export,
+    explain,
     convert_triviaqa,
     download_data,
 )

@@ -1,6 +1,7 @@
 """Packed batches."""
 
 import itertools
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -58,6 +59,20 @@ def test_filler_is_seen_by_itself() -> None:
     assert batch.unseen is not None
     assert batch.unseen.tolist() == [1, 0, 0]
     assert batch.tokens == 5
+
+
+def test_a_batch_without_its_filler_is_the_plain_one() -> None:
+    ids, lengths, rows = np.arange(1, 101), np.array([60, 40]), np.array([3, 70])
+    how = {"rows": rows, "labels": ids[rows], "sequence_labels": np.array([0, 1]), "unseen": np.array([2, 0])}
+    plain, filled = (pack(ids, 0 * ids, lengths, **how, filled=filled) for filled in (False, True))
+    with_rows_of_filler = replace(filled, rows=torch.cat([filled.rows, torch.tensor([103, 103])]))
+    for batch in (filled, with_rows_of_filler, plain):
+        found = batch.without_filler()
+        assert (found.filler, found.tokens, len(found)) == (0, 100, 2)
+        for field in fields(found):
+            ours, expected = getattr(found, field.name), getattr(plain, field.name)
+            equal = torch.equal if isinstance(ours, torch.Tensor) else np.array_equal
+            assert ours is expected or equal(ours, expected), field.name
 
 
 def test_an_empty_batch() -> None:

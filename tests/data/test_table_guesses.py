@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.tables import Reading, Table, open_table
+from bertworks.data.delimited_tables import Reading
+from bertworks.data.tables import Table, open_table
 from bertworks.errors import InputError
 
 NAMES = {"text", "label"}
@@ -183,3 +184,60 @@ def test_two_columns_of_one_name_may_be_a_row(tmp_path: Path) -> None:
         opened(tmp_path / "a.csv", "a,b,b\nc,d,e\n")
     with pytest.raises(InputError, match="line 1, byte 2: e9"):
         opened(tmp_path / "a.csv", "t\xe9xt,label\na,b\n".encode("cp1252"))
+
+
+# ------------------------------------------------------------------------------------------------- other marks and rows
+@pytest.mark.parametrize(
+    ("content", "first", "told"),
+    [
+        ('text,label\n"he said \\"hi\\", and left",x\nplain,y\n', 'he said "hi", and left', "have a backslash before"),
+        ('text,label\nhe said \\"hi\\"\\, and left,x\nplain,y\n', 'he said "hi", and left', "have a backslash before"),
+        ('text,label\n"one \\\\ two \\"",x\nplain,y\n', 'one \\ two "', "have a backslash before"),
+        ("'text','label'\n'it, and that','x'\n'it''s','y'\n", "it, and that", "in single quotation marks"),
+        ("text,label\n'it''s, ok','x'\n'so','y'\n", "it's, ok", "in single quotation marks"),
+        ("text,label\n'it\\'s, \\\\ ok','x'\n'so','y'\n", "it's, \\ ok", "in single quotation marks, with backslashes"),
+        # Nothing is wrong with these when they are read as usual.
+        ('text,label\n"C:\\\\dir\\\\",x\n"a ""word"", b",y\n', "C:\\\\dir\\\\", ""),
+        ('text,label\n"{""a"": ""\\""b\\""""}",x\nplain,y\n', '{"a": "\\"b\\""}', ""),
+        ("text,label\n'tis the season,x\n'twas',y\n", "'tis the season", ""),
+        ("text,label\n\"it's, fine\",x\n'quoted',y\n", "it's, fine", ""),
+    ],
+)
+def test_marks_that_are_written_otherwise_are_found_and_told(
+    tmp_path: Path, content: str, first: str, told: str
+) -> None:
+    table = opened(tmp_path / "a.csv", content)
+    assert rows(table)[0] == [first, "x"]
+    assert len(rows(table)) == 2
+    assert [told in note for note in table.notes] == [True] * bool(told)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", '"text","label"\n"1","good, yes","x"\n"2","bad ""q""","y"\n'),
+        ("a.tsv", '"text"\t"label"\n"1"\t"good, yes"\t"x"\n"2"\t"bad \\"q\\""\t"y"\n'),
+        ("a.txt", '"text" "label"\n"1" "good, yes" "x"\n"2" "bad \\"q\\"" "y"\n'),
+    ],
+)
+def test_names_of_rows_as_r_writes_them_are_no_texts(tmp_path: Path, name: str, content: str) -> None:
+    table = opened(tmp_path / name, content)
+    assert table.columns == ("Unnamed: 0", "text", "label")
+    assert rows(table) == [["1", "good, yes", "x"], ["2", 'bad "q"', "y"]]
+    assert "the first is the number of the row, as R writes it" in table.notes[-1]
+
+
+def test_a_field_too_many_is_still_wrong_where_it_is_no_number(tmp_path: Path) -> None:
+    table = opened(tmp_path / "a.csv", "text,label\nwell, yes,x\nbut, no,y\n")
+    with pytest.raises(InputError, match="line 2: has 3 fields, but the header has 2"):
+        rows(table)
+
+
+@pytest.mark.parametrize(
+    ("content", "columns"), [('[["a b", "x"], ["c d", "y"]]', ("0", "1")), ('[["text", "label"], ["a b", "x"]]', NAMES)]
+)
+def test_rows_that_are_lists_are_told(tmp_path: Path, content: str, columns: Any) -> None:
+    table = opened(tmp_path / "a.json", content)
+    assert set(table.columns) == set(columns)
+    assert rows(table)[0] == ["a b", "x"]
+    assert "its rows are lists; " in table.notes[0]

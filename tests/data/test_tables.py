@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from bertworks.data import lines
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.tables import Reading, column, fields, open_table
+from bertworks.data.delimited_tables import Reading
+from bertworks.data.tables import column, fields, open_table
 from bertworks.errors import InputError
 
 # No NUL and no carriage return: the first is refused, the second is what ends lines elsewhere.

@@ -19,6 +19,8 @@ from bertworks.datasets.transfer import Transfer
 from bertworks.errors import InputError
 from tests.http_server import Site, served
 
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+
 BODY = bytes(range(256)) * 4096  # 1 MiB
 SHA256 = f"sha256:{hashlib.sha256(BODY).hexdigest()}"
 
@@ -163,6 +165,72 @@ def test_a_server_that_lies_is_told_in_one_line(
     assert not (tmp_path / "file.zip").exists()
     partial = tmp_path / "file.zip.partial"
     assert not partial.exists() or partial.stat().st_size <= options.get("size", len(BODY))
+
+
+@pytest.mark.parametrize(
+    "told", ["bytes 0-1048575/1048576", "bytes 300001-1048575/1048576", "300000-1048575", "bytes */1048576", "x" * 99]
+)
+def test_another_part_than_was_asked_for_is_not_used(site: Site, tmp_path: Path, told: str) -> None:
+    site.cuts, site.content_range = [300_000], told
+    assert fetch(site, tmp_path / "file.zip", checksum=SHA256).read_bytes() == BODY
+    assert [headers.get("Range") for _, headers in site.requests] == [None, "bytes=300000-", None]
+
+
+def test_a_part_that_ends_early_is_not_taken_for_the_rest(site: Site, tmp_path: Path) -> None:
+    site.cuts, site.parts = [300_000], 400_000
+    assert fetch(site, tmp_path / "file.zip").read_bytes() == BODY
+    starts = [headers.get("Range") for _, headers in site.requests]
+    assert starts == [None, "bytes=300000-", "bytes=700000-"]
+
+
+def test_a_file_of_another_size_is_told_when_it_is_continued(site: Site, tmp_path: Path) -> None:
+    site.cuts, site.content_range = [300_000], "bytes 300000-1048575/2097152"
+    with pytest.raises(InputError, match=r"the server has 2,097,152 bytes, not 1,048,576; download it by hand"):
+        fetch(site, tmp_path / "file.zip", size=len(BODY))
+
+
+@pytest.mark.parametrize(
+    ("certificate", "trusted", "reason"),
+    [("self_signed", False, "self-signed certificate"), ("expired", True, "certificate has expired")],
+)
+def test_a_certificate_that_cannot_be_trusted_is_told_with_the_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificate: str, trusted: bool, reason: str
+) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", module.OFFLINE):
+        monkeypatch.delenv(name, raising=False)
+    # The key in these files is of no other use.
+    file = FIXTURES / "tls" / f"{certificate}.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(file if trusted else tmp_path / "none.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    with served(file) as site:
+        site.files["/file.zip"] = BODY
+        with pytest.raises(InputError) as raised:
+            fetch(site, tmp_path / "file.zip", tries=2)
+    told = str(raised.value)
+    assert told.startswith(f"{site.address}/file.zip: cannot be downloaded (")
+    assert reason in told
+    assert "\n" not in told
+    assert site.requests == []
+    assert not (tmp_path / "file.zip").exists()
+
+
+def test_a_trusted_certificate_is_no_hindrance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY", module.OFFLINE):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SSL_CERT_FILE", str(FIXTURES / "tls" / "self_signed.pem"))
+    with served(FIXTURES / "tls" / "self_signed.pem") as site:
+        site.files["/file.zip"] = BODY
+        assert fetch(site, tmp_path / "file.zip").read_bytes() == BODY
+
+
+def test_a_server_without_tls_is_told_with_the_address(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("https_proxy", raising=False)
+    monkeypatch.delenv("HTTPS_PROXY", raising=False)
+    address = site.address.replace("http:", "https:") + "/file.zip"
+    with pytest.raises(InputError, match=r"https://127\.0\.0\.1:\d+/file\.zip: cannot be downloaded \(\[SSL"):
+        download(address, tmp_path / "file.zip", description="file", tries=1, wait=0.0, timeout=5.0)
 
 
 def test_a_length_that_is_not_given_is_not_needed(site: Site, tmp_path: Path) -> None:

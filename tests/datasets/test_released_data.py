@@ -258,9 +258,10 @@ def test_a_changed_byte_of_a_compressed_archive_is_found(site: Site, tmp_path: P
     assert not (tmp_path / "T" / "train.tsv").exists()
 
 
-def test_an_archive_with_a_name_of_gigabytes_is_refused(site: Site, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE])
+def test_an_archive_with_a_name_of_gigabytes_is_refused(site: Site, tmp_path: Path, kind: bytes) -> None:
     header = tarfile.TarInfo("././@LongLink")
-    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 2_000_000_000
+    header.type, header.size = kind, 2_000_000_000
     archive = gzip.compress(header.tobuf(tarfile.GNU_FORMAT) + bytes(1 << 20))
     with pytest.raises(InputError, match="has a header of 2,000,000,000 bytes"):
         fetch(offered(site, archive, "T.tgz"), tmp_path)

@@ -43,7 +43,7 @@ from bertworks.train.step import Stepper
 from tests.gpu_without_gpu.fake_cuda import CUDA, fake_cuda, install
 from tests.gpu_without_gpu.recorder import Recorder, no_modes
 
-BF16, FP32 = torch.bfloat16, torch.float32
+BF16, FP16, FP32 = torch.bfloat16, torch.float16, torch.float32
 LENGTHS = [64, 20, 128, 37, 90, 128, 11, 50]
 LABELS = ["O", "B-A", "I-A", "B-B", "I-B"]
 
@@ -82,7 +82,15 @@ class Source:
 
 
 def take_steps(
-    gpu: Recorder, model: Any, task: Task, *, budget: int = 1 << 14, world: World | None = None, again: bool = False
+    gpu: Recorder,
+    model: Any,
+    task: Task,
+    *,
+    budget: int = 1 << 14,
+    world: World | None = None,
+    again: bool = False,
+    bits: int = 32,
+    precision: torch.dtype = FP32,
 ) -> None:
     """Two steps as the loop takes them, and a line of the report."""
     model.gradient_checkpointing = again
@@ -90,12 +98,13 @@ def take_steps(
     stepper = Stepper(
         model=model,
         task=task,
-        optimizer=optimizer.build(model, "adam"),
+        optimizer=optimizer.build(model, "adam", bits=bits),
         world=world,
         window=MetricWindow(CUDA),
         rate=lambda _: 1e-4,
         random_seed=1,
         token_budget=budget,
+        precision=precision,
     )
     for step, phase in enumerate(("first step", "step")):
         gpu.phase = "host"
@@ -121,7 +130,13 @@ def pretrain(
         precision=precision,
     )
     shape = of or config(hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
-    take_steps(gpu, on_cuda(PretrainingModel, of=shape), pretraining.task(settings), **how)
+    take_steps(gpu, on_cuda(PretrainingModel, of=shape), pretraining.task(settings), precision=precision, **how)
+
+
+def pretrain_on_old_gpu(gpu: Recorder) -> None:
+    """In float16 on a GPU that has no bfloat16."""
+    with mock.patch.object(torch.cuda, "get_device_capability", return_value=(7, 5)):
+        pretrain(gpu, FP16)
 
 
 @contextmanager
@@ -243,6 +258,10 @@ PROGRAMS: dict[str, Callable[[Recorder], None]] = {
     "pretrain bf16, heads of 26": partial(
         pretrain, precision=BF16, of=config(hidden_size=312, num_attention_heads=12, intermediate_size=1200)
     ),
+    "pretrain bf16, moments in 8 bits": partial(pretrain, precision=BF16, bits=8),
+    "pretrain fp16": partial(pretrain, precision=FP16),
+    "pretrain fp16, moments in 8 bits": partial(pretrain, precision=FP16, bits=8),
+    "pretrain fp16, old GPU": pretrain_on_old_gpu,
     "pretrain bf16, 16 processes": partial(pretrain_as_one_of_many, batch=32),
     "pretrain bf16, no share": partial(pretrain_as_one_of_many, batch=8),
     "evaluate pre-training fp32": partial(evaluate_pretraining, precision=FP32),

@@ -26,14 +26,20 @@ KNOWN_WAITS = {
 }
 
 
+def output_of(program: str, request: pytest.FixtureRequest) -> str:
+    """What a program of this folder prints, in a process of its own."""
+    folder = request.config.cache.mkdir("gpu_without_gpu")
+    command = [sys.executable, "-m", f"tests.gpu_without_gpu.{program}", str(folder)]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
 @pytest.mark.skipif(sys.platform != "linux", reason="the library is built for Linux")
 def test_programs_run_and_wait_only_where_we_know(request: pytest.FixtureRequest) -> None:
-    folder = request.config.cache.mkdir("gpu_without_gpu")
-    command = [sys.executable, "-m", "tests.gpu_without_gpu.programs", str(folder)]
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    found = json.loads(output_of("programs", request))
     assert found == {name: KNOWN_WAITS.get(name, {}) for name in PROGRAMS}

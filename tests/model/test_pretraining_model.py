@@ -89,11 +89,12 @@ def test_gradients_are_the_same_bits_twice(model: PretrainingModel, dtype: torch
     assert first.keys() == dict(model.named_parameters()).keys()
 
 
-def test_gradient_checkpointing_changes_nothing(model: PretrainingModel) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+def test_gradient_checkpointing_changes_nothing(model: PretrainingModel, dtype: torch.dtype) -> None:
     batch = batch_of(LENGTHS)
-    plain = gradients(model, [batch], 3, words=13, sequences=7)
+    plain = gradients(model, [batch], 3, dtype, words=13, sequences=7)
     model.bert.gradient_checkpointing = True
-    again = gradients(model, [batch], 3, words=13, sequences=7)
+    again = gradients(model, [batch], 3, dtype, words=13, sequences=7)
     assert all(torch.equal(plain[name], again[name]) for name in plain)
 
 

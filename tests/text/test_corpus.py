@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import json
 import lzma
 import re
 import sys
+import tarfile
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
@@ -173,6 +175,16 @@ def test_every_compression_by_its_name(tmp_path: Path, ending: str, compress) ->
     assert not found[0].guesses
 
 
+def tarred() -> bytes:
+    """An archive with a text."""
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        member = tarfile.TarInfo("text.txt")
+        member.size = 4
+        archive.addfile(member, io.BytesIO(b"text"))
+    return stream.getvalue()
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -231,6 +243,22 @@ def test_a_line_of_ten_megabytes(tmp_path: Path) -> None:
             gzip.compress(bytes(range(128)) * 99, mtime=0)[:-20],
             r"a.txt.gz: a damaged or cut-off gzip.*--input_file",
         ),
+        (
+            "a.txt.gz",
+            gzip.compress("wide".encode("utf-16") + b"a", mtime=0),
+            r"a.txt.gz: is not the UTF-16 that its byte order mark says",
+        ),
+        (
+            "a.txt.gz",
+            gzip.compress("wide and far\n".encode("utf-16-le"), mtime=0),
+            r"a.txt.gz: what is in it looks like UTF-16LE without a byte order mark",
+        ),
+        (
+            "a.tar.gz",
+            gzip.compress(tarred(), mtime=0),
+            r"a.tar.gz: what is in it is a tar archive; unpack it \(--input_file\)",
+        ),
+        ("a.tar", tarred(), r"a.tar: is a tar archive; unpack it \(--input_file\)"),
         ("a.txt.gz", b"not compressed at all", r"a.txt.gz: a damaged or cut-off gzip.*--input_file"),
         (
             "a.txt.gz",
@@ -281,12 +309,22 @@ def test_nothing_in_a_file_gives_no_block(tmp_path: Path, content: str) -> None:
     assert list(blocks([], 10)) == []
 
 
+PLAIN = {
+    "a.txt": bytes,
+    "a.txt.gz": gzip.compress,
+    "a.txt.bz2": bz2.compress,
+    "a.xz": lzma.compress,
+    "b": lzma.compress,
+}
+
+
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 @pytest.mark.parametrize("read_bytes", [1, 2, 7, 1 << 20])
+@pytest.mark.parametrize("name", PLAIN)
 def test_utf_16_with_a_mark_is_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, read_bytes: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str, read_bytes: int, name: str
 ) -> None:
     monkeypatch.setattr(corpus, "READ_BYTES", read_bytes)
-    (tmp_path / "a.txt").write_bytes("\ufeffThe fähre.\r\n𝔸 boat.\r\n\r\n渡船\r\n".encode(encoding))
-    found = list(corpus.blocks([tmp_path / "a.txt"], 1000))
+    (tmp_path / name).write_bytes(PLAIN[name]("\ufeffThe fähre.\r\n𝔸 boat.\r\n\r\n渡船\r\n".encode(encoding)))
+    found = list(corpus.blocks([tmp_path / name], 1000))
     assert [block.text.decode() for block in found] == ["The fähre.\n𝔸 boat.\n\n渡船\n"]

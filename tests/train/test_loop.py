@@ -228,13 +228,13 @@ def test_an_edited_model_folder_does_not_hurt_the_checkpoint(tmp_path) -> None:
 
 def test_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch) -> None:
     train(tmp_path, num_train_steps=4)
-    original = resume.safetensors.write
+    original = resume.safetensors.write_tensors
 
-    def full(stream, weights, metadata):
-        original(stream, weights, metadata)
+    def full(stream, tensors):
+        original(stream, tensors)
         raise OSError(28, "No space left on device", "optimizer.safetensors")
 
-    monkeypatch.setattr(resume.safetensors, "write", full)
+    monkeypatch.setattr(resume.safetensors, "write_tensors", full)
     with pytest.raises(OSError, match="No space"):
         train(tmp_path, num_train_steps=8)
     monkeypatch.undo()

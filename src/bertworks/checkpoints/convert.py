@@ -208,6 +208,9 @@ def _warnings(source: CheckpointContents, form: Format) -> Iterator[str]:
     tokenizer, config = source.tokenizer, source.config
     if tokenizer is None:
         yield "no vocabulary lies beside the weights, so none was written; give --vocab_file"
+    if source.checkpoint.sentences:
+        kept = "; bertworks.load(...).save(...) keeps it" if form == "huggingface" else ""
+        yield f"how {source.checkpoint.path} makes vectors of texts is not written: {source.checkpoint.sentences}{kept}"
     if form == "huggingface":
         return
     if config.hidden_act == "gelu":

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 
 from bertworks.checkpoints import names, shapes
 from bertworks.checkpoints.finding import find_storage
@@ -206,6 +207,7 @@ def _fill(parameter: Tensor, weight: Weight) -> None:
     """Read a weight, straight into the parameter's memory where that can be."""
     if parameter.device.type == "cpu" and parameter.dtype == torch.float32 and parameter.shape == weight.shape:
         weight.read_into(parameter.detach().numpy())
+        increment_version(parameter)  # what was computed from the weights before is out of date
     else:
         parameter.copy_(torch.from_numpy(weight.read())[: len(parameter)])
 

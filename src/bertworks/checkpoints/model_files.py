@@ -45,8 +45,9 @@ def read_json_list(storage: Storage, name: str) -> list[Any]:
 
 
 def _json(storage: Storage, name: str) -> Any:
+    content = read_bytes(storage, name)
     try:
-        return json.loads(read_bytes(storage, name))
+        return json.loads(content)
     except (ValueError, RecursionError) as error:
         raise InputError(f"{storage.path / name}: not a JSON file ({error})") from None
 

@@ -95,7 +95,9 @@ def tokenizer_of(checkpoint: Checkpoint, vocab_file: Path | str | None, do_lower
         InputError: there is no vocabulary, its rules are not BERT's, or `do_lower_case` contradicts the checkpoint.
     """
     own = checkpoint.vocabulary
-    if vocab_file and not (own and Path(vocab_file).resolve() == own.path.resolve()):
+    is_own = own is not None and vocab_file and Path(vocab_file).resolve() == own.path.resolve()
+    # Where the rules are not BERT's, a person who names the model's own file asks for the original's rules.
+    if vocab_file and (not is_own or checkpoint.text_rules.refusal):
         lower = casing_of(checkpoint, do_lower_case, read_vocab(vocab_file))
         return Tokenizer.from_vocab(vocab_file, lower, **checkpoint.text_rules.arguments())
     if own is None:

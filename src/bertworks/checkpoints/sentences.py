@@ -6,19 +6,33 @@ Transformer has one, too (`0_Transformer`). Lengths and prompts lie beside it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
+from bertworks.checkpoints.formats import safetensors
 from bertworks.checkpoints.formats.huggingface import read_tensors, weights_of
 from bertworks.checkpoints.model_files import read_json, read_json_list
 from bertworks.checkpoints.storage import Storage
 from bertworks.checkpoints.weights import DenseLayer, SentenceRules
 from bertworks.errors import InputError
+from bertworks.files import write_text, written_whole
 
 _MODULES = "modules.json"
-_POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens")
+# The flags of old configurations, with what they mean.
+_POOLINGS = {
+    "cls_token": "cls",
+    "max_tokens": "max",
+    "mean_tokens": "mean",
+    "mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "weightedmean_tokens": "weightedmean",
+    "lasttoken": "lasttoken",
+}
+
+# What `config_sentence_transformers.json` says of texts and vectors; the rest of it are versions of libraries.
+_KEPT = ("prompts", "default_prompt_name", "similarity_fn_name")
 _ACTIVATIONS = ("Identity", "Tanh", "ReLU", "GELU", "Sigmoid")
 
 
@@ -58,7 +72,7 @@ def sentence_rules(storage: Storage, longest: int | None) -> SentenceRules | Non
         values = _json_of(module.storage, lambda name: name == "config.json")
         if module.kind == "Pooling" and not poolings:
             poolings = _poolings(values)
-            refusals += [f"pooling {name}" for name in poolings if name not in _POOLINGS]
+            refusals += [f"pooling {name}" for name in poolings if name not in _POOLINGS.values()]
             if values.get("include_prompt", True) is not True:
                 refusals.append("pooling without the prompt (include_prompt false)")
         elif module.kind == "Normalize":
@@ -79,7 +93,50 @@ def sentence_rules(storage: Storage, longest: int | None) -> SentenceRules | Non
         prompt=prompt if isinstance(prompt, str) else "",
         do_lower_case=config.get("do_lower_case") is True,
         refusal=" and ".join(refusals) or None,
+        settings={key: prompts[key] for key in _KEPT if key in prompts},
     )
+
+
+def save_sentence_rules(folder: Path, rules: SentenceRules, hidden_size: int) -> None:
+    """Write beside a model how vectors are made of texts, so that sentence-transformers of any version does the same.
+
+    Raises:
+        InputError: a dense layer cannot be read.
+    """
+    modules = ["Transformer", "Pooling", *("Dense" if step else "Normalize" for step in rules.steps)]
+    listed = []
+    for number, kind in enumerate(modules):
+        path = f"{number}_{kind}" if number else ""
+        listed.append(
+            {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        )
+        (folder / path).mkdir(exist_ok=True)
+    flags = {f"pooling_mode_{flag}": name in rules.poolings for flag, name in _POOLINGS.items()}
+    _write_json(folder / "1_Pooling" / "config.json", {"word_embedding_dimension": hidden_size, **flags})
+    for entry, step in zip(listed[2:], rules.steps, strict=True):
+        if step:
+            _save_dense(folder / str(entry["path"]), step)
+        else:
+            _write_json(folder / str(entry["path"]) / "config.json", {})
+    said = {"max_seq_length": rules.max_seq_length, "do_lower_case": rules.do_lower_case}
+    _write_json(folder / "sentence_bert_config.json", said)
+    _write_json(folder / "config_sentence_transformers.json", dict(rules.settings))
+    _write_json(folder / _MODULES, listed)
+
+
+def _save_dense(folder: Path, layer: DenseLayer) -> None:
+    module = "linear" if layer.activation == "Identity" else "activation"
+    outputs, inputs = layer.weight.shape
+    settings = {"in_features": inputs, "out_features": outputs, "bias": layer.bias is not None}
+    activation = {"activation_function": f"torch.nn.modules.{module}.{layer.activation}"}
+    _write_json(folder / "config.json", {**settings, **activation})
+    tensors = {"linear.weight": layer.weight, **({"linear.bias": layer.bias} if layer.bias else {})}
+    with written_whole(folder / "model.safetensors") as stream:
+        safetensors.write(stream, tensors, {"format": "pt"})
+
+
+def _write_json(path: Path, value: Any) -> None:
+    write_text(path, json.dumps(value, indent=2) + "\n")
 
 
 def _modules(storage: Storage) -> list[_Module]:
@@ -105,15 +162,7 @@ def _poolings(values: Mapping[str, Any]) -> tuple[str, ...]:
     if "pooling_mode" in values:
         mode = values["pooling_mode"]
         return tuple(map(str, mode)) if isinstance(mode, list) else (str(mode),)
-    flags = {
-        "cls_token": "cls",
-        "max_tokens": "max",
-        "mean_tokens": "mean",
-        "mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-        "weightedmean_tokens": "weightedmean",
-        "lasttoken": "lasttoken",
-    }
-    found = tuple(name for flag, name in flags.items() if values.get(f"pooling_mode_{flag}") is True)
+    found = tuple(name for flag, name in _POOLINGS.items() if values.get(f"pooling_mode_{flag}") is True)
     return found or ("mean",)
 
 

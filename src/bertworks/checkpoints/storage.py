@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from bertworks.errors import InputError
+from bertworks.files import check_unchanged, state
 from bertworks.foreign import refuse_pointer
 
 # A configuration or a vocabulary; the largest released vocabulary is 1 MB.
 LARGEST_TEXT = 64 << 20
 
-# Weights hardly shrink, vocabularies to a half; what grows more than this from what is stored is no model.
+# Weights hardly shrink, those of bfloat16 in float32 to a half, of a pruned model to a twentieth, and vocabularies to a
+# half; what is nothing but zeros shrinks to a thousandth and is no model. A limit nearer to honest files would save no
+# memory: weights are read a tensor at a time, and a model is made only when its configuration fits to all of them.
 _MOST_GROWTH = 100
 SMALL = 1 << 20
 
@@ -76,6 +79,7 @@ class FolderStorage:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._states: dict[str, object] = {}
 
     def files(self) -> list[str]:
         """See Storage."""
@@ -94,7 +98,9 @@ class FolderStorage:
 
     @contextmanager
     def at(self, name: str, offset: int) -> Iterator[Stream]:
-        """See Storage."""
+        """See Storage. Raises InputError if the file is not in the state that it had the first time."""
+        # Each tensor is read on its own: a training that writes its best model meanwhile must not mix two models.
+        check_unchanged(self.path / name, self._states.setdefault(name, state(self.path / name)))
         # Unbuffered, so that a tensor's bytes are copied once.
         with (self.path / name).open("rb", buffering=0) as stream:
             stream.seek(offset)

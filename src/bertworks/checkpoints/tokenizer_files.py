@@ -18,7 +18,7 @@ from bertworks.checkpoints.text_rules import TextRules
 from bertworks.checkpoints.weights import StoredVocabulary
 from bertworks.errors import InputError
 from bertworks.text.rules import AddedToken
-from bertworks.text.vocab_file import CLS, MASK, PAD, SEP, SPLIT_KEY, UNK, tokens_of
+from bertworks.text.vocab_file import CLS, MASK, MOST_TOKENS, PAD, SEP, SPLIT_KEY, UNK, tokens_of
 
 _FILES = ("tokenizer_config.json", "tokenizer.json", "special_tokens_map.json", "added_tokens.json")
 
@@ -31,9 +31,6 @@ _BY_FILE = {None, "PreTrainedTokenizer", "TokenizersBackend"}
 
 # What `transformers` writes and we do not. It also copies our own key, but does not do what it says.
 _THEIR_KEYS = {"backend", "added_tokens_decoder"}
-
-# Above the rows of any model.
-_MOST_TOKENS = 1 << 22
 
 
 def tokenizer_of_folder(storage: Storage) -> tuple[StoredVocabulary | None, TextRules]:
@@ -189,7 +186,7 @@ def _added_tokens(storage: Storage, there: Mapping[str, Any]) -> list[AddedToken
     found: dict[str, AddedToken] = {}
     for entry in entries:
         content, number = entry.get("content"), int(entry.get("id", -1))
-        if not isinstance(content, str) or not 0 <= number < _MOST_TOKENS:
+        if not isinstance(content, str) or not 0 <= number < MOST_TOKENS:
             raise InputError(f"{storage.path}: the added token {content!r:.40} has the id {number}; no model has it")
         if content in found and found[content].id != number:
             raise InputError(
@@ -226,7 +223,7 @@ def _pieces(storage: Storage, whole: Mapping[str, Any], added: tuple[str, ...]) 
     if not whole:
         return listed or [], {token: i for i, token in enumerate(listed or [])}
     vocab = _part(whole, "model").get("vocab")
-    if not isinstance(vocab, dict) or not all(type(i) is int and 0 <= i < _MOST_TOKENS for i in vocab.values()):
+    if not isinstance(vocab, dict) or not all(type(i) is int and 0 <= i < MOST_TOKENS for i in vocab.values()):
         if listed is not None:
             return listed, {token: i for i, token in enumerate(listed)}
         raise InputError(f"{json_path}: not a tokenizer (no model with a vocab of WordPiece); give --vocab_file")

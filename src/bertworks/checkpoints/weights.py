@@ -213,12 +213,13 @@ class SentenceRules:
     """How a folder of sentence-transformers makes a vector of a text.
 
     Attributes:
-        poolings: cls, max, mean or mean_sqrt_len_tokens; of several, the results are joined.
+        poolings: cls, max, mean, mean_sqrt_len_tokens, weightedmean or lasttoken; of several, the results are joined.
         steps: what follows: dense layers, and None for a division by the vector's length.
         max_seq_length: the most tokens of a text; None where nothing tells.
         prompt: what goes before every text.
         do_lower_case: whether the text is lower-cased, whatever the tokenizer does.
         refusal: what it has that we do not compute; None if there is nothing.
+        settings: all prompts by name, the default one, and the similarity, as the folder has them.
     """
 
     poolings: tuple[str, ...]
@@ -227,6 +228,7 @@ class SentenceRules:
     prompt: str = ""
     do_lower_case: bool = False
     refusal: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def __str__(self) -> str:
         """One line."""

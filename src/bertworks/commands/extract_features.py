@@ -50,7 +50,10 @@ class Flags(ModelFlags, MachineFlags):
         lowest=1,
     )
     precision: Precision = flag(
-        "fp32", "What to compute in: fp32, bf16, or auto: bf16 if the hardware multiplies it natively.", group="Machine"
+        "fp32",
+        "What to compute in: fp32, bf16, int8 (products of 8-bit integers, on CPU only), or auto: bf16 if the "
+        "hardware multiplies it natively.",
+        group="Machine",
     )
     use_one_hot_embeddings: bool = flag(False, "", group=RETIRED)
 

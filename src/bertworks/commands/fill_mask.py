@@ -27,7 +27,10 @@ class Flags(ModelFlags, MachineFlags):
     output_file: str | None = flag(None, "Write to this file instead of standard output.", group="Output", path=True)
 
     precision: Precision = flag(
-        "fp32", "What to compute in: fp32, bf16, or auto: bf16 if the hardware multiplies it natively.", group="Machine"
+        "fp32",
+        "What to compute in: fp32, bf16, int8 (products of 8-bit integers, on CPU only), or auto: bf16 if the "
+        "hardware multiplies it natively.",
+        group="Machine",
     )
 
 

@@ -11,6 +11,8 @@ from bertworks.finetune.flags import TaskFlags
 from bertworks.flags import flag
 
 if TYPE_CHECKING:
+    from bertworks.datasets.schema import KnownTask
+    from bertworks.finetune.run import ReadJob
     from bertworks.job import Job, Setup
     from bertworks.tasks.classification.own_data import DataOptions
 
@@ -102,8 +104,14 @@ class Flags(TaskFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    from bertworks.data.bad_rows import BadRows
     from bertworks.finetune.run import run
+
+    run(flags, *reader(flags))
+
+
+def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
+    """Return what reads the data of these flags, and the task if it is known by name; refuse flags that clash."""
+    from bertworks.data.bad_rows import BadRows
     from bertworks.tasks.classification.job import LongTexts, classification_job, read_files
     from bertworks.tasks.classification.own_data import LABEL_FLAGS, TEXT_FLAGS
     from bertworks.tasks.labels import labels_of
@@ -136,12 +144,12 @@ def main(flags: Flags) -> None:
             setup.say(line)
         return classification_job(problem, setup, long_texts, settings.class_weights)
 
-    run(flags, read, task)
+    return read, task
 
 
 def _options(flags: Flags, given: tuple[str, ...]) -> DataOptions:
     """Return how to read somebody's own files; flags not among the `given` are what a trained model remembers."""
-    from bertworks.data.tables import Reading
+    from bertworks.data.delimited_tables import Reading
     from bertworks.tasks.classification.columns import ColumnFlags
     from bertworks.tasks.classification.own_data import TEXT_FLAGS, DataOptions
     from bertworks.tasks.labels import labels_of

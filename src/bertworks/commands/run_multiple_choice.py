@@ -11,6 +11,8 @@ from bertworks.finetune.flags import FinetuningFlags
 from bertworks.flags import REQUIRED, flag
 
 if TYPE_CHECKING:
+    from bertworks.datasets.schema import KnownTask
+    from bertworks.finetune.run import ReadJob
     from bertworks.job import Job, Setup
 
 
@@ -28,9 +30,15 @@ class Flags(FinetuningFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
+    from bertworks.finetune.run import run
+
+    run(flags, *reader(flags))
+
+
+def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
+    """Return what reads the data of these flags, and the task if it is known by name; refuse flags that clash."""
     from bertworks.data.bad_rows import BadRows
     from bertworks.datasets.registry import find_task
-    from bertworks.finetune.run import run
     from bertworks.tasks.classification.job import classification_job
     from bertworks.tasks.known_tasks import of_known_task
 
@@ -45,4 +53,4 @@ def main(flags: Flags) -> None:
             setup.say(line)
         return classification_job(problem, setup)
 
-    run(flags, read, task)
+    return read, task

@@ -11,6 +11,8 @@ from bertworks.finetune.flags import TaskFlags
 from bertworks.flags import flag
 
 if TYPE_CHECKING:
+    from bertworks.datasets.schema import KnownTask
+    from bertworks.finetune.run import ReadJob
     from bertworks.job import Job, Setup
 
 
@@ -73,8 +75,14 @@ class Flags(TaskFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    from bertworks.data.bad_rows import BadRows
     from bertworks.finetune.run import run
+
+    run(flags, *reader(flags))
+
+
+def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
+    """Return what reads the data of these flags, and the task if it is known by name; refuse flags that clash."""
+    from bertworks.data.bad_rows import BadRows
     from bertworks.tasks.labels import labels_of
     from bertworks.tasks.ner import reading
     from bertworks.tasks.ner.column_layout import TagColumnFlags
@@ -124,4 +132,4 @@ def main(flags: Flags) -> None:
             unit=unit,
         )
 
-    run(flags, read, task)
+    return read, task

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bertworks import files
 from bertworks.errors import InputError
-from bertworks.flag_groups import MachineFlags, Precision, warn_of_retired
+from bertworks.flag_groups import Precision, TrainingMachineFlags, warn_of_retired
 from bertworks.flags import REQUIRED, flag, recorded, to_toml
 from bertworks.progress import say
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flags(MachineFlags):
+class Flags(TrainingMachineFlags):
     """Pre-train BERT on masked words and next sentence.
 
     From scratch:  bert run_pretraining --input_file=SHARDS --output_dir=OUT --size=small --do_train --do_eval
@@ -123,24 +123,7 @@ class Flags(MachineFlags):
     eval_every_steps: int = flag(
         0, "Also evaluate during training, each time after this many steps; 0: do not.", group="Evaluation", lowest=0
     )
-    eval_precision: Precision = flag("fp32", "What evaluation computes in.", group="Evaluation")
-
-    precision: Precision = flag(
-        "auto",
-        "What training computes in: bf16, fp32, or auto: bf16 if the hardware multiplies it natively.",
-        group="Machine",
-    )
-    gradient_checkpointing: bool = flag(
-        False,
-        "Compute each block again in the backward pass: a third more work, a fraction of the memory.",
-        group="Machine",
-    )
-    token_budget: int | None = flag(
-        None,
-        "The most tokens in a micro-batch; by default chosen for the device. Results differ by rounding only.",
-        group="Machine",
-        lowest=1,
-    )
+    eval_precision: Precision = flag("fp32", "What evaluation computes in; int8 on CPU only.", group="Evaluation")
 
 
 # Flags that say what a run is about, not how it is done.
@@ -161,7 +144,7 @@ def main(flags: Flags) -> None:
         raise InputError("--output_dir: must be given")
     if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
         say(f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps.")
-    with world(flags.device) as processes:
+    with world(flags.device, deterministic=flags.deterministic) as processes:
         if processes.is_main:
             warn_of_retired(flags, processes.device)
         _pretrain(flags, Path(flags.output_dir), processes)
@@ -201,6 +184,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     """Train and evaluate, as the flags say."""
     from bertworks.checkpoints.load import load_into
     from bertworks.checkpoints.resolve import starting_point
+    from bertworks.model.compiling import compile_blocks
     from bertworks.model.device import choose_precision, precision_name
     from bertworks.model.heads import PretrainingModel
     from bertworks.tasks import pretraining
@@ -221,6 +205,8 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     config = start.config_for(opened.tokenizer, flags.max_seq_length)
     model = PretrainingModel(config)
     model.bert.gradient_checkpointing = flags.gradient_checkpointing
+    if flags.compile and flags.do_train:
+        world.say(compile_blocks(model.bert, world.device))
     if not flags.next_sentence:
         pretraining.freeze_next_sentence(model)
     if not (flags.do_train and steps_done(output_dir)):
@@ -229,7 +215,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
             world.say(str(load_into(model, start.checkpoint, config)))
     model.to(world.device)
 
-    precision = choose_precision(flags.precision, world.device)
+    precision = choose_precision(flags.precision, world.device, training=True)
     held_out = flags.eval_input_file or flags.input_file
     task = pretraining.task(
         pretraining.Pretraining(
@@ -261,8 +247,11 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
             num_warmup_steps=flags.num_warmup_steps,
             learning_rate=flags.learning_rate,
             optimizer=flags.optimizer,
+            optimizer_bits=int(flags.optimizer_bits),
             weight_decay=flags.weight_decay,
             random_seed=flags.random_seed,
+            precision=precision,
+            max_seq_length=flags.max_seq_length,
             token_budget=flags.token_budget,
             log_every_steps=flags.log_every_steps,
             eval_every_steps=flags.eval_every_steps,
@@ -290,6 +279,7 @@ def _identity(flags: Flags, opened: PretrainingInput, config: BertConfig) -> dic
         "--random_seed": flags.random_seed,
         "--train_batch_size": flags.train_batch_size,
         "--optimizer": flags.optimizer,
+        "--optimizer_bits": int(flags.optimizer_bits),
         **begun_with(flags.model, flags.init_checkpoint),
         **shape_of(config, "--size or --bert_config_file"),
         **({"--vocab_file": opened.tokenizer.sha256[:16]} if opened.tokenizer else {}),

@@ -11,6 +11,8 @@ from bertworks.finetune.flags import FinetuningFlags
 from bertworks.flags import RETIRED, flag
 
 if TYPE_CHECKING:
+    from bertworks.datasets.schema import KnownTask
+    from bertworks.finetune.run import ReadJob
     from bertworks.job import Job, Setup
 
 
@@ -100,6 +102,12 @@ class Flags(FinetuningFlags):
 def main(flags: Flags) -> None:
     """Run the command."""
     from bertworks.finetune.run import run
+
+    run(flags, *reader(flags))
+
+
+def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
+    """Return what reads the data of these flags, and the task if it is known by name; refuse flags that clash."""
     from bertworks.tasks.squad.job import SquadOptions, squad_job
     from bertworks.tasks.squad.windows import WindowSettings
 
@@ -134,4 +142,4 @@ def main(flags: Flags) -> None:
         )
         return squad_job(options, setup)
 
-    run(flags, read)
+    return read, None

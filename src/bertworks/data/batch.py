@@ -22,9 +22,9 @@ from bertworks import ragged
 class PackedBatch:
     """A micro-batch. Only attention needs `starts`; all other layers work on flat tokens.
 
-    The last tokens may be filler: a sequence of its own that no head reads, which rounds T up. Libraries prepare matrix
-    products for each new shape, which for a small model takes longer than the products. Below, B' is B + 1 with filler
-    and B without.
+    The last tokens may be filler: a sequence of its own that no head reads, which rounds T up. On CPU libraries prepare
+    matrix products for each new shape, which for a small model takes longer than the products. A batch on a GPU has no
+    filler, because attention in such a long sequence would take longer. Below, B' is B + 1 with filler and B without.
 
     Attributes:
         input_ids, segment_ids, position_ids: [T] int64; positions restart at 0 in every sequence.
@@ -64,13 +64,37 @@ class PackedBatch:
         return len(self.lengths) - (self.filler > 0)
 
     def to(self, device: torch.device) -> PackedBatch:
-        """Copy the batch to `device` from pinned memory, without waiting. `lengths` and `unseen` stay on the host."""
+        """Copy the batch to `device` without filler, from pinned memory, without waiting.
+
+        `lengths` and `unseen` stay on the host.
+        """
         if device.type == "cpu":
             return self
+        whole = self.without_filler()
         moved: dict[str, Any] = {
-            f.name: to_device(value, device) for f in fields(self) if isinstance(value := getattr(self, f.name), Tensor)
+            f.name: to_device(value, device)
+            for f in fields(self)
+            if isinstance(value := getattr(whole, f.name), Tensor)
         }
-        return replace(self, **moved, on_host=self)
+        return replace(whole, **moved, on_host=whole)
+
+    def without_filler(self) -> PackedBatch:
+        """Return the same batch, on the host, without filler and without the rows in it."""
+        if not self.filler:
+            return self
+        tokens = self.tokens
+        return replace(
+            self,
+            input_ids=self.input_ids[:tokens],
+            segment_ids=self.segment_ids[:tokens],
+            position_ids=self.position_ids[:tokens],
+            starts=self.starts[:-1],
+            lengths=self.lengths[:-1],
+            rows=self.rows[: int((self.rows.numpy() < tokens).sum())],  # those of the filler are the last
+            dropout_keys=self.dropout_keys[:-1],
+            filler=0,
+            unseen=None if self.unseen is None else self.unseen[:-1],
+        )
 
 
 def to_device(values: Tensor, device: torch.device) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from bertworks.data import lines as lines_of_files
 from bertworks.data.bad_rows import BadRows
@@ -22,7 +23,19 @@ _CSV_ERRORS = {
 _LONGEST_WRONG_ROW = 200
 
 
-def delimited_rows(lines: Lines, separator: str, quoted: bool, bad: BadRows) -> Iterator[tuple[str, list[str]]]:
+class Quotes(NamedTuple):
+    """How fields are quoted: the mark around them, and what stands before a mark inside; None doubles it."""
+
+    mark: str = '"'
+    escape: str | None = None
+
+
+DOUBLE_MARKS = Quotes()
+
+
+def delimited_rows(
+    lines: Lines, separator: str, quoted: bool, bad: BadRows, quotes: Quotes = DOUBLE_MARKS
+) -> Iterator[tuple[str, list[str]]]:
     """Read the location and the fields of every row, without blank lines; a quoted empty field is no blank line.
 
     In a file of one column a blank line between rows may be meant as a row without a text: it is remarked.
@@ -32,13 +45,14 @@ def delimited_rows(lines: Lines, separator: str, quoted: bool, bad: BadRows) -> 
         separator: the character between fields.
         quoted: whether fields may be in quotation marks.
         bad: receives the rows that cannot be read, and the remarks.
+        quotes: how they are, if they are.
 
     Raises:
         InputError: for a bad row, if `bad` raises.
     """
     width = 0
     blank: list[str] = []
-    for location, row in (_quoted_rows if quoted else _plain_rows)(lines, separator, bad):
+    for location, row in _quoted_rows(lines, separator, quotes, bad) if quoted else _plain_rows(lines, separator, bad):
         if not row:
             blank += [location] if width == 1 else []
             continue
@@ -48,10 +62,10 @@ def delimited_rows(lines: Lines, separator: str, quoted: bool, bad: BadRows) -> 
         yield location, row
 
 
-def _quoted_rows(lines: Lines, separator: str, bad: BadRows) -> Iterator[tuple[str, list[str]]]:
+def _quoted_rows(lines: Lines, separator: str, quotes: Quotes, bad: BadRows) -> Iterator[tuple[str, list[str]]]:
     """Read the rows of a file whose fields may be quoted; a blank line has no fields."""
     csv.field_size_limit(max(csv.field_size_limit(), lines_of_files.LONGEST_LINE))
-    reader = csv.reader(lines, delimiter=separator, strict=True)
+    reader = csv.reader(lines, delimiter=separator, quotechar=quotes.mark, escapechar=quotes.escape, strict=True)
     width = 0
     while True:
         lines.begin()
@@ -61,7 +75,7 @@ def _quoted_rows(lines: Lines, separator: str, bad: BadRows) -> Iterator[tuple[s
         except StopIteration:
             return
         except csv.Error as error:
-            lines.keep(_lines_of_wrong_row(lines, separator, width))
+            lines.keep(_lines_of_wrong_row(lines, separator, quotes.mark, width))
             reason = next((words for part, words in _CSV_ERRORS.items() if part in str(error)), one_line(error))
             bad.rows += 1
             bad.found(f"{lines.place}: {reason}")
@@ -91,21 +105,21 @@ def _told(lines: Lines, bad: BadRows) -> bool:
     return bool(problem)
 
 
-def _lines_of_wrong_row(lines: Lines, separator: str, width: int) -> int:
+def _lines_of_wrong_row(lines: Lines, separator: str, mark: str, width: int) -> int:
     """Count the lines since `begin`, and of those that follow, that belong to a row with a wrong quotation mark.
 
     All fields of a line are closed where it has an even number of marks. An odd number opens a field of several lines,
     which ends at the next line with an odd number; unless that opens one too, or whole rows stand between.
     """
-    if lines.taken()[0].count('"') % 2 == 0:
+    if lines.taken()[0].count(mark) % 2 == 0:
         return 1
     whole = 0
     for i in range(1, _LONGEST_WRONG_ROW):
         if i >= len(lines.taken()) and next(lines, None) is None:
             return 1
         line = lines.taken()[i]
-        if line.count('"') % 2:
-            before = line[: line.index('"')]
+        if line.count(mark) % 2:
+            before = line[: line.index(mark)]
             return 1 if whole > 1 or before == "" or before.endswith(separator) else i + 1
         whole += line.count(separator) + 1 == width > 1 and bool(line.strip())
     return 1

@@ -56,12 +56,13 @@ def json_lines(path: Path, bad: BadRows, encoding: str | None = None) -> Iterato
                 bad.found(f"{location}{problem or expected}")
 
 
-def json_document(path: Path, encoding: str | None = None) -> list[Mapping[str, Any]] | None:
+def json_document(path: Path, encoding: str | None = None) -> list[Any] | None:
     """Return the objects of a file that is one JSON list, or one object of columns; None if it is lines of objects.
 
     An object of columns is what pandas writes: {"text": {"0": "a", "1": "b"}} or {"text": ["a", "b"]}; so are its
     orients index, {"0": {"text": "a"}}, and split, {"columns": ["text"], "data": [["a"]]}. An object with one list of
-    objects, such as {"version": 1, "data": [...]}, means that list.
+    objects, such as {"version": 1, "data": [...]}, means that list. Its orient values has rows that are lists, of one
+    length; they are returned as such.
 
     Raises:
         InputError: it is a list and not JSON, or its items are not objects; the file is missing.
@@ -86,6 +87,9 @@ def json_document(path: Path, encoding: str | None = None) -> list[Mapping[str, 
     if value is None:
         raise InputError(f"{path}{problem}")
     rows = value if isinstance(value, list) else (_rows_of(value) or [value])
+    widths = {len(row) if isinstance(row, list) else 0 for row in rows}
+    if len(widths) == 1 and min(widths) > 1:
+        return list(rows)
     wrong = next((i for i, row in enumerate(rows, 1) if not isinstance(row, dict)), 0)
     if wrong:
         kind = type(rows[wrong - 1]).__name__

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bertworks.data.parquet_pages import check_pages
 from bertworks.errors import InputError, one_line
 
 # Compressed text grows to some 5 times its size; far more than this is no text.
@@ -131,6 +134,7 @@ def _open(pyarrow: Any, path: Path) -> Any:
     try:
         file = pyarrow.parquet.ParquetFile(path)
         texts = _check(path, file.metadata)
+        check_pages(path, file.metadata)
         for text in texts:
             if "." in text:
                 _check_repeated(path, text, pyarrow.parquet.ParquetFile(path, read_dictionary=[text]))
@@ -139,7 +143,12 @@ def _open(pyarrow: Any, path: Path) -> Any:
         return pyarrow.parquet.ParquetFile(path, read_dictionary=flat) if flat else file
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    except (pyarrow.ArrowException, OSError) as error:
+    except PermissionError as error:
+        raise InputError(f"{path}: cannot be read ({one_line(os.strerror(error.errno or errno.EACCES))})") from None
+    except InputError:
+        raise
+    # Names of columns that are no text, or are not where they should be, are other errors of Python.
+    except (pyarrow.ArrowException, OSError, KeyError, ValueError) as error:
         raise InputError(f"{path}: is not a parquet file ({one_line(error)})") from None
 
 

@@ -23,11 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertworks import draws, ragged
+from bertworks.cores import usable_cores
 from bertworks.data.corpus import VOCABULARY, Corpus, write_index
 from bertworks.data.corpus_report import CorpusCounts
 from bertworks.data.masking import MaskableWords
 from bertworks.data.shards import Shard, ShardData, Tokens, VocabularyIdentity, open_shard, write_shard
-from bertworks.data.tokenizing import TokenizedBlock, processors, tokenizing
+from bertworks.data.tokenizing import TokenizedBlock, tokenizing
 from bertworks.errors import InputError
 from bertworks.progress import progress, say
 from bertworks.text.corpus import TextBlock, blocks
@@ -96,7 +97,7 @@ def write_corpus(
     noise = {"truncate_segments": truncate_segments} | ({"random_seed": random_seed} if truncate_segments else {})
     total = sum(path.stat().st_size for path in paths)
     # A process takes as long to start as to tokenize some megabytes, and about 75 MB of memory.
-    workers = num_workers or min(processors(), 8, 1 + total // 16_000_000)
+    workers = num_workers or min(usable_cores(), 8, 1 + total // 16_000_000)
     texts = _by_amount(blocks(paths, min(BLOCK_BYTES, shard_bytes), text_field=text_field), shard_bytes)
     shards: list[Shard] = []
     with (

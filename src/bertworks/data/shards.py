@@ -85,11 +85,13 @@ class ShardData:
         tokens: [T] uint16 or uint32.
         sentence_starts: [S+1] int64, indices of tokens.
         document_starts: [D+1] int64, indices of sentences.
+        mapped: the mapping of the file, and the file; None for arrays that are not on the disk.
     """
 
     tokens: Tokens
     sentence_starts: NDArray[np.int64]
     document_starts: NDArray[np.int64]
+    mapped: tuple[mmap.mmap, Path] | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ class Shard:
             tokens=arrays["tokens"],
             sentence_starts=arrays["sentence_starts"].astype(np.int64),
             document_starts=arrays["document_starts"].astype(np.int64),
+            mapped=(memory, self.path),
         )
 
 

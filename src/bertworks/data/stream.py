@@ -27,7 +27,7 @@ from bertworks.data.instances import Instances
 from bertworks.data.masking import MAX_LENGTH, MaskableWords, mask
 from bertworks.data.shards import ShardData
 from bertworks.errors import InputError
-from bertworks.files import write_text
+from bertworks.files import check_whole, write_text
 
 SHARDS_OF_A_GROUP = 8
 
@@ -153,10 +153,13 @@ class ShardSource:
         input_ids = np.empty(int(lengths.sum()), np.int64)
         segment_ids = np.empty_like(input_ids)
         for which in np.unique(shard):
+            data = group.data[which]
+            if data.mapped:
+                check_whole(*data.mapped)
             here = shard == which
             tokens = np.repeat(here, lengths)
             input_ids[tokens], segment_ids[tokens], _ = plan.gather(
-                group.data[which].tokens, rows[here], cls_id=self._words.cls_id, sep_id=self._words.sep_id
+                data.tokens, rows[here], cls_id=self._words.cls_id, sep_id=self._words.sep_id
             )
         keys = draws.key(
             self._drawing.random_seed, _MASK, group.epoch, group.numbers[shard], picked - group.starts[shard]

@@ -8,13 +8,13 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import closing
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from bertworks.data import lines as lines_of_files
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.delimited import delimited_rows
-from bertworks.data.lines import Lines, encoding_of_mark
+from bertworks.data.delimited import Quotes, delimited_rows
+from bertworks.data.lines import Lines, encoding_of_mark, open_lines
 
 SEPARATORS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "vertical bars"}
 
@@ -80,13 +80,16 @@ def find_encoding(path: Path, remembered: str | None = None) -> tuple[str, str]:
 def find_separator(path: Path, encoding: str, usual: str) -> tuple[str, int, str]:
     """Return the separator of a file, how many lines stand before its header, and a line about it if it is unusual.
 
-    Excel's first line `sep=;` says it. Else it is the usual one, unless that does not divide the first lines into the
-    same number of fields, nearly all, and another does.
+    Excel's first line `sep=;` says it. A first line of quoted names with blanks between them says a blank. Else it is
+    the usual one, unless that does not divide the first lines into the same number of fields, nearly all, and another
+    does.
     """
     with closing(Lines(path, encoding)) as lines:
         first = list(islice(lines, _LINES_FOR_SEPARATOR))
     if first and (said := re.fullmatch(r'"?sep=(.)"?\s*', first[0])):
         return said[1], 1, f"{path}: its first line says that {_called(said[1])} separate its fields"
+    if first and re.fullmatch(r'"[^"]*"(?: "[^"]*")+\s*', first[0]):
+        return " ", 0, f"{path}: blanks separate its fields, which are in quotation marks; others: --separator"
     shares = {separator: _share(first, separator) for separator in [usual, *SEPARATORS]}
     if shares[usual] >= _MOST_ROWS:
         return usual, 0, ""
@@ -159,6 +162,56 @@ def find_quotes(path: Path, encoding: str, separator: str) -> bool:
     if doubled or (rows > 2 and any(in_marks)):
         return wrong[0] <= wrong[1]
     return across and (wrong[0] < wrong[1] or set(plain_widths) == {1})
+
+
+def find_marks(path: Path, encoding: str, separator: str) -> tuple[Quotes, str]:
+    """Return how fields are quoted in a file that quotes some, and a line about it if that is unusual.
+
+    They are in double marks, which are doubled inside, unless rows are then wrong that are right in another way: with a
+    backslash before a mark or a separator, or in single marks.
+    """
+    escaped = singles = False
+    stream, _ = open_lines(path, encoding)
+    with stream:
+        first = stream.readline(lines_of_files.LONGEST_LINE).decode(errors="replace").strip("\ufeff\r\n")
+        stream.seek(0)
+        before, signs = b"", (b'"', b"'", separator.encode())
+        while chunk := stream.read(1 << 20):
+            text = before + chunk
+            escaped = escaped or any(b"\\" + sign in text for sign in signs)
+            singles = singles or b"'" + separator.encode() in text
+            before = chunk[-1:]
+    fields = first.split(separator)
+    all_single = all(len(field) > 1 and field[0] == field[-1] == "'" for field in fields)
+    if not escaped and not (singles and first) and not all_single:
+        return Quotes(), ""
+    usual = _count_wrong(path, encoding, separator, Quotes())
+    if not usual and not all_single:
+        return Quotes(), ""
+    for is_likely, quotes, called in (
+        (escaped, Quotes('"', "\\"), 'marks and separators inside of fields have a backslash before them (\\")'),
+        (singles or all_single, Quotes("'"), "its fields are in single quotation marks"),
+        (escaped and singles, Quotes("'", "\\"), "its fields are in single quotation marks, with backslashes inside"),
+    ):
+        if is_likely and not _count_wrong(path, encoding, separator, quotes):
+            return quotes, f"{path}: {called}, which are undone"
+    return Quotes(), ""
+
+
+def has_row_names(rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether rows below the names of the columns begin with a number that has no name, as R writes them."""
+    wider = len(rows) > 1 and all(len(row) == len(rows[0]) + 1 for row in rows[1:])
+    return wider and all(row[0].strip().isdecimal() for row in rows[1:]) and any(row[-1].strip() for row in rows[1:])
+
+
+def _count_wrong(path: Path, encoding: str, separator: str, quotes: Quotes) -> int:
+    """Count the rows that cannot be read, or have another number of fields than most."""
+    bad = BadRows("skip")
+    with closing(Lines(path, encoding)) as lines:
+        rows = (row for _, row in delimited_rows(lines, separator, True, bad, quotes))
+        first = list(islice(rows, 2))
+        widths = Counter(map(len, chain(first[has_row_names(first) :], rows)))
+    return len(bad.notes) + widths.total() - widths[_usual(widths)]
 
 
 def _usual(widths: Counter[int]) -> int:

@@ -1,4 +1,4 @@
-"""Reading files of rows as streams: .csv, .tsv, .txt, .json, .jsonl and .parquet.
+"""Reading files of rows as streams: .csv, .tsv, .txt, .json, .jsonl, .parquet and .xlsx.
 
 What a person does not say about a text file is found in it: its encoding, the separator, whether fields are quoted, and
 whether the first line has the names of the columns. `Table.notes` tells what is not as usual. Without a header, columns
@@ -8,72 +8,29 @@ are called 0, 1, 2, ... A column without a name is called as pandas calls it (`U
 from __future__ import annotations
 
 import difflib
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.delimited import delimited_rows
+from bertworks.data.delimited_tables import SAMPLE, Reading, look_into, of_rows
 from bertworks.data.json_rows import Record, json_document, json_lines
 from bertworks.data.lines import Lines
 from bertworks.data.parquet import class_names, parquet_columns, parquet_rows
-from bertworks.data.table_guesses import find_encoding, find_header, find_quotes, find_separator
+from bertworks.data.spreadsheet import ENDINGS as SHEETS
+from bertworks.data.spreadsheet import open_sheet
+from bertworks.data.table_guesses import find_encoding
 from bertworks.errors import InputError
-from bertworks.foreign import refuse_foreign
+from bertworks.files import state, unchanged
+from bertworks.foreign import refuse_foreign, refuse_pipe
 from bertworks.names import listed
 
-FORMATS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet")
-
-# How the names of columns without a name begin.
-UNNAMED = "Unnamed: "
-
-# The number of rows that are looked at to tell what the columns are.
-_SAMPLE = 1000
-
-_SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reading:
-    """How to read a text file; what is None is found in the file.
-
-    Attributes:
-        encoding: a name that Python knows.
-        separator: the character between fields, or `tab`.
-        header: whether the first line has the names of the columns.
-        quoted: whether fields may be in quotation marks.
-        remembered: those of these that a trained model remembers: they decide only where a file does not tell.
-    """
-
-    encoding: str | None = None
-    separator: str | None = None
-    header: bool | None = None
-    quoted: bool | None = None
-    remembered: frozenset[str] = frozenset()
-
-    def check(self) -> None:
-        """Refuse what nothing can be read with.
-
-        Raises:
-            InputError: names the flag.
-        """
-        if self.encoding is not None:
-            try:
-                " ".encode(self.encoding)
-            except LookupError:
-                known = "utf-8, utf-16, cp1252 (western), cp1251, gb18030 (Chinese), shift_jis"
-                raise InputError(f"--encoding={self.encoding}: there is none of this name; such are {known}") from None
-        if self.separator is not None and len(self.separator_character or "") != 1:
-            raise InputError(f"--separator={self.separator}: give one character, or tab")
-
-    @property
-    def separator_character(self) -> str | None:
-        """The separator itself."""
-        return None if self.separator is None else _SEPARATOR_NAMES.get(self.separator, self.separator)
+FORMATS = (".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json", ".parquet", *SHEETS)
 
 
 @dataclass(frozen=True)
@@ -113,26 +70,46 @@ class Table:
 
     def sample(self) -> list[Record]:
         """Return the first rows that can be read."""
-        return list(islice(self.read(BadRows("skip")), _SAMPLE))
+        return list(islice(self.read(BadRows("skip")), SAMPLE))
 
 
-def open_table(path: Path, reading: Reading = Reading(), known_names: Collection[str] = ()) -> Table:
+def open_table(path: Path, reading: Reading | None = None, known_names: Collection[str] = ()) -> Table:
     """Look into a file. The end of its name tells the format.
 
     Args:
         path: the file.
-        reading: how to read it.
+        reading: how to read it; None finds it out.
         known_names: names of columns, in lower case, that tell a header.
 
     Raises:
         InputError: it is missing, empty or of an unknown format, or two columns have one name.
     """
+    reading = reading or Reading()
     reading.check()
+    refuse_pipe(path)
+    before = state(path)
+    table = _opened(path, reading, known_names)
+    return replace(table, read=partial(_watched, path, before, table.read))
+
+
+def _watched(path: Path, before: object, read: Callable[[BadRows], Iterator[Record]], bad: BadRows) -> Iterator[Record]:
+    """Read the rows of a file, which must be the one that was looked into."""
+    with unchanged(path, before):
+        yield from read(bad)
+
+
+def _opened(path: Path, reading: Reading, known_names: Collection[str]) -> Table:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         names = class_names(path)
         notes = tuple(f"{path}: the numbers in {column} mean {listed(of)}" for column, of in names.items())
         return Table(path, parquet_columns(path), notes, reading, partial(_counted, path), names)
+    if suffix in SHEETS:
+        sheet = open_sheet(path)
+        found = of_rows(path, sheet.rows, reading, known_names, unit="row")
+        return Table(
+            path, found.columns, sheet.notes + found.notes, replace(reading, header=found.reading.header), found.read
+        )
     refuse_foreign(path, reads_utf16=True)
     if suffix not in FORMATS:
         what = "is compressed; decompress it" if suffix in (".gz", ".bz2", ".xz") else "cannot be read"
@@ -145,16 +122,31 @@ def open_table(path: Path, reading: Reading = Reading(), known_names: Collection
         encoding, note = find_encoding(path, reading.encoding)
     notes = (note,) if note else ()
     if suffix in (".csv", ".tsv", ".txt"):
-        return _open_delimited(path, encoding, notes, reading, known_names)
+        found = look_into(path, encoding, reading, known_names)
+        return Table(path, found.columns, notes + found.notes, found.reading, found.read)
     document = json_document(path, encoding)
     if document is None:
         read = partial(_json_rows, path, encoding)
     else:
+        if document and isinstance(document[0], list):
+            document, note = _of_lists(path, document, reading.header, known_names)
+            notes += (note,)
         records = [Record(f"{path}, item {i}", values, i) for i, values in enumerate(document, 1)]
         read = partial(_listed, records)
-    first = islice(read(BadRows("skip")), _SAMPLE)
+    first = islice(read(BadRows("skip")), SAMPLE)
     columns = tuple(dict.fromkeys(name for record in first for name in record.values))
     return Table(path, columns, notes, reading, read)
+
+
+def _of_lists(
+    path: Path, rows: Sequence[Sequence[Any]], header: bool | None, known_names: Collection[str]
+) -> tuple[list[Mapping[str, Any]], str]:
+    """Return rows by column of a file whose rows are lists, and a line about it."""
+    if header is None:
+        header = any(isinstance(name, str) and name.strip().lower() in known_names for name in rows[0])
+    names = list(map(str, rows[0])) if header else list(map(str, range(len(rows[0]))))
+    what = "the first has the names of the columns" if header else "their fields are the columns 0, 1, ... (--header)"
+    return [dict(zip(names, row, strict=True)) for row in rows[header:]], f"{path}: its rows are lists; {what}"
 
 
 def column(columns: Sequence[str], name: str, path: Path, flag: str) -> str:
@@ -187,95 +179,6 @@ def fields(path: Path, bad: BadRows) -> Iterator[tuple[str, list[str]]]:
         lines.keep(0)
         quoted = separator == "," or all(len(field) > 1 and field[0] == field[-1] == '"' for field in first)
         yield from delimited_rows(lines, separator, quoted, bad)
-
-
-def _open_delimited(
-    path: Path, encoding: str, notes: tuple[str, ...], reading: Reading, known_names: Collection[str]
-) -> Table:
-    usual = "," if path.suffix.lower() == ".csv" else "\t"
-    before, separator = 0, reading.separator_character
-    if separator is None or "separator" in reading.remembered:
-        separator, before, note = find_separator(path, encoding, separator or usual)
-        notes += (note,) if note else ()
-    quoted = reading.quoted
-    if quoted is None:
-        quoted = path.suffix.lower() == ".csv" or find_quotes(path, encoding, separator)
-        if quoted and path.suffix.lower() != ".csv":
-            notes += (f"{path}: its fields are in quotation marks where they need it, which are undone",)
-    layout = _Layout(path, encoding, separator, quoted, before)
-    # What is wrong with the header cannot be left out.
-    next(layout.rows(BadRows()), None)
-    first = [row for _, row in islice(layout.rows(BadRows("skip")), _SAMPLE)]
-    if not first:
-        raise InputError(f"{path}: is empty")
-    header = reading.header
-    if header is None or "header" in reading.remembered:
-        header, why = find_header(first, known_names, otherwise=header)
-        if not header:
-            notes += (f"{path}: line 1 is a row, not the names of columns: {why}; if it has names: --header",)
-    names, columns = _columns(path, first, header=header)
-    if len(columns) < len(names):
-        notes += (f"{path}: columns without a name and values, which are not read: {len(names) - len(columns)}",)
-    found = Reading(encoding=encoding, separator=separator, header=header, quoted=quoted)
-    return Table(path, columns, notes, found, partial(_delimited, layout, names, columns, header))
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """How a .csv or .tsv file is written; `before` lines stand above its header."""
-
-    path: Path
-    encoding: str
-    separator: str
-    quoted: bool
-    before: int
-
-    def rows(self, bad: BadRows) -> Iterator[tuple[str, list[str]]]:
-        """Read the location and the fields of every row, header included."""
-        with closing(Lines(self.path, self.encoding)) as lines:
-            for _ in islice(lines, self.before):
-                pass
-            yield from delimited_rows(lines, self.separator, self.quoted, bad)
-
-
-def _columns(path: Path, first: Sequence[Sequence[str]], *, header: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of a file's columns, and of those that are read: all but those without a name and a value."""
-    if not header:
-        names = tuple(map(str, range(len(first[0]))))
-        return names, names
-    given = [name.strip() for name in first[0]]
-    names = tuple(name or f"{UNNAMED}{i}" for i, name in enumerate(given))
-    counts = Counter(names)
-    if twice := sorted(name for name, count in counts.items() if count > 1):
-        raise InputError(
-            f"{path}: line 1 has {counts[twice[0]]} columns called {twice[0]!r}; rename all but one, or give "
-            "--noheader if it is a row"
-        )
-    empty = {
-        i for i, name in enumerate(given) if not name and not any(row[i].strip() for row in first[1:] if i < len(row))
-    }
-    return names, tuple(name for i, name in enumerate(names) if i not in empty)
-
-
-def _delimited(
-    layout: _Layout, names: Sequence[str], columns: Sequence[str], header: bool, bad: BadRows
-) -> Iterator[Record]:
-    rows = layout.rows(bad)
-    if header:
-        next(rows, None)
-    before, read = bad.rows, set(columns)
-    for location, row in rows:
-        bad.rows += 1
-        wanted, width = len(names), len(row)
-        # Spreadsheets write empty cells behind the last column, and leave those of columns without a name out.
-        beyond, missing = row[wanted:], names[width:]
-        if not any(cell.strip() for cell in beyond) and not any(name in read for name in missing):
-            values = dict(zip(names, row, strict=False))
-            yield Record(location, {name: values[name] for name in columns}, bad.rows - before)
-        else:
-            of = "the header" if header else "line 1"
-            hint = "; if each line is one text: --separator=tab" if wanted == 1 and layout.separator != "\t" else ""
-            bad.found(f"{location}: has {width} field{'s' * (width != 1)}, but {of} has {wanted}{hint}")
 
 
 def _json_rows(path: Path, encoding: str, bad: BadRows) -> Iterator[Record]:

@@ -15,6 +15,7 @@ import google_crc32c
 import numpy as np
 
 from bertworks.errors import InputError
+from bertworks.files import check_whole
 
 # The features that every record of a sequence has, padded to one length.
 SEQUENCE_FEATURES = ("input_ids", "input_mask", "segment_ids")
@@ -89,6 +90,7 @@ class RecordFile:
 
     def _next(self, at: int, number: int) -> int:
         """Return the offset of the record after the one at byte `at`."""
+        check_whole(self._memory, self.path)
         header = self._memory[at : at + HEADER_BYTES]
         if len(header) == HEADER_BYTES:
             length, crc = struct.unpack("<QI", header)

@@ -98,15 +98,18 @@ class Transfer:
             request.add_header("Range", f"bytes={have}-")
             request.add_header("If-Range", version)
         with self._open(request, stream) as response:
-            if response.status == 206 and not _continues(response.headers, have, version):
-                self._start_over(stream)
-                raise CutError("the server has another file than before")
+            whole = None
+            if response.status == 206:
+                continues, whole = _continues(response.headers, have, version)
+                if not continues:
+                    self._start_over(stream)
+                    raise CutError("the server has another file than before, or sends another part of it")
             if response.status == 200 and have:
                 self._start_over(stream)
                 have = 0
             elif response.status not in (200, 206):
                 raise self.by_hand(f"the server answers {response.status} {one_line(response.reason)}")
-            total = self.size if response.length is None else have + response.length
+            total = whole or (self.size if response.length is None else have + response.length)
             self._check_size(total, have)
             kept = f"{self.address}\n{_version_of(response.headers)}"
             self.version.write_text(kept, encoding="ascii", errors="replace")
@@ -213,7 +216,12 @@ def _version_of(headers: Message) -> str:
     return str(tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", ""))
 
 
-def _continues(headers: Message, have: int, version: str) -> bool:
-    """Tell whether an answer of 206 begins behind the bytes that we have, in the same file."""
-    match = re.fullmatch(r"bytes (\d+)-\d+/(?:\d+|\*)", headers.get("Content-Range", "").strip())
-    return match is not None and int(match[1]) == have and _version_of(headers) in ("", version)
+def _continues(headers: Message, have: int, version: str) -> tuple[bool, int | None]:
+    """Tell whether an answer of 206 begins behind the bytes that we have, in the same file, and that file's size.
+
+    The size is None where the server does not say it. A server may send less than what is missing.
+    """
+    match = re.fullmatch(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)", headers.get("Content-Range", "").strip())
+    if match is None or int(match[1]) != have or _version_of(headers) not in ("", version):
+        return False, None
+    return True, None if match[2] == "*" else int(match[2])

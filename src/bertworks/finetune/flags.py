@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bertworks.errors import InputError
-from bertworks.flag_groups import MachineFlags, ModelFlags, Precision
+from bertworks.flag_groups import ModelFlags, Precision, TrainingMachineFlags
 from bertworks.flags import REQUIRED, RETIRED, describe, flag
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ TASK_NAMES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuningFlags(ModelFlags, MachineFlags):
+class FinetuningFlags(ModelFlags, TrainingMachineFlags):
     """The flags of every fine-tuning; names and defaults are the original's where it has them."""
 
     output_dir: str = flag(
@@ -98,12 +98,6 @@ class FinetuningFlags(ModelFlags, MachineFlags):
         highest=1,
     )
     train_fraction: float = flag(1.0, "Train on this share of the examples.", group="Training", above=0, highest=1)
-    gradient_checkpointing: bool = flag(
-        False, "Save memory and take more time: compute each block again in the backward pass.", group="Training"
-    )
-    token_budget: int | None = flag(
-        None, "The most tokens in a micro-batch; by default chosen for the device.", group="Training", lowest=1
-    )
 
     eval_every: str | None = flag(
         None, "Evaluate after this many steps (100) or epochs (0.5); by default after every epoch.", group="Evaluation"
@@ -126,12 +120,9 @@ class FinetuningFlags(ModelFlags, MachineFlags):
         10, "Steps between lines of metrics.jsonl.", group="Output", lowest=0, alias="logging_steps log_interval"
     )
 
-    precision: Precision = flag(
-        "auto",
-        "What training computes in: bf16, fp32, or auto: bf16 if the hardware multiplies it natively.",
-        group="Machine",
+    eval_precision: Precision = flag(
+        "fp32", "What evaluation and prediction compute in; int8 on CPU only.", group="Machine"
     )
-    eval_precision: Precision = flag("fp32", "What evaluation and prediction compute in.", group="Machine")
     eval_batch_size: int = flag(8, "", group=RETIRED, alias="per_device_eval_batch_size dev_batch_size")
     predict_batch_size: int = flag(8, "", group=RETIRED, alias="test_batch_size")
 

@@ -18,14 +18,18 @@ from bertworks.finetune.settings import adapted, resolve
 from bertworks.finetune.training import show_learning_curves, steps_in, steps_of, train
 from bertworks.flag_groups import warn_of_retired
 from bertworks.job import Evaluation, Job, Network, Setup
+from bertworks.model.compiling import compile_blocks
 from bertworks.model.device import choose_precision
 from bertworks.model.heads import initialise
+from bertworks.progress import say
 from bertworks.train import distributed
 from bertworks.train.distributed import World
 from bertworks.train.optimizer import freeze_layers
 from bertworks.train.results import check_writable, write_results
 
 if TYPE_CHECKING:
+    import torch
+
     from bertworks.datasets.schema import KnownTask
 
 FlagsType = TypeVar("FlagsType", bound=FinetuningFlags)
@@ -46,7 +50,7 @@ def run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None = Non
         task: the task that is known by name, if there is one.
     """
     wanted_splits(given)
-    with distributed.world(given.device) as world:
+    with distributed.world(given.device, deterministic=given.deterministic) as world:
         if world.is_main:
             warn_of_retired(given, world.device)
         _run(given, read, task, world)
@@ -56,26 +60,7 @@ def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, wor
     output_dir = Path(given.output_dir)
     check_writable(output_dir)
     checkpoint = _first_checkpoint(given)
-    config = config_for(checkpoint, given.bert_config_file, given.hidden_act)
-    settings = resolve(given, config, task)
-    flags = settings.flags
-    if settings.sources:
-        world.say(str(settings))
-    setup = Setup(
-        checkpoint=checkpoint,
-        config=adapted(flags, config),
-        tokenizer=tokenizer_of(checkpoint, flags.vocab_file, flags.do_lower_case),
-        splits=wanted_splits(flags),
-        max_seq_length=flags.max_seq_length,
-        train_batch_size=flags.train_batch_size,
-        train_fraction=flags.train_fraction,
-        random_seed=flags.random_seed,
-        precision=choose_precision(flags.precision, world.device),
-        eval_precision=choose_precision(flags.eval_precision, world.device),
-        output_dir=output_dir,
-        say=world.say,
-    )
-    job = read(flags, setup)
+    flags, setup, job = _prepared(given, read, task, checkpoint, world.device, world.say)
     build = partial(_build_network, flags, setup, job, world)
     if flags.do_train:
         steps_in(flags, job.examples)
@@ -94,6 +79,49 @@ def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, wor
             write_results(output_dir, {"global_step": steps_of(output_dir), **found.results}, found.originals)
         else:
             print(found)
+
+
+def evaluation_job(
+    given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, checkpoint: Checkpoint, device: torch.device
+) -> Job:
+    """Make the job that evaluates a trained model on a dev set, as a run without training makes it.
+
+    Args:
+        given: with `do_eval` and the data; the other flags are those that the model remembers.
+        checkpoint: the model.
+    """
+    return _prepared(given, read, task, checkpoint, device, say)[2]
+
+
+def _prepared(
+    given: FlagsType,
+    read: ReadJob[FlagsType],
+    task: KnownTask | None,
+    checkpoint: Checkpoint,
+    device: torch.device,
+    say: Callable[[str], None],
+) -> tuple[FlagsType, Setup, Job]:
+    """Resolve the flags, and read the data."""
+    config = config_for(checkpoint, given.bert_config_file, given.hidden_act)
+    settings = resolve(given, config, task)
+    flags = settings.flags
+    if settings.sources:
+        say(str(settings))
+    setup = Setup(
+        checkpoint=checkpoint,
+        config=adapted(flags, config),
+        tokenizer=tokenizer_of(checkpoint, flags.vocab_file, flags.do_lower_case),
+        splits=wanted_splits(flags),
+        max_seq_length=flags.max_seq_length,
+        train_batch_size=flags.train_batch_size,
+        train_fraction=flags.train_fraction,
+        random_seed=flags.random_seed,
+        precision=choose_precision(flags.precision, device, training=True),
+        eval_precision=choose_precision(flags.eval_precision, device),
+        output_dir=Path(given.output_dir),
+        say=say,
+    )
+    return flags, setup, read(flags, setup)
 
 
 def _first_checkpoint(flags: FinetuningFlags) -> Checkpoint:
@@ -134,4 +162,6 @@ def _build_network(flags: FinetuningFlags, setup: Setup, job: Job, world: World,
     job.adapt(network)
     freeze_layers(network, flags.freeze_layers)
     network.bert.gradient_checkpointing = flags.gradient_checkpointing
+    if flags.compile and flags.do_train:
+        world.say(compile_blocks(network.bert, world.device))
     return network.to(world.device)

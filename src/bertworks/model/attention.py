@@ -37,7 +37,7 @@ GROUP_VALUES = 1 << 20
 _Length = TypeVar("_Length", int, NDArray[np.int64])
 
 
-def _padded(length: _Length) -> _Length:
+def padded_length(length: _Length) -> _Length:
     """Return the length rounded up to whole tiles."""
     return -(-length // _TILE) * _TILE
 
@@ -105,7 +105,7 @@ class Layout:
         if starts.device.type != "cpu":
             return cls(query_starts, key_starts, longest, key_rows)
         query_lengths = np.diff(query_starts.numpy()).astype(np.int64)
-        padded = _padded(lengths)
+        padded = padded_length(lengths)
         order = np.argsort(padded, kind="stable")
         padded = padded[order]
         padded_queries = padded.copy()
@@ -115,7 +115,7 @@ class Layout:
             same = int(np.searchsorted(padded, keys, side="right")) - first
             n = min(same, max(1, GROUP_VALUES // (heads * keys * keys)))
             members = order[first : first + n]
-            queries = keys if read is None else _padded(int(query_lengths[members].max()))
+            queries = keys if read is None else padded_length(int(query_lengths[members].max()))
             padding = None
             if (seen[members] < keys).any():
                 hidden = np.where(np.arange(keys) < seen[members, None], np.float32(0), np.float32(-np.inf))
@@ -156,7 +156,7 @@ def attend(projected: Tensor, layout: Layout, dropped: Dropped | None, query: Te
     """
     *_, heads, _ = projected.shape
     if projected.device.type == "cpu":
-        keep = None if dropped is None else dropped.keep(heads, _padded(layout.longest))
+        keep = None if dropped is None else dropped.keep(heads, padded_length(layout.longest))
         return _Grouped.apply(projected, query, layout, keep)  # type: ignore[no-any-return, no-untyped-call]
     *first, key, value = projected.unbind(1)
     rate = 0.0 if dropped is None else dropped.rate

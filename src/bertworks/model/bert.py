@@ -6,7 +6,9 @@ Shapes: T packed tokens, B sequences, R rows to return, H hidden, I intermediate
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +20,7 @@ from bertworks.data.batch import PackedBatch
 from bertworks.model import kernels
 from bertworks.model.attention import Layout, attend
 from bertworks.model.dropout import Dropout, at
+from bertworks.model.int8 import Int8Encoder
 
 # Dropout sites: number 0 follows the embeddings, block i has 3 i + 1 (probabilities), 3 i + 2 and 3 i + 3.
 _SITES = 3
@@ -141,13 +144,21 @@ class TransformerBlock(nn.Module):
         Keys and values are computed for all rows, everything else only for the rows `read`.
         """
         queries = x if read is None else x.index_select(0, read)
-        if dropout is not None and read is not None:
+        # On a GPU dropout has no sites, and a compiled block that looked at them would be compiled for each.
+        on_cpu = x.device.type == "cpu"
+        if dropout is not None and read is not None and on_cpu:
             dropout = dropout.rows(read)
-        site = self.first_site
+        site = self.first_site if on_cpu else 0
         attended = self.attention.self(queries, x, layout, dropout, site)
         attended = self.attention.output(attended, queries, dropout, site + 1)
         result: Tensor = self.output(self.intermediate(attended), attended, dropout, site + 2)
         return result
+
+
+@cache
+def compiled_block(backend: str | Callable[..., Any] = "inductor") -> Callable[..., Tensor]:
+    """Return `TransformerBlock.forward` compiled: one graph for all blocks and lengths, one more for the last block."""
+    return torch.compile(TransformerBlock.forward, fullgraph=True, dynamic=True, backend=backend)
 
 
 class Encoder(nn.Module):
@@ -176,14 +187,16 @@ class Bert(nn.Module):
     Attributes:
         gradient_checkpointing: in training keep only the input of each block and compute the block again in the
             backward pass, which takes less memory and more time.
+        compiled: run blocks on a GPU as the compiler makes them, which takes minutes at first.
     """
 
     def __init__(self, config: BertConfig, *, pooler: bool = True) -> None:
         super().__init__()
         self.config = config
-        self.gradient_checkpointing = False
+        self.gradient_checkpointing = self.compiled = False
         self.embeddings = Embeddings(config)
         self.encoder = Encoder(config)
+        self._integers = Int8Encoder(self.encoder, config.hidden_act)
         if pooler:
             self.pooler = Pooler(config)
 
@@ -212,18 +225,22 @@ class Bert(nn.Module):
 
         Args:
             layers: at least one, in any order: 0 is the embeddings, i the i-th layer.
-            dtype: the type to compute in; weights are cast at use.
+            dtype: the type to compute in; weights are cast at use. int8 stands for float32 with products of
+                integers, for inference on CPU only.
             dropout: the key of this step; None is no dropout.
             read: [R] int64, ascending; the rows to return. None is all.
 
         Returns:
-            [R, H] for each of `layers`, or [T, H] where `read` is None, in `dtype`.
+            [R, H] for each of `layers`, or [T, H] where `read` is None, in `dtype`, or in float32 for int8.
         """
+        if dtype == torch.int8:
+            return self._integer_states(batch, layers, read)
         drawn = None if dropout is None else Dropout.of(batch, dropout)
         heads, last = self.config.num_attention_heads, max(layers)
         layout = Layout.of(batch.starts, batch.lengths, heads, unseen=batch.unseen)
         # On CPU dropout has no state and is the same when a block is computed again.
         keep_state = batch.starts.device.type != "cpu"
+        run = compiled_block() if self.compiled and keep_state else TransformerBlock.__call__
         x: Tensor = self.embeddings(batch, dtype, drawn)
         outputs: dict[int, Tensor] = {}
         for number, block in enumerate(self.encoder.layer[:last], 1):
@@ -232,10 +249,23 @@ class Bert(nn.Module):
             if number == last:
                 if read is not None:
                     layout = Layout.of(batch.starts, batch.lengths, heads, read, batch.unseen)
-                x = block(x, layout, drawn, read)
+                x = run(block, x, layout, drawn, read)
             elif self.gradient_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(block, x, layout, drawn, use_reentrant=False, preserve_rng_state=keep_state)
+                x = checkpoint(run, block, x, layout, drawn, use_reentrant=False, preserve_rng_state=keep_state)
             else:
-                x = block(x, layout, drawn)
+                x = run(block, x, layout, drawn)
         outputs[last] = x if last or read is None else x.index_select(0, read)
+        return [outputs[number] for number in layers]
+
+    def _integer_states(self, batch: PackedBatch, layers: Sequence[int], read: Tensor | None) -> list[Tensor]:
+        """Compute `hidden_states` with products of integers."""
+        heads, last = self.config.num_attention_heads, max(layers)
+        x: Tensor = self.embeddings(batch, torch.float32, None)
+        outputs = {0: x}
+        for number, block in enumerate(self._integers.blocks()[:last], 1):
+            rows = read if number == last else None
+            x = block(x, Layout.of(batch.starts, batch.lengths, heads, rows, batch.unseen), rows)
+            outputs[number] = x
+        if read is not None:
+            outputs = {i: y if i and i == last else y.index_select(0, read) for i, y in outputs.items() if i in layers}
         return [outputs[number] for number in layers]

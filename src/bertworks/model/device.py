@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 from typing import Any
 
 import torch
 from torch import nn
 
+from bertworks.cores import usable_cores
 from bertworks.errors import InputError
+from bertworks.model import int8
+from bertworks.model.free_memory import free_memory
+from bertworks.model.memory import most, step_bytes
 
 # On CPU larger batches are no faster, and slower without `keep_freed_memory`; on CUDA this takes about 2 GB for
 # BERT-Base in float32.
 _INFERENCE_TOKENS = {"cpu": 4096, "cuda": 1 << 15}
+
+# Training takes at most this share of the memory that is free: allocators leave gaps.
+_SHARE = 0.9
 
 # Settings of mallopt in glibc's malloc.h: M_MMAP_MAX, M_TRIM_THRESHOLD and M_TOP_PAD.
 _KEEP_FREED_MEMORY = ((-4, 0), (-1, -1), (-2, 64 << 20))
@@ -41,17 +49,26 @@ def choose_device(name: str, local_rank: int = 0) -> torch.device:
     return torch.device("cuda", local_rank) if name == "cuda" else device
 
 
-def choose_precision(name: str, device: torch.device) -> torch.dtype:
-    """Return the type that `--precision` names: fp32, bf16, or auto (bf16 where the hardware multiplies it natively).
+_PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16, "int8": torch.int8}
+
+
+def choose_precision(name: str, device: torch.device, *, training: bool = False) -> torch.dtype:
+    """Return the type that `--precision` names: fp32, bf16, or auto: bf16 if the hardware multiplies it natively.
+
+    Args:
+        training: fp16 may be named too; else int8 may (see `int8.py`).
 
     Raises:
-        InputError: there is no such precision.
+        InputError: there is no such precision, or not on this device.
     """
-    if name not in ("fp32", "bf16", "auto"):
-        raise InputError(f"--precision={name}: give fp32, bf16 or auto")
     if name == "auto":
         return torch.bfloat16 if _multiplies_bf16(device) else torch.float32
-    return torch.bfloat16 if name == "bf16" else torch.float32
+    known = [known for known in _PRECISIONS if known != ("int8" if training else "fp16")]
+    if name not in known:
+        raise InputError(f"--precision={name}: give {', '.join(known)} or auto")
+    if name == "int8":
+        int8.check_available(device)
+    return _PRECISIONS[name]
 
 
 def _multiplies_bf16(device: torch.device) -> bool:
@@ -62,9 +79,19 @@ def _multiplies_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in tell)
 
 
+def limit_threads() -> None:
+    """Use no more threads than this process has processors, unless OMP_NUM_THREADS says how many.
+
+    torch counts the processors of the machine. A container may have a share of them.
+    """
+    cores = usable_cores()
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > cores:
+        torch.set_num_threads(cores)
+
+
 def precision_name(dtype: torch.dtype) -> str:
-    """Return `bf16` or `fp32`."""
-    return "bf16" if dtype.itemsize == 2 else "fp32"
+    """Return the name of a type that `choose_precision` returns."""
+    return next(name for name, known in _PRECISIONS.items() if known == dtype)
 
 
 def inference_token_budget(device: torch.device) -> int:
@@ -72,20 +99,61 @@ def inference_token_budget(device: torch.device) -> int:
     return _INFERENCE_TOKENS["cuda" if device.type == "cuda" else "cpu"]
 
 
-def training_token_budget(model: nn.Module, device: torch.device) -> int:
-    """Return the tokens of a micro-batch that a device can train: a fixed number on CPU, by its memory on CUDA.
+def most_training_tokens(device: torch.device) -> int:
+    """Return the tokens of a micro-batch above which a device is no faster.
 
-    On CUDA: 16 bytes a parameter for weights, gradients and moments, 0.8 GB for the library's own needs, and per token
-    and layer some 40 values of 2 bytes a hidden unit kept for the backward pass.
+    On CPU that keeps the products large and the activations near the cache.
     """
-    if device.type != "cuda":
-        return 8192  # memory is rarely the limit; this keeps the products large and the activations near the cache
-    total = torch.cuda.get_device_properties(device).total_memory
+    return 1 << 18 if device.type == "cuda" else 8192
+
+
+def training_token_budget(
+    model: nn.Module,
+    device: torch.device,
+    *,
+    precision: torch.dtype = torch.float32,
+    optimizer_bits: int = 32,
+    max_seq_length: int | None = None,
+) -> int:
+    """Return the tokens of a micro-batch that a device can train, by the memory that is free there.
+
+    The account is that of `memory.py`, for sequences of `max_seq_length` (None: as long as the model takes), whose rows
+    are all read. Other models than BERT get `most_training_tokens`.
+    """
+    most_tokens = most_training_tokens(device)
     config: Any = getattr(model, "config", None)
-    parameters = sum(p.numel() for p in model.parameters())
-    free = 0.85 * total - 16 * parameters - 0.8e9
-    per_token = 80 * config.hidden_size * config.num_hidden_layers + 12 * config.vocab_size * 0.2
-    return max(1024, min(1 << 18, int(free / per_token)))
+    free = None if config is None else free_memory(device)
+    if free is None:
+        return most_tokens
+    there = sum(p.numel() * p.element_size() for p in model.parameters())  # is taken already
+    longest = min(max_seq_length or config.max_position_embeddings, config.max_position_embeddings)
+
+    def fits(tokens: int) -> bool:
+        account = step_bytes(
+            config,
+            tokens,
+            -(-tokens // longest),
+            head="pretraining" if hasattr(model, "cls") else "span",
+            precision=precision_name(precision),
+            gradient_checkpointing=bool(getattr(getattr(model, "bert", None), "gradient_checkpointing", False)),
+            optimizer_bits=optimizer_bits,
+            device=device.type,
+            micro_batches=2,
+        )
+        return account.total - account.fixed <= _SHARE * free + there
+
+    return max(1, min(most_tokens, most(fits)))
+
+
+def use_deterministic_kernels() -> None:
+    """Let CUDA use only kernels that give the same bits each time. One that has no such form is warned of.
+
+    Call it before the first operation on a device: cuBLAS reads its setting once.
+    """
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # By default this mode also fills fresh memory, which finds programs that read before they write.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def keep_freed_memory() -> bool:

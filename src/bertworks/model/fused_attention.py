@@ -1,7 +1,8 @@
 """Attention on a GPU: one of torch's kernels for all sequences of a batch.
 
-In 16 bits it is the flash kernel, in float32 the memory-efficient one. Two of the operators have private names. If one
-disappears from torch, or there is no kernel, attention is computed one sequence at a time, which is slow.
+In 16 bits it is the flash kernel; in float32, and on GPUs without bfloat16, it is the memory-efficient one. Two of the
+operators have private names. If one disappears from torch, or there is no kernel, attention is computed one sequence at
+a time, which is slow.
 
 Shapes: T key rows, R query rows, B sequences, A heads, D head size.
 """
@@ -57,13 +58,18 @@ def fused_attention(query: Tensor, key: Tensor, value: Tensor, borders: Borders,
     if padding:  # zeros change no product, but the kernels would divide by another size
         scale = size**-0.5
         query, key, value = (F.pad(x, (0, padding)) for x in (query, key, value))
-    if query.dtype in _SIXTEEN_BITS:
+    if query.dtype in _SIXTEEN_BITS and has_flash(query.device):
         found = _flash(query, key, value, borders, dropout, scale)
     elif query.device.type == "cuda":
         found = memory_efficient(query, key, value, borders, dropout, scale)
     else:
         found = attention_by_sequence(query, key, value, borders, dropout, scale)
     return found[..., :size]
+
+
+def has_flash(device: torch.device) -> bool:
+    """Tell whether the flash kernel runs on a device: on CUDA of compute capability 8.0 or higher."""
+    return device.type != "cuda" or torch.cuda.get_device_capability(device) >= (8, 0)
 
 
 def _flash(query: Tensor, key: Tensor, value: Tensor, borders: Borders, dropout: float, scale: float | None) -> Tensor:
@@ -81,7 +87,7 @@ def _flash(query: Tensor, key: Tensor, value: Tensor, borders: Borders, dropout:
 def memory_efficient(
     query: Tensor, key: Tensor, value: Tensor, borders: Borders, dropout: float, scale: float | None
 ) -> Tensor:
-    """Compute attention in float32 with one kernel, as torch does for nested tensors; see `fused_attention`."""
+    """Compute attention with the kernel that torch uses for nested tensors; see `fused_attention`."""
     operator = private_operator("_efficient_attention_forward")
     if operator is None:
         return attention_by_sequence(query, key, value, borders, dropout, scale)

@@ -37,12 +37,20 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def product_over_rows(a: Tensor, b: Tensor) -> Tensor:
     """Compute a.T @ b, a sum over rows, for a [T, m] and b [T, n] -> [m, n]: the gradient of a weight.
 
-    In bf16 on CPU the library is half as fast when it has to read the left matrix across its rows. So the narrower
-    matrix is transposed first; where that is the right one, the result is transposed again.
+    On CUDA the result of 16-bit matrices is float32, as it was summed, and is not rounded to 16 bits first. In bf16 on
+    CPU the library is half as fast when it has to read the left matrix across its rows. So the narrower matrix is
+    transposed first; where that is the right one, the result is transposed again.
     """
-    if a.device.type != "cpu" or a.element_size() != 2 or min(a.shape[1], b.shape[1]) * 2 > max(a.shape[1], b.shape[1]):
+    if a.device.type != "cpu" and a.element_size() == 2:
+        return torch.mm(a.t(), b, out_dtype=torch.float32)
+    if a.element_size() != 2 or min(a.shape[1], b.shape[1]) * 2 > max(a.shape[1], b.shape[1]):
         return product(a.t(), b.t())
     return transposed(a) @ b if a.shape[1] < b.shape[1] else transposed(transposed(b) @ a)
+
+
+def sum_over_rows(x: Tensor) -> Tensor:
+    """Return the sum of x [T, m] over rows, [m] float32: the gradient of a bias. On CPU it is rounded to x's type."""
+    return x.sum(0).float() if x.device.type == "cpu" else x.sum(0, dtype=torch.float32)
 
 
 def transposed(x: Tensor) -> Tensor:
@@ -89,7 +97,7 @@ class _Linear(Function):
         x, weight = ctx.saved_tensors
         to_x = product(gradient, weight.t()) if ctx.needs_input_grad[0] else None
         to_weights = (part.float() for part in product_over_rows(gradient, x).split(ctx.sizes))
-        to_biases = (part.float() for part in gradient.sum(0).split(ctx.sizes))
+        to_biases = sum_over_rows(gradient).split(ctx.sizes)
         return to_x, None, *to_weights, *to_biases
 
 
@@ -242,8 +250,10 @@ class _WordLosses(Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         hidden, weight, slope = ctx.saved_tensors
-        to_weight = product(slope.t(), (hidden * gradient).t()).float()
-        to_bias = slope.sum(0).float() * gradient
+        scaled = hidden * gradient
+        on_cpu = slope.device.type == "cpu"
+        to_weight = product(slope.t(), scaled.t()).float() if on_cpu else product_over_rows(slope, scaled).float()
+        to_bias = sum_over_rows(slope) * gradient
         return product(slope, weight.t()).mul_(gradient), to_weight, to_bias, None
 
 

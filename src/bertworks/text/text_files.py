@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import bz2
-import codecs
 import gzip
 import json
 import lzma
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader
+from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, cast
 
 from bertworks.errors import InputError
-from bertworks.foreign import HEAD_BYTES, foreign, foreign_folder, utf16
+from bertworks.files import unchanged
+from bertworks.foreign import HEAD_BYTES, foreign, foreign_folder, refuse_pipe, utf16
 
 _ENDINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
@@ -43,19 +43,23 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, BufferedReader]]:
     compression = _ENDINGS.get(path.suffix)
     if path.is_dir() and (wrong := foreign_folder(path)):
         raise InputError(f"{path}: {wrong} (--input_file)")
+    refuse_pipe(path)
     try:
-        with path.open("rb") as file:
+        with unchanged(path), path.open("rb") as file:
             head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
             if wrong := foreign(head, path) or utf16(head, marked=False):
                 raise InputError(f"{path}: {wrong} (--input_file)")
             guessed = next((name for begin, name in _COMPRESSED.items() if head.startswith(begin)), None)
             compression = compression or guessed
-            if compression is None and utf16(head):
-                if path.stat().st_size % 2:
-                    raise InputError(f"{path}: is UTF-16 with half a character at its end; is it whole? (--input_file)")
-                yield cast(BinaryIO, codecs.EncodedFile(file, "utf-8", "utf-16")), file
-            else:
-                yield _decompressed(compression, file), file
+            stream = file
+            if compression:
+                stream = _decompressed(compression, file)
+                head = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
+                if wrong := foreign(head, path.stem) or utf16(head, marked=False):
+                    raise InputError(f"{path}: what is in it {wrong} (--input_file)")
+            elif utf16(head) and path.stat().st_size % 2:
+                raise InputError(f"{path}: is UTF-16 with half a character at its end; is it whole? (--input_file)")
+            yield cast(BinaryIO, _Utf16(stream) if utf16(head) else stream), file
     except UnicodeError as error:
         raise InputError(f"{path}: is not the UTF-16 that its byte order mark says ({error}) (--input_file)") from None
     except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
@@ -91,14 +95,22 @@ def content(path: Path, beginning: bytes, text_field: str) -> Content:
     return Content("lines")
 
 
-def _decompressed(compression: str | None, file: BufferedReader) -> BinaryIO:
+def _decompressed(compression: str, file: BufferedReader) -> BufferedReader:
+    """Return the stream of what is in a compressed file. It can peek as a buffered file can."""
     if compression == "gzip":
-        return cast(BinaryIO, gzip.GzipFile(fileobj=file))
-    if compression == "bzip2":
-        return cast(BinaryIO, bz2.BZ2File(file))
-    if compression == "xz":
-        return cast(BinaryIO, lzma.LZMAFile(file))
-    return file
+        return cast(BufferedReader, gzip.GzipFile(fileobj=file))
+    return cast(BufferedReader, bz2.BZ2File(file) if compression == "bzip2" else lzma.LZMAFile(file))
+
+
+class _Utf16:
+    """A stream of UTF-16 with a byte order mark, read as UTF-8; half a character at its end is a UnicodeError."""
+
+    def __init__(self, stream: BufferedReader) -> None:
+        self._text = TextIOWrapper(stream, "utf-16", newline="")
+
+    def read(self, size: int) -> bytes:
+        """Read so many characters, or to the end."""
+        return self._text.read(size).encode()
 
 
 def _damaged(path: Path, compression: str | None, error: Exception) -> InputError:

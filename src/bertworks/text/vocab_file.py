@@ -14,6 +14,10 @@ from bertworks.text.rules import AddedToken
 
 PAD, UNK, CLS, SEP, MASK = "[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"
 _CASED_SHARE = 50
+
+# The largest vocabularies of any BERT have half a million tokens and 6 MB.
+MOST_TOKENS = 1 << 22
+_MOST_BYTES = 64 << 20
 SPECIAL_TOKENS = (PAD, UNK, CLS, SEP, MASK)
 
 # Our key in `tokenizer_config.json` for how a text's own "[MASK]" is read. With their `split_special_tokens` their
@@ -31,7 +35,8 @@ def read_vocab(vocab_file: Path | str) -> list[str]:
     """
     path = Path(vocab_file)
     try:
-        data = path.read_bytes()
+        with path.open("rb") as stream:
+            data = stream.read(_MOST_BYTES + 1)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); fix --vocab_file") from None
     return tokens_of(data, path)
@@ -41,9 +46,14 @@ def tokens_of(data: bytes, path: Path) -> list[str]:
     """Return the tokens in the bytes of a vocabulary file. `path` is its name in messages.
 
     Raises:
-        InputError: the file is empty or not UTF-8.
+        InputError: the file is empty, not UTF-8, or far larger than any vocabulary.
     """
     refuse_pointer(data, path)
+    if len(data) > _MOST_BYTES or data.count(b"\n") > MOST_TOKENS:
+        raise InputError(
+            f"{path}: is no vocabulary, which has at most {MOST_TOKENS:,} lines and {_MOST_BYTES >> 20} MB; fix "
+            "--vocab_file"
+        )
     try:
         lines = data.decode().split("\n")
     except UnicodeDecodeError as error:

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from bertworks.errors import InputError
-from bertworks.model.device import choose_device, keep_freed_memory
+from bertworks.model.device import choose_device, keep_freed_memory, limit_threads, use_deterministic_kernels
 from bertworks.progress import say
 
 
@@ -96,11 +96,12 @@ class World:
 
 
 @contextmanager
-def world(device: str) -> Iterator[World]:
+def world(device: str, *, deterministic: bool = False) -> Iterator[World]:
     """Join the processes that torchrun started, or be the only one, and leave the group at the end.
 
     Args:
         device: `auto` (CUDA if there is one), `cpu`, `cuda` or `cuda:N`.
+        deterministic: on CUDA, use only kernels that give the same bits each time.
 
     Raises:
         InputError: this machine has no such device, or torchrun's variables are incomplete.
@@ -111,8 +112,11 @@ def world(device: str) -> Iterator[World]:
     chosen = choose_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
+        if deterministic:
+            use_deterministic_kernels()
     else:
         keep_freed_memory()
+        limit_threads()
     if size > 1 and not dist.is_initialized():
         dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=size)
     try:

@@ -18,11 +18,11 @@ import torch
 from torch import nn
 
 from bertworks.errors import InputError
-from bertworks.model.device import training_token_budget
 from bertworks.progress import progress
 from bertworks.task import Task
 from bertworks.train import optimizer as optimizers
 from bertworks.train import resume
+from bertworks.train.budget import measured
 from bertworks.train.distributed import World
 from bertworks.train.report import MetricWindow, Report
 from bertworks.train.step import MicroBatches, Stepper
@@ -34,7 +34,9 @@ class Run:
 
     Attributes:
         output_dir: the folder of checkpoints, metrics and the model.
-        token_budget: the most tokens of a micro-batch; None is `training_token_budget`.
+        precision, max_seq_length: what it computes in, and its longest sequence; they say how much memory it takes.
+        optimizer_bits: of the optimizer's states, 32 or 8.
+        token_budget: the most tokens of a micro-batch; None is measured at the first start.
         log_every_steps, save_checkpoints_steps: 0 means only at the end.
         save_at_evaluations: whether every evaluation leaves a checkpoint.
         save_every_minutes: how long a kill may set a run back; 0 means any time.
@@ -54,6 +56,9 @@ class Run:
     optimizer: str = "adam"
     weight_decay: float = 0.01
     random_seed: int = 12345
+    precision: torch.dtype = torch.float32
+    max_seq_length: int | None = None
+    optimizer_bits: int = 32
     token_budget: int | None = None
     log_every_steps: int = 10
     eval_every_steps: int = 0
@@ -89,7 +94,8 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
     """
     with ExitStack() as stack:
         checkpoint = _begin(run, world, stack)
-        optimizer = optimizers.build(model, run.optimizer, run.weight_decay, run.rate_scale)
+        budget = run.token_budget or measured(model, world, run.precision, run.optimizer_bits, run.max_seq_length)
+        optimizer = optimizers.build(model, run.optimizer, run.weight_decay, run.rate_scale, run.optimizer_bits)
         stepper = Stepper(
             model=model,
             task=task,
@@ -98,7 +104,8 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
             window=MetricWindow(world.device),
             rate=run.rate,
             random_seed=run.random_seed,
-            token_budget=run.token_budget or training_token_budget(model, world.device),
+            token_budget=budget,
+            precision=run.precision,
         )
         first_step, seconds = 0, 0.0
         if checkpoint is not None:
@@ -151,6 +158,7 @@ def _continue(checkpoint: resume.TrainingCheckpoint, run: Run, stepper: Stepper)
     before = checkpoint.state["settings"]
     changed = {name: value for name, value in run.settings.items() if before.get(name) != value}
     notes += [f"{name} {before.get(name)} -> {value}" for name, value in changed.items()]
+    stepper.continue_scale(checkpoint.state)
     world.say("; ".join([f"Continuing from {checkpoint.folder} (step {checkpoint.step})", *notes]))
     if world.is_main:
         stepper.window = MetricWindow(world.device, checkpoint.state["window"])
@@ -257,6 +265,7 @@ class _Loop:
                 },
                 "settings": dict(run.settings),
                 "seconds": self.report.seconds,
+                **stepper.scale_to_keep(),
             }
             with self.report.clock_stopped():
                 model, optimizer = stepper.model, stepper.optimizer

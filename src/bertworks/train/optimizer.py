@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from bertworks.checkpoints.names import layer_of
 from bertworks.errors import InputError
+from bertworks.train import eight_bits
 
 OPTIMIZERS = ("adam", "adamw")
 
@@ -34,7 +35,11 @@ def learning_rate(step: int, peak: float, num_train_steps: int, num_warmup_steps
 
 
 def build(
-    model: nn.Module, kind: str, weight_decay: float = 0.01, rate_scale: Callable[[str], float] = lambda name: 1.0
+    model: nn.Module,
+    kind: str,
+    weight_decay: float = 0.01,
+    rate_scale: Callable[[str], float] = lambda name: 1.0,
+    bits: int = 32,
 ) -> torch.optim.AdamW:
     """Build an optimizer over the model's parameters with the original's betas (0.9 and 0.999) and epsilon (1e-6).
 
@@ -43,6 +48,7 @@ def build(
         kind: `adam` is the original's (no bias correction), `adamw` has the correction.
         weight_decay: decoupled decay, times the learning rate, of every other parameter.
         rate_scale: name of a parameter -> factor of its learning rate.
+        bits: of the moments of large matrices, 32 or 8 (`eight_bits.py`).
 
     Raises:
         InputError: `kind` is neither.
@@ -55,12 +61,14 @@ def build(
         decay, scale = 0.0 if _NOT_DECAYED.search(name) else weight_decay, rate_scale(name)
         group = groups.setdefault((decay, scale), {"params": [], "weight_decay": decay, "scale": scale})
         group["params"].append(p)
-    optimizer = torch.optim.AdamW(list(groups.values()), lr=0.0, betas=(0.9, 0.999), eps=1e-6, fused=True)
-    for _, p in named:
+    of_kind = torch.optim.AdamW if bits == 32 else eight_bits.AdamWIn8Bits
+    optimizer = of_kind(list(groups.values()), lr=0.0, betas=(0.9, 0.999), eps=1e-6, fused=True)
+    for name, p in named:
+        in_8_bits = bits == 8 and eight_bits.has_8_bits(name, p)
+        moments = {"exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)} if not in_8_bits else {}
         optimizer.state[p] = {
             "step": torch.tensor(1e6 if kind == "adam" else 0.0, dtype=torch.float32, device=p.device),
-            "exp_avg": torch.zeros_like(p),
-            "exp_avg_sq": torch.zeros_like(p),
+            **(eight_bits.empty_moments(p) if in_8_bits else moments),
         }
     return optimizer
 
@@ -69,6 +77,11 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Use `rate`, times the factor of each parameter, for the next update."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["scale"]
+
+
+def skip_unless(optimizer: torch.optim.Optimizer, is_finite: Tensor) -> None:
+    """Let the next update change nothing unless `is_finite`, a bool on the device; nobody waits for it."""
+    optimizer.found_inf = (~is_finite).float()  # type: ignore[attr-defined]  # what the fused AdamW looks at
 
 
 def clip_by_global_norm(gradients: list[Tensor]) -> Tensor:
@@ -95,10 +108,10 @@ def load_state_tensors(optimizer: torch.optim.Optimizer, model: nn.Module, saved
     """Copy tensors that `state_tensors` gave into the optimizer.
 
     Raises:
-        InputError: a tensor is missing or has another shape.
+        InputError: a tensor is missing or has another shape or type.
     """
     for name, tensor in state_tensors(optimizer, model).items():
-        if name not in saved or saved[name].shape != tensor.shape:
+        if name not in saved or (saved[name].shape, saved[name].dtype) != (tensor.shape, tensor.dtype):
             raise InputError(f"the checkpoint's optimizer state has no {name} of the right shape")
         tensor.copy_(saved[name])
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from bertworks import files
+from bertworks.cores import CpuPressure
 from bertworks.progress import Advance, say
 
 
@@ -77,6 +78,7 @@ class Report:
             self._write({"step": 0, **description})
         self._board = _tensorboard(output_dir, first_step)
         self._began = time.monotonic() - seconds
+        self._pressure = CpuPressure()
 
     @property
     def seconds(self) -> float:
@@ -98,6 +100,8 @@ class Report:
         self._scalars("train", step, {**means, "tokens_per_second": speed})
         accuracies = [f"{n.removesuffix('_accuracy')} {means[n]:.1%}" for n in means if n.endswith("_accuracy")]
         self.advance(0, ", ".join([f"{speed:,.0f} tokens/s", f"loss {means['loss']:.2f}", *accuracies]))
+        if notice := self._pressure.notice():
+            say(f"step {step:,}: {notice}")
         self._began = time.monotonic()
 
     def evaluation(self, step: int, results: Mapping[str, float]) -> None:

@@ -42,6 +42,9 @@ _DECISIVE = (
     *("class_weights", "precision"),
 )
 
+# What a run has whose run.json does not say it.
+_DEFAULTS: Mapping[str, object] = {"--optimizer_bits": 32}
+
 _EVALUATIONS = "evaluations.json"
 
 
@@ -111,7 +114,7 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoin
     recorded, found = checkpoints / "run.json", newest(output_dir)
     # A run without a checkpoint may be overwritten.
     if recorded.exists() and found is not None:
-        before = json.loads(recorded.read_text())
+        before, wanted = {**_DEFAULTS, **json.loads(recorded.read_text())}, {**_DEFAULTS, **wanted}
         for name in {**before, **wanted}:
             if before.get(name) != wanted.get(name):
                 raise InputError(
@@ -119,7 +122,8 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoin
                     f"{before.get(name)}; give the same to continue it, or another --output_dir"
                 )
     else:
-        files.write_text(recorded, json.dumps(wanted, indent=2) + "\n")
+        told = {name: value for name, value in wanted.items() if (name, value) not in _DEFAULTS.items()}
+        files.write_text(recorded, json.dumps(told, indent=2) + "\n")
     return found
 
 
@@ -181,7 +185,7 @@ def save(
     with files.folder_written_whole(target) as folder:
         write_model(folder)
         with (folder / "optimizer.safetensors").open("wb") as stream:
-            safetensors.write(stream, safetensors.of_tensors(optimizers.state_tensors(optimizer, model)), {})
+            safetensors.write_tensors(stream, optimizers.state_tensors(optimizer, model))
         digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
         (folder / "state.json").write_text(json.dumps({"step": step, **state, "files": digests}, indent=2) + "\n")
     publish(target, output_dir)

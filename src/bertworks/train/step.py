@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,9 @@ from bertworks.errors import InputError
 from bertworks.progress import say
 from bertworks.task import Partition, Task
 from bertworks.train import optimizer as optimizers
+from bertworks.train.budget import ran_out
 from bertworks.train.distributed import World
+from bertworks.train.loss_scale import LossScale
 from bertworks.train.report import MetricWindow
 
 
@@ -39,7 +41,9 @@ class Stepper:
         rate: finished steps -> the learning rate of the next update.
         random_seed: with the number of the step, the seed of dropout.
         token_budget: the most tokens of a micro-batch; halved when the device runs out of memory.
-        finite: whether all gradients so far were finite numbers, a bool on the device.
+        precision: what the model computes in. In float16 the loss is scaled, and steps with gradients beyond it are
+            skipped.
+        finite: whether all gradients so far were finite numbers (in float16 for some scale), a bool on the device.
     """
 
     model: nn.Module
@@ -50,9 +54,12 @@ class Stepper:
     rate: Callable[[int], float]
     random_seed: int
     token_budget: int
+    precision: torch.dtype = torch.float32
+    loss_scale: LossScale | None = field(init=False)
     finite: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
+        self.loss_scale = LossScale(self.world.device) if self.precision == torch.float16 else None
         self.finite = torch.ones((), dtype=torch.bool, device=self.world.device)
 
     def micro_batches(self, step: int) -> MicroBatches:
@@ -71,8 +78,14 @@ class Stepper:
         loss = self._compute_gradients(step, micro_batches, totals)
         gradients = self._gradients()
         self.world.sum_gradients(gradients)
+        if self.loss_scale is not None:
+            self.loss_scale.divide(gradients)
         norm = optimizers.clip_by_global_norm(gradients)
-        self.finite &= torch.isfinite(norm)
+        is_finite = torch.isfinite(norm)
+        if self.loss_scale is not None:
+            norm = self._decide(self.loss_scale, is_finite, norm)
+        else:
+            self.finite &= is_finite
         if self.world.device.type == "cpu":
             self.check_finite(step + 1)
         rate = self.rate(step)
@@ -85,6 +98,31 @@ class Stepper:
         for name, value in (("learning_rate", rate), ("gradient_norm", norm), ("tokens", all_tokens)):
             self.window.add(name, value * share, 1)
         return [wish > 0 for wish in summed[len(names) + 1 :]]
+
+    def _decide(self, loss_scale: LossScale, is_finite: Tensor, norm: Tensor) -> Tensor:
+        """Let the optimizer skip the step if its gradients are not finite; return the norm, 0 if it is skipped."""
+        share = 1.0 if self.world.is_main else 0.0
+        self.window.add("loss_scale", loss_scale.scale * share, 1)
+        self.window.add("skipped_steps", ~is_finite * share, 0)  # a number of steps, not a mean
+        optimizers.skip_unless(self.optimizer, is_finite)
+        self.finite &= loss_scale.update(is_finite)
+        return torch.where(is_finite, norm, 0.0)
+
+    def continue_scale(self, state: Mapping[str, Any]) -> None:
+        """Take the scale of the loss from the state of a checkpoint, if it has one."""
+        if self.loss_scale is not None and "loss_scale" in state:
+            self.loss_scale = LossScale(self.world.device, state["loss_scale"])
+
+    def scale_to_keep(self) -> dict[str, Any]:
+        """Return what `continue_scale` takes; say how many steps were skipped. Waits for the device."""
+        if self.loss_scale is None:
+            return {}
+        kept = self.loss_scale.state()
+        if kept["skipped"]:
+            self.world.say(
+                f"Skipped in float16 so far: {kept['skipped']:.0f} steps; the loss scale is {kept['scale']:g}."
+            )
+        return {"loss_scale": kept}
 
     def check_finite(self, step: int) -> None:
         """Stop if a gradient was infinite or not a number.
@@ -108,10 +146,13 @@ class Stepper:
                 micro_batches = self.micro_batches(step)
             try:
                 return self._accumulate(step, micro_batches.batches, totals)
-            except torch.OutOfMemoryError:
-                pass  # handled below: inside this block the error still keeps the tensors that fill the memory
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out(error):
+                    raise
+                # Handled below: inside this block the error still keeps the tensors that fill the memory.
             self.optimizer.zero_grad()
-            torch.cuda.empty_cache()
+            if self.world.device.type == "cuda":
+                torch.cuda.empty_cache()
             if max(map(len, micro_batches.batches)) <= 1:
                 raise InputError("--max_seq_length: not even one sequence fits into this device's memory")
             self.token_budget //= 2
@@ -127,7 +168,7 @@ class Stepper:
                 torch.cuda.manual_seed(_key(self.random_seed, step, 1 + self.world.rank, number))
             sums = self.task.sums(self.model, batch, _key(self.random_seed, step))
             loss = torch.stack([sums[name] / (totals[name] + losses[name]) for name in losses]).sum()
-            loss.backward()
+            (loss if self.loss_scale is None else loss * self.loss_scale.scale).backward()
             loss_of_step += loss.detach()
             for name, value in sums.items():
                 collected[name] = collected[name] + value.detach() if name in collected else value.detach()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -36,6 +38,31 @@ def zipped(value: bytes) -> bytes:
 def called(module: str, name: str, argument: bytes) -> bytes:
     """A pickle of {"a": NAME(ARGUMENT)}."""
     return b"\x80\x02}X\x01\0\0\0ac" + f"{module}\n{name}\n".encode() + argument + b"\x85Rs."
+
+
+def encoded(encoding: bytes) -> bytes:
+    """A pickle of {"a": encode("b", ENCODING)}."""
+    return b"\x80\x02}X\x01\0\0\0ac_codecs\nencode\nX\x01\0\0\0bX" + encoding + b"\x86Rs."
+
+
+def handed_on() -> bytes:
+    """A pickle in which a function that torch allows gets `encode`, and would call it."""
+    arguments = b"c_codecs\nencode\nctorch\nTensor\nX\x03\0\0\0\xc3\x9fbX\x04\0\0\0idna\x86}"
+    return b"\x80\x02}X\x01\0\0\0actorch._tensor\n_rebuild_from_type_v2\n(" + arguments + b"tRs."
+
+
+def encoded_often() -> bytes:
+    """A pickle of a list of a million bytes, a hundred times, of one text."""
+    text = b"X" + (1 << 20).to_bytes(4, "little") + b"b" * (1 << 20)
+    once = b"h\0h\x01h\x02\x86Ra"
+    return (
+        b"\x80\x02}X\x01\0\0\0ac_codecs\nencode\nq\0"
+        + text
+        + b"q\x01X\x06\0\0\0latin1q\x020"
+        + b"00]"
+        + once * 100
+        + b"s."
+    )
 
 
 def of_pairs(depth: int) -> bytes:
@@ -68,11 +95,14 @@ BIG = b"\x8a\x05" + (2 << 30).to_bytes(5, "little")
     [
         (of_pairs(60), "a tuple of more than 10,000 parts"),
         (called("__builtin__", "bytearray", BIG), r"calls __builtin__\.bytearray"),
-        (called("_codecs", "encode", b"X\x01\0\0\0b"), r"calls _codecs\.encode"),
+        (called("_codecs", "encode", b"X\x01\0\0\0b"), "encodes a text otherwise"),
+        (encoded(b"\x05\0\0\0idna2"), "encodes a text otherwise"),
+        (handed_on(), r"hands _codecs\.encode on"),
+        (encoded_often(), "makes far more bytes"),
         (called("torch", "FloatTensor", BIG), "tensors of 8,589,934,592 bytes"),
         (b"\x80\x02}" + b"N0" * (1 << 19) + b".", "a pickle far longer"),
     ],
-    ids=["tuple", "bytearray", "encode", "tensor", "long"],
+    ids=["tuple", "bytearray", "encode", "idna", "handed on", "often", "tensor", "long"],
 )
 def test_what_costs_more_than_the_file_is_refused(tmp_path: Path, form: Any, value: bytes, message: str) -> None:
     path = tmp_path / "pytorch_model.bin"
@@ -113,3 +143,41 @@ def test_a_state_of_training_is_read(tmp_path: Path) -> None:
     state = {"step": 3, "model": TENSOR, "log": [(i, 0.5) for i in range(20_000)]}
     torch.save(state, tmp_path / "pytorch_model.bin")
     assert open_checkpoint(tmp_path / "pytorch_model.bin").weights.keys() == TENSOR.keys()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_bytes_and_numbers_of_numpy_in_a_state_of_training_are_set_aside(tmp_path: Path, zipped: bool) -> None:
+    state = {
+        "state_dict": TENSOR,
+        "best": np.float64(0.25),
+        "epoch": np.int64(3),
+        "random": np.arange(5, dtype=np.uint32),
+        "name": b"caf\xe9",
+        "nothing": b"",
+        "settings": argparse.Namespace(output=Path("out"), rate=np.float32(1e-3)),
+    }
+    torch.save(state, tmp_path / "last.ckpt", _use_new_zipfile_serialization=zipped)
+    opened = open_checkpoint(tmp_path / "last.ckpt")
+    assert opened.weights.keys() == TENSOR.keys()
+    assert {f"set aside: {name}" for name in state.keys() - {"state_dict"}} <= set(opened.notes)
+
+
+def test_arrays_of_numpy_in_the_place_of_weights_are_told(tmp_path: Path) -> None:
+    torch.save({name: tensor.numpy() for name, tensor in TENSOR.items()}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"holds NumPy's arrays and no tensors; .*torch\.from_numpy"):
+        open_checkpoint(tmp_path / "pytorch_model.bin")
+
+
+def test_thousands_of_tensors_of_the_same_numbers_are_refused(tmp_path: Path) -> None:
+    numbers = torch.zeros(100_000)
+    many = {f"bert.encoder.layer.{i}.output.dense.bias": numbers[i:] for i in range(100)}
+    torch.save(many, tmp_path / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"has tensors of 39,980,200 bytes together, which share the numbers"):
+        open_checkpoint(tmp_path / "pytorch_model.bin")
+
+
+def test_a_decoder_that_shares_the_word_embeddings_is_read(tmp_path: Path) -> None:
+    words = torch.ones(3000, 100)
+    names = ("bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight")
+    torch.save(dict.fromkeys(names, words), tmp_path / "pytorch_model.bin")
+    assert open_checkpoint(tmp_path / "pytorch_model.bin").weights.keys() == set(names)

@@ -35,8 +35,8 @@ def test_rows_that_prodigy_rejects_or_ignores_are_left_out_and_named(tmp_path: P
     found = train(lines(tmp_path / "a.jsonl", *rows), bad)
     assert [row.text for row in found.train] == [TEXTS[i] for i in (0, 2, 4, 5)]
     assert bad.remarks == [
-        f"{tmp_path / 'a.jsonl'}, line 2: was answered 'reject' and is not used",
-        f"{tmp_path / 'a.jsonl'}, line 4: was answered 'ignore' and is not used",
+        f"{tmp_path / 'a.jsonl'}: 2 rows were rejected or ignored, as their column answer says (prodigy), and are not "
+        "used; if it says something else, call the column otherwise, or it is the label: --label_column=answer"
     ]
     as_label = train(tmp_path / "a.jsonl", label_column="answer")
     assert (len(as_label.train), as_label.labels) == (6, ("accept", "ignore", "reject"))

@@ -71,6 +71,8 @@ def test_several_classes_of_a_row_are_all_counted() -> None:
 
 def test_many_classes_are_not_all_shown() -> None:
     assert label_table([f"c{i}" for i in range(100)], [row("c1")], []).splitlines()[-1] == "and 40 more"
+    long = "two\nlines " + "x" * 1000
+    assert label_table([long], [row(long)], []).splitlines()[1].startswith("two lines " + "x" * 50 + "         1 ")
 
 
 def test_scores_are_summed_up() -> None:

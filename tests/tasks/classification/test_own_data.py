@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.tables import Reading, open_table
+from bertworks.data.delimited_tables import Reading
+from bertworks.data.tables import open_table
 from bertworks.errors import InputError
 from bertworks.tasks.classification.columns import ColumnFlags, Columns, guess_columns
 from bertworks.tasks.classification.label_values import MOST_CLASSES

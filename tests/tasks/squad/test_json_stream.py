@@ -103,6 +103,9 @@ def test_other_files_are_named(tmp_path: Path) -> None:
         list(json_stream.members(tmp_path / "none.json", "data"))
     with pytest.raises(InputError, match="a folder, not a file"):
         list(json_stream.members(tmp_path, "data"))
+    (tmp_path / "a.csv").write_text("id,question\n")
+    with pytest.raises(InputError, match=r"a\.csv: is a table of text; questions come as JSON"):
+        list(json_stream.members(tmp_path / "a.csv", "data"))
 
 
 def test_unpaired_surrogates_and_numbers_that_are_none_are_as_in_python() -> None:

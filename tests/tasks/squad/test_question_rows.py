@@ -64,6 +64,18 @@ def test_rows_are_read_as_articles(tmp_path: Path, layout: str, name: str) -> No
     assert read_gold_answers(path) == read_gold_answers(own)
 
 
+def test_a_parquet_file_of_datasets_is_read(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(pyarrow.Table.from_pylist(ROWS), tmp_path / "a.parquet")
+    found = list(SquadReader(tmp_path / "a.parquet", True, version_2_with_negative=True).examples())
+    assert [one.answer and one.answer.text for one in found] == ["noon", "last bus", None]
+    assert len(read_gold_answers(tmp_path / "a.parquet").gold) == 3
+    parquet.write_table(pyarrow.table({"text": ["a"]}), tmp_path / "b.parquet")
+    with pytest.raises(InputError, match=r"b\.parquet, article 1: 'paragraphs' should be a list, but is missing"):
+        list(SquadReader(tmp_path / "b.parquet", True).examples())
+
+
 def test_one_line_and_what_stands_behind_it(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text(json.dumps(ROWS[0]))
     assert [one.id for one in SquadReader(tmp_path / "a.jsonl", False).examples()] == ["a"]

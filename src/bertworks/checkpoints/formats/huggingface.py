@@ -22,10 +22,10 @@ from torch import Tensor
 
 from bertworks.checkpoints import names
 from bertworks.checkpoints.formats import safetensors
-from bertworks.checkpoints.formats.torch_pickles import check_file, check_zip, without_training
+from bertworks.checkpoints.formats.torch_pickles import ASIDE, check_file, check_zip, is_set_aside, without_training
 from bertworks.checkpoints.kinds import kind_of
 from bertworks.checkpoints.model_files import read_json
-from bertworks.checkpoints.storage import Storage, in_memory
+from bertworks.checkpoints.storage import SMALL, Storage, in_memory
 from bertworks.checkpoints.tokenizer_files import tokenizer_of_folder
 from bertworks.checkpoints.weights import Checkpoint, StoredVocabulary, Weight, add, padding
 from bertworks.config import BertConfig
@@ -40,6 +40,9 @@ _WANTED: dict[str, Any] = {
     "model_type": "bert", "position_embedding_type": "absolute", "is_decoder": False, "add_cross_attention": False,
     "pruned_heads": {},
 }  # fmt: skip
+
+# A decoder shares the word embeddings, and a wrapper may hold a model twice. Each tensor is read, and converted, alone.
+_MOST_SHARED = 4
 
 _TORCH_FLOATS = {torch.float32, torch.float16, torch.bfloat16, torch.float64}
 
@@ -228,7 +231,8 @@ def _in_pickle(storage: Storage, file: str, notes: list[str]) -> dict[str, Weigh
         mapped = zipped and isinstance(local, Path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about pickles of another protocol
-            values = torch.load(local, map_location="cpu", weights_only=True, mmap=mapped)
+            with torch.serialization.safe_globals(ASIDE):
+                values = torch.load(local, map_location="cpu", weights_only=True, mmap=mapped)
     except InputError:
         raise
     except pickle.UnpicklingError as error:
@@ -248,9 +252,14 @@ def _in_pickle(storage: Storage, file: str, notes: list[str]) -> dict[str, Weigh
         raise InputError(f"{path}: holds no weights by name")
     notes.extend(f"set aside: {name}" for name, value in values.items() if not isinstance(value, Tensor))
     tensors = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+    if not tensors and any(map(is_set_aside, values.values())):
+        raise InputError(
+            f"{path}: holds NumPy's arrays and no tensors; where it was made, save tensors: torch.save({{name: "
+            "torch.from_numpy(array) for name, array in ...}, FILE)"
+        )
     plain = {name: tensor for name, tensor in tensors.items() if _is_plain(tensor)}
     _check_stored(path, plain, storage.size(file))
-    return {name: _of_torch(path, name, tensor) for name, tensor in tensors.items()}
+    return {name: _of_torch(storage, file, name, tensor) for name, tensor in tensors.items()}
 
 
 def _is_plain(tensor: Tensor) -> bool:
@@ -258,16 +267,26 @@ def _is_plain(tensor: Tensor) -> bool:
 
 
 def _check_stored(path: Path, tensors: Mapping[str, Tensor], size: int) -> None:
-    """Refuse tensors that a pickle makes instead of reading them."""
+    """Refuse tensors that a pickle makes instead of reading them, or makes many times of the same numbers."""
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors.values()}
     if (claimed := sum(storages.values())) > size:
         raise InputError(f"{path}: has tensors of {claimed:,} bytes, which cannot be in a file of {size:,}")
+    views = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if views > max(SMALL, _MOST_SHARED * size):
+        raise InputError(
+            f"{path}: has tensors of {views:,} bytes together, which share the numbers of a file of {size:,} bytes; "
+            "those of no BERT do"
+        )
 
 
-def _of_torch(path: Path, name: str, tensor: Tensor) -> Weight:
+def _of_torch(storage: Storage, file: str, name: str, tensor: Tensor) -> Weight:
     """Return a tensor of a pickle."""
+    path = storage.path / file
 
     def read_into(out: NDArray[np.float32]) -> None:
+        # The tensor may be mapped, and the system ends a program that reads behind the end of a mapped file.
+        with storage.at(file, 0):
+            pass
         if not _is_plain(tensor):
             raise InputError(f"{path}: {name} is of type {tensor.dtype}, not a plain floating-point type")
         if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():

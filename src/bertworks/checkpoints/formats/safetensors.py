@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, BinaryIO
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from bertworks.data.safetensors_header import header_bytes, read_header
 from bertworks.errors import InputError
 
 _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16", "F64": "float64"}
+_STORED = {torch.float32: "F32", torch.uint8: "U8"}
 
 
 def read(storage: Storage, file: str) -> dict[str, Weight]:
@@ -79,6 +81,18 @@ def write(stream: BinaryIO, weights: Mapping[str, Weight], metadata: Mapping[str
         if half:
             array = _halved(weight.stored_as, array)
         stream.write(np.ascontiguousarray(array, "<f2" if half else "<f4").data)
+
+
+def write_tensors(stream: BinaryIO, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors of float32 or of bytes as they are, on any device, holding one at a time."""
+    header: dict[str, Any] = {"__metadata__": {}}
+    end = 0
+    for name, tensor in tensors.items():
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": _STORED[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [start, end]}
+    stream.write(header_bytes(header))
+    for tensor in tensors.values():
+        stream.write(np.ascontiguousarray(tensor.detach().cpu().numpy()).data)
 
 
 def _halved(name: str, array: NDArray[np.float32]) -> NDArray[np.float16]:

@@ -95,6 +95,11 @@ class TensorFlowCheckpoint:
         bytes_of = {shard: storage.size(file) for shard, file in files.items() if file in there}
         for name, entry in self.entries.items():
             self._check(name, entry, bytes_of)
+        for shard, size in bytes_of.items():
+            # Each tensor is read, and converted, alone: thousands of the same bytes would become far more.
+            if (claimed := sum(entry.size for entry in self.entries.values() if entry.shard == shard)) > size:
+                path = storage.path / files[shard]
+                raise InputError(f"{path}: {size:,} bytes, of which the index makes {claimed:,}; tensors overlap")
 
     def weight(self, name: str, *, transposed: bool = False, shape: tuple[int, ...] | None = None) -> Weight:
         """Return the tensor `name`, in our layout where it is `transposed`; as if it had been stored in `shape`.

@@ -17,6 +17,9 @@ _DEV_SET = 0xD5F1  # what the random numbers of this file are for
 # The most classes that a table shows.
 _SHOWN = 60
 
+# The most characters of a label in a table for a person.
+_MOST_SHOWN = 60
+
 
 def draw_dev_set(labels: Sequence[Label | None], fraction: float, seed: int) -> NDArray[np.bool_]:
     """Draw about `fraction` of N rows for a dev set: nearly the same share of every class, or of every tenth of scores.
@@ -51,14 +54,15 @@ def label_table(labels: Sequence[str], train: Sequence[AnyRow], dev: Sequence[An
     if not labels:
         return "\n".join(_spread(name, rows) for name, rows in (("train", train), ("dev", dev)) if rows)
     counts = [Counter(name for row in rows for name in _classes(row)) for rows in (train, dev)]
-    width = max(map(len, ("label", *labels)))
+    shown = {label: " ".join(label.split())[:_MOST_SHOWN] for label in labels}
+    width = max(map(len, ("label", *shown.values())))
     lines = [f"{'label':{width}}     train   share       dev   share"]
     for label in labels[:_SHOWN]:
         cells = [
             f"{count[label]:9,} {count[label] / max(1, len(rows)):7.2%}"
             for count, rows in zip(counts, (train, dev), strict=True)
         ]
-        lines.append(f"{label:{width}} {' '.join(cells)}")
+        lines.append(f"{shown[label]:{width}} {' '.join(cells)}")
     more = len(labels) - _SHOWN
     return "\n".join([*lines, *([f"and {more:,} more"] if more > 0 else [])])
 

@@ -16,7 +16,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bertworks.data.tables import UNNAMED, Table, column
+from bertworks.data.bad_rows import BadRows
+from bertworks.data.delimited_tables import UNNAMED
+from bertworks.data.tables import Table, column
 from bertworks.errors import InputError
 from bertworks.names import listed
 from bertworks.tasks.classification.annotation_exports import answer_column, refuse_tasks, without_choices
@@ -138,6 +140,8 @@ def guess_columns(table: Table, given: Columns, *, needs_label: bool) -> Columns
     Raises:
         InputError: a column cannot be guessed; names the flag to give.
     """
+    if not table.columns:
+        next(table.records(BadRows()), None)
     refuse_tasks(table)
     taken = {*given.used, answer_column(table, given.used)}
     free = [name for name in table.columns if name not in taken and not name.startswith(UNNAMED)]

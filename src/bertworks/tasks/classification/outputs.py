@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bertworks.files import write_text, written_whole
 from bertworks.tasks.classification.problem import Problem
 from bertworks.tasks.classification.task import predictions, probabilities
+from bertworks.tasks.fonts import can_show, installed_fonts, plain, set_fonts
 
 # Characters that some program takes for the end of a field or a line.
 _BREAKS = re.compile("[\\t\\n\\v\\f\\r\\x1c-\\x1e\\x85\u2028\u2029]")
@@ -96,11 +97,6 @@ def _as_submitted(problem: Problem, name: str) -> str:
 _BOTH, _SHARES = 12, 60
 _LARGEST_SIDE = 18.0  # inches; beyond this size not every class is named
 
-_CHINESE_FONTS = (
-    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei"),
-    *("Droid Sans Fallback", "Microsoft YaHei", "SimHei", "PingFang SC", "PingFang HK", "Arial Unicode MS"),
-)
-
 
 def draw_confusion_matrix(path: Path, counts: NDArray[np.int64], names: Sequence[str], title: str = "") -> Path:
     """Draw how many examples of each class (rows) were predicted as each class (columns); colours are shares of a row.
@@ -112,11 +108,10 @@ def draw_confusion_matrix(path: Path, counts: NDArray[np.int64], names: Sequence
         title: above the picture, such as the data and its accuracy.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415  (slow to import; only when a picture is drawn)
-    from matplotlib.text import Text  # noqa: PLC0415
 
     classes = len(names)
-    fonts = _fonts()
-    names = [name if _has(fonts, name) else f"class {i}" for i, name in enumerate(names)]
+    fonts = installed_fonts()
+    names = [name if can_show(fonts, name) else f"class {i}" for i, name in enumerate(names)]
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     roomy = classes <= _BOTH
     size = 10 if roomy else 8 if classes <= 25 else 6
@@ -131,7 +126,7 @@ def draw_confusion_matrix(path: Path, counts: NDArray[np.int64], names: Sequence
     slanted: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if classes > 4 else {}
     axes.set_xticks(named, labels, fontsize=size, **slanted)
     axes.set_yticks(named, totals, fontsize=size)
-    axes.set(xlabel="predicted", ylabel="actual (examples)", title=_plain(title))
+    axes.set(xlabel="predicted", ylabel="actual (examples)", title=plain(title))
     axes.set_xticks(np.arange(1, classes) - 0.5, minor=True)
     axes.set_yticks(np.arange(1, classes) - 0.5, minor=True)
     axes.grid(which="minor", color="white", linewidth=1 if classes <= _SHARES else 0)
@@ -141,40 +136,20 @@ def draw_confusion_matrix(path: Path, counts: NDArray[np.int64], names: Sequence
         text = f"{counts[i, j]:,}\n{_percent(shares[i, j])}" if roomy else _percent(shares[i, j]).removesuffix("%")
         colour = "white" if shares[i, j] > 0.55 else "black"
         axes.text(j, i, text, ha="center", va="center", fontsize=size - (size > 6), color=colour)
-    for drawn in figure.findobj(Text):
-        drawn.set_fontfamily([font.family_name for font in fonts])
+    set_fonts(figure, fonts)
     with written_whole(path) as stream:
         figure.savefig(stream, format="png", dpi=120, bbox_inches="tight")
     return path
 
 
-def _fonts() -> list[Any]:
-    """Return Matplotlib's own font, and the fonts of this machine that have Chinese characters."""
-    from matplotlib import font_manager  # noqa: PLC0415
-
-    installed = {font.name for font in font_manager.fontManager.ttflist}
-    families = ["DejaVu Sans", *(name for name in _CHINESE_FONTS if name in installed)]
-    return [font_manager.get_font(font_manager.findfont(name)) for name in families]
-
-
-def _has(fonts: Sequence[Any], text: str) -> bool:
-    """Tell whether these fonts have every character."""
-    return all(character == " " or any(font.get_char_index(ord(character)) for font in fonts) for character in text)
-
-
 def _wrapped(name: str) -> str:
     """Return a name in at most two lines."""
-    return _plain("\n".join(textwrap.wrap(name, 16, max_lines=2, placeholder="…")))
+    return plain("\n".join(textwrap.wrap(name, 16, max_lines=2, placeholder="…")))
 
 
 def _shortened(name: str) -> str:
     """Return a name in one line; of a long one the beginning and the end."""
-    return _plain(name if len(name) <= 24 else f"{name[:13]}…{name[-10:]}")
-
-
-def _plain(text: str) -> str:
-    """Text in which "$" does not begin a formula."""
-    return text.replace("$", r"\$")
+    return plain(name if len(name) <= 24 else f"{name[:13]}…{name[-10:]}")
 
 
 def _percent(share: float) -> str:

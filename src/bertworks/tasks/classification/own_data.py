@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.tables import Reading, Table, open_table
+from bertworks.data.delimited_tables import Reading
+from bertworks.data.tables import Table, open_table
 from bertworks.errors import InputError
 from bertworks.names import listed
 from bertworks.tasks.classification.balance import draw_dev_set

@@ -43,9 +43,10 @@ def raw_rows(table: Table, columns: Columns, bad: BadRows, *, named_id: bool) ->
     answer = answer_column(table, columns.used)
     lines: dict[str, str] = {}  # id -> the line of its row
     rows, numbers, repeated = [], [], ""
+    refused = 0
     for location, values, number in table.records(bad):
         if answer is not None and is_refused(values.get(answer)):
-            bad.remarks.append(f"{location}: was answered {values[answer]!r} and is not used")
+            refused += 1
             continue
         label = _label(values, columns, table.class_names) if has_labels else None
         given = None if identity is None else values.get(identity)
@@ -62,6 +63,12 @@ def raw_rows(table: Table, columns: Columns, bad: BadRows, *, named_id: bool) ->
         text = " ".join(filter(None, (values.get(name) or "" for name in columns.text)))
         rows.append(RawRow(location, own, text, None if columns.pair is None else values[columns.pair], label))
         numbers.append(str(number))
+    if refused:
+        bad.remarks.append(
+            f"{table.path}: {refused:,} rows were rejected or ignored, as their column {answer} says (prodigy), and "
+            "are not used; if it says something else, call the column otherwise, or it is the label: "
+            f"--label_column={answer}"
+        )
     if not rows:
         raise bad.nothing_left(table.path)
     if repeated and not named_id:

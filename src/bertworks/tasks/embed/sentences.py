@@ -13,10 +13,14 @@ from torch import Tensor
 from bertworks.checkpoints.weights import SentenceRules
 from bertworks.errors import InputError
 from bertworks.model.bert import Bert
-from bertworks.tasks.embed.features import Pooling, extract
+from bertworks.tasks.embed.features import Pooling, TextFeatures, extract
 from bertworks.text.tokenizer import Tokenizer
 
-_POOLINGS: dict[str, Pooling] = {"cls": "cls", "max": "max", "mean": "mean", "mean_sqrt_len_tokens": "mean"}
+# What is computed of each text, and what is done with it: [H], or [tokens, H] where it is none.
+_POOLINGS: dict[str, Pooling] = {
+    "cls": "cls", "max": "max", "mean": "mean", "mean_sqrt_len_tokens": "mean", "weightedmean": "none",
+    "lasttoken": "none",
+}  # fmt: skip
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "Identity": lambda values: values,
     "Tanh": torch.tanh,
@@ -63,10 +67,35 @@ def embed_sentences(
     parts = []
     for name in rules.poolings:
         found = extract(bert, tokenizer, prompted, pooling=_POOLINGS[name], max_seq_length=longest, dtype=dtype)
-        scaled = name == "mean_sqrt_len_tokens"
-        rows = [one.values * np.float32(len(one.ids) ** 0.5) if scaled else one.values.copy() for one in found]
+        rows = [_pooled(name, one) for one in found]
         parts.append(np.array(rows, np.float32).reshape(len(texts), -1))
-    values = torch.from_numpy(np.concatenate(parts, 1))
+    return after_pooling(torch.from_numpy(np.concatenate(parts, 1)), rules, path).numpy()
+
+
+def pooled(hidden: Tensor, starts: Tensor, name: str) -> Tensor:
+    """Pool the rows of each sequence: hidden [T, H], starts [B + 1] -> [B, H]; `name` is one of `SentenceRules`."""
+    lengths = starts.diff()
+    if name == "cls":
+        return hidden.index_select(0, starts[:-1].long())
+    if name == "lasttoken":
+        return hidden.index_select(0, starts[1:].long() - 1)
+    if name == "weightedmean":
+        places = torch.arange(1, len(hidden) + 1, device=hidden.device) - starts[:-1].repeat_interleave(lengths)
+        places = places[:, None].float()
+        total, weights = (
+            torch.segment_reduce(each, "sum", lengths=lengths, unsafe=True) for each in (hidden * places, places)
+        )
+        return total / weights
+    found = torch.segment_reduce(hidden.float(), _POOLINGS[name], lengths=lengths, unsafe=True)
+    return found * lengths[:, None].float().sqrt() if name == "mean_sqrt_len_tokens" else found
+
+
+def after_pooling(values: Tensor, rules: SentenceRules, path: Path) -> Tensor:
+    """Apply the layers that follow the pooling: [N, K] -> float32 [N, the width of the last one].
+
+    Raises:
+        InputError: a dense layer, of the folder `path`, does not fit what comes before it.
+    """
     for layer in rules.steps:
         if layer is None:
             values = values / values.norm(dim=1, keepdim=True).clamp_min(_LEAST_LENGTH)
@@ -80,4 +109,15 @@ def embed_sentences(
         if layer.bias:
             values = values + torch.from_numpy(layer.bias.read())
         values = _ACTIVATIONS[layer.activation](values)
-    return np.ascontiguousarray(values.numpy(), np.float32)
+    return values.float().contiguous()
+
+
+def _pooled(name: str, found: TextFeatures) -> NDArray[np.float32]:
+    """Return the vector of a text in a memory of its own."""
+    values = found.values
+    if name == "mean_sqrt_len_tokens":
+        return values * np.float32(len(found.ids) ** 0.5)
+    if name == "weightedmean":  # the weight of a token is its place, from 1
+        places = np.arange(1, len(values) + 1, dtype=np.float32)
+        return np.asarray(places @ values / places.sum(), np.float32)
+    return values[-1].copy() if name == "lasttoken" else values.copy()

@@ -9,7 +9,10 @@ from typing import Any, NamedTuple
 
 from bertworks.data.parquet import parquet_rows
 from bertworks.errors import InputError, one_line
+from bertworks.tasks.ner.nested_values import annotated_cells, sentences_of_spacy
 from bertworks.tasks.ner.tag_files import file_lines
+
+_TABLES = (".csv", ".tsv")
 
 
 class JsonValue(NamedTuple):
@@ -39,6 +42,10 @@ def json_values(path: Path) -> Iterator[JsonValue]:
         for location, values in parquet_rows(path):
             yield JsonValue(location, values)
         return
+    if path.suffix.lower() in _TABLES:
+        for location, values in annotated_cells(path) or ():
+            yield JsonValue(location, values)
+        return
     members = _members(path)
     if members is not None:
         for number, member in enumerate(members, 1):
@@ -50,7 +57,12 @@ def json_values(path: Path) -> Iterator[JsonValue]:
 
 
 def is_json(path: Path) -> bool:
-    """Tell whether a file is JSON: by its name, or by its first line, which is an object or a list."""
+    """Tell whether a file is JSON: by its name, or by its first line, which is an object or a list.
+
+    So is a table of texts with a column of JSON.
+    """
+    if path.suffix.lower() in _TABLES:
+        return annotated_cells(path) is not None
     if path.suffix.lower() in (".json", ".jsonl", ".ndjson", ".parquet"):
         return True
     first = next((line.content for line in file_lines(path) if line.content), b"")
@@ -96,7 +108,7 @@ def _list_in(value: Any) -> list[Any] | None:
         pairs = value.get("annotations")
         is_annotator = isinstance(pairs, list) and any(map(is_pair, pairs))
         value = pairs if is_annotator else value.get("data")
-    return value if isinstance(value, list) and not is_pair(value) else None
+    return sentences_of_spacy(value) if isinstance(value, list) and not is_pair(value) else None
 
 
 def _parsed(location: str, text: str) -> Any:

@@ -14,12 +14,16 @@ from bertworks.tasks.ner.words import TagUnit
 # The lines that tell what a file is.
 _LOOKED_AT = 200
 
+# Files with blanks between their columns have at most so many (CoNLL-2003).
+_MOST_COLUMNS = 4
+_FEW = 2
+
 
 def is_running_text(path: Path, unit: TagUnit | None) -> bool:
     """Tell whether the lines of a file are texts.
 
-    They are if their numbers of words differ, and no line has a tab; or, for a model of characters, if most are longer
-    than a character and have no blank.
+    They are if their numbers of words differ, and no line has a tab; or if there are one or two, with more words than a
+    file of columns has of these; or, for a model of characters, if most are longer than a character and have no blank.
     """
     if path.suffix.lower() in (".csv", ".tsv"):
         return False
@@ -29,7 +33,8 @@ def is_running_text(path: Path, unit: TagUnit | None) -> bool:
     words = [len(line.split()) for line in lines]
     usual = max(map(words.count, set(words)))
     longer = sum(len(line.strip()) > 1 for line in lines)
-    return usual < 0.9 * len(lines) or (unit == "character" and max(words) == 1 and 2 * longer > len(lines))
+    few = len(lines) <= _FEW and min(words) > _MOST_COLUMNS
+    return few or usual < 0.9 * len(lines) or (unit == "character" and max(words) == 1 and 2 * longer > len(lines))
 
 
 def read_plain(path: Path, bad: BadRows) -> Iterator[AnnotatedText]:

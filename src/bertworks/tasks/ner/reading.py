@@ -9,18 +9,23 @@ from pathlib import Path
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import record_files
 from bertworks.errors import InputError
-from bertworks.foreign import refuse_foreign
+from bertworks.files import unchanged
+from bertworks.foreign import refuse_foreign, refuse_pipe
 from bertworks.job import Setup
 from bertworks.tasks.ner.annotated_texts import AnnotatedText, read_annotated, tagged
 from bertworks.tasks.ner.annotation_shapes import shape_of
 from bertworks.tasks.ner.brat import read_brat
 from bertworks.tasks.ner.column_layout import TagColumnFlags, layout_of
 from bertworks.tasks.ner.json_values import is_json, json_values
+from bertworks.tasks.ner.piped_words import PipedWords
 from bertworks.tasks.ner.plain_texts import is_running_text, read_plain
 from bertworks.tasks.ner.tag_files import ColumnLayout, TaggedRow, read_columns, with_tags
 from bertworks.tasks.ner.tag_records import rows_of_records
 from bertworks.tasks.ner.token_lists import TokenLists
 from bertworks.tasks.ner.words import TagUnit, unit_of
+
+# Files that are not of words with marks behind them, whatever their content.
+_NAMED = (".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet")
 
 Rows = dict[str, list[TaggedRow]]
 
@@ -83,18 +88,28 @@ class OwnFiles:
                 said.add(line)
                 self.say(line)
 
-        return {split: with_tags(split, self._rows(Path(files[split]), split != "test", say)) for split in splits}
+        found = {}
+        for split in splits:
+            with unchanged(Path(files[split])):
+                found[split] = with_tags(split, self._rows(Path(files[split]), split != "test", say))
+        return found
 
     def _rows(self, path: Path, with_tags: bool, say: Callable[[str], None]) -> Iterable[TaggedRow]:
         if not path.exists():
             raise InputError(f"{path}: no such file")
+        refuse_pipe(path)
         if path.suffix.lower() != ".parquet":
             refuse_foreign(path)
         if path.is_dir():
             return self._of_texts(path, "a folder of BRAT", read_brat(path, self.bad), with_tags, say)
-        if not is_json(path) and not with_tags and is_running_text(path, self.unit):
+        if path.suffix.lower() not in _NAMED and (piped := PipedWords.of(path, self.labels, with_tags=with_tags)):
+            say(str(piped))
+            self.has_numbers |= piped.form.is_of_numbers
+            return piped.rows(self.bad, with_tags=with_tags)
+        of_json = is_json(path)
+        if not of_json and not with_tags and is_running_text(path, self.unit):
             return self._of_texts(path, "a text on each line", read_plain(path, self.bad), with_tags, say)
-        if not is_json(path):
+        if not of_json:
             layout, line = layout_of(path, self.columns, labels=self.labels, with_tags=with_tags, like=self.layout)
             say(line)
             if with_tags:

@@ -1,7 +1,7 @@
 """The forms that tags have in files, and the tags of a model's labels.
 
-Inside, a tag is O or B-PER (see `entities`). Files also have PER-B; bare types, PER; and numbers, whose names a flag
-gives.
+Inside, a tag is O or B-PER (see `entities`). Files also have PER-B; bare types, PER; NER=B-PER among other things, as
+in CoNLL-U; and numbers, whose names a flag gives.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from bertworks.tasks.ner.entities import OUTSIDE, split_tag
 _SUFFIXED = re.compile(r"(.+)[-_]([BIMESLU])", re.DOTALL)
 # A type without a position; not "X-PER", which is a position that there is not.
 _BARE = re.compile(r"(?![A-Za-z][-_])[^\W\d_][\w.:/ -]*")
+# The last column of CoNLL-U has several things with their names.
+_NAMED = re.compile(r"(?:[^|]*\|)*NER=([^|]+)(?:\|.*)?")
 _NUMBER = re.compile(r"[0-9]{1,6}")
 
 # In a column of bare types, at least this share of the words is outside of entities.
@@ -68,6 +70,10 @@ def form_of(tags: Collection[str], labels: Sequence[str] = ()) -> TagForm:
         names = form_of(labels)
         table = {str(i): names.read(label) for i, label in enumerate(labels)}
         return TagForm("tags are numbers, named by --labels", table, is_of_numbers=True)
+    if named := {tag: match[1] for tag in tags if (match := _NAMED.fullmatch(tag))}:
+        inner = form_of(set(named.values()), labels)
+        table = {tag: inner.read(named[tag]) if tag in named else OUTSIDE for tag in tags}
+        return TagForm("tags are called NER in the column; words without it are O", table)
     if any(map(is_prefixed, others)) or not others:
         return PREFIXED
     suffixed = {tag: match for tag in others if (match := _SUFFIXED.fullmatch(tag))}

@@ -13,10 +13,10 @@ from bertworks.errors import InputError
 from bertworks.names import listed
 from bertworks.tasks.ner.column_layout import TagColumnFlags
 from bertworks.tasks.ner.json_values import JsonValue, json_values
+from bertworks.tasks.ner.nested_values import WORDS
 from bertworks.tasks.ner.tag_files import TaggedRow, usable
 from bertworks.tasks.ner.tag_forms import TagForm, form_of
 
-_WORDS = ("tokens", "words")
 _TAGS = ("ner_tags", "tags", "labels", "ner", "ner_labels", "label")
 
 # The values that tell which lists a file has.
@@ -63,7 +63,7 @@ class TokenLists:
         for value in islice(json_values(path), _LOOKED_AT):
             content = _object(value)
             found.update(dict.fromkeys(key for key, part in content.items() if _is_list_of_words(part)))
-        words = flags.word if flags.word in found else next((key for key in _WORDS if key in found), None)
+        words = flags.word if flags.word in found else next((key for key in WORDS if key in found), None)
         if words is None:
             return None
         known = [key for key in _TAGS if key in found and key != words]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bertworks.errors import InputError
+from bertworks.files import unchanged
 from bertworks.foreign import refuse_foreign
 
 _BLANKS = re.compile("[ \t\r\n]*")
@@ -25,6 +26,8 @@ READ_CHARACTERS = 1 << 20
 
 # A file with such a name may be one line.
 _LINES = (".jsonl", ".ndjson")
+
+_TABLES = (".csv", ".tsv")
 
 # The most characters that may be missing from a value that is cut off: of -Infinity, or of an escape such as \\ud83d.
 _LONGEST_WORD = 16
@@ -86,13 +89,15 @@ def short(text: str) -> str:
 @contextmanager
 def _opened(path: Path) -> Iterator[JsonParser]:
     refuse_foreign(path)
+    if path.suffix.lower() in _TABLES and path.is_file():
+        raise InputError(f"{path}: is a table of text; questions come as JSON, as to_json() of datasets writes them")
     if path.is_dir():
         raise InputError(f"{path}: a folder, not a file")
     try:
         stream = path.open(encoding="utf-8-sig", newline="")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
-    with stream:
+    with unchanged(path), stream:
         yield JsonParser(path, stream)
 
 

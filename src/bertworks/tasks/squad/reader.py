@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bertworks.data.bad_rows import BadRows
+from bertworks.data.parquet import parquet_rows
 from bertworks.errors import InputError
+from bertworks.files import unchanged
 from bertworks.tasks.squad import json_stream
 from bertworks.tasks.squad.documents import Document, GoldAnswer, SquadExample
 from bertworks.tasks.squad.question_rows import article_of, is_question_row
@@ -73,7 +75,9 @@ def paragraphs(path: Path, others: dict[str, Any] | None = None) -> Iterator[Par
 def _articles(path: Path, others: dict[str, Any] | None) -> Iterator[tuple[str, dict[str, Any]]]:
     """Read the articles of a file, each with its location for messages."""
     number = 0
-    for number, value in enumerate(json_stream.members(path, "data", others), 1):
+    is_table = path.suffix.lower() == ".parquet"
+    members = _parquet(path) if is_table else json_stream.members(path, "data", others)
+    for number, value in enumerate(members, 1):
         location = f"{path}, article {number}"
         if not isinstance(value, dict):
             raise InputError(f"{location}: should be an object with paragraphs, but is {json_stream.kind(value)}")
@@ -87,6 +91,11 @@ def _articles(path: Path, others: dict[str, Any] | None) -> Iterator[tuple[str, 
         yield location + (f" {json_stream.short(title)}" if isinstance(title, str) and title else ""), article
     if not number:
         raise InputError(f'{path}: has no articles: a file in SQuAD form is {{"data": [...]}}')
+
+
+def _parquet(path: Path) -> Iterator[Any]:
+    with unchanged(path):
+        yield from (row for _, row in parquet_rows(path))
 
 
 @dataclass

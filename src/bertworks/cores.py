@@ -1,0 +1,94 @@
+"""The processors that this process may use, and whether other programs use them too. It needs no torch."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+_CGROUPS = Path("/sys/fs/cgroup")
+_OWN_CGROUPS = Path("/proc/self/cgroup")
+_PRESSURE = Path("/proc/pressure/cpu")
+
+# Turns that a thread of GNU OpenMP waits actively, some microseconds, before it gives its processor away. The library's
+# own default is 300,000, milliseconds. While another program has a thread's processor, all others wait for that thread,
+# and most of the time is spent on waiting actively.
+_ACTIVE_TURNS = "1000"
+
+
+def usable_cores(own_cgroups: Path = _OWN_CGROUPS, cgroups: Path = _CGROUPS) -> int:
+    """Return how many processors this process may use: by its affinity, and by the quotas of its control groups."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quotas = [math.ceil(quota) for quota in _quotas(own_cgroups, cgroups)]
+    return max(1, min([cores, *quotas]))
+
+
+def _quotas(own_cgroups: Path, cgroups: Path) -> Iterator[float]:
+    """Yield how many processors each control group of this process allows; there are two versions of control groups."""
+    for line in _read(own_cgroups).splitlines():
+        _, controllers, own = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        mount = cgroups / controllers if controllers else cgroups
+        # A container often sees its own group as the root, but under the name that it has outside.
+        folder = mount / own.strip("/")
+        for group in (folder, *folder.parents):
+            if group != mount and mount not in group.parents:
+                break
+            if controllers:
+                numbers = [_read(group / name) for name in ("cpu.cfs_quota_us", "cpu.cfs_period_us")]
+            else:
+                numbers = _read(group / "cpu.max").split()
+            if len(numbers) == 2 and all(number.strip().isdigit() for number in numbers) and int(numbers[1]):
+                yield int(numbers[0]) / int(numbers[1])
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def wait_briefly() -> None:
+    """Let the threads of OpenMP wait actively for microseconds only, unless the environment says how they wait.
+
+    It has an effect before torch is imported. On a machine without other work the speed stays the same.
+    """
+    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
+        os.environ["GOMP_SPINCOUNT"] = _ACTIVE_TURNS
+
+
+class CpuPressure:
+    """Tells how much of the time some program waited for a processor, as Linux counts it."""
+
+    def __init__(self, path: Path = _PRESSURE, seconds: float = 20.0, limit: float = 0.5) -> None:
+        """Start counting. A notice is due when `share` is above `limit` over at least `seconds`."""
+        self._path, self._seconds, self._limit = path, seconds, limit
+        self._before = (time.monotonic(), self._waited())
+        self._noticed = False
+
+    def notice(self) -> str | None:
+        """Return, at most once, a sentence that says that other programs need the processors."""
+        if self._noticed or time.monotonic() - self._before[0] < self._seconds:
+            return None
+        share = self.share()
+        if share is None or share <= self._limit:
+            return None
+        self._noticed = True
+        return f"programs had to wait for a processor in {share:.0%} of the time; all of them take longer"
+
+    def share(self) -> float | None:
+        """Return the share of the time since the last call, from 0 to 1; None if this system does not count."""
+        (then, before), self._before = self._before, (time.monotonic(), self._waited())
+        now, waited = self._before
+        if before is None or waited is None or now <= then:
+            return None
+        return min(1.0, (waited - before) / (now - then))
+
+    def _waited(self) -> float | None:
+        """Return the seconds since the system started in which something waited."""
+        total = _read(self._path).partition("\n")[0].rpartition("total=")[2]
+        return int(total) / 1e6 if total.isdigit() else None

@@ -1,0 +1,186 @@
+"""The linear layers of the encoder in 8-bit integers, for inference on CPU.
+
+Weights are rounded to integers of -127 to 127 with a scale for each output (per channel). Activations are rounded when
+they arrive (dynamic), with a scale for each token: so the result for a text does not depend on the texts beside it.
+Products of the integers are exact, sums are 32 bits wide, and everything between the layers stays float32.
+
+Some processors multiply pairs of integers, unsigned by signed, into sums of 16 bits, which saturate: AVX2, and AVX-512
+without VNNI. There activations have 7 bits, so that no sum of a pair can be too large: 2 * 127 * 127 < 2^15.
+
+Shapes: T packed tokens, I inputs, O outputs.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bertworks.errors import InputError
+from bertworks.model import kernels
+from bertworks.model.attention import Layout, attend
+
+# The least value of GELU, in both forms, rounded down.
+_LEAST_OF = {"gelu": -0.1701, "gelu_new": -0.1701, "relu": 0.0}
+
+# Rows of one product. What belongs to them stays in the cache between the product and the operations beside it.
+_ROWS = 256
+
+
+class Int8Layer(NamedTuple):
+    """A linear layer, or several that read the same rows, in integers.
+
+    Attributes:
+        weight: the integers [O, I], in the order in which oneDNN wants them.
+        scales: float32 [O], the size of a step of each output's weights.
+        bias: float32 [O].
+        least: the smallest value that an input can have; None if inputs are of both signs alike.
+        outputs: O.
+    """
+
+    weight: Tensor
+    scales: Tensor
+    bias: Tensor
+    least: float | None
+    outputs: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Compute float32 x [T, I] -> [T, O]."""
+        result = x.new_empty(len(x), self.outputs)
+        for rows, into in zip(x.split(_ROWS), result.split(_ROWS), strict=True):
+            integers, zero, steps = _rounded(rows, self.least)
+            products = torch.ops.onednn.qlinear_pointwise(
+                *(integers, 1.0, zero, self.weight, self.scales, _zeros(self.outputs)),
+                *(None, 1.0, 0, torch.float32, "none", [], ""),
+            )
+            torch.mul(products, steps, out=into).add_(self.bias)
+        return result
+
+
+def _rounded(x: Tensor, least: float | None) -> tuple[Tensor, int, Tensor]:
+    """Round x [T, I] to unsigned integers [T, I]; return them, the integer of zero, and the steps [T, 1]."""
+    top = 255 if _has_wide_sums() else 127
+    if least is None:
+        half = top // 2
+        steps = x.abs().amax(1, keepdim=True).clamp_min_(torch.finfo(x.dtype).tiny).div_(half)
+        signed = (x / steps).round_().to(torch.int8)  # conversion to signed integers is several times as fast
+        # Adding 128 to a signed byte, as an unsigned one, inverts its first bit.
+        unsigned = signed.bitwise_xor_(-128) if half == 127 else signed.add_(half + 1)
+        return unsigned.view(torch.uint8), half + 1, steps
+    steps = x.amax(1, keepdim=True).sub_(least).clamp_min_(torch.finfo(x.dtype).tiny).div_(top)
+    signed = ((x - least) / steps).round_().sub_(128).to(torch.int8)
+    return signed.bitwise_xor_(-128).view(torch.uint8), 0, steps
+
+
+@cache
+def _has_wide_sums() -> bool:
+    """Tell whether this processor adds products of 8 bits in sums of 32 bits; oneDNN may be told not to use that."""
+    limited = {"ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"} & os.environ.keys()
+    supported: bool = getattr(torch.cpu, "_is_vnni_supported", lambda: False)()
+    return supported and not limited
+
+
+@cache
+def _zeros(outputs: int) -> Tensor:
+    """Return the integers of zero of the weights: 0 for every output."""
+    return torch.zeros(outputs, dtype=torch.int32)
+
+
+def int8_layer(weight: Tensor, bias: Tensor, least: float | None = None) -> Int8Layer:
+    """Round a linear layer with weight [O, I] and bias [O].
+
+    Args:
+        least: the smallest value that an input can have, such as that of an activation. It gives positive inputs all
+            integers. None if inputs are of both signs alike.
+    """
+    scales = weight.abs().amax(1).clamp_min(torch.finfo(weight.dtype).tiny) / 127
+    integers = (weight / scales[:, None]).round().to(torch.int8)
+    if least is not None:
+        # The integers stand for x - least; the product of the weights with `least` is the same for all tokens.
+        bias = bias + least * scales * integers.sum(1)
+    packed = torch.ops.onednn.qlinear_prepack(integers, None)
+    return Int8Layer(packed, scales, bias.clone(), least, len(bias))
+
+
+class Int8Block:
+    """A block of the encoder with its linear layers in integers; without dropout.
+
+    The block's own parameters are read once. The feed-forward is computed for a few rows at a time, so that its wide
+    rows stay in the cache.
+    """
+
+    def __init__(self, block: Any, activation: str) -> None:
+        """Round the weights of a `bert.TransformerBlock`."""
+        attention = block.attention.self
+        query, key, value = attention.query, attention.key, attention.value
+        self._shape = (-1, attention.heads, attention.head_size)
+        self._together = _rounded_layers(query, key, value)
+        # The last block needs keys and values of all rows, and queries of few.
+        self._query, self._key_value = _rounded_layers(query), _rounded_layers(key, value)
+        self._attended = _rounded_layers(block.attention.output.dense)
+        self._first = _rounded_layers(block.intermediate.dense)
+        self._second = _rounded_layers(block.output.dense, least=_LEAST_OF.get(activation))
+        self._norms = block.attention.output.LayerNorm, block.output.LayerNorm
+        self._activation = activation
+
+    def __call__(self, x: Tensor, layout: Layout, read: Tensor | None = None) -> Tensor:
+        """From float32 x [T, H] to [T, H], or to [R, H] for the rows `read` [R]; see `bert.TransformerBlock`."""
+        if read is None:
+            queries = x
+            attended = attend(self._together(x).unflatten(1, self._shape), layout, None)
+        else:
+            queries = x.index_select(0, read)
+            key_value = self._key_value(x).unflatten(1, self._shape)
+            attended = attend(key_value, layout, None, self._query(queries).unflatten(1, self._shape[1:]))
+        attended = attended.flatten(1)
+        return torch.cat([self._rest(*rows) for rows in zip(attended.split(_ROWS), queries.split(_ROWS), strict=True)])
+
+    def _rest(self, attended: Tensor, residual: Tensor) -> Tensor:
+        """Compute what follows attention, for a few rows."""
+        middle = _add_norm(self._attended(attended), residual, self._norms[0])
+        wide = kernels.activate(self._first(middle), self._activation)
+        return _add_norm(self._second(wide), middle, self._norms[1])
+
+
+def _rounded_layers(*layers: nn.Linear, least: float | None = None) -> Int8Layer:
+    """Round layers that read the same rows into one product."""
+    return int8_layer(torch.cat([each.weight for each in layers]), torch.cat([each.bias for each in layers]), least)
+
+
+def _add_norm(x: Tensor, residual: Tensor, norm: nn.LayerNorm) -> Tensor:
+    return kernels.add_norm(x, residual, norm.weight, norm.bias, norm.eps, None)
+
+
+class Int8Encoder:
+    """The blocks of an encoder in integers, rounded again whenever the encoder's weights have changed."""
+
+    def __init__(self, encoder: nn.Module, activation: str) -> None:
+        """Remember the encoder; nothing is rounded yet."""
+        self._encoder, self._activation = encoder, activation
+        self._versions: list[int] = []
+        self._blocks: list[Int8Block] = []
+
+    def blocks(self) -> list[Int8Block]:
+        """Return the blocks, first to last."""
+        versions = [0 if p.is_inference() else p._version for p in self._encoder.parameters()]
+        if versions != self._versions:
+            with torch.no_grad():
+                layers: Any = self._encoder.layer
+                self._blocks = [Int8Block(block, self._activation) for block in layers]
+            self._versions = versions
+        return self._blocks
+
+
+def check_available(device: torch.device) -> None:
+    """Check that a device computes products of 8-bit integers.
+
+    Raises:
+        InputError: it does not.
+    """
+    if device.type != "cpu":
+        raise InputError("--precision=int8: is for CPUs; give bf16 or fp32 for a GPU, or --device=cpu")
+    if not hasattr(torch.ops.onednn, "qlinear_prepack") or not torch.backends.mkldnn.is_available():
+        raise InputError("--precision=int8: this torch has no products of 8-bit integers (oneDNN); give fp32")

@@ -1,0 +1,1 @@
+"""Explain decisions: which words moved them, and by how much."""

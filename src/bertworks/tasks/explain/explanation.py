@@ -1,0 +1,109 @@
+"""An explanation: a decision and what each word contributed to it, as numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bertworks.tasks.explain.gradients import Attribution
+from bertworks.text.offsets import Aligned
+from bertworks.text.wordpiece import CONTINUES
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What a word contributes.
+
+    Attributes:
+        text: the word, as it stands in the text.
+        part: 0 for the first text, 1 for the second of a pair.
+        begin, end: its characters.
+        value: above zero if it speaks for the decision, below zero if against it.
+    """
+
+    text: str
+    part: int
+    begin: int
+    end: int
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """Why a model decides as it does.
+
+    Attributes:
+        texts: one text, or the two of a pair; of answers the question and the document.
+        decision: what is explained, such as `class: positive`.
+        meaning: what the score is, in words.
+        score, baseline: of the texts, and of the texts with all words hidden.
+        contributions: of the words, in order; they sum up to `score - baseline`.
+        error: how far from it, as a share.
+        points: of the integral.
+        cut: whether the model did not read the whole texts at once; what it did not read contributes nothing.
+    """
+
+    texts: tuple[str, ...]
+    decision: str
+    meaning: str
+    score: float
+    baseline: float
+    contributions: tuple[Contribution, ...]
+    error: float
+    points: int
+    cut: bool
+
+    @property
+    def strongest(self) -> list[Contribution]:
+        """The words by the size of their contribution, the largest first."""
+        return sorted(self.contributions, key=lambda word: -abs(word.value))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as what JSON holds."""
+        return asdict(self)
+
+
+def words_of_parts(
+    texts: Sequence[str], parts: Sequence[Aligned], tokens: Sequence[Sequence[str]], values: Sequence[Sequence[float]]
+) -> tuple[Contribution, ...]:
+    """Join the contributions of pieces to those of words.
+
+    Args:
+        texts: one or two.
+        parts: of each text, the pieces that the model read.
+        tokens: their strings.
+        values: their contributions.
+    """
+    found: list[Contribution] = []
+    for number, (text, part, names, own) in enumerate(zip(texts, parts, tokens, values, strict=True)):
+        first = len(found)
+        for (begin, end), name, value in zip(part.spans.tolist(), names, own, strict=True):
+            continued = name.startswith(CONTINUES) and len(found) > first
+            if continued:
+                before = found.pop()
+                begin, end, value = min(before.begin, begin), max(before.end, end), before.value + value  # noqa: PLW2901
+            found.append(Contribution(text[begin:end], number, begin, end, float(value)))
+    return tuple(found)
+
+
+def explained(
+    attribution: Attribution,
+    texts: Sequence[str],
+    words: tuple[Contribution, ...],
+    decision: str,
+    meaning: str,
+    cut: bool,
+) -> Explanation:
+    """Return the explanation that an attribution gives."""
+    return Explanation(
+        texts=tuple(texts),
+        decision=decision,
+        meaning=meaning,
+        score=attribution.score,
+        baseline=attribution.baseline,
+        contributions=words,
+        error=attribution.error,
+        points=attribution.points,
+        cut=cut,
+    )

@@ -1,0 +1,158 @@
+"""Contributions of words: they sum up to the difference, belong to the right characters, and change nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bertworks.data.batch import pack
+from bertworks.errors import InputError
+from bertworks.model.heads import SequenceClassifier
+from bertworks.tasks.explain.explanation import Explanation
+from bertworks.tasks.explain.gradients import TOLERANCE, with_words
+from tests.export.builders import CLASSES, load
+
+TEXT = "The cat sat on the mat, and the man went home."
+PAIR = ("who sat on the mat ?", "in the old town the cat sat on the mat and the man went home")
+
+
+def check(found: Explanation) -> None:
+    """The promise: contributions sum up to the difference of the scores within one per cent."""
+    total = sum(word.value for word in found.contributions)
+    difference = found.score - found.baseline
+    assert abs(total - difference) <= TOLERANCE * max(abs(difference), TOLERANCE)
+    assert found.error <= TOLERANCE
+    for word in found.contributions:
+        assert found.texts[word.part][word.begin : word.end] == word.text
+        assert np.isfinite(word.value)
+    places = [(word.part, word.begin) for word in found.contributions]
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize("kind", ["single", "multi", "regression"])
+@pytest.mark.parametrize("text", [TEXT, PAIR])
+def test_classes(tmp_path: Path, kind: str, text: str | tuple[str, str]) -> None:
+    (found,) = load(tmp_path, kind).explain(text)
+    check(found)
+    assert found.texts == ((text,) if isinstance(text, str) else text)
+    assert {word.part for word in found.contributions} == set(range(len(found.texts)))
+    assert any(abs(word.value) > 1e-3 for word in found.contributions)
+
+
+def test_the_score_is_the_log_odds_of_the_predicted_class(tmp_path: Path) -> None:
+    pretrained = load(tmp_path, "single")
+    (predicted,) = pretrained.classify([TEXT])
+    (found,) = pretrained.explain(TEXT)
+    assert found.decision == f"class: {predicted.label}"
+    probability = predicted.probabilities[str(predicted.label)]
+    assert found.score == pytest.approx(np.log(probability / (1 - probability)), abs=1e-4)
+    for label in CLASSES:
+        (other,) = pretrained.explain(TEXT, label)
+        check(other)
+        assert other.decision == f"class: {label}"
+    with pytest.raises(InputError, match="--label=never: the classes are no, maybe"):
+        pretrained.explain(TEXT, "never")
+
+
+@pytest.mark.parametrize("kind", ["tokens", "crf"])
+def test_entities(tmp_path: Path, kind: str) -> None:
+    pretrained = load(tmp_path, kind)
+    if kind == "crf":
+        with torch.no_grad():
+            for scores in pretrained.model.crf.parameters():  # type: ignore[union-attr]
+                scores.zero_()
+    entities = pretrained.tag([TEXT])[0]
+    found = pretrained.explain(TEXT)
+    assert [one.decision for one in found] == [f"{entity.type}: {entity.text}" for entity in entities]
+    assert found
+    for one in found:
+        check(one)
+        assert len(one.contributions) == 13  # the words, with the comma and the full stop
+
+
+def test_answers(tmp_path: Path) -> None:
+    pretrained = load(tmp_path, "answers")
+    (found,) = pretrained.explain(PAIR)
+    check(found)
+    best = pretrained.answer(*PAIR).answers[0]
+    assert found.decision == f"answer: {best.text}"
+    assert found.score < 0
+    assert not found.cut
+
+
+def test_an_answer_in_a_window_of_a_long_text(tmp_path: Path) -> None:
+    pretrained = load(tmp_path, "answers")
+    document = " ".join([PAIR[1]] * 8)
+    (found,) = pretrained.explain((PAIR[0], document), max_seq_length=40)
+    check(found)
+    assert found.cut
+    best = pretrained.answer(PAIR[0], document, max_seq_length=40).answers[0]
+    second = [word for word in found.contributions if word.part == 1]
+    assert best.window[0] <= second[0].begin <= best.begin
+    assert best.end <= second[-1].end <= best.window[1]
+
+
+def test_a_text_that_is_cut(tmp_path: Path) -> None:
+    (found,) = load(tmp_path, "single").explain(" ".join([TEXT] * 10), max_seq_length=20)
+    check(found)
+    assert found.cut
+    assert len(found.contributions) <= 18
+
+
+def test_a_word_that_decides_is_found(tmp_path: Path) -> None:
+    """A model that reads one word only gives it everything."""
+    pretrained = load(tmp_path, "single")
+    tokenizer, model = pretrained.tokenizer, pretrained.model
+    with torch.no_grad():
+        table = model.bert.embeddings.word_embeddings.weight
+        table[:] = table[tokenizer.mask_id]  # all words look like [MASK]
+        table[tokenizer.vocab["the"], ::2] += 1
+    (found,) = pretrained.explain(TEXT)
+    check(found)
+    assert [word.text for word in found.contributions if word.value] == ["The", "the", "the"]
+
+
+def test_the_model_is_left_as_it_is(tmp_path: Path) -> None:
+    pretrained = load(tmp_path, "single")
+    before = {name: value.clone() for name, value in pretrained.model.state_dict().items()}
+    pretrained.explain(TEXT)
+    after = pretrained.model.state_dict()
+    assert list(before) == list(after)
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert all(parameter.grad is None for parameter in pretrained.model.parameters())
+
+
+def test_given_words_are_computed_as_looked_up_words_are(tmp_path: Path) -> None:
+    model = load(tmp_path, "single").model
+    assert isinstance(model, SequenceClassifier)
+    batch = pack(np.array([5, 6, 7, 8]), np.array([0, 0, 1, 1]), np.array([3, 1]))
+    words = model.bert.embeddings.word_embeddings.weight[batch.input_ids]
+    with torch.no_grad():
+        torch.testing.assert_close(with_words(model, words)(batch), model(batch), atol=1e-6, rtol=0)
+
+
+def test_numbers_are_json(tmp_path: Path) -> None:
+    (found,) = load(tmp_path, "single").explain(TEXT)
+    values = json.loads(json.dumps(found.as_json()))
+    assert values["contributions"][1]["text"] == "cat"
+    assert set(values) >= {"decision", "meaning", "score", "baseline", "error", "points", "cut", "texts"}
+
+
+def test_what_cannot_be_explained(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="decides nothing that can be explained"):
+        load(tmp_path / "words", "words").explain(TEXT)
+    with pytest.raises(InputError, match="give a question and a document"):
+        load(tmp_path / "answers", "answers").explain(TEXT)
+    tagger = load(tmp_path / "tokens", "tokens")
+    with pytest.raises(InputError, match="give one text to a model that tags"):
+        tagger.explain(PAIR)
+    with pytest.raises(InputError, match="--label=x: is for models that classify"):
+        tagger.explain(TEXT, "x")
+    classifier = load(tmp_path / "single", "single")
+    for nothing in ("", "  ", "\u200b"):
+        with pytest.raises(InputError, match="the text is empty"):
+            classifier.explain(nothing)
