@@ -15,7 +15,7 @@ _PRESSURE = Path("/proc/pressure/cpu")
 # Turns that a thread of GNU OpenMP waits actively, some microseconds, before it gives its processor away. The library's
 # own default is 300,000, milliseconds. While another program has a thread's processor, all others wait for that thread,
 # and most of the time is spent on waiting actively.
-_ACTIVE_TURNS = "1000"
+ACTIVE_TURNS = "1000"
 
 
 def usable_cores(own_cgroups: Path = _OWN_CGROUPS, cgroups: Path = _CGROUPS) -> int:
@@ -58,7 +58,7 @@ def wait_briefly() -> None:
     It has an effect before torch is imported. On a machine without other work the speed stays the same.
     """
     if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
-        os.environ["GOMP_SPINCOUNT"] = _ACTIVE_TURNS
+        os.environ["GOMP_SPINCOUNT"] = ACTIVE_TURNS
 
 
 class CpuPressure:

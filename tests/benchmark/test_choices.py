@@ -29,6 +29,8 @@ def flags(*words: str) -> BenchmarkFlags:
         (["train", "--lengths=none.txt"], "takes dense, mrpc, squad, or a file with a length on each line"),
         (["train", "--precision=fp64"], "--precision=fp64: give auto, fp32, bf16, int8"),
         (["train", "--precision=int8"], "--precision=int8: only encode and latency"),
+        (["train", "--gb=12"], "--gb=12: is for bert benchmark memory, not for train"),
+        (["memory", "--against=transformers"], "--against=transformers: bert benchmark memory has no peers"),
         (["train", "--max_seq_length=2"], "--max_seq_length=2: must be at least 8, or 0"),
         (["train", "--like=lambda"], "--like=lambda: Lambda's benchmark is fine-tuning"),
         (["encode", "--like=nvidia"], "--like=nvidia: has tables for train, finetune and latency"),

@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from bertworks.benchmark import machine
-
-
-def test_a_containers_quota(tmp_path: Path) -> None:
-    assert machine.quota(tmp_path) is None
-    (tmp_path / "cpu").mkdir()
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("150000\n")
-    (tmp_path / "cpu" / "cpu.cfs_period_us").write_text("100000\n")
-    assert machine.quota(tmp_path) == 1.5
-    (tmp_path / "cpu" / "cpu.cfs_quota_us").write_text("-1\n")
-    assert machine.quota(tmp_path) is None
-    (tmp_path / "cpu.max").write_text("200000 100000\n")
-    assert machine.quota(tmp_path) == 2.0
-    (tmp_path / "cpu.max").write_text("max 100000\n")
-    assert machine.quota(tmp_path) is None
+from bertworks.cores import usable_cores
 
 
 def test_threads_follow_the_environment_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7,1")
     assert machine.usable_threads() == 7
     monkeypatch.delenv("OMP_NUM_THREADS")
-    assert 1 <= machine.usable_threads() <= machine.cores()
+    assert machine.usable_threads() == usable_cores()
 
 
 def test_the_description_names_what_counts() -> None:

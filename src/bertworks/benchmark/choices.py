@@ -43,6 +43,7 @@ KINDS = {
     "latency": BenchmarkKind(title="One text at a time", passes=100, mixes=_OF_TEXTS),
     "tokenize": BenchmarkKind(title="Text to ids"),
     "data": BenchmarkKind(title="Text to pre-training data"),
+    "memory": BenchmarkKind(title="Largest batches"),
 }
 
 _BEST: Mapping[str, str] = {"best": "", "defaults": "fp32"}
@@ -161,6 +162,8 @@ def contestants(flags: BenchmarkFlags) -> list[Peer]:
     """
     kind = _ANSWERS if flags.like == "nvidia" and flags.what == "latency" else flags.what
     known, against = [peer for peer in PEERS if kind in peer.kinds], flags.against
+    if flags.what == "memory" and against not in (None, "none"):
+        raise InputError(f"--against={against}: bert benchmark memory has no peers")
     if against is None:
         return known
     wanted = [] if against == "none" else names(against)
@@ -242,8 +245,10 @@ def check(flags: BenchmarkFlags) -> None:
     sizes = names(flags.size)
     for size in sizes:
         BertConfig.from_size(size, 100)
-    if len(sizes) != 1 and not flags.like:
-        raise InputError(f"--size={flags.size}: give one size; several only with --like")
+    if len(sizes) != 1 and not flags.like and flags.what != "memory":
+        raise InputError(f"--size={flags.size}: give one size; several only with --like and for memory")
+    if flags.gb is not None and flags.what != "memory":
+        raise InputError(f"--gb={flags.gb:g}: is for bert benchmark memory, not for {flags.what}")
     if 0 < flags.max_seq_length < _SHORTEST:
         raise InputError(f"--max_seq_length={flags.max_seq_length}: must be at least {_SHORTEST}, or 0")
     _check_files(flags)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from bertworks.flags import REQUIRED, CommandFlags, flag
 
-Kind = Literal["train", "finetune", "encode", "latency", "tokenize", "data"]
+Kind = Literal["train", "finetune", "encode", "latency", "tokenize", "data", "memory"]
 
 _INPUT, _RUN, _OUTPUT = "What is worked on", "How it is measured", "Output"
 
@@ -19,7 +19,8 @@ class BenchmarkFlags(CommandFlags):
     what: Kind = flag(
         REQUIRED,
         "train: steps of pre-training. finetune: steps of fine-tuning. encode: vectors of many texts. latency: vectors "
-        "of one text after the other. tokenize: text to ids. data: text to pre-training data.",
+        "of one text after the other. tokenize: text to ids. data: text to pre-training data. memory: the largest "
+        "batches of a fine-tuning that fit, beside the original's; they are computed, and nothing is run.",
         positional=True,
     )
     against: str | None = flag(
@@ -40,7 +41,12 @@ class BenchmarkFlags(CommandFlags):
         "DeepLearningExamples.",
     )
 
-    size: str = flag("base", "The model, with random weights: a name or layers/hidden.", group=_INPUT)
+    size: str = flag(
+        "base",
+        "The model, with random weights: a name or layers/hidden; several with --like and for memory, whose default is "
+        "base,large.",
+        group=_INPUT,
+    )
     model: str | None = flag(None, "A model with its weights, instead of --size.", group=_INPUT, path="or name")
     lengths: str | None = flag(
         None,
@@ -89,6 +95,9 @@ class BenchmarkFlags(CommandFlags):
         lowest=0,
     )
     device: str = flag("auto", "cpu, cuda, cuda:N, or auto: CUDA if there is one, else the CPU.", group=_RUN)
+    gb: float | None = flag(
+        None, "For memory: of the device, in GiB; by default what is free on this one.", group=_RUN, above=0
+    )
     price: float | None = flag(
         None,
         "Price of the machine for an hour, in any currency; the table then has the price of a million tokens.",

@@ -14,9 +14,9 @@ from importlib import metadata
 from pathlib import Path
 
 import bertworks
+from bertworks.cores import usable_cores
 
 _INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "sve", "asimd", "bf16")
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Machine:
 
     Attributes:
         processor, instructions: its name, and those of its instruction sets that matter here.
-        cores, quota: the processors that this process may run on, and how many a container gives it (None: all).
+        cores, usable: the machine's processors, and how many this process may use (affinity, a container's quota).
         threads: the threads that each contestant computes with.
         gpu: its name and memory; "" on CPU.
         versions: of Python and of what the contestants share.
@@ -37,7 +37,7 @@ class Machine:
     processor: str
     instructions: tuple[str, ...]
     cores: int
-    quota: float | None
+    usable: int
     threads: int
     gpu: str
     system: str
@@ -47,9 +47,9 @@ class Machine:
 
     def lines(self) -> list[str]:
         """Return sentences for the head of a table."""
-        quota = "" if self.quota is None else f", of which a container gives {self.quota:g}"
+        usable = "" if self.usable == self.cores else f", of which this process may use {self.usable}"
         known = f" ({', '.join(self.instructions)})" if self.instructions else ""
-        where = f"{self.processor}{known}, {self.cores} cores{quota}, threads of each contestant: {self.threads}"
+        where = f"{self.processor}{known}, {self.cores} cores{usable}, threads of each contestant: {self.threads}"
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         commit = f" Commit {self.commit}." if self.commit else ""
         return [
@@ -64,8 +64,8 @@ def describe_machine(words: Sequence[str], threads: int, gpu: str = "") -> Machi
         date=datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M"),
         processor=processor(),
         instructions=_instructions(),
-        cores=cores(),
-        quota=quota(),
+        cores=os.cpu_count() or 1,
+        usable=usable_cores(),
         threads=threads,
         gpu=gpu,
         system=platform.system(),
@@ -83,28 +83,7 @@ def usable_threads() -> int:
     given = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     if given.isdigit() and int(given) > 0:
         return int(given)
-    return max(1, min(cores(), int(quota() or cores())))
-
-
-def cores() -> int:
-    """Return the number of processors that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def quota(folder: Path = _CGROUP) -> float | None:
-    """Return how many processors a container's quota is worth; None if there is no quota.
-
-    Version 2 of Linux's control groups has the quota and its period in one file, version 1 in two.
-    """
-    try:
-        limit, period = (folder / "cpu.max").read_text().split()
-    except (OSError, ValueError):
-        try:
-            limit = (folder / "cpu" / "cpu.cfs_quota_us").read_text().strip()
-            period = (folder / "cpu" / "cpu.cfs_period_us").read_text().strip()
-        except OSError:
-            return None
-    return int(limit) / int(period) if limit.isdigit() and int(period) > 0 else None
+    return usable_cores()
 
 
 def processor() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
@@ -152,12 +153,23 @@ def test_data_is_written_anew_in_every_pass(work: str, order: Callable[..., Orde
         made.one_pass(number)
 
 
+@pytest.fixture
+def _modules_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stand-ins that the original gets in its process would stay in this one."""
+    for name in ("tensorflow", "six", "create_pretraining_data", "tokenization"):
+        monkeypatch.setitem(sys.modules, name, sys)
+        del sys.modules[name]
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+@pytest.mark.usefixtures("_modules_come_back")
 def test_a_missing_library_is_an_import_error(order: Callable[..., Order]) -> None:
     with pytest.raises(ModuleNotFoundError) as missing:
         prepared(order("original", "shards", options={"original": "/nowhere", "corpus": "", "do_lower_case": "True"}))
     assert missing.value.name == "create_pretraining_data"
 
 
+@pytest.mark.usefixtures("_modules_come_back")
 def test_the_originals_functions_run_without_tensorflow(tmp_path: Path, order: Callable[..., Order]) -> None:
     (tmp_path / "tokenization.py").write_text(
         "class FullTokenizer:\n    def __init__(self, **kwargs):\n        self.k = kwargs\n"
@@ -172,3 +184,9 @@ def test_the_originals_functions_run_without_tensorflow(tmp_path: Path, order: C
     ((files, tokenizer, longest, *rest),) = import_module("create_pretraining_data").SEEN
     assert (files, longest, rest[:4]) == (["a.txt", "b.txt"], LONGEST, [1, 0.1, 0.15, 6])
     assert tokenizer.k["do_lower_case"] is False
+
+
+def test_nothing_of_it_stays_here() -> None:
+    assert not hasattr(sys.modules.get("tensorflow"), "flags")
+    assert "create_pretraining_data" not in sys.modules
+    assert not hasattr(sys.modules.get("six"), "PY3") or hasattr(sys.modules["six"], "moves")
