@@ -282,7 +282,9 @@ def test_a_folder_of_the_cache_and_a_folder_of_checkpoints(tmp_path: Path) -> No
     shutil.rmtree(root / "snapshots" / "two")
     assert open_checkpoint(root).path == root / "snapshots" / "one"
     save_model_folder(tmp_path / "run" / "checkpoint-500", CONFIG, weights())
-    with pytest.raises(InputError, match=r"its folders do \(checkpoint-500\)"):
+    assert open_checkpoint(tmp_path / "run").path == tmp_path / "run" / "checkpoint-500"
+    save_model_folder(tmp_path / "run" / "last", CONFIG, weights())
+    with pytest.raises(InputError, match=r"its folders do \(checkpoint-500, last\)"):
         open_checkpoint(tmp_path / "run")
 
 
