@@ -64,7 +64,8 @@ def main() -> None:
         (state,) = (folder / "out" / "checkpoints").glob("step-*/state.json")
         budget = json.loads(state.read_text(encoding="utf-8"))["numerics"]["token_budget"]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-    print(f"{STEPS} steps of {BATCH} x {LENGTH}: micro-batches of at most {budget} tokens, at most {peak:.2f} GB")
+    steps = state.parent.name.removeprefix("step-")
+    print(f"{steps} steps of {BATCH} x {LENGTH}: micro-batches of at most {budget} tokens, at most {peak:.2f} GB")
 
 
 if __name__ == "__main__":
