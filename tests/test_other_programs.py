@@ -134,8 +134,8 @@ def test_one_output_is_a_number(tmp_path: Path) -> None:
         files = [f"--model={tmp_path}", f"--test_file={tmp_path / 'test.csv'}", f"--output_dir={tmp_path / name}"]
         assert run("run_classifier", *files, "--do_predict") == 0
         header, *rows = (tmp_path / name / "predictions.tsv").read_text().splitlines()
-        assert header == "id\tprediction"
-        np.testing.assert_allclose([float(row.split("\t")[1]) for row in rows], expected, atol=1e-4, rtol=0)
+        assert header == "id\ttext\tprediction"
+        np.testing.assert_allclose([float(row.split("\t")[2]) for row in rows], expected, atol=1e-4, rtol=0)
 
 
 def test_added_tokens_stay_through_fine_tuning_conversion_and_pre_training(tmp_path: Path) -> None:

@@ -69,7 +69,7 @@ def test_a_configuration_of_the_originals(tmp_path: Path, capsys: pytest.Capture
         ),
         ([f"{GOOGLE_TINY / 'squad.ckpt'}", f"{GOOGLE_TINY}"], "is where the model is that is to be converted"),
         ([f"{GOOGLE_TINY / 'squad.ckpt'}", "x", "y"], "'y' is not a flag"),
-        ([f"{GOOGLE_TINY / 'squad.ckpt'}", "x", "--vocab_file=absent.txt"], "absent.txt: cannot be read"),
+        ([f"{GOOGLE_TINY / 'squad.ckpt'}", "x", "--vocab_file=absent.txt"], "--vocab_file=absent.txt: no such file"),
         ([f"{GOOGLE_TINY / 'squad.ckpt'}", "file/x"], "Not a directory"),
     ],
 )

@@ -31,7 +31,7 @@ def test_precision() -> None:
     assert choose_precision("auto", cpu) in (torch.float32, torch.bfloat16)
     assert choose_precision("fp16", cpu, training=True) is torch.float16
     for wrong in ("fp16", "float32", ""):
-        with pytest.raises(InputError, match=f"^--precision={wrong}: give fp32, bf16 or auto$"):
+        with pytest.raises(InputError, match=f"^--precision={wrong}: give fp32, bf16, int8 or auto$"):
             choose_precision(wrong, cpu)
     with pytest.raises(InputError, match=r"^--precision=half: give fp32, bf16, fp16 or auto$"):
         choose_precision("half", cpu, training=True)

@@ -16,6 +16,8 @@ _INPUT, _RUN, _OUTPUT = "What is worked on", "How it is measured", "Output"
 class BenchmarkFlags(CommandFlags):
     """What is measured, on what, against whom, and where the tables go."""
 
+    shown_first = "what against size model lengths batch_size corpus precision rounds like output_dir"
+
     what: Kind = flag(
         REQUIRED,
         "train: steps of pre-training. finetune: steps of fine-tuning. encode: vectors of many texts. latency: vectors "

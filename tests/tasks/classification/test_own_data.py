@@ -348,7 +348,7 @@ def test_what_was_found_out_is_said(tmp_path: Path) -> None:
     path = table(tmp_path / "a.csv", "id text label", [(1, "a", "x"), (2, "b", "y")])
     assert train(path).notes == [
         f"{path}: columns: text text, label label, id id",
-        "one of 2 classes (x, y); if these are scores, give --kind=regression",
+        "one of 2 classes (x, y)",
     ]
     assert "label is a score (regression)" in train(of_labels(path, [0.5, 1])).notes[1]
 

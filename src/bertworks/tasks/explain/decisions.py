@@ -32,7 +32,7 @@ from bertworks.tasks.ner.tag_files import TaggedRow
 from bertworks.tasks.ner.task import Tagging, encode_rows, predict_tags
 from bertworks.tasks.ner.words import TagUnit, words_of
 from bertworks.tasks.squad.answering import FoundAnswer, answer
-from bertworks.tasks.texts import Text, check_texts, sequence_length
+from bertworks.tasks.texts import Text, check_texts, is_blank, sequence_length
 from bertworks.text.offsets import Aligned
 from bertworks.text.pairs import Pair, joined, truncated_lengths
 from bertworks.text.tokenizer import Tokenizer
@@ -83,6 +83,8 @@ def explain_class(
         InputError: the text is empty, there is no such class, or the model cannot read this length.
     """
     check_texts([text], pairs=True)
+    if is_blank(text if isinstance(text, str) else text[0]):
+        raise InputError("the text is empty; there is nothing to explain")
     texts = [text] if isinstance(text, str) else [part for part in text if part]
     names = names_of_outputs(model.config, len(model.classifier.weight))
     kind = kind_of(model.config, len(names)) or "single"
