@@ -82,6 +82,7 @@ PEERS = (
         kinds=("train", "finetune", _ANSWERS, *_VECTORS),
         hint="pip install bertworks",
         settings={"best": ""},
+        precisions=PRECISIONS,
     ),
     Peer(
         name="bertworks",

@@ -186,7 +186,7 @@ def load_into(model: nn.Module, checkpoint: Checkpoint, config: BertConfig | Non
     loaded = tuple(name for name in found if name not in misfits)
     for name in loaded:
         _fill(parameters[name], found[name])
-        if not torch.isfinite(parameters[name]).all():
+        if not _is_finite(parameters[name]):
             raise InputError(
                 f"{checkpoint.path}: {found[name].stored_as} has values that are no numbers (NaN or infinite); the "
                 "training that wrote it failed: take an earlier checkpoint"
@@ -228,6 +228,11 @@ def _fill(parameter: Tensor, weight: Weight) -> None:
         increment_version(parameter)  # what was computed from the weights before is out of date
     else:
         parameter.copy_(torch.from_numpy(weight.read())[: len(parameter)])
+
+
+def _is_finite(values: Tensor) -> bool:
+    """Tell whether all values are numbers; their sum tells it at a fifth of the time, unless it is too large itself."""
+    return bool(torch.isfinite(values.sum())) or bool(torch.isfinite(values).all())
 
 
 def check_copy(checkpoint: Checkpoint, name: str) -> None:
