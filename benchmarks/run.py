@@ -48,6 +48,7 @@ def main() -> None:
         _script("finetuning", {"task": task, "data_dir": data_dir, "precision": "bf16"}, f"finetuning_{task.lower()}")
     _script("squad", {"data_dir": flags.squad, "precision": "bf16"})
     _script("squad_parts", {"data_dir": flags.squad, "vocab": flags.vocab})
+    _script("busy_machine", {})
     servers = {"infinity": flags.infinity, "fastapi": flags.fastapi}
     _script("serving", {"corpus": flags.corpus, **{name: value for name, value in servers.items() if value}})
 
