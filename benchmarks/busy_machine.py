@@ -126,9 +126,8 @@ def _table(columns: list[dict[str, list[float]]], flags: argparse.Namespace) -> 
         "# Training beside other work\n\n"
         f"Tokens/s of training steps (4 layers, hidden size 256, 32 x 128 tokens, float32), two threads; {cpu()}, "
         f"Python {platform.python_version()}, torch {version('torch')}. Medians (least to greatest) of "
-        f"{flags.rounds} rounds in turns; ratios within a round. `python -m benchmarks.busy_machine {' '.join(sys.argv[1:])}`\n\n"
-        + "\n".join(lines)
-        + "\n"
+        f"{flags.rounds} rounds in turns; ratios within a round. "
+        f"`python -m benchmarks.busy_machine {' '.join(sys.argv[1:])}`\n\n" + "\n".join(lines) + "\n"
     )
 
 
