@@ -1,4 +1,8 @@
-"""The one exception for mistakes that a person can fix."""
+"""The one exception for mistakes that a person can fix, and what a person is told of other failures."""
+
+import errno
+
+_DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 class InputError(ValueError):
@@ -6,7 +10,23 @@ class InputError(ValueError):
 
     The message is one line. It names the file (and the line or record where there is one), says what is wrong and
     which flag to change. The command line prints it without a traceback and exits with code 2.
+
+    Attributes:
+        speaker: which of several processes prints it.
     """
+
+    speaker = 0
+
+
+def told(error: BaseException) -> str | None:
+    """Return what a person is told of an error that we understand, in one line; None of any other error."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f"{error.filename}: " if error.filename else ""
+        full = "; free some space or write elsewhere" if error.errno in _DISK_FULL else ""
+        return f"{where}{error.strerror}{full}"
+    return None
 
 
 def one_line(error: object) -> str:

@@ -30,6 +30,23 @@ class MachineFlags(CommandFlags):
     iterations_per_loop: int = flag(1000, "", group=RETIRED)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ProcessFlags(MachineFlags):
+    """The flags of commands that several processes run together."""
+
+    process_timeout: float = flag(
+        1800.0,
+        "Seconds that a process waits for another one, which then counts as lost (several processes only).",
+        group="Machine",
+        above=0,
+        highest=1e6,
+    )
+
+
+# Those of them that change nothing in what a run leaves.
+NO_SETTINGS = ("process_timeout",)
+
+
 def warn_of_retired(flags: MachineFlags, device: torch.device) -> None:
     """Say which device is used if the command line asks for a TPU."""
     if flags.use_tpu or flags.tpu_name or flags.master:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 from bertworks import files
 from bertworks.errors import InputError
-from bertworks.flag_groups import MachineFlags, Precision, warn_of_retired
+from bertworks.flag_groups import NO_SETTINGS, Precision, ProcessFlags
 from bertworks.flags import REQUIRED, flag, recorded, to_toml
-from bertworks.progress import say
 
 if TYPE_CHECKING:
     from bertworks.checkpoints.resolve import StartingPoint
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flags(MachineFlags):
+class Flags(ProcessFlags):
     """Pre-train BERT on masked words and next sentence.
 
     From scratch:  bert run_pretraining --input_file=SHARDS --output_dir=OUT --size=small --do_train --do_eval
@@ -144,12 +143,15 @@ class Flags(MachineFlags):
 
 
 # Flags that say what a run is about, not how it is done.
-_NO_SETTINGS = ("output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file")
+_NO_SETTINGS = (
+    *("output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file"),
+    *NO_SETTINGS,
+)
 
 
 def main(flags: Flags) -> None:
     """Run the command."""
-    from bertworks.train.distributed import world
+    from bertworks.train.agreement import joined
 
     if flags.show_step is not None:
         opened = _open(flags, flags.input_file, "--input_file", None, training=True)
@@ -159,12 +161,10 @@ def main(flags: Flags) -> None:
         raise InputError("give at least one of --do_train, --do_eval and --show_step")
     if not flags.output_dir:
         raise InputError("--output_dir: must be given")
-    if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
-        say(f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps.")
-    with world(flags.device) as processes:
-        if processes.is_main:
-            warn_of_retired(flags, processes.device)
-        _pretrain(flags, Path(flags.output_dir), processes)
+    with joined(flags) as world:
+        if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
+            world.say(f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps.")
+        _pretrain(flags, Path(flags.output_dir), world)
 
 
 def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *, training: bool) -> PretrainingInput:
@@ -205,6 +205,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     from bertworks.model.heads import PretrainingModel
     from bertworks.tasks import pretraining
     from bertworks.train import loop, resume
+    from bertworks.train.agreement import check_data
     from bertworks.train.results import steps_done, write_model, write_results
 
     trained = resume.newest(output_dir) if not flags.do_train else None
@@ -218,6 +219,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     if start.checkpoint is None and not flags.do_train:
         raise InputError(f"--do_eval: {output_dir} holds no checkpoint; train first, or give --model")
     opened = _open(flags, flags.input_file, "--input_file", start, training=True)
+    check_data(world, opened.source.identity())
     config = start.config_for(opened.tokenizer, flags.max_seq_length)
     model = PretrainingModel(config)
     model.bert.gradient_checkpointing = flags.gradient_checkpointing

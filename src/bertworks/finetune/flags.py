@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bertworks.errors import InputError
-from bertworks.flag_groups import MachineFlags, ModelFlags, Precision
+from bertworks.flag_groups import ModelFlags, Precision, ProcessFlags
 from bertworks.flags import REQUIRED, RETIRED, describe, flag
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ TASK_NAMES = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuningFlags(ModelFlags, MachineFlags):
+class FinetuningFlags(ModelFlags, ProcessFlags):
     """The flags of every fine-tuning; names and defaults are the original's where it has them."""
 
     output_dir: str = flag(

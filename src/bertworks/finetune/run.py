@@ -16,11 +16,10 @@ from bertworks.errors import InputError
 from bertworks.finetune.flags import FinetuningFlags, wanted_splits
 from bertworks.finetune.settings import adapted, resolve
 from bertworks.finetune.training import show_learning_curves, steps_in, steps_of, train
-from bertworks.flag_groups import warn_of_retired
 from bertworks.job import Evaluation, Job, Network, Setup
 from bertworks.model.device import choose_precision
 from bertworks.model.heads import initialise
-from bertworks.train import distributed
+from bertworks.train.agreement import check_data, joined
 from bertworks.train.distributed import World
 from bertworks.train.optimizer import freeze_layers
 from bertworks.train.results import check_writable, write_results
@@ -46,9 +45,7 @@ def run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None = Non
         task: the task that is known by name, if there is one.
     """
     wanted_splits(given)
-    with distributed.world(given.device) as world:
-        if world.is_main:
-            warn_of_retired(given, world.device)
+    with joined(given) as world:
         _run(given, read, task, world)
 
 
@@ -76,6 +73,7 @@ def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, wor
         say=world.say,
     )
     job = read(flags, setup)
+    check_data(world, {**job.identity, "the training data (a hash)": job.training_data})
     build = partial(_build_network, flags, setup, job, world)
     if flags.do_train:
         steps_in(flags, job.examples)

@@ -13,6 +13,7 @@ from bertworks import files
 from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.errors import InputError
 from bertworks.finetune.flags import FinetuningFlags, seeds_of, steps_between
+from bertworks.flag_groups import NO_SETTINGS
 from bertworks.flags import recorded, to_toml
 from bertworks.job import Job, Network, Setup
 from bertworks.train import loop, resume
@@ -119,7 +120,7 @@ def _train(
         save_every_minutes=SAVE_EVERY_MINUTES,
         keep_checkpoint_max=flags.keep_checkpoint_max,
         identity={**job.identity, "--random_seed": seed, **_identity(flags, job)},
-        settings=recorded(flags, without=("output_dir", "do_train", "do_eval", "do_predict")),
+        settings=recorded(flags, without=("output_dir", "do_train", "do_eval", "do_predict", *NO_SETTINGS)),
         rate_scale=layerwise_rate_scale(network, flags.layerwise_lr_decay),
         best=best,
         write_model=write,

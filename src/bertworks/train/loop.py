@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,6 @@ from types import FrameType
 import torch
 from torch import nn
 
-from bertworks.errors import InputError
 from bertworks.model.device import training_token_budget
 from bertworks.progress import progress
 from bertworks.task import Task
@@ -25,7 +24,7 @@ from bertworks.train import optimizer as optimizers
 from bertworks.train import resume
 from bertworks.train.distributed import World
 from bertworks.train.report import MetricWindow, Report
-from bertworks.train.step import MicroBatches, Stepper
+from bertworks.train.step import Stepper
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +104,8 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
             resume.load(checkpoint, model, optimizer)
             first_step, seconds = checkpoint.step, checkpoint.state["seconds"]
             _continue(checkpoint, run, stepper)
+        if world.size > 1:
+            world.check_same({"the weights (a sum)": _sum_of_bytes(model)}, "they must begin with the same model")
         if run.best:
             run.best.begin(first_step)
         if first_step >= run.num_train_steps or (run.best and run.best.should_stop):
@@ -124,16 +125,23 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
 
 
 def _begin(run: Run, world: World, stack: ExitStack) -> resume.TrainingCheckpoint | None:
-    """Claim the folder in the main process; the others then read its newest checkpoint, or raise the same error."""
-    checkpoint, error = None, None
+    """Claim the folder in the main process; the others then read its newest checkpoint."""
+    checkpoint = None
     if world.is_main:
-        try:
-            stack.enter_context(resume.claimed(run.output_dir))
-            checkpoint = resume.begin(run.output_dir, run.identity)
-        except InputError as raised:
-            error = raised
-    world.agree(error)
-    return checkpoint if world.is_main else resume.newest(run.output_dir)
+        stack.enter_context(resume.claimed(run.output_dir))
+        checkpoint = resume.begin(run.output_dir, run.identity)
+    world.wait()
+    if not world.is_main:
+        checkpoint = resume.newest(run.output_dir)
+    newest = {"the newest checkpoint": checkpoint.step if checkpoint else None}
+    world.check_same(newest, f"--output_dir={run.output_dir} must be one folder for all of them")
+    return checkpoint
+
+
+def _sum_of_bytes(model: nn.Module) -> int:
+    """Return a number that differs where weights differ, the same on every machine."""
+    parameters = (p.detach().reshape(-1).view(torch.uint8) for p in model.parameters())
+    return sum(int(p.sum(dtype=torch.int64)) for p in parameters)
 
 
 def _continue(checkpoint: resume.TrainingCheckpoint, run: Run, stepper: Stepper) -> None:
@@ -179,7 +187,7 @@ class _Loop:
         with ThreadPoolExecutor(1, "next-batch") as ahead:
             coming = ahead.submit(stepper.micro_batches, first_step)
             for step in range(first_step, run.num_train_steps):
-                micro_batches, done = self.arrived(coming), step + 1
+                micro_batches, done = coming.result(), step + 1
                 last = done == run.num_train_steps
                 if not last:
                     coming = ahead.submit(stepper.micro_batches, done)
@@ -204,18 +212,6 @@ class _Loop:
                     stepper.world.say(f"Stopped by {name} after step {done}; the same command continues.")
                     raise Stopped(128 + number)
         return results
-
-    def arrived(self, coming: Future[MicroBatches]) -> MicroBatches:
-        """Wait until every process has its micro-batches of the next step.
-
-        Raises:
-            InputError: the data of one of the processes are damaged.
-        """
-        error = coming.exception()
-        if error is not None and not isinstance(error, InputError):
-            raise error
-        self.stepper.world.agree(error)
-        return coming.result()
 
     def log(self, step: int) -> None:
         """Write the line of the window that ends here."""

@@ -40,6 +40,7 @@ class Stepper:
         random_seed: with the number of the step, the seed of dropout.
         token_budget: the most tokens of a micro-batch; halved when the device runs out of memory.
         finite: whether all gradients so far were finite numbers, a bool on the device.
+        own_finite: whether all losses of this process were.
     """
 
     model: nn.Module
@@ -51,9 +52,11 @@ class Stepper:
     random_seed: int
     token_budget: int
     finite: Tensor = field(init=False)
+    own_finite: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
         self.finite = torch.ones((), dtype=torch.bool, device=self.world.device)
+        self.own_finite = self.finite.clone()
 
     def micro_batches(self, step: int) -> MicroBatches:
         """Return this process's share of a step, on the host."""
@@ -73,6 +76,7 @@ class Stepper:
         self.world.sum_gradients(gradients)
         norm = optimizers.clip_by_global_norm(gradients)
         self.finite &= torch.isfinite(norm)
+        self.own_finite &= torch.isfinite(loss)
         if self.world.device.type == "cpu":
             self.check_finite(step + 1)
         rate = self.rate(step)
@@ -96,6 +100,10 @@ class Stepper:
         """
         if not bool(self.finite):
             when = f"step {step}" if self.world.device.type == "cpu" else f"step {step} or shortly before"
+            of_process = self.world.gather(b"finite" if bool(self.own_finite) else b"not")
+            not_finite = [str(rank) for rank, found in enumerate(of_process) if found == b"not"]
+            if self.world.size > 1 and not_finite:
+                when += f", process {' and '.join(not_finite)}"
             raise InputError(
                 f"{when}: the loss or its gradient is infinite or not a number; the newest checkpoint in --output_dir "
                 "is from before; lower --learning_rate"
