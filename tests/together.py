@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Done(NamedTuple):
@@ -70,9 +70,39 @@ def finish(folder: Path, processes: Sequence[subprocess.Popen], timeout: float =
     ]
 
 
-def together(folder: Path, size: int, *words: str, **how: Any) -> list[Done]:
-    """Run `bert WORDS` as `size` processes to their end, as `start_together` does."""
-    return finish(folder, start_together(folder, size, *words, **how))
+def together(
+    folder: Path,
+    size: int,
+    *words: str,
+    apart: Mapping[int, Sequence[str]] | None = None,
+    folders: Sequence[Path] | None = None,
+) -> list[Done]:
+    """Run `bert WORDS` as `size` processes to their end, see `start_together`; they need not import torch first."""
+    folder.mkdir(exist_ok=True, parents=True)
+    codes = spawned(size, _bert, folder, words, apart, folders)
+    return [
+        Done(code, (folder / f"out-{rank}").read_text(), (folder / f"err-{rank}").read_text())
+        for rank, code in enumerate(codes)
+    ]
+
+
+def _bert(
+    rank: int,
+    folder: Path,
+    words: Sequence[str],
+    apart: Mapping[int, Sequence[str]] | None,
+    folders: Sequence[Path] | None,
+) -> None:
+    from bertworks import cli
+
+    for stream, name in ((sys.stdout, "out"), (sys.stderr, "err")):
+        with (folder / f"{name}-{rank}").open("w") as file:
+            os.dup2(file.fileno(), stream.fileno())
+    if folders:
+        os.chdir(folders[rank])
+    code = cli.main([*words, *(apart or {}).get(rank, ())])
+    sys.stdout.flush()
+    sys.exit(code)
 
 
 def spawned(size: int, function: Callable[..., None], *arguments: object) -> list[int]:
@@ -80,7 +110,9 @@ def spawned(size: int, function: Callable[..., None], *arguments: object) -> lis
     import multiprocessing
 
     port, context = free_port(), multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([function.__module__])  # torch is imported once for all processes
+    context.set_forkserver_preload(
+        ["tests.together", "bertworks.finetune.run", "bertworks.train.loop"]
+    )  # torch is imported once for all processes
     processes = [context.Process(target=_call, args=(rank, size, port, function, arguments)) for rank in range(size)]
     for process in processes:
         process.start()
@@ -96,9 +128,11 @@ def spawned(size: int, function: Callable[..., None], *arguments: object) -> lis
 def _call(rank: int, size: int, port: int, function: Callable[..., None], arguments: Sequence[object]) -> None:
     import torch
 
+    from bertworks.model import predict
     from bertworks.train import contact
 
     contact.BEAT, contact.SILENCE = 0.2, 2.0
+    predict.inference_token_budget = lambda device: 250  # several batches of small data
     os.environ.update(environment(rank, size, port))
     torch.set_num_threads(1)
     function(rank, *arguments)

@@ -20,6 +20,7 @@ from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.data.sequences import shuffled
 from bertworks.model.heads import SequenceClassifier, SpanClassifier, TokenClassifier
+from bertworks.processes import ALONE, Processes
 from bertworks.task import Task
 from bertworks.text.tokenizer import Tokenizer
 
@@ -44,6 +45,7 @@ class Setup:
         precision, eval_precision: what training, and evaluation and prediction, compute in.
         output_dir: where results go.
         say: prints a line for a person, once for all processes.
+        processes: share evaluation and prediction; the main one writes files.
     """
 
     checkpoint: Checkpoint
@@ -58,6 +60,7 @@ class Setup:
     eval_precision: torch.dtype
     output_dir: Path
     say: Callable[[str], None]
+    processes: Processes = ALONE
 
     @property
     def trains(self) -> bool:
@@ -104,6 +107,7 @@ class Job:
         identity: flag -> value of what must not change when a training is resumed.
         training_data: their fingerprint, which must not change either; None if nothing is trained.
         results: evaluates and predicts with the network; yields lines for a person, and evaluations to be written.
+            Every process runs it, so that they share the work. Only the main one writes files.
     """
 
     config: BertConfig

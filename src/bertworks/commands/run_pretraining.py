@@ -208,7 +208,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     from bertworks.train.agreement import check_data
     from bertworks.train.results import steps_done, write_model, write_results
 
-    trained = resume.newest(output_dir) if not flags.do_train else None
+    trained = resume.newest(output_dir, world.say) if not flags.do_train else None
     start = starting_point(
         model=flags.model,
         size=flags.size,
@@ -244,6 +244,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
             precision=precision,
             eval_precision=choose_precision(flags.eval_precision, world.device),
             next_sentence=flags.next_sentence,
+            processes=world,
         )
     )
     results = None
@@ -277,10 +278,12 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
         )
         results = loop.train(model, task, run, world)
         world.say(f"The model: {output_dir} (opens in transformers too)")
-    if flags.do_eval and world.is_main:
-        found = {"global_step": steps_done(output_dir), **(results or task.evaluate(model))}
-        print(f"***** Eval results ({flags.eval_precision}) *****")
-        write_results(output_dir, found, originals=found, as_json=False)
+    if flags.do_eval:
+        results = results or task.evaluate(model)
+        if world.is_main:
+            found = {"global_step": steps_done(output_dir), **results}
+            print(f"***** Eval results ({flags.eval_precision}) *****")
+            write_results(output_dir, found, originals=found, as_json=False)
 
 
 def _identity(flags: Flags, opened: PretrainingInput, config: BertConfig) -> dict[str, object]:

@@ -71,6 +71,7 @@ def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, wor
         eval_precision=choose_precision(flags.eval_precision, world.device),
         output_dir=output_dir,
         say=world.say,
+        processes=world,
     )
     job = read(flags, setup)
     check_data(world, {**job.identity, "the training data (a hash)": job.training_data})
@@ -80,11 +81,11 @@ def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, wor
         network = train(flags, setup, job, build, world)
     else:
         network = build(flags.random_seed)
-    if not world.is_main:
-        return
-    if flags.do_train:
+    if flags.do_train and world.is_main:
         show_learning_curves(flags, job.metrics)
     for found in job.results(network):
+        if not world.is_main:
+            continue
         if isinstance(found, Evaluation):
             print(f"***** Eval results ({flags.eval_precision}) *****")
             if found.table:

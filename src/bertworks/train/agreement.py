@@ -14,6 +14,7 @@ from bertworks.errors import InputError
 from bertworks.flag_groups import ProcessFlags, warn_of_retired
 from bertworks.flags import CommandFlags, describe, recorded
 from bertworks.train.distributed import World, world
+from bertworks.train.signals import requeued_at_once
 
 # Of larger files only the size is compared.
 _HASHED_BYTES = 1 << 26
@@ -26,7 +27,7 @@ def joined(flags: ProcessFlags) -> Iterator[World]:
     Raises:
         InputError: they differ; one line says what, and in which processes.
     """
-    with world(flags.device, flags.process_timeout) as found:
+    with requeued_at_once(), world(flags.device, flags.process_timeout) as found:
         if found.is_main:
             warn_of_retired(flags, found.device)
         if found.size > 1:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -67,21 +67,6 @@ class World:
             with exchange():
                 dist.all_reduce(tensor)
         return tensor
-
-    def sum_gradients(self, gradients: Iterable[Tensor]) -> None:
-        """Sum gradients over all processes, in place, in flat buckets: few calls and little extra memory."""
-        if self.size == 1:
-            return
-        bucket: list[Tensor] = []
-        for gradient in [*gradients, None]:
-            if bucket and (gradient is None or sum(g.numel() for g in bucket) + gradient.numel() > 1 << 25):
-                flat = torch.cat([g.reshape(-1) for g in bucket])
-                self.sum_tensor(flat)
-                parts = torch.split(flat, [g.numel() for g in bucket])
-                torch._foreach_copy_(bucket, [part.view_as(g) for part, g in zip(parts, bucket, strict=True)])
-                bucket = []
-            if gradient is not None:
-                bucket.append(gradient)
 
     def gather(self, own: bytes) -> list[bytes]:
         """Return what each process gives, in their order, through the host. All of them must call it."""

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 import torch
 from torch import nn
@@ -20,10 +19,11 @@ from torch import nn
 from bertworks.model.device import training_token_budget
 from bertworks.progress import progress
 from bertworks.task import Task
+from bertworks.train import lock, resume
 from bertworks.train import optimizer as optimizers
-from bertworks.train import resume
 from bertworks.train.distributed import World
 from bertworks.train.report import MetricWindow, Report
+from bertworks.train.signals import Listening, Stopped, exit_code
 from bertworks.train.step import Stepper
 
 
@@ -72,10 +72,6 @@ class Run:
         return optimizers.learning_rate(step, self.learning_rate, self.num_train_steps, self.num_warmup_steps)
 
 
-class Stopped(SystemExit):
-    """A signal stopped the run after it saved a checkpoint."""
-
-
 def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, float] | None:
     """Train `model` in place to `run.num_train_steps`, continuing from the output folder's newest checkpoint.
 
@@ -84,7 +80,7 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
 
     Raises:
         InputError: the folder holds another run or a damaged checkpoint; the loss or a gradient is not finite.
-        Stopped: SIGTERM or SIGINT came; a checkpoint is written, and the same command continues from it.
+        Stopped: a signal came (`signals.py`); a checkpoint is written, and the same command continues from it.
     """
     with ExitStack() as stack:
         checkpoint = _begin(run, world, stack)
@@ -120,7 +116,7 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
             report = Report(run.output_dir, first_step, advance, run.settings, seconds)
             stack.callback(report.close)
         loop = _Loop(run, stepper, report)
-        with loop.listening():
+        with loop.signals.here():
             return loop.train(first_step)
 
 
@@ -128,7 +124,7 @@ def _begin(run: Run, world: World, stack: ExitStack) -> resume.TrainingCheckpoin
     """Claim the folder in the main process; the others then read its newest checkpoint."""
     checkpoint = None
     if world.is_main:
-        stack.enter_context(resume.claimed(run.output_dir))
+        stack.enter_context(lock.claimed(run.output_dir))
         checkpoint = resume.begin(run.output_dir, run.identity)
     world.wait()
     if not world.is_main:
@@ -170,7 +166,7 @@ class _Loop:
 
     def __init__(self, run: Run, stepper: Stepper, report: Report | None) -> None:
         self.run, self.stepper, self.report = run, stepper, report
-        self.signal = 0
+        self.signals = Listening()
         self.should_stop = False
         self.saved = time.monotonic()
 
@@ -191,7 +187,9 @@ class _Loop:
                 last = done == run.num_train_steps
                 if not last:
                     coming = ahead.submit(stepper.micro_batches, done)
-                stop, save = stepper.take(step, micro_batches, bool(self.signal), self.waited_long())
+                number = self.signals.number
+                wishes = bool(number), number == signal.SIGUSR1, self.waited_long()
+                stop, requeue, save = stepper.take(step, micro_batches, *wishes)
                 if self.report is not None:
                     self.report.advance(1)
                 if last or _due(done, run.log_every_steps):
@@ -207,10 +205,10 @@ class _Loop:
                     break
                 if stop and not last:
                     coming.cancel()
-                    number = self.signal or signal.SIGTERM
+                    number = signal.SIGUSR1 if requeue else self.signals.number or signal.SIGTERM
                     name = signal.Signals(number).name
                     stepper.world.say(f"Stopped by {name} after step {done}; the same command continues.")
-                    raise Stopped(128 + number)
+                    raise Stopped(exit_code(number))
         return results
 
     def log(self, step: int) -> None:
@@ -224,17 +222,14 @@ class _Loop:
 
     def evaluate(self, step: int) -> Mapping[str, float]:
         """Evaluate and report; keep the model if it is the best."""
-        if self.report is None:
+        best = self.run.best
+        with self.report.clock_stopped() if self.report else nullcontext():
             results = self.stepper.task.evaluate(self.stepper.model)
-        else:
-            with self.report.clock_stopped():
-                results = self.stepper.task.evaluate(self.stepper.model)
+            if self.report is not None:
                 self.report.evaluation(step, results)
-                if self.run.best and step:
-                    self.run.best.add(step, results)
-        if self.run.best:
-            stops = self.report is not None and self.run.best.should_stop
-            self.should_stop = self.stepper.world.sum_numbers([stops])[0] > 0
+            if best and step:
+                best.add(step, results, writes=self.report is not None)
+        self.should_stop = best is not None and best.should_stop
         return results
 
     def save(self, step: int) -> None:
@@ -264,22 +259,6 @@ class _Loop:
         """Name -> [sum, count] since the last line, over all processes."""
         window = self.stepper.window
         return window.pairs(self.stepper.world.sum_tensor(window.stacked()))
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Record SIGTERM or the first SIGINT; the loop saves and stops after its step."""
-
-        def note(number: int, frame: FrameType | None) -> None:
-            if self.signal:
-                raise KeyboardInterrupt
-            self.signal = number
-
-        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _due(step: int, every: int) -> bool:

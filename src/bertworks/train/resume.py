@@ -1,7 +1,7 @@
 """The checkpoints of a run, the rules for continuing from one, and the best model.
 
     OUTPUT_DIR/checkpoints/run.json                what must not change within a run; written before the first step
-    OUTPUT_DIR/checkpoints/lock                    held while a process trains there
+    OUTPUT_DIR/checkpoints/lock                    held while a process trains there (`lock.py`)
     OUTPUT_DIR/checkpoints/step-1000/              a model folder, and
         optimizer.safetensors  state.json          what else a resume needs; state.json holds every file's SHA-256
     OUTPUT_DIR/best/                               a model folder, and
@@ -13,13 +13,11 @@ checkpoint before it. All tensors are stored in full, so any number of processes
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +28,8 @@ from torch import nn
 
 from bertworks import files
 from bertworks.checkpoints.formats import safetensors
-from bertworks.errors import InputError
+from bertworks.errors import InputError, one_line
+from bertworks.progress import say
 from bertworks.train import optimizer as optimizers
 
 # The files of a model that training replaces.
@@ -100,7 +99,7 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoin
         the newest checkpoint, or None if there is none yet.
 
     Raises:
-        InputError: the folder holds another run (the message names the flag), or its newest checkpoint is damaged.
+        InputError: the folder holds another run (the message names the flag), or no checkpoint is whole.
     """
     checkpoints = output_dir / "checkpoints"
     for folder in (output_dir, checkpoints):
@@ -120,24 +119,8 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoin
                 )
     else:
         files.write_text(recorded, json.dumps(wanted, indent=2) + "\n")
+    _set_aside(output_dir, found)
     return found
-
-
-@contextmanager
-def claimed(output_dir: Path) -> Iterator[None]:
-    """Keep other processes from training in the folder. The system ends the claim when this process ends.
-
-    Raises:
-        InputError: another process is training there.
-    """
-    folder = output_dir / "checkpoints"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"--output_dir={output_dir}: another process is training there") from None
-        yield
 
 
 def steps(output_dir: Path) -> list[tuple[int, Path]]:
@@ -146,25 +129,37 @@ def steps(output_dir: Path) -> list[tuple[int, Path]]:
     return sorted((int(m[1]), path) for path in folders if (m := re.fullmatch(r"step-(\d+)", path.name)))
 
 
-def newest(output_dir: Path) -> TrainingCheckpoint | None:
-    """Return the checkpoint of the highest step, or None.
+def newest(output_dir: Path, tell: Callable[[str], None] = say) -> TrainingCheckpoint | None:
+    """Return the whole checkpoint of the highest step, or None if there is no checkpoint; `tell` of damaged ones.
 
     Raises:
-        InputError: one of its files is missing or damaged.
+        InputError: none of them is whole.
     """
-    found = steps(output_dir)
-    if not found:
-        return None
-    step, folder = found[-1]
-    fix = "delete that folder to continue from the checkpoint before it"
-    try:
-        state = json.loads((folder / "state.json").read_text())
-        damaged = [name for name, digest in state["files"].items() if files.sha256(folder / name) != digest]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder}: not a whole checkpoint ({error}); {fix}") from None
-    if damaged:
-        raise InputError(f"{folder / damaged[0]}: damaged, its checksum differs; {fix}")
-    return TrainingCheckpoint(folder, step, state)
+    problem = None
+    for step, folder in reversed(steps(output_dir)):
+        try:
+            state = json.loads((folder / "state.json").read_text())
+            damaged = [name for name, digest in state["files"].items() if files.sha256(folder / name) != digest]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            problem = f"{folder}: not a whole checkpoint ({one_line(error)})"
+        else:
+            if not damaged:
+                return TrainingCheckpoint(folder, step, state)
+            problem = f"{folder / damaged[0]}: damaged, its checksum differs"
+        tell(f"{problem}; passed over")
+    if problem:
+        raise InputError(f"{problem}; no checkpoint is whole: delete {output_dir / 'checkpoints'} to begin again")
+    return None
+
+
+def _set_aside(output_dir: Path, used: TrainingCheckpoint | None) -> None:
+    """Rename the damaged checkpoints after the one in use, so that none of them counts as the newest again."""
+    for step, folder in steps(output_dir):
+        if used is not None and step > used.step:
+            aside = folder.with_name(f"damaged-{folder.name}")
+            files.remove(aside)
+            folder.rename(aside)
+            say(f"{folder}: renamed to {aside.name}; you may delete it")
 
 
 def save(
@@ -264,9 +259,11 @@ class Best:
         found = json.loads(path.read_text(encoding="utf-8")) if first_step and path.exists() else {}
         self._values = {int(step): value for step, value in found.items() if int(step) <= first_step}
 
-    def add(self, step: int, results: Mapping[str, float]) -> None:
-        """Record the results of an evaluation, and write the model if it is the best so far."""
+    def add(self, step: int, results: Mapping[str, float], *, writes: bool = True) -> None:
+        """Record the results of an evaluation. The process that `writes` writes the model if it is the best so far."""
         self._values[step] = results[self.metric]
+        if not writes:
+            return
         text = json.dumps({str(number): value for number, value in sorted(self._values.items())}, indent=1) + "\n"
         if self.step != step:
             files.write_text(self.folder / _EVALUATIONS, text)

@@ -20,6 +20,7 @@ from bertworks.progress import say
 from bertworks.task import Partition, Task
 from bertworks.train import optimizer as optimizers
 from bertworks.train.distributed import World
+from bertworks.train.gradients import GradientSums
 from bertworks.train.report import MetricWindow
 
 
@@ -41,6 +42,7 @@ class Stepper:
         token_budget: the most tokens of a micro-batch; halved when the device runs out of memory.
         finite: whether all gradients so far were finite numbers, a bool on the device.
         own_finite: whether all losses of this process were.
+        gradient_sums: of all processes.
     """
 
     model: nn.Module
@@ -53,10 +55,12 @@ class Stepper:
     token_budget: int
     finite: Tensor = field(init=False)
     own_finite: Tensor = field(init=False)
+    gradient_sums: GradientSums = field(init=False)
 
     def __post_init__(self) -> None:
         self.finite = torch.ones((), dtype=torch.bool, device=self.world.device)
         self.own_finite = self.finite.clone()
+        self.gradient_sums = GradientSums(self.model, self.world)
 
     def micro_batches(self, step: int) -> MicroBatches:
         """Return this process's share of a step, on the host."""
@@ -72,8 +76,7 @@ class Stepper:
         summed = self.world.sum_numbers([*counts, tokens, *wishes])
         all_tokens, totals = summed[len(names)], dict(zip(names, summed, strict=False))
         loss = self._compute_gradients(step, micro_batches, totals)
-        gradients = self._gradients()
-        self.world.sum_gradients(gradients)
+        gradients = self.gradient_sums.finish()
         norm = optimizers.clip_by_global_norm(gradients)
         self.finite &= torch.isfinite(norm)
         self.own_finite &= torch.isfinite(loss)
@@ -135,6 +138,8 @@ class Stepper:
                 torch.cuda.manual_seed(_key(self.random_seed, step, 1 + self.world.rank, number))
             sums = self.task.sums(self.model, batch, _key(self.random_seed, step))
             loss = torch.stack([sums[name] / (totals[name] + losses[name]) for name in losses]).sum()
+            if number == len(batches) - 1:
+                self.gradient_sums.expect_last()
             loss.backward()
             loss_of_step += loss.detach()
             for name, value in sums.items():
@@ -142,14 +147,6 @@ class Stepper:
         for name, value in collected.items():
             self.window.add(name, value, totals[name])
         return loss_of_step
-
-    def _gradients(self) -> list[Tensor]:
-        """Return this process's gradients, of every parameter with several processes, so all sum the same tensors."""
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        if self.world.size > 1:
-            for p in parameters:
-                p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-        return [p.grad for p in parameters if p.grad is not None]
 
 
 def _key(*parts: int) -> int:

@@ -203,6 +203,7 @@ def _settings(
         class_weights=_class_weights(class_weights, problem, train),
         precision=setup.precision,
         eval_precision=setup.eval_precision,
+        processes=setup.processes,
     )
 
 
@@ -242,14 +243,15 @@ def _results(
     problem: Problem, setup: Setup, settings: Classification, encode: Encode, network: Network
 ) -> Iterator[str | Evaluation]:
     """Evaluate the dev sets, and write the predictions of the test sets."""
-    if problem.drawn:
+    is_main = setup.processes.is_main
+    if problem.drawn and is_main:
         yield f"The rows of the dev set: {write_dev_rows(setup.output_dir, problem)}"
     if "dev" in setup.splits:
         logits = {ending: task.predict_logits(settings, network, data) for ending, data in settings.dev.items()}
         results = dict(task.evaluate_logits(settings, logits))
         results["loss"] = results["eval_loss"]
         yield Evaluation(results, originals=("eval_accuracy", "eval_loss", "global_step", "loss"))
-        if problem.kind == "single":
+        if problem.kind == "single" and is_main:
             yield from _confusion(problem, setup, settings, logits)
     if "test" in setup.splits:
         for ending, rows in problem.test.items():
@@ -257,6 +259,8 @@ def _results(
             start = time.perf_counter()
             predicted = task.predict_logits(settings, network, data)
             rate = len(data.sequences.ids) / (time.perf_counter() - start)
+            if not is_main:
+                continue
             written = write_predictions(setup.output_dir, problem, ending, data.ids, predicted)
             yield f"Predicted {len(data):,} examples, {rate:,.0f} tokens/s: {', '.join(map(str, written))}"
 

@@ -139,6 +139,7 @@ def _settings(
         random_seed=setup.random_seed,
         precision=setup.precision,
         eval_precision=setup.eval_precision,
+        processes=setup.processes,
     )
     return settings, data.get("test")
 
@@ -161,6 +162,8 @@ def _results(
     start = time.perf_counter()
     found = task.predict_tags(settings, network, test)
     rate = len(test.aligned.ids) / (time.perf_counter() - start)
+    if not setup.processes.is_main:
+        return
     sentences = list(zip(test.rows, found, strict=True))
     written = [setup.output_dir / "predictions.txt"]
     write_columns(

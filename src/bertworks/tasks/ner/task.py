@@ -20,6 +20,7 @@ from bertworks import ragged
 from bertworks.data.batch import PackedBatch, pack
 from bertworks.model.heads import TokenClassifier
 from bertworks.model.predict import ModelInput, predict
+from bertworks.processes import ALONE, Processes
 from bertworks.task import Task, micro_batches
 from bertworks.tasks.metrics import accuracy
 from bertworks.tasks.ner import entities
@@ -89,6 +90,7 @@ class Tagging:
         metric: chooses the best model: entity_f1, or cluener for the score of that task.
         train_batch_size: sequences of an optimizer step, over all processes.
         precision, eval_precision: the types that the model computes in; its weights stay float32.
+        processes: share evaluation and prediction.
     """
 
     labels: Sequence[str]
@@ -99,6 +101,7 @@ class Tagging:
     random_seed: int = 12345
     precision: torch.dtype = torch.float32
     eval_precision: torch.dtype = torch.float32
+    processes: Processes = ALONE
 
 
 def encode_rows(
@@ -159,7 +162,8 @@ def predict_tags(settings: Tagging, model: TokenClassifier, data: TaggedSequence
     """
     device, aligned = model.classifier.weight.device, data.aligned
     compute: Callable[[PackedBatch], Tensor] = partial(model, dtype=settings.eval_precision)
-    logits = _by_sentence(predict(compute, _examples(aligned), "row", device=device), aligned.tagged.tolist())
+    outputs = predict(compute, _examples(aligned), "row", device=device, processes=settings.processes)
+    logits = _by_sentence(outputs, aligned.tagged.tolist())
     start, moves, end = (torch.from_numpy(~allowed) for allowed in entities.allowed_transitions(settings.labels))
     found = [np.zeros(0, np.int64)]
     while part := list(islice(logits, _DECODED)):
