@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -79,20 +81,21 @@ def together(
 ) -> list[Done]:
     """Run `bert WORDS` as `size` processes to their end, see `start_together`; they need not import torch first."""
     folder.mkdir(exist_ok=True, parents=True)
-    codes = spawned(size, _bert, folder, words, apart, folders)
+    codes = spawned(size, bert, folder, words, apart, folders)
     return [
         Done(code, (folder / f"out-{rank}").read_text(), (folder / f"err-{rank}").read_text())
         for rank, code in enumerate(codes)
     ]
 
 
-def _bert(
+def bert(
     rank: int,
     folder: Path,
     words: Sequence[str],
-    apart: Mapping[int, Sequence[str]] | None,
-    folders: Sequence[Path] | None,
+    apart: Mapping[int, Sequence[str]] | None = None,
+    folders: Sequence[Path] | None = None,
 ) -> None:
+    """Run `bert WORDS` as this process."""
     from bertworks import cli
 
     for stream, name in ((sys.stdout, "out"), (sys.stderr, "err")):
@@ -105,19 +108,25 @@ def _bert(
     sys.exit(code)
 
 
-def spawned(size: int, function: Callable[..., None], *arguments: object) -> list[int]:
-    """Call function(rank, *arguments) in `size` new processes; return their exit codes."""
-    import multiprocessing
-
+def forked(size: int, function: Callable[..., None], *arguments: object) -> list[BaseProcess]:
+    """Begin function(rank, *arguments) in `size` new processes, which have torch already."""
     port, context = free_port(), multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["tests.together", "bertworks.finetune.run", "bertworks.train.loop"]
-    )  # torch is imported once for all processes
+    context.set_forkserver_preload(["tests.together", "bertworks.finetune.run", "bertworks.train.loop"])
     processes = [context.Process(target=_call, args=(rank, size, port, function, arguments)) for rank in range(size)]
     for process in processes:
         process.start()
+    return list(processes)
+
+
+def spawned(size: int, function: Callable[..., None], *arguments: object) -> list[int]:
+    """Call function(rank, *arguments) in `size` new processes; return their exit codes."""
+    return ended(forked(size, function, *arguments))
+
+
+def ended(processes: Sequence[BaseProcess], timeout: float = 120) -> list[int]:
+    """Wait for processes; return their exit codes. None is left."""
     for process in processes:
-        process.join(120)
+        process.join(timeout)
     codes = [process.exitcode for process in processes]
     for process in processes:
         process.kill()

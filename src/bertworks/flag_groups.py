@@ -41,10 +41,15 @@ class ProcessFlags(MachineFlags):
         above=0,
         highest=1e6,
     )
+    save_in_background: bool = flag(
+        True,
+        "Write checkpoints while training goes on; this takes host memory for a copy: 12 bytes a parameter.",
+        group="Machine",
+    )
 
 
 # Those of them that change nothing in what a run leaves.
-NO_SETTINGS = ("process_timeout",)
+NO_SETTINGS = ("process_timeout", "save_in_background")
 
 
 def warn_of_retired(flags: MachineFlags, device: torch.device) -> None:

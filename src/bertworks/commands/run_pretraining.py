@@ -207,6 +207,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     from bertworks.train import loop, resume
     from bertworks.train.agreement import check_data
     from bertworks.train.results import steps_done, write_model, write_results
+    from bertworks.train.run import Run, named_alike
 
     trained = resume.newest(output_dir, world.say) if not flags.do_train else None
     start = starting_point(
@@ -258,22 +259,13 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
         # The source's identity has --next_sentence where it is False.
         apart = {*_NO_SETTINGS, "next_sentence", *(name.removeprefix("--") for name in identity)}
         settings = recorded(flags, without=apart)
-        run = loop.Run(
+        run = Run(
+            **named_alike(flags),
             output_dir=output_dir,
-            num_train_steps=flags.num_train_steps,
-            num_warmup_steps=flags.num_warmup_steps,
-            learning_rate=flags.learning_rate,
-            optimizer=flags.optimizer,
-            weight_decay=flags.weight_decay,
             random_seed=flags.random_seed,
-            token_budget=flags.token_budget,
-            log_every_steps=flags.log_every_steps,
-            eval_every_steps=flags.eval_every_steps,
-            save_checkpoints_steps=flags.save_checkpoints_steps,
-            keep_checkpoint_max=flags.keep_checkpoint_max,
             identity=identity,
             settings=settings | {"precision": precision_name(precision)},
-            write_model=partial(write_model, model, config, opened.tokenizer, "BertForPreTraining"),
+            write_model=partial(write_model, config, opened.tokenizer, "BertForPreTraining"),
             write_notes=lambda: files.write_text(output_dir / "flags.toml", to_toml(flags, "run_pretraining")),
         )
         results = loop.train(model, task, run, world)

@@ -17,11 +17,12 @@ from bertworks.flag_groups import NO_SETTINGS
 from bertworks.flags import recorded, to_toml
 from bertworks.job import Job, Network, Setup
 from bertworks.train import loop, resume
+from bertworks.train.best import Best
 from bertworks.train.distributed import World
 from bertworks.train.optimizer import layerwise_rate_scale
 from bertworks.train.report import learning_curve
 from bertworks.train.results import begun_with, shape_of, steps_done, write_model
-from bertworks.train.resume import Best
+from bertworks.train.run import Run, named_alike
 
 SEEDS = "seeds.json"
 
@@ -98,27 +99,21 @@ def _train(
         raise InputError("--early_stopping: needs a dev set to compare on")
     metric = f"eval_{job.metrics[0]}"
     every = steps_between(flags.eval_every, job.examples / flags.train_batch_size) if job.has_dev else 0
-    write = partial(write_model, network, job.config, setup.tokenizer, job.architecture)
+    write = partial(write_model, job.config, setup.tokenizer, job.architecture)
     best = None
     if job.has_dev and flags.keep == "best":
         best = Best(output_dir, metric, write, flags.early_stopping)
     task = job.task(seed)
     command = type(flags).__module__.rpartition(".")[2]
-    run = loop.Run(
+    run = Run(
+        **named_alike(flags),
         output_dir=output_dir,
         num_train_steps=steps,
         num_warmup_steps=int(steps * flags.warmup_proportion),
-        learning_rate=flags.learning_rate,
-        optimizer=flags.optimizer,
-        weight_decay=flags.weight_decay,
         random_seed=seed,
-        token_budget=flags.token_budget,
-        log_every_steps=flags.log_every_steps,
         eval_every_steps=min(every, steps),
-        save_checkpoints_steps=flags.save_checkpoints_steps,
         save_at_evaluations=True,
         save_every_minutes=SAVE_EVERY_MINUTES,
-        keep_checkpoint_max=flags.keep_checkpoint_max,
         identity={**job.identity, "--random_seed": seed, **_identity(flags, job)},
         settings=recorded(flags, without=("output_dir", "do_train", "do_eval", "do_predict", *NO_SETTINGS)),
         rate_scale=layerwise_rate_scale(network, flags.layerwise_lr_decay),
@@ -175,7 +170,7 @@ def show_learning_curves(flags: FinetuningFlags, metrics: Sequence[str]) -> None
 
 def _best_of(folder: Path, metric: str) -> tuple[int, float] | None:
     """Return the step whose model a training kept, and its result."""
-    best = Best(folder, metric, write_model=lambda _: None)
+    best = Best(folder, metric, write_model=lambda folder, weights: None)
     best.begin(sys.maxsize)
     return None if best.step is None or best.value is None else (best.step, best.value)
 

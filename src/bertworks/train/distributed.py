@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -149,13 +150,13 @@ def world(device: str, timeout: float = TIMEOUT) -> Iterator[World]:
     if size == 1:
         yield World(rank, size, chosen)
         return
-    contact, host = _join(rank, size, chosen, timeout)
+    found, contact = _join(rank, size, chosen, timeout)
     try:
-        yield World(rank, size, chosen, host)
+        yield found
     except SystemExit:
         raise  # all of them leave after the same step
     except BaseException as error:
-        parted = contact.part(error, host)
+        parted = contact.part(error, found.host)
         if parted is error:
             raise
         raise parted from None
@@ -165,17 +166,19 @@ def world(device: str, timeout: float = TIMEOUT) -> Iterator[World]:
             dist.destroy_process_group()
 
 
-def _join(rank: int, size: int, device: torch.device, timeout: float) -> tuple[Contact, dist.ProcessGroup | None]:
-    """Meet the other processes; return the contact, and the group for numbers of the host."""
+def _join(rank: int, size: int, device: torch.device, timeout: float) -> tuple[World, Contact]:
+    """Meet the other processes."""
     limit = timedelta(seconds=timeout)
     try:
         store, _, _ = next(rendezvous("env://", rank, size, timeout=limit))
         store.set_timeout(limit)
-        contact = Contact(PrefixStore("bertworks", store), rank, size, timeout)
         cuda = device.type == "cuda"
         backend, groups = "nccl" if cuda else "gloo", PrefixStore("groups", store)
         dist.init_process_group(backend, store=groups, rank=rank, world_size=size, timeout=limit)
-        return contact, dist.new_group(backend="gloo", timeout=limit) if cuda else None
+        found = World(rank, size, device, dist.new_group(backend="gloo", timeout=limit) if cuda else None)
+        # A store may outlive its processes, where torchrun starts others: what those left is not for these.
+        own_part = found.gather(secrets.token_bytes(8))[0].hex()
+        return found, Contact(PrefixStore(own_part, store), rank, size, timeout)
     except (RuntimeError, ValueError) as error:
         address = f"{os.environ['MASTER_ADDR']}:{os.environ.get('MASTER_PORT')}"
         reason = one_line(str(error).partition("\n")[0])

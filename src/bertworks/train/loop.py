@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
-from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,55 +20,12 @@ from bertworks.progress import progress
 from bertworks.task import Task
 from bertworks.train import lock, resume
 from bertworks.train import optimizer as optimizers
+from bertworks.train.background import BackgroundWriter
 from bertworks.train.distributed import World
 from bertworks.train.report import MetricWindow, Report
+from bertworks.train.run import Run
 from bertworks.train.signals import Listening, Stopped, exit_code
 from bertworks.train.step import Stepper
-
-
-@dataclass(frozen=True, kw_only=True)
-class Run:
-    """The settings of a run.
-
-    Attributes:
-        output_dir: the folder of checkpoints, metrics and the model.
-        token_budget: the most tokens of a micro-batch; None is `training_token_budget`.
-        log_every_steps, save_checkpoints_steps: 0 means only at the end.
-        save_at_evaluations: whether every evaluation leaves a checkpoint.
-        save_every_minutes: how long a kill may set a run back; 0 means any time.
-        eval_every_steps: 0 means never; otherwise before the first step and at the end too.
-        identity: flag -> value of all that must stay the same when the run is resumed.
-        settings: flag -> value of what may change on a resume; changes are printed.
-        rate_scale: name of a parameter -> factor of its learning rate.
-        best: keeps the model of the best evaluation and decides when to stop; None keeps the last model only.
-        write_model: writes a model folder into the empty folder that it gets.
-        write_notes: writes a description of the run into the output folder, once no other run is found there.
-    """
-
-    output_dir: Path
-    num_train_steps: int
-    num_warmup_steps: int
-    learning_rate: float
-    optimizer: str = "adam"
-    weight_decay: float = 0.01
-    random_seed: int = 12345
-    token_budget: int | None = None
-    log_every_steps: int = 10
-    eval_every_steps: int = 0
-    save_checkpoints_steps: int = 1000
-    save_at_evaluations: bool = False
-    save_every_minutes: float = 0.0
-    keep_checkpoint_max: int = 5
-    identity: Mapping[str, object] = field(default_factory=dict)
-    settings: Mapping[str, object] = field(default_factory=dict)
-    rate_scale: Callable[[str], float] = lambda name: 1.0
-    best: resume.Best | None = None
-    write_model: Callable[[Path], None]
-    write_notes: Callable[[], None] = lambda: None
-
-    def rate(self, step: int) -> float:
-        """Return the learning rate of the update after `step` finished steps."""
-        return optimizers.learning_rate(step, self.learning_rate, self.num_train_steps, self.num_warmup_steps)
 
 
 def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, float] | None:
@@ -115,9 +71,10 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
             advance = stack.enter_context(progress("training", run.num_train_steps, "steps", first_step))
             report = Report(run.output_dir, first_step, advance, run.settings, seconds)
             stack.callback(report.close)
-        loop = _Loop(run, stepper, report)
-        with loop.signals.here():
-            return loop.train(first_step)
+        signals = Listening()
+        stack.enter_context(signals.here())
+        writer = stack.enter_context(BackgroundWriter(behind=run.save_in_background))
+        return _Loop(run, stepper, report, signals, writer).train(first_step)
 
 
 def _begin(run: Run, world: World, stack: ExitStack) -> resume.TrainingCheckpoint | None:
@@ -162,12 +119,20 @@ def _continue(checkpoint: resume.TrainingCheckpoint, run: Run, stepper: Stepper)
 
 
 class _Loop:
-    """Decides when a line, an evaluation and a checkpoint are due."""
+    """Decides when a line, an evaluation and a checkpoint are due.
 
-    def __init__(self, run: Run, stepper: Stepper, report: Report | None) -> None:
-        self.run, self.stepper, self.report = run, stepper, report
-        self.signals = Listening()
+    Attributes:
+        should_stop: whether training stops early.
+        evaluated: whether there is an evaluation that no checkpoint has yet.
+        saved: when the last checkpoint was taken, by the monotonic clock.
+    """
+
+    def __init__(
+        self, run: Run, stepper: Stepper, report: Report | None, signals: Listening, writer: BackgroundWriter
+    ) -> None:
+        self.run, self.stepper, self.report, self.signals, self.writer = run, stepper, report, signals, writer
         self.should_stop = False
+        self.evaluated = False
         self.saved = time.monotonic()
 
     def waited_long(self) -> bool:
@@ -187,6 +152,7 @@ class _Loop:
                 last = done == run.num_train_steps
                 if not last:
                     coming = ahead.submit(stepper.micro_batches, done)
+                self.writer.check()
                 number = self.signals.number
                 wishes = bool(number), number == signal.SIGUSR1, self.waited_long()
                 stop, requeue, save = stepper.take(step, micro_batches, *wishes)
@@ -199,6 +165,9 @@ class _Loop:
                     save = save or run.save_at_evaluations
                 if last or stop or save or self.should_stop or _due(done, run.save_checkpoints_steps):
                     self.save(done)
+                if last or stop or self.should_stop:
+                    self.writer.finish()
+                    stepper.world.wait()  # nobody leaves before the main process has written
                 if self.should_stop and run.best and not last:
                     coming.cancel()
                     stepper.world.say(f"Stopped early after step {done}: nothing better since step {run.best.step}.")
@@ -221,14 +190,15 @@ class _Loop:
         self.stepper.window.clear()
 
     def evaluate(self, step: int) -> Mapping[str, float]:
-        """Evaluate and report; keep the model if it is the best."""
+        """Evaluate and report."""
         best = self.run.best
         with self.report.clock_stopped() if self.report else nullcontext():
             results = self.stepper.task.evaluate(self.stepper.model)
             if self.report is not None:
                 self.report.evaluation(step, results)
             if best and step:
-                best.add(step, results, writes=self.report is not None)
+                best.add(step, results)
+                self.evaluated = True
         self.should_stop = best is not None and best.should_stop
         return results
 
@@ -250,10 +220,24 @@ class _Loop:
                 "seconds": self.report.seconds,
             }
             with self.report.clock_stopped():
-                model, optimizer = stepper.model, stepper.optimizer
-                resume.save(run.output_dir, step, state, model, optimizer, run.write_model, run.keep_checkpoint_max)
+                self.write(step, state)
             self.saved = time.monotonic()
-        stepper.world.wait()
+
+    def write(self, step: int, state: Mapping[str, Any]) -> None:
+        """Write the checkpoint, after the best model if there is a new one, as soon as the write before has ended."""
+        run, stepper, writer = self.run, self.stepper, self.writer
+        writer.finish()
+        weights = writer.copy(stepper.model.state_dict())
+        optimizer_state = writer.copy(optimizers.state_tensors(stepper.optimizer, stepper.model))
+        write_best = run.best.writing(weights) if run.best and self.evaluated else lambda: None
+        self.evaluated = False
+
+        def write() -> None:
+            write_best()
+            arguments = weights, optimizer_state, run.write_model, run.keep_checkpoint_max
+            resume.save(run.output_dir, step, state, *arguments)
+
+        writer.submit(write)
 
     def _window(self) -> dict[str, list[float]]:
         """Name -> [sum, count] since the last line, over all processes."""

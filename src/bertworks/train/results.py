@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor
 
 from bertworks import files
 from bertworks.checkpoints.formats.huggingface import save_model_folder
@@ -33,10 +33,10 @@ def check_writable(output_dir: Path) -> None:
 
 
 def write_model(
-    model: nn.Module, config: BertConfig, tokenizer: Tokenizer | None, architecture: str, folder: Path
+    config: BertConfig, tokenizer: Tokenizer | None, architecture: str, folder: Path, weights: Mapping[str, Tensor]
 ) -> None:
-    """Write a model folder that everybody can open."""
-    save_model_folder(folder, config, model.state_dict(), architecture)
+    """Write a model folder that everybody can open, with the weights of a `state_dict`."""
+    save_model_folder(folder, config, weights, architecture)
     if tokenizer is not None:
         tokenizer.save(folder, config.longest_sequence)
 

@@ -1,11 +1,9 @@
-"""The checkpoints of a run, the rules for continuing from one, and the best model.
+"""The checkpoints of a run, and the rules for continuing from one.
 
     OUTPUT_DIR/checkpoints/run.json                what must not change within a run; written before the first step
     OUTPUT_DIR/checkpoints/lock                    held while a process trains there (`lock.py`)
     OUTPUT_DIR/checkpoints/step-1000/              a model folder, and
         optimizer.safetensors  state.json          what else a resume needs; state.json holds every file's SHA-256
-    OUTPUT_DIR/best/                               a model folder, and
-        evaluations.json                           the deciding metric at every step that was evaluated
 
 A checkpoint is written under another name and renamed once it is on the disk, so a kill at any moment leaves the
 checkpoint before it. All tensors are stored in full, so any number of processes can open them.
@@ -24,7 +22,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from bertworks import files
 from bertworks.checkpoints.formats import safetensors
@@ -41,7 +39,9 @@ _DECISIVE = (
     *("class_weights", "precision"),
 )
 
-_EVALUATIONS = "evaluations.json"
+
+# Writes a model folder into an empty folder, with these weights.
+WriteModel = Callable[[Path, Mapping[str, Tensor]], None]
 
 
 @dataclass(frozen=True)
@@ -103,6 +103,7 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoin
     """
     checkpoints = output_dir / "checkpoints"
     for folder in (output_dir, checkpoints):
+        files.restore_replaced(folder)
         for leftover in folder.glob(".*.partial"):
             files.remove(leftover)
     check_own(output_dir)
@@ -166,17 +167,22 @@ def save(
     output_dir: Path,
     step: int,
     state: Mapping[str, Any],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    write_model: Callable[[Path], None],
+    weights: Mapping[str, Tensor],
+    optimizer_state: Mapping[str, Tensor],
+    write_model: WriteModel,
     keep: int,
 ) -> None:
-    """Write the checkpoint of `step`, publish its model in the output folder, and keep the newest `keep` of them."""
+    """Write the checkpoint of `step`, publish its model in the output folder, and keep the newest `keep` of them.
+
+    Args:
+        weights: of the model, by name.
+        optimizer_state: see `optimizer.state_tensors`.
+    """
     target = output_dir / "checkpoints" / f"step-{step}"
     with files.folder_written_whole(target) as folder:
-        write_model(folder)
+        write_model(folder, weights)
         with (folder / "optimizer.safetensors").open("wb") as stream:
-            safetensors.write(stream, safetensors.of_tensors(optimizers.state_tensors(optimizer, model)), {})
+            safetensors.write(stream, safetensors.of_tensors(optimizer_state), {})
         digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
         (folder / "state.json").write_text(json.dumps({"step": step, **state, "files": digests}, indent=2) + "\n")
     publish(target, output_dir)
@@ -219,55 +225,3 @@ def load(checkpoint: TrainingCheckpoint, model: nn.Module, optimizer: torch.opti
                 raise InputError(f"{checkpoint.folder / 'model.safetensors'}: has no {name} of the right shape")
             parameter.copy_(weights[name])
     optimizers.load_state_tensors(optimizer, model, load_file(checkpoint.folder / "optimizer.safetensors"))
-
-
-class Best:
-    """The best evaluation of a run so far; its model is kept in `OUTPUT_DIR/best`.
-
-    Attributes:
-        metric: the result that decides. The lowest loss is best, and the highest value of any other metric.
-    """
-
-    def __init__(
-        self, output_dir: Path, metric: str, write_model: Callable[[Path], None], patience: int | None = None
-    ) -> None:
-        """Set up; after `patience` evaluations without a better result training should stop (None: never)."""
-        self.folder, self.metric = output_dir / "best", metric
-        self._write_model, self._patience = write_model, patience
-        self._values: dict[int, float] = {}
-
-    @property
-    def step(self) -> int | None:
-        """The step with the best result, the first of equal results."""
-        sign = -1 if "loss" in self.metric else 1
-        return max(self._values, key=lambda step: (sign * self._values[step], -step), default=None)
-
-    @property
-    def value(self) -> float | None:
-        """The best result."""
-        return None if self.step is None else self._values[self.step]
-
-    @property
-    def should_stop(self) -> bool:
-        """Whether the last `patience` evaluations brought no better result."""
-        since = sum(step > (self.step or 0) for step in self._values)
-        return self._patience is not None and self.step is not None and since >= self._patience
-
-    def begin(self, first_step: int) -> None:
-        """Read the results that an earlier process had up to `first_step`."""
-        path = self.folder / _EVALUATIONS
-        found = json.loads(path.read_text(encoding="utf-8")) if first_step and path.exists() else {}
-        self._values = {int(step): value for step, value in found.items() if int(step) <= first_step}
-
-    def add(self, step: int, results: Mapping[str, float], *, writes: bool = True) -> None:
-        """Record the results of an evaluation. The process that `writes` writes the model if it is the best so far."""
-        self._values[step] = results[self.metric]
-        if not writes:
-            return
-        text = json.dumps({str(number): value for number, value in sorted(self._values.items())}, indent=1) + "\n"
-        if self.step != step:
-            files.write_text(self.folder / _EVALUATIONS, text)
-            return
-        with files.folder_written_whole(self.folder) as folder:
-            self._write_model(folder)
-            (folder / _EVALUATIONS).write_text(text, encoding="utf-8")

@@ -1,0 +1,69 @@
+"""`Run`: the settings of a training, as the loop takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from bertworks.flags import CommandFlags
+from bertworks.train import optimizer as optimizers
+from bertworks.train.best import Best
+from bertworks.train.resume import WriteModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """The settings of a run.
+
+    Attributes:
+        output_dir: the folder of checkpoints, metrics and the model.
+        token_budget: the most tokens of a micro-batch; None is `training_token_budget`.
+        log_every_steps, save_checkpoints_steps: 0 means only at the end.
+        save_at_evaluations: whether every evaluation leaves a checkpoint.
+        save_every_minutes: how long a kill may set a run back; 0 means any time.
+        save_in_background: whether checkpoints are written while the training goes on.
+        eval_every_steps: 0 means never; otherwise before the first step and at the end too.
+        identity: flag -> value of all that must stay the same when the run is resumed.
+        settings: flag -> value of what may change on a resume; changes are printed.
+        rate_scale: name of a parameter -> factor of its learning rate.
+        best: keeps the model of the best evaluation and decides when to stop; None keeps the last model only.
+        write_model: writes a model folder into the empty folder that it gets, with the weights that it gets.
+        write_notes: writes a description of the run into the output folder, once no other run is found there.
+    """
+
+    output_dir: Path
+    num_train_steps: int
+    num_warmup_steps: int
+    learning_rate: float
+    optimizer: str = "adam"
+    weight_decay: float = 0.01
+    random_seed: int = 12345
+    token_budget: int | None = None
+    log_every_steps: int = 10
+    eval_every_steps: int = 0
+    save_checkpoints_steps: int = 1000
+    save_at_evaluations: bool = False
+    save_every_minutes: float = 0.0
+    keep_checkpoint_max: int = 5
+    save_in_background: bool = True
+    identity: Mapping[str, object] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
+    rate_scale: Callable[[str], float] = lambda name: 1.0
+    best: Best | None = None
+    write_model: WriteModel
+    write_notes: Callable[[], None] = lambda: None
+
+    def rate(self, step: int) -> float:
+        """Return the learning rate of the update after `step` finished steps."""
+        return optimizers.learning_rate(step, self.learning_rate, self.num_train_steps, self.num_warmup_steps)
+
+
+def named_alike(flags: CommandFlags) -> dict[str, Any]:
+    """Return the flags that a `Run` has under the same name."""
+    return {f.name: getattr(flags, f.name) for f in fields(Run) if hasattr(flags, f.name) and f.name not in _RESOLVED}
+
+
+# What flags do not give as it is.
+_RESOLVED = ("output_dir", "random_seed")
