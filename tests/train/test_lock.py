@@ -13,7 +13,7 @@ from bertworks.train import lock
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch) -> None:
     monkeypatch.setattr(lock, "BEAT", 0.05)
-    monkeypatch.setattr(lock, "PATIENCE", 1.0)
+    monkeypatch.setattr(lock, "PATIENCE", 2.0)
 
 
 def test_a_second_process_of_this_machine_is_refused_with_the_name_of_the_first(tmp_path: Path) -> None:
@@ -31,13 +31,15 @@ def of_another_machine(path: Path, ended: threading.Event) -> None:
     """Write what a process there writes, without the system's lock, which does not reach this machine."""
     number = 0
     while not ended.is_set():
-        path.write_text(json.dumps({"host": "north", "pid": 7, "beat": number}))
+        with path.open("r+") as stream:
+            stream.write(json.dumps({"host": "north", "pid": 7, "beat": number}).ljust(100))
         number += 1
         ended.wait(0.05)
 
 
 def test_a_process_of_another_machine_is_seen_by_its_signs_of_life(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "lock").write_text(json.dumps({"host": "north", "pid": 7, "beat": -1}))
     ended = threading.Event()
     other = threading.Thread(target=of_another_machine, args=(tmp_path / "checkpoints" / "lock", ended))
     other.start()

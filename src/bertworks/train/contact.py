@@ -8,6 +8,7 @@ or hangs. Each process lets a thread count in the store, so a process whose numb
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 import time
@@ -78,6 +79,8 @@ class Contact:
         Returns:
             the error to end with: if the contact was lost, an InputError that says which process failed, and how.
         """
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of torchrun, when another process failed; this one ends too
         lost = isinstance(error, LostContactError)
         with suppress(RuntimeError):
             self._store.set(f"left/{self.rank}", "" if lost else told(error) or f"{type(error).__name__}: {error}")

@@ -18,7 +18,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from bertworks.errors import InputError, one_line
@@ -170,16 +170,33 @@ def _join(rank: int, size: int, device: torch.device, timeout: float) -> tuple[W
     """Meet the other processes."""
     limit = timedelta(seconds=timeout)
     try:
-        store, _, _ = next(rendezvous("env://", rank, size, timeout=limit))
-        store.set_timeout(limit)
+        all_rounds, _, _ = next(rendezvous("env://", rank, size, timeout=limit))
+        all_rounds.set_timeout(limit)
+        store = _of_this_round(all_rounds, rank, size)
         cuda = device.type == "cuda"
         backend, groups = "nccl" if cuda else "gloo", PrefixStore("groups", store)
         dist.init_process_group(backend, store=groups, rank=rank, world_size=size, timeout=limit)
         found = World(rank, size, device, dist.new_group(backend="gloo", timeout=limit) if cuda else None)
-        # A store may outlive its processes, where torchrun starts others: what those left is not for these.
-        own_part = found.gather(secrets.token_bytes(8))[0].hex()
-        return found, Contact(PrefixStore(own_part, store), rank, size, timeout)
+        found.wait()
+        if rank == 0:
+            all_rounds.delete_key(_round_key(size))
+        return found, Contact(PrefixStore("contact", store), rank, size, timeout)
     except (RuntimeError, ValueError) as error:
         address = f"{os.environ['MASTER_ADDR']}:{os.environ.get('MASTER_PORT')}"
         reason = one_line(str(error).partition("\n")[0])
         raise InputError(f"process {rank} of {size} does not meet the others at {address} ({reason})") from None
+
+
+def _of_this_round(store: Store, rank: int, size: int) -> Store:
+    """Return a part of the store that nobody has used.
+
+    torchrun's store outlives the processes: when it starts others, those would find the addresses of the old ones.
+    So the first process gives the part a name by chance, and takes the name away once all have met.
+    """
+    if rank == 0:
+        store.set(_round_key(size), secrets.token_hex(8))
+    return PrefixStore(store.get(_round_key(size)).decode(), store)
+
+
+def _round_key(size: int) -> str:
+    return f"bertworks/{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}/{size}"

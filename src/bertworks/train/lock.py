@@ -23,6 +23,8 @@ from bertworks.errors import InputError
 # Seconds between signs of life, and how long one is waited for.
 BEAT, PATIENCE = 5.0, 20.0
 
+_BYTES = 512
+
 
 @contextmanager
 def claimed(output_dir: Path, host: str = "") -> Iterator[None]:
@@ -39,7 +41,8 @@ def claimed(output_dir: Path, host: str = "") -> Iterator[None]:
     folder = output_dir / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "lock"
-    with path.open("a+") as stream:
+    path.touch()
+    with path.open("r+") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -76,15 +79,16 @@ def _wait_for_other_host(path: Path, host: str, output_dir: Path) -> None:
 def _beat(stream: IO[str], host: str, ended: threading.Event) -> None:
     number = 0
     while True:
-        text = json.dumps({"host": host, "pid": os.getpid(), "beat": number})
-        with suppress(OSError):  # on a full disk the system's lock still holds
-            stream.seek(0)
-            stream.truncate(0)
-            stream.write(text)
-            stream.flush()
+        _put(stream, json.dumps({"host": host, "pid": os.getpid(), "beat": number}))
         number += 1
         if ended.wait(BEAT):
             return
+
+
+def _put(stream: IO[str], text: str) -> None:
+    """Write at the beginning, always as many bytes and at once, so that no reader meets half of it."""
+    with suppress(OSError):  # on a full disk the system's lock still holds
+        os.pwrite(stream.fileno(), text.ljust(_BYTES).encode(), 0)
 
 
 def _who(path: Path) -> str:

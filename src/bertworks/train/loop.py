@@ -5,7 +5,6 @@ A step is a function of its number, so a resumed run needs one integer.
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +23,7 @@ from bertworks.train.background import BackgroundWriter
 from bertworks.train.distributed import World
 from bertworks.train.report import MetricWindow, Report
 from bertworks.train.run import Run
-from bertworks.train.signals import Listening, Stopped, exit_code
+from bertworks.train.signals import HANDLED, Listening, Stopped, exit_code
 from bertworks.train.step import Stepper
 
 
@@ -153,9 +152,9 @@ class _Loop:
                 if not last:
                     coming = ahead.submit(stepper.micro_batches, done)
                 self.writer.check()
-                number = self.signals.number
-                wishes = bool(number), number == signal.SIGUSR1, self.waited_long()
-                stop, requeue, save = stepper.take(step, micro_batches, *wishes)
+                came = [self.signals.number == number for number in HANDLED]
+                save, *came = stepper.take(step, micro_batches, self.waited_long(), *came)
+                stop = next((number for number, has_come in zip(HANDLED, came, strict=True) if has_come), None)
                 if self.report is not None:
                     self.report.advance(1)
                 if last or _due(done, run.log_every_steps):
@@ -174,10 +173,8 @@ class _Loop:
                     break
                 if stop and not last:
                     coming.cancel()
-                    number = signal.SIGUSR1 if requeue else self.signals.number or signal.SIGTERM
-                    name = signal.Signals(number).name
-                    stepper.world.say(f"Stopped by {name} after step {done}; the same command continues.")
-                    raise Stopped(exit_code(number))
+                    stepper.world.say(f"Stopped by {stop.name} after step {done}; the same command continues.")
+                    raise Stopped(exit_code(stop))
         return results
 
     def log(self, step: int) -> None:

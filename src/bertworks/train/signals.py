@@ -23,7 +23,8 @@ REQUEUE = 75
 # A scheduler and torchrun may both pass on the same order. Signals within these seconds are one.
 TOGETHER = 2.0
 
-_HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+# The first one decides, where several processes get different ones.
+HANDLED = (signal.SIGUSR1, signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(SystemExit):
@@ -48,7 +49,7 @@ class Listening:
     @contextmanager
     def here(self) -> Iterator[None]:
         """Note signals inside the block."""
-        before = {number: signal.signal(number, self._note) for number in _HANDLED}
+        before = {number: signal.signal(number, self._note) for number in HANDLED}
         try:
             yield
         finally:
