@@ -159,6 +159,8 @@ def main(flags: Flags) -> None:
         return
     if not (flags.do_train or flags.do_eval):
         raise InputError("give at least one of --do_train, --do_eval and --show_step")
+    if flags.plan and not flags.do_train:
+        raise InputError("--plan: is the plan of a training; give --do_train too")
     if not flags.output_dir:
         raise InputError("--output_dir: must be given")
     with joined(flags) as world:

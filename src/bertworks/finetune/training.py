@@ -109,6 +109,7 @@ def _train(
         **named_alike(flags),
         output_dir=output_dir,
         num_train_steps=steps,
+        examples=job.examples,
         num_warmup_steps=int(steps * flags.warmup_proportion),
         random_seed=seed,
         eval_every_steps=min(every, steps),

@@ -81,11 +81,15 @@ def training_token_budget(model: nn.Module, device: torch.device) -> int:
     if device.type != "cuda":
         return 8192  # memory is rarely the limit; this keeps the products large and the activations near the cache
     total = torch.cuda.get_device_properties(device).total_memory
-    config: Any = getattr(model, "config", None)
     parameters = sum(p.numel() for p in model.parameters())
     free = 0.85 * total - 16 * parameters - 0.8e9
-    per_token = 80 * config.hidden_size * config.num_hidden_layers + 12 * config.vocab_size * 0.2
-    return max(1024, min(1 << 18, int(free / per_token)))
+    return max(1024, min(1 << 18, int(free / bytes_of_token(model))))
+
+
+def bytes_of_token(model: nn.Module) -> float:
+    """Return an estimate of the memory that training keeps for each token of a micro-batch."""
+    config: Any = getattr(model, "config", None)
+    return float(80 * config.hidden_size * config.num_hidden_layers + 12 * config.vocab_size * 0.2)
 
 
 def keep_freed_memory() -> bool:

@@ -6,13 +6,13 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from bertworks import files
-from bertworks.errors import InputError
-from bertworks.flag_groups import ProcessFlags, warn_of_retired
-from bertworks.flags import CommandFlags, describe, recorded
+from bertworks.flag_groups import ProcessFlags, input_files, warn_of_retired
+from bertworks.flags import CommandFlags, recorded
 from bertworks.train.distributed import World, world
 from bertworks.train.signals import requeued_at_once
 
@@ -57,21 +57,9 @@ def _code() -> dict[str, object]:
 
 def _files(flags: CommandFlags) -> dict[str, object]:
     """Return flag -> a hash of the files that it names, of large ones of their size."""
-    found: dict[str, object] = {}
-    for name, flag in describe(type(flags)).items():
-        value = getattr(flags, name)
-        if flag.path and isinstance(value, str) and name != "output_dir":
-            try:
-                paths = files.expand(value, name)
-            except InputError:  # a name, or a mistake that the command will tell
-                continue
-            digest = hashlib.sha256()
-            for path in paths:
-                for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-                    if file.is_file():
-                        size = file.stat().st_size
-                        digest.update(
-                            f"{file.name} {size} {files.sha256(file) if size < _HASHED_BYTES else ''}".encode()
-                        )
-            found[f"what --{name} names (a hash)"] = digest.hexdigest()[:16]
-    return found
+    digests: dict[str, Any] = {}
+    for name, file in input_files(flags):
+        size = file.stat().st_size
+        content = files.sha256(file) if size < _HASHED_BYTES else ""
+        digests.setdefault(name, hashlib.sha256()).update(f"{file.name} {size} {content}".encode())
+    return {f"what --{name} names (a hash)": digest.hexdigest()[:16] for name, digest in digests.items()}

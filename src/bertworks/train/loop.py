@@ -17,7 +17,7 @@ from torch import nn
 from bertworks.model.device import training_token_budget
 from bertworks.progress import progress
 from bertworks.task import Task
-from bertworks.train import lock, resume
+from bertworks.train import lock, plan, resume
 from bertworks.train import optimizer as optimizers
 from bertworks.train.background import BackgroundWriter
 from bertworks.train.distributed import World
@@ -35,21 +35,24 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
 
     Raises:
         InputError: the folder holds another run or a damaged checkpoint; the loss or a gradient is not finite.
+        Planned: the plan was asked for, and is shown.
         Stopped: a signal came (`signals.py`); a checkpoint is written, and the same command continues from it.
     """
+    optimizer = optimizers.build(model, run.optimizer, run.weight_decay, run.rate_scale)
+    stepper = Stepper(
+        model=model,
+        task=task,
+        optimizer=optimizer,
+        world=world,
+        window=MetricWindow(world.device),
+        rate=run.rate,
+        random_seed=run.random_seed,
+        token_budget=run.token_budget or training_token_budget(model, world.device),
+    )
+    if run.plan:
+        plan.show(run, stepper)
     with ExitStack() as stack:
         checkpoint = _begin(run, world, stack)
-        optimizer = optimizers.build(model, run.optimizer, run.weight_decay, run.rate_scale)
-        stepper = Stepper(
-            model=model,
-            task=task,
-            optimizer=optimizer,
-            world=world,
-            window=MetricWindow(world.device),
-            rate=run.rate,
-            random_seed=run.random_seed,
-            token_budget=run.token_budget or training_token_budget(model, world.device),
-        )
         first_step, seconds = 0, 0.0
         if checkpoint is not None:
             resume.load(checkpoint, model, optimizer)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from bertworks.flag_groups import input_files
 from bertworks.flags import CommandFlags
 from bertworks.train import optimizer as optimizers
 from bertworks.train.best import Best
@@ -29,6 +30,9 @@ class Run:
         settings: flag -> value of what may change on a resume; changes are printed.
         rate_scale: name of a parameter -> factor of its learning rate.
         best: keeps the model of the best evaluation and decides when to stop; None keeps the last model only.
+        plan: whether to say what the training would take, and not to train; `plan_steps` are taken to measure it.
+        examples: of an epoch, for the plan; 0 if nobody has counted them.
+        input_bytes: of all input files, for the plan.
         write_model: writes a model folder into the empty folder that it gets, with the weights that it gets.
         write_notes: writes a description of the run into the output folder, once no other run is found there.
     """
@@ -52,6 +56,10 @@ class Run:
     settings: Mapping[str, object] = field(default_factory=dict)
     rate_scale: Callable[[str], float] = lambda name: 1.0
     best: Best | None = None
+    plan: bool = False
+    plan_steps: int = 0
+    examples: int = 0
+    input_bytes: int = 0
     write_model: WriteModel
     write_notes: Callable[[], None] = lambda: None
 
@@ -61,8 +69,9 @@ class Run:
 
 
 def named_alike(flags: CommandFlags) -> dict[str, Any]:
-    """Return the flags that a `Run` has under the same name."""
-    return {f.name: getattr(flags, f.name) for f in fields(Run) if hasattr(flags, f.name) and f.name not in _RESOLVED}
+    """Return the flags that a `Run` has under the same name, and what else it takes from flags."""
+    alike = {f.name: getattr(flags, f.name) for f in fields(Run) if hasattr(flags, f.name) and f.name not in _RESOLVED}
+    return {**alike, "input_bytes": sum(file.stat().st_size for _, file in input_files(flags)) if alike["plan"] else 0}
 
 
 # What flags do not give as it is.
