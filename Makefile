@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # Stands in for a processor without AVX-512: torch, oneDNN and MKL compute with AVX2 only, and round otherwise.
 AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2
 
-.PHONY: demo test test-other-processors check format bench clean
+.PHONY: demo test test-other-processors soak check format bench clean
 
 demo: $(VENV)/.installed ## from plain text to a small pre-trained BERT; 3 to 7 minutes on two cores, see README
 	$(BIN)/bert demo
@@ -19,6 +19,10 @@ test-other-processors: $(VENV)/.installed-dev ## all tests with one and two thre
 		echo "OMP_NUM_THREADS=$$threads $$instructions"; \
 		env OMP_NUM_THREADS=$$threads OMP_WAIT_POLICY=passive $$instructions $(BIN)/python -m pytest -q -n auto --dist worksteal || failed=1; \
 	done; done; test -z "$$failed"
+
+soak: $(VENV)/.installed-dev ## kill trainings at every moment, also under torchrun, and continue them; writes docs/survival.md; an hour, not in CI
+	$(BIN)/python -m pytest -q -m soak
+	$(BIN)/python -m tests.soak.kill_matrix
 
 check: $(VENV)/.installed-dev ## style, types, import contracts
 	$(BIN)/ruff check .

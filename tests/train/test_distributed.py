@@ -13,7 +13,7 @@ from bertworks.errors import InputError
 from bertworks.task import Partition
 from bertworks.train import distributed, loop
 from tests.commands.runs import metrics as lines
-from tests.together import spawned
+from tests.together import free_port, spawned
 from tests.train.toy import ToyModel, batches, run, sums, task
 
 
@@ -111,6 +111,15 @@ def _first_dies(rank: int, folder: Path) -> None:
 def test_another_process_speaks_where_the_first_is_killed(tmp_path: Path) -> None:
     spawned(2, _first_dies, tmp_path)
     assert (tmp_path / "error-1").read_text().startswith("1 process 0 ")
+
+
+def test_a_process_that_never_comes_is_told(monkeypatch) -> None:
+    names = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    never_meets = pytest.raises(InputError, match=r"process 0 of 2 does not meet the others at 127.0.0.1:\d+ \(.+\)$")
+    with never_meets, distributed.world("cpu", 1.0):
+        pass
 
 
 def _differ(rank: int, folder: Path) -> None:
