@@ -6,6 +6,7 @@ python -m tests.soak.kill_matrix [--kills=100] [--output=docs/survival.md]
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import signal
 import sys
@@ -61,8 +62,12 @@ def same(one: Path, other: Path, tolerance: float = 0.0) -> str:
     return ""
 
 
-def matrix(shards: Path, folder: Path, whole: dict[int, Path]) -> dict[tuple[str, str, int], str]:
-    """Signal, moment, processes -> what came of it."""
+def newest_step(output: Path) -> int:
+    return max((int(path.name[5:]) for path in (output / "checkpoints").glob("step-*")), default=0)
+
+
+def matrix(shards: Path, folder: Path, whole: dict[int, Path]) -> dict[str, str]:
+    """Signal, moment and processes -> the exit codes of a run whose end was the same."""
     found = {}
     for size in SIZES:
         for moment in MOMENTS:
@@ -77,7 +82,7 @@ def matrix(shards: Path, folder: Path, whole: dict[int, Path]) -> dict[tuple[str
                     raise SystemExit(f"{output}: the moment never came: {codes} {errors(output)}")
                 finished(shards, output, size)
                 difference = same(whole[size], output)
-                found[number.name, moment, size] = difference or f"{' and '.join(map(str, codes))}"
+                found[f"{number.name} {moment} {size}"] = " and ".join(map(str, codes))
                 took = time.monotonic() - began
                 print(
                     f"{number.name} at {moment}, {size}: {codes} {difference} {took:.0f} s", file=sys.stderr, flush=True
@@ -93,7 +98,12 @@ def random_kills(shards: Path, folder: Path, kills: int, steps: int, seed: int) 
     finished(shards, whole, 2, steps)
     while counts["kills"] < kills:
         processes = forked(2, bert, log_folder(output), words(shards, output, steps))
-        time.sleep(chance.uniform(0.2, 4))
+        # Most of the time work is killed, sometimes the start.
+        deadline, reached = time.monotonic() + 60, newest_step(output)
+        waits = chance.random() < 0.8
+        while waits and time.monotonic() < deadline and newest_step(output) == reached:
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 1.5))
         victims = chance.choice([[0], [1], [0, 1]])
         if any(process.is_alive() for process in processes):
             for rank in victims:
@@ -102,7 +112,7 @@ def random_kills(shards: Path, folder: Path, kills: int, steps: int, seed: int) 
             counts[f"of {' and '.join(map(str, victims))}"] += 1
         codes = ended(processes, 600)
         before = counts["steps"]
-        counts["steps"] = max((int(p.name[5:]) for p in (output / "checkpoints").glob("step-*")), default=0)
+        counts["steps"] = newest_step(output)
         if counts["steps"] < before:
             raise SystemExit(f"a kill went back from step {before} to {counts['steps']}")
         print(f"kill {counts['kills']}: {codes}, step {counts['steps']}", file=sys.stderr, flush=True)
@@ -141,6 +151,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--output", type=Path, default=Path("docs/survival.md"))
+    parser.add_argument("--results", type=Path, help="keep results here, and take those that are there")
     flags = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -148,10 +159,17 @@ def main() -> None:
         whole = {size: folder / f"whole-{size}" for size in SIZES}
         for size, output in whole.items():
             finished(shards, output, size)
-        found = matrix(shards, folder, whole)
-        sizes = other_sizes(shards, folder, whole)
-        kills = random_kills(shards, folder, flags.kills, flags.steps, flags.seed)
-    flags.output.write_text(page(found, sizes, kills, flags.steps, TOLERANCE), encoding="utf-8")
+        parts = {
+            "matrix": lambda: matrix(shards, folder, whole),
+            "sizes": lambda: other_sizes(shards, folder, whole),
+            "kills": lambda: {**random_kills(shards, folder, flags.kills, flags.steps, flags.seed), "of": flags.steps},
+        }
+        results = json.loads(flags.results.read_text()) if flags.results and flags.results.exists() else {}
+        for part, run in parts.items():
+            results[part] = results.get(part) or run()
+            if flags.results:
+                flags.results.write_text(json.dumps(results, indent=1))
+    flags.output.write_text(page(results["matrix"], results["sizes"], results["kills"], TOLERANCE), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -37,28 +37,22 @@ signal that ended the process.
 """
 
 
-def page(
-    found: Mapping[tuple[str, str, int], str],
-    sizes: Mapping[str, str],
-    kills: Mapping[str, int],
-    steps: int,
-    tolerance: float,
-) -> str:
+def page(found: Mapping[str, str], sizes: Mapping[str, str], kills: Mapping[str, int], tolerance: float) -> str:
     """Return the page.
 
     Args:
-        found: signal, moment, processes -> the exit codes of a run whose end was the same.
+        found: signal, moment and processes -> the exit codes of a run whose end was the same.
         sizes: "1 to 2" -> how near the end is to that of one process.
-        kills: how many there were, of which processes.
-        steps: of each run that was killed at random.
+        kills: how many there were, of which processes; the steps "of" each run.
         tolerance: in a weight, of a run continued with another number of processes.
     """
-    signals, moments, counts = (list(dict.fromkeys(key[i] for key in found)) for i in range(3))
+    signals, moments, counts = (list(dict.fromkeys(key.split()[i] for key in found)) for i in range(3))
+    victims = ("of 0", "of 1", "of 0 and 1")
     lines = [HEAD]
     lines += [f"| processes | moment | {' | '.join(map(str, signals))} |", "|---|---|" + "---|" * len(signals)]
     for count in counts:
         for moment in moments:
-            cells = " | ".join(found[name, moment, count] for name in signals)
+            cells = " | ".join(found[f"{name} {moment} {count}"] for name in signals)
             lines.append(f"| {count} | {moment} | {cells} |")
     lines += [
         "",
@@ -72,8 +66,8 @@ def page(
         "",
         "## Random kills",
         "",
-        f"Two processes, {steps} steps a run; SIGKILL at random moments to the first, the second or both: "
-        f"{kills['kills']} kills ({', '.join(f'{kills[key]} {key}' for key in ('of 0', 'of 1', 'of 0 and 1'))}).",
+        f"Two processes, {kills['of']} steps a run; SIGKILL at random moments to the first, the second or both: "
+        f"{kills['kills']} kills ({', '.join(f'{kills.get(key, 0)} {key}' for key in victims)}).",
         f"{kills['whole runs']} runs ended, all the same as undisturbed ones. No kill went back behind a checkpoint.",
         "",
         "## Limits",

@@ -1,17 +1,20 @@
 """Several processes train as one does, and all of them end when one fails."""
 
 import os
+import resource
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from bertworks.data.batch import PackedBatch
-from bertworks.errors import InputError
+from bertworks.errors import InputError, told
 from bertworks.task import Partition
-from bertworks.train import distributed, loop
+from bertworks.train import distributed, loop, resume
 from tests.commands.runs import metrics as lines
 from tests.together import free_port, spawned
 from tests.train.toy import ToyModel, batches, run, sums, task
@@ -111,6 +114,40 @@ def _first_dies(rank: int, folder: Path) -> None:
 def test_another_process_speaks_where_the_first_is_killed(tmp_path: Path) -> None:
     spawned(2, _first_dies, tmp_path)
     assert (tmp_path / "error-1").read_text().startswith("1 process 0 ")
+
+
+def _fill_the_disk(rank: int, folder: Path, fills: bool) -> None:
+    """Train; at the second checkpoint no file of process 0 may grow beyond some bytes any more."""
+    written = 0
+
+    def write_model(target: Path, weights) -> None:
+        nonlocal written
+        written += 1
+        if fills and written == 2:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+        save_file(dict(weights), target / "model.safetensors")
+
+    model = ToyModel()
+    try:
+        with distributed.world("cpu", 60.0) as world:
+            loop.train(model, task(), run(folder, model, write_model=write_model), world)
+    except (InputError, OSError) as error:
+        with suppress(OSError):  # there is no room for it either
+            os.write(2, f"process {rank}: {told(error)}\n".encode())
+        os._exit(2)
+
+
+def test_a_full_disk_ends_all_processes_and_loses_nothing(tmp_path: Path, capfd) -> None:
+    assert spawned(2, _fill_the_disk, tmp_path / "cut", True) == [2, 2]
+    assert [step for step, _ in resume.steps(tmp_path / "cut")] == [4]
+    assert spawned(2, _fill_the_disk, tmp_path / "cut", False) == [0, 0]
+    assert spawned(2, _fill_the_disk, tmp_path / "whole", False) == [0, 0]
+    ends = [(folder / "model.safetensors").read_bytes() for folder in (tmp_path / "cut", tmp_path / "whole")]
+    assert ends[0] == ends[1]
+    assert lines(tmp_path / "cut") == lines(tmp_path / "whole")
+    # It had read the message of process 0, or that process, which holds the store, had gone.
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("process 1: ")]
+    assert "(process 0)" in line or "process 0 ended; what it printed says why" in line
 
 
 def test_a_process_that_never_comes_is_told(monkeypatch) -> None:

@@ -12,8 +12,9 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import torch.distributed as dist
 from torch.distributed.distributed_c10d import Store
@@ -51,6 +52,8 @@ class Contact:
 
     def __init__(self, store: Store, rank: int, size: int, timeout: float) -> None:
         self._store, self.rank, self.size, self.timeout = store, rank, size, timeout
+        self._is_there = True
+        self._heard: dict[int, tuple[int, float]] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(
             target=self._beat, args=(_connected_anew(store),), name="sign-of-life", daemon=True
@@ -82,13 +85,12 @@ class Contact:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of torchrun, when another process failed; this one ends too
         lost = isinstance(error, LostContactError)
-        with suppress(RuntimeError):
-            self._store.set(f"left/{self.rank}", "" if lost else told(error) or f"{type(error).__name__}: {error}")
+        message = "" if lost else told(error) or f"{type(error).__name__}: {error}"
+        self._ask(lambda: self._store.set(f"left/{self.rank}", message))
         with suppress(RuntimeError, ValueError):
             dist.destroy_process_group(group)
         if not isinstance(error, LostContactError):
-            self._let_others_read()
-            return error
+            return error  # only its end closes all connections, so it does not wait
         found = InputError(self._reason(error))
         found.speaker = self._first_there()
         self._let_others_read()
@@ -97,7 +99,6 @@ class Contact:
     def _reason(self, error: LostContactError) -> str:
         """Wait for messages of the other processes, or for signs of life; return what happened."""
         others = [rank for rank in range(self.size) if rank != self.rank]
-        beats, since = dict.fromkeys(others, -1), dict.fromkeys(others, time.monotonic())
         deadline = time.monotonic() + 2 * SILENCE
         gone: list[int] = []
         while time.monotonic() < deadline:
@@ -105,14 +106,12 @@ class Contact:
             for rank in left:
                 if message := self._read(f"left/{rank}"):
                     return f"{one_line(message)} (process {rank})"
-            now = time.monotonic()
-            for rank in others:
-                if (beat := self._beats(rank)) != beats[rank]:
-                    beats[rank], since[rank] = beat, now
-            gone = [rank for rank in others if rank not in left and now - since[rank] > SILENCE]
-            if len(left) == len(others) or gone:
+            gone = [rank for rank in others if rank not in left and self._is_silent(rank)]
+            if len(left) == len(others) or gone or not self._is_there:
                 break
             time.sleep(0.1)
+        if not self._is_there:  # without torchrun the first process holds the store
+            return f"process 0 ended; what it printed says why; {_CONTINUES}"
         if gone:
             return f"{self._named(gone)} ended without a word, as if killed; {_CONTINUES}"
         hanging = [rank for rank in others if not self._has(f"left/{rank}")]
@@ -121,10 +120,9 @@ class Contact:
         return f"the processes lost each other ({error}); {_CONTINUES}"
 
     def _let_others_read(self) -> None:
-        """Wait until the others have ended too, if this process holds the store."""
+        """Wait until the others have read too, if this process holds the store."""
         if self.rank != 0 or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-            with suppress(RuntimeError):
-                self._store.set(f"read/{self.rank}", "")
+            self._ask(lambda: self._store.set(f"read/{self.rank}", ""))
             return
         deadline = time.monotonic() + SILENCE
         while time.monotonic() < deadline and not all(self._has(f"read/{rank}") for rank in range(1, self.size)):
@@ -133,6 +131,8 @@ class Contact:
     def _first_there(self) -> int:
         """Return the first process that parts in order, which speaks for all."""
         deadline = time.monotonic() + SILENCE / 2
+        if not self._is_there:
+            return 1
         for rank in range(self.rank):
             while not (there := self._has(f"left/{rank}")) and time.monotonic() < deadline:
                 time.sleep(0.05)
@@ -140,21 +140,34 @@ class Contact:
                 return rank
         return self.rank
 
+    def _is_silent(self, rank: int) -> bool:
+        """Tell whether a process has given no sign of life for some seconds, in which this was asked."""
+        now, beat = time.monotonic(), self._beats(rank)
+        if rank not in self._heard or self._heard[rank][0] != beat:
+            self._heard[rank] = beat, now
+        return now - self._heard[rank][1] > SILENCE
+
     def _has(self, key: str) -> bool:
-        with suppress(RuntimeError):
-            return bool(self._store.check([key]))
-        return False
+        found = self._ask(lambda: self._store.check([key]))
+        return bool(found)
 
     def _read(self, key: str) -> str:
-        with suppress(RuntimeError):
-            return str(self._store.get(key).decode())
-        return ""
+        found = self._ask(lambda: self._store.get(key).decode())
+        return str(found or "")
 
     def _beats(self, rank: int) -> int:
         """Return the number of signs of life so far; -1 if the store is gone."""
-        with suppress(RuntimeError):
-            return int(self._store.add(f"beat/{rank}", 0))
-        return -1
+        found = self._ask(lambda: self._store.add(f"beat/{rank}", 0))
+        return -1 if found is None else int(found)
+
+    def _ask(self, question: Callable[[], Any]) -> Any:
+        """Ask the store, but no more once it is gone, because torch says much each time; None is no answer."""
+        if self._is_there:
+            try:
+                return question()
+            except RuntimeError:
+                self._is_there = False
+        return None
 
     def _named(self, ranks: Sequence[int]) -> str:
         return " and ".join(

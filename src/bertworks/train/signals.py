@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -72,6 +73,9 @@ def requeued_at_once() -> Iterator[None]:
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         raise Stopped(REQUEUE)
 
+    if threading.current_thread() is not threading.main_thread():  # only the main one may listen
+        yield
+        return
     before = signal.signal(signal.SIGUSR1, leave)
     try:
         yield
