@@ -122,6 +122,8 @@ def _train(
         eval_every_steps=min(every, steps),
         save_at_evaluations=True,
         save_every_minutes=SAVE_EVERY_MINUTES,
+        save_checkpoints_steps=flags.save_checkpoints_steps,
+        keep_checkpoint_max=flags.keep_checkpoint_max,
         save_in_background=flags.save_in_background,
         plan=flags.plan,
         plan_steps=flags.plan_steps,
