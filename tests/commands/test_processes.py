@@ -58,8 +58,16 @@ def _classify(folder: Path) -> list[str]:
     with (folder / "rows.csv").open("w", newline="") as stream:
         csv.writer(stream).writerows(rows)
     file = folder / "rows.csv"
-    window = ["--max_seq_length=12", "--long_text=window", "--class_weights=balanced"]
+    window = ["--max_seq_length=12", "--long_text=window", "--class_weights=balanced", "--calibrate"]
     return ["run_classifier", *TRAINED, f"--train_file={file}", f"--test_file={file}", "--dev_fraction=0.5", *window]
+
+
+def _score(folder: Path) -> list[str]:
+    """Scores, which are standardised in training."""
+    with (folder / "scores.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([("text", "label"), *((line, 500 + len(line)) for line in TEXTS)])
+    files = [f"--{split}_file={folder / 'scores.csv'}" for split in ("train", "dev", "test")]
+    return ["run_classifier", *TRAINED, *files, "--kind=regression", "--max_seq_length=32"]
 
 
 def _choose(folder: Path) -> list[str]:
@@ -85,7 +93,7 @@ def _numbers(path: Path) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.soak)])
-@pytest.mark.parametrize("command", [_classify, _choose, _tag, _ask], ids=lambda one: one.__name__.strip("_"))
+@pytest.mark.parametrize("command", [_classify, _score, _choose, _tag, _ask], ids=lambda one: one.__name__.strip("_"))
 def test_fine_tuning_shares_all_its_work(command, size: int, tmp_path: Path) -> None:
     """Trained together, losses agree to rounding; one model predicts the same bytes with any number of processes."""
     words, one, many = [*command(tmp_path), *TRAIN], tmp_path / "one", tmp_path / "many"
