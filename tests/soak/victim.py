@@ -14,7 +14,7 @@ from tests.together import bert
 MOMENTS = {
     "plan": ("bertworks.data.stream", "ShardSource.instances", 0),
     "step": ("bertworks.train.step", "Stepper.take", 5),
-    "checkpoint": ("bertworks.checkpoints.formats.safetensors", "write", 3),
+    "checkpoint": ("bertworks.checkpoints.formats.safetensors", "write_tensors", 1),
     "evaluation": ("bertworks.tasks.pretraining", "evaluate", 2),
     "publish": ("bertworks.train.resume", "publish", 1),
 }
