@@ -8,7 +8,7 @@ AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS
 
 CLIENTS ?= .venv-clients
 
-.PHONY: demo test test-export test-serve test-browser test-other-processors check format bench load-test clean
+.PHONY: demo test test-export test-serve test-browser test-other-processors soak check format bench load-test clean
 
 demo: $(VENV)/.installed ## from plain text to a small pre-trained BERT; 3 to 7 minutes on two cores, see README
 	$(BIN)/bert demo
@@ -24,12 +24,17 @@ test-other-processors: $(VENV)/.installed-dev ## all tests with one and two thre
 
 test-export: $(VENV)/.installed-dev $(VENV)-export/.installed ## exports in ONNX Runtime, OpenVINO, sentence-transformers and transformers.js; not in CI
 	BERTWORKS_EXPORT_ENVIRONMENT=$(abspath $(VENV)-export) $(BIN)/python -m pytest -q -ra tests/export
+
 test-serve: $(VENV)/.installed-dev $(CLIENTS)/.installed ## bert serve with OpenAI's client and with what Schemathesis sends; not in CI
 	$(BIN)/python -m tests.serve_clients.run $(CLIENTS)/bin
 
 test-browser: $(VENV)/.installed-dev ## the page of bert serve in Debian's Chromium, which must be installed; not in CI
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[browser]"
 	$(BIN)/python -m pytest tests/serve/test_page.py
+
+soak: $(VENV)/.installed-dev ## kill trainings at every moment, also under torchrun, and continue them; writes docs/survival.md; an hour, not in CI
+	$(BIN)/python -m pytest -q -m soak
+	$(BIN)/python -m tests.soak.kill_matrix
 
 check: $(VENV)/.installed-dev ## style, types, import contracts
 	$(BIN)/ruff check .

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import errno
 import importlib
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from bertworks import __version__
-from bertworks.errors import InputError, printable
+from bertworks.errors import InputError, printable, told
 from bertworks.flags import parse
 
 # name -> what it does, in the order a newcomer meets them. Each is a module of bertworks.commands with a dataclass
@@ -43,8 +41,6 @@ COMMANDS = {
     "benchmark": "Measure speed beside what people use, in turns in one run: tables, JSON, a picture",
 }
 
-_DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-
 
 def usage() -> str:
     """Return the text of `bert --help`."""
@@ -72,36 +68,32 @@ def main(words: Sequence[str] | None = None) -> int:
         hint = f"did you mean {near[0]}?" if near else "see bert --help"
         print(f"bert: {words[0]}: no such command; {hint}", file=sys.stderr)
         return 2
-    code, message = _run(name, words[1:])
-    if message and os.environ.get("RANK", "0") == "0":  # one of several processes speaks for all
+    code, message, speaker = _run(name, words[1:])
+    if message and os.environ.get("RANK", "0") == str(speaker):  # one of several processes speaks for all
         print(f"bert {name}: {printable(message)}", file=sys.stderr)
     return code
 
 
-def _closed(error: OSError) -> str:
-    """Return what an error is about: the folder that we may not enter, if it is that of a file that we look for."""
-    file = Path(str(error.filename))
-    closed = (folder for folder in reversed(file.parents) if not os.access(folder, os.X_OK))
-    return str(next(closed, file) if error.errno == errno.EACCES else file)
+def _run(name: str, words: Sequence[str]) -> tuple[int, str, int]:
+    """Run a command.
 
-
-def _run(name: str, words: Sequence[str]) -> tuple[int, str]:
-    """Run a command; gives the exit code and what to tell the person when it failed in a way that we understand."""
+    Returns:
+        the exit code; what to tell the person when it failed in a way that we understand; which process tells it.
+    """
     try:
         command = importlib.import_module(f"bertworks.commands.{name}")
         command.main(parse(command.Flags, words, f"bert {name}"))
     except InputError as error:
-        return 2, str(error)
+        return 2, str(error), error.speaker
     except BrokenPipeError:
         # Whoever read our output left (`bert ... | head`); point stdout elsewhere so that closing it is quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141, ""
+        return 141, "", 0
     except OSError as error:
-        if error.errno is None:
+        message = told(error)
+        if message is None:
             raise
-        where = f"{_closed(error)}: " if error.filename else ""
-        full = "; free some space or write elsewhere" if error.errno in _DISK_FULL else ""
-        return 2, f"{where}{error.strerror}{full}"
+        return 2, message, 0
     except KeyboardInterrupt:
-        return 130, "interrupted"
-    return 0, ""
+        return 130, "interrupted", 0
+    return 0, "", 0

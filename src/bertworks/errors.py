@@ -1,4 +1,10 @@
-"""The one exception for mistakes that a person can fix."""
+"""The one exception for mistakes that a person can fix, and what a person is told of other failures."""
+
+import errno
+import os
+from pathlib import Path
+
+_DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
 class InputError(ValueError):
@@ -6,7 +12,30 @@ class InputError(ValueError):
 
     The message is one line. It names the file (and the line or record where there is one), says what is wrong and
     which flag to change. The command line prints it without a traceback and exits with code 2.
+
+    Attributes:
+        speaker: which of several processes prints it.
     """
+
+    speaker = 0
+
+
+def told(error: BaseException) -> str | None:
+    """Return what a person is told of an error that we understand, in one line; None of any other error."""
+    if isinstance(error, InputError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f"{_closed(error)}: " if error.filename else ""
+        full = "; free some space or write elsewhere" if error.errno in _DISK_FULL else ""
+        return f"{where}{error.strerror}{full}"
+    return None
+
+
+def _closed(error: OSError) -> str:
+    """Return what an error is about: the folder that we may not enter, if it is that of a file that we look for."""
+    file = Path(str(error.filename))
+    closed = (folder for folder in reversed(file.parents) if not os.access(folder, os.X_OK))
+    return str(next(closed, file) if error.errno == errno.EACCES else file)
 
 
 def one_line(error: object) -> str:

@@ -126,8 +126,14 @@ def _renamed_when_whole(path: Path, is_right: Callable[[Path], bool], wrong: str
     try:
         yield partial
         if partial.is_dir() and real.exists():
-            shutil.rmtree(real)
-        partial.replace(real)
+            # A folder is not replaced in one step. A kill between the two leaves the old one under a name of its own.
+            replaced = real.with_name(f".{real.name}.replaced")
+            remove(replaced)
+            real.rename(replaced)
+            partial.replace(real)
+            remove(replaced)
+        else:
+            partial.replace(real)
     except BaseException as error:
         remove(partial)
         # The error of a failed write (such as a full disk) does not name the file.
@@ -135,6 +141,16 @@ def _renamed_when_whole(path: Path, is_right: Callable[[Path], bool], wrong: str
             error.filename = str(real)
         raise
     sync_folder(real.parent)
+
+
+def restore_replaced(folder: Path) -> None:
+    """Give a folder its name again that a kill left renamed while it was replaced; remove one that was replaced."""
+    for replaced in folder.glob(".*.replaced"):
+        name = folder / replaced.name.removeprefix(".").removesuffix(".replaced")
+        if name.exists():
+            remove(replaced)
+        else:
+            replaced.rename(name)
 
 
 def remove(path: Path) -> None:

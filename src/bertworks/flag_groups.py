@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from bertworks import files
 from bertworks.errors import InputError
-from bertworks.flags import RETIRED, CommandFlags, flag
+from bertworks.flags import RETIRED, CommandFlags, describe, flag
 from bertworks.progress import say
 
 if TYPE_CHECKING:
@@ -40,7 +43,7 @@ class MachineFlags(CommandFlags):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingMachineFlags(MachineFlags):
-    """What training computes in, and what it does when memory is short."""
+    """What training computes in, what it does when memory is short, and how its processes work together."""
 
     precision: TrainingPrecision = flag(
         "auto",
@@ -73,6 +76,51 @@ class TrainingMachineFlags(MachineFlags):
         group="Machine",
         lowest=1,
     )
+    process_timeout: float = flag(
+        1800.0,
+        "Seconds that a process waits for another one, which then counts as lost (several processes only).",
+        group="Machine",
+        above=0,
+        highest=1e6,
+    )
+    plan: bool = flag(
+        False, "Say what the training would take, memory, time and disk, and do not train.", group="What to do"
+    )
+    plan_steps: int = flag(
+        0,
+        "With --plan: take this many steps to measure the speed, and throw away what they learn.",
+        group="What to do",
+        lowest=0,
+    )
+    save_in_background: bool = flag(
+        True,
+        "Write checkpoints while training goes on; this takes host memory for a copy: 12 bytes a parameter.",
+        group="Machine",
+    )
+
+
+def input_files(flags: CommandFlags) -> Iterator[tuple[str, Path]]:
+    """Give the files that flags name, each with its flag, also those in folders; not those of the output."""
+    for name, described in describe(type(flags)).items():
+        value = getattr(flags, name)
+        if not described.path or not isinstance(value, str) or name == "output_dir":
+            continue
+        try:
+            paths = files.expand(value, name)
+        except InputError:  # a name, or a mistake that the command will tell
+            continue
+        for path in paths:
+            inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+            yield from ((name, file) for file in inside if file.is_file())
+
+
+def input_bytes(flags: CommandFlags) -> int:
+    """Return the size of all files of `input_files`."""
+    return sum(file.stat().st_size for _, file in input_files(flags))
+
+
+# Flags of training that change nothing in what a run leaves.
+NO_SETTINGS = ("verbose", "process_timeout", "save_in_background", "plan", "plan_steps")
 
 
 def warn_of_retired(flags: MachineFlags, device: torch.device) -> None:

@@ -21,6 +21,7 @@ from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.data.sequences import shuffled
 from bertworks.model.heads import SequenceClassifier, SpanClassifier, TokenClassifier
+from bertworks.processes import ALONE, Processes
 from bertworks.task import Task
 from bertworks.text.tokenizer import Tokenizer
 
@@ -45,6 +46,7 @@ class Setup:
         precision, eval_precision: what training, and evaluation and prediction, compute in.
         output_dir: where results go.
         say: prints a line for a person, once for all processes.
+        processes: share evaluation and prediction; the main one writes files.
     """
 
     checkpoint: Checkpoint
@@ -59,6 +61,7 @@ class Setup:
     eval_precision: torch.dtype
     output_dir: Path
     say: Callable[[str], None]
+    processes: Processes = ALONE
 
     @property
     def trains(self) -> bool:
@@ -103,7 +106,7 @@ class Job:
         network: makes the network with a head of the right size, nothing of it loaded.
         head: what its head is for, in a message ("for these 3 classes").
         adapt: changes the network once its weights are loaded.
-        folded: from the network to those of its tensors that are written otherwise than they are trained, by name.
+        folded: from the network's weights to those that are written otherwise than they are trained, by name.
         task: from the seed of a training to what the loop asks of it.
         examples: how many an epoch has; 0 if nothing is trained.
         metrics: results without their `eval_`, the one that decides first.
@@ -111,6 +114,7 @@ class Job:
         identity: flag -> value of what must not change when a training is resumed.
         training_data: their fingerprint, which must not change either; None if nothing is trained.
         results: evaluates and predicts with the network; yields lines for a person, and evaluations to be written.
+            Every process runs it, so that they share the work. Only the main one writes files.
     """
 
     config: BertConfig
@@ -118,7 +122,7 @@ class Job:
     network: Callable[[], Network]
     head: str
     adapt: Callable[[Network], None] = lambda network: None
-    folded: Callable[[Any], Mapping[str, Tensor]] = lambda network: {}
+    folded: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = lambda weights: {}
     task: Callable[[int], Task]
     examples: int
     metrics: Sequence[str]

@@ -34,6 +34,13 @@ class Partition:
         begin = step * batch_size
         return begin + batch_size * self.rank // self.world, begin + batch_size * (self.rank + 1) // self.world
 
+    def by_tokens(self, lengths: NDArray[np.int64]) -> slice:
+        """Return which examples of a step this process takes: one of `world` runs with about as many tokens each."""
+        ends = np.cumsum(lengths)
+        middles, total = ends - lengths / 2, ends[-1] if len(ends) else 0
+        first, last = np.searchsorted(middles, [total * self.rank / self.world, total * (self.rank + 1) / self.world])
+        return slice(int(first), int(last))
+
 
 @dataclass(frozen=True)
 class Task:
@@ -49,7 +56,8 @@ class Task:
         counts: batch -> the number of predictions of each term, on the host, before any forward pass.
         sums: (model, batch, dropout key or None) -> the sum of each term over the batch, a scalar on the device. Terms
             that are not in `losses` are metrics: they are only reported.
-        evaluate: model -> results by name, for the report and `eval_results.txt`. Every process runs it.
+        evaluate: model -> results by name, for the report and `eval_results.txt`. Every process runs it, takes its
+            share of the work (`processes.py`), and gets all results.
         losses: the terms to train on, each with the offset of its divisor (the original's masked-word loss divides by
             count + 1e-5).
     """
@@ -84,7 +92,8 @@ def micro_batches(
         batch_size: examples of a step, over all processes.
     """
     assert train is not None
-    first, last = partition.rows(step, batch_size)
-    chosen = shuffled(seed, len(train), first, last)
-    parts = cut_by_tokens(train.tokens_of(chosen), partition.token_budget) or [slice(0, 0)]
-    return [train.packed(chosen[part], first - step * batch_size + part.start) for part in parts]
+    chosen = shuffled(seed, len(train), step * batch_size, (step + 1) * batch_size)
+    lengths = train.tokens_of(chosen)
+    own = partition.by_tokens(lengths)
+    parts = cut_by_tokens(lengths[own], partition.token_budget) or [slice(0, 0)]
+    return [train.packed(chosen[own][part], own.start + part.start) for part in parts]

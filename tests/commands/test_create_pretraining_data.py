@@ -20,6 +20,7 @@ from bertworks.data.masking import MaskableWords
 from bertworks.data.record_settings import read_settings
 from bertworks.data.stream import Drawing, ShardSource
 from bertworks.text.tokenizer import Tokenizer
+from tests.commands.runs import FIXTURES
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "examples" / "sample_text.txt"
@@ -260,3 +261,24 @@ def test_refused_input_leaves_no_folder_behind(tmp_path: Path) -> None:
     (tmp_path / "bad.txt").write_bytes(b"fine\n\xff\n")
     assert run(f"--input_file={tmp_path / 'bad.txt'}", f"--output_dir={tmp_path / 'out'}") == 2
     assert [path.name for path in tmp_path.iterdir()] == ["bad.txt"]
+
+
+def test_an_array_of_commands_writes_one_folder(tmp_path: Path, capsys) -> None:
+    text, vocab = f"--input_file={FIXTURES / 'corpus.txt'}", f"--vocab_file={FIXTURES / 'vocab.txt'}"
+    command = ["create_pretraining_data", text, vocab, "--num_workers=1"]
+    assert main([*command, f"--output_dir={tmp_path / 'whole'}"]) == 0
+    array = [*command, f"--output_dir={tmp_path / 'array'}", "--num_shards=2"]
+    assert main([*array, "--shard_index=1"]) == 0
+    assert f"This is part 1 of 2; {tmp_path / 'array'} waits for other parts" in capsys.readouterr().out
+    assert main([*array, "--shard_index=0"]) == 0
+    assert f"{tmp_path / 'array'} is finished" in capsys.readouterr().out
+    for path in (tmp_path / "whole").iterdir():
+        expected = path.read_text() if path.suffix == ".toml" else None
+        if expected is not None:
+            assert (tmp_path / "array" / path.name).read_text() == expected.replace("/whole", "/array")
+        else:
+            assert (tmp_path / "array" / path.name).read_bytes() == path.read_bytes()
+    assert main([*array, "--shard_index=2"]) == 2
+    assert "--shard_index=2: must be below --num_shards=2" in capsys.readouterr().err
+    assert main([*command, "--num_shards=2", f"--output_file={tmp_path / 'a.tfrecord'}"]) == 2
+    assert "--num_shards=2: is for --output_dir alone" in capsys.readouterr().err

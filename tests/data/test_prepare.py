@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from bertworks.data import prepare
 from bertworks.data.corpus import Corpus, open_corpus
-from bertworks.data.prepare import write_corpus
+from bertworks.data.prepare import Part, is_finished, write_corpus
 from bertworks.errors import InputError
 from bertworks.text.tokenizer import Tokenizer
 
@@ -303,3 +303,29 @@ def test_an_error_in_a_worker_is_told_as_one_here(tmp_path: Path) -> None:
     path = write(tmp_path / "text.txt", "ζζζ\n")
     with pytest.raises(InputError, match=r"\[UNK\]"):
         write_corpus([path], tmp_path / "shards", Tokenizer(words, vocab_file="odd.txt"), num_workers=2)
+
+
+@pytest.mark.parametrize("count", [2, 3, 20])
+def test_parts_written_apart_are_the_folder_of_one_command(tmp_path: Path, count: int) -> None:
+    """In any order; one is killed and runs again; the last one finishes the folder. There may be more than shards."""
+    path, whole, together = write(tmp_path / "text.txt", long_text(30)), tmp_path / "whole", tmp_path / "together"
+    how = {"num_workers": 1, "shard_bytes": 20_000, "truncate_segments": 0.2}
+    shards = len(write_corpus([path], whole, tokenizer(), **how).shards)
+    assert 3 < shards < 20
+    for index in reversed(range(count)):
+        assert not is_finished(together)
+        part = Part(index, count)
+        own = write_corpus([path], together, tokenizer(), part=part, **how).shards
+        if own and index == 1:  # killed before its last shard was whole, and while another part is being written
+            own[-1].path.unlink()
+            part.marker(together).unlink()
+            mine, others = (together / f".shard-{number:05}.safetensors.7.partial" for number in (1, 0))
+            mine.write_bytes(b"half")
+            others.write_bytes(b"half")
+            write_corpus([path], together, tokenizer(), part=part, **how)
+            assert not mine.exists()
+            assert others.exists()
+            others.unlink()
+    assert is_finished(together)
+    markers = {Part(index, count).marker(together).name for index in range(count)}
+    assert {name: text for name, text in contents(together).items() if name not in markers} == contents(whole)

@@ -142,7 +142,12 @@ def pretrain_on_old_gpu(gpu: Recorder) -> None:
 @contextmanager
 def other_processes() -> Iterator[None]:
     """Sums over processes, of which there is only this one."""
-    with mock.patch("torch.distributed.all_reduce", lambda tensor, *_, **__: tensor.add_(0)):
+
+    def all_reduce(tensor: torch.Tensor, *_: Any, **__: Any) -> Any:
+        tensor.add_(0)
+        return SimpleNamespace(wait=lambda: None)
+
+    with mock.patch("torch.distributed.all_reduce", all_reduce):
         yield
 
 

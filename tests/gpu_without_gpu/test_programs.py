@@ -13,14 +13,10 @@ import pytest
 
 from tests.gpu_without_gpu.programs import PROGRAMS
 
-# Between processes, counts and wishes are read back before a step.
-EXCHANGE = {"train/distributed.py: copy to cuda": 1, "train/distributed.py: tolist": 1}
 # A batch of outputs is waited for after the next one was launched.
 OUTPUTS = {"model/predict.py: Event.synchronize": 1}
 KNOWN_WAITS = {
     **{name: OUTPUTS for name in PROGRAMS if name.startswith(("predict", "features", "fill"))},
-    "pretrain bf16, 16 processes": EXCHANGE,
-    "pretrain bf16, no share": EXCHANGE,
     "evaluate pre-training fp32": {"tasks/pretraining.py: item": 4},
     "predict tags bf16, CRF": OUTPUTS | {"tasks/ner/task.py: copy to cuda": 1, "tasks/ner/task.py: copy to cpu": 1},
 }

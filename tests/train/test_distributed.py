@@ -1,24 +1,26 @@
-"""Several processes train as one does."""
+"""Several processes train as one does, and all of them end when one fails."""
 
-import multiprocessing
 import os
+import resource
+import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from bertworks.data.batch import PackedBatch
-from bertworks.errors import InputError
+from bertworks.errors import InputError, told
 from bertworks.task import Partition
-from bertworks.train import distributed, loop
+from bertworks.train import distributed, loop, resume
 from tests.commands.runs import metrics as lines
-from tests.train.toy import ToyModel, batches, run, task
+from tests.together import free_port, spawned
+from tests.train.toy import ToyModel, batches, run, sums, task
 
 
-def _train(rank: int, size: int, store: Path, folder: Path) -> None:
-    os.environ.update(RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank))
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+def _train(rank: int, folder: Path) -> None:
     model = ToyModel()
     with distributed.world("cpu") as world:
         loop.train(model, task(), run(folder, model, token_budget=5), world)
@@ -31,13 +33,7 @@ def test_processes_train_as_one(tmp_path: Path, size: int) -> None:
     loop.train(model, task(), run(tmp_path / "one", model), distributed.World(0, 1, torch.device("cpu")))
     folder = tmp_path / "many"
     folder.mkdir()
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_train, args=(rank, size, tmp_path / "store", folder)) for rank in range(size)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-        assert process.exitcode == 0
+    assert spawned(size, _train, folder) == [0] * size
     for rank in range(size):
         torch.testing.assert_close(torch.load(folder / f"weight-{rank}.pt"), model.weight.detach(), rtol=0, atol=1e-6)
     ours, theirs = lines(folder), lines(tmp_path / "one")
@@ -45,37 +41,144 @@ def test_processes_train_as_one(tmp_path: Path, size: int) -> None:
         assert mine == pytest.approx(other, abs=1e-5)
 
 
-def _meet_damage(rank: int, size: int, store: Path, folder: Path) -> None:
-    os.environ.update(RANK=str(rank), WORLD_SIZE=str(size), LOCAL_RANK=str(rank))
-    torch.distributed.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=size)
+def _fail(rank: int, folder: Path, how: str) -> None:
+    """Train while process 1 fails in step 4; write how this process ends."""
 
-    def damaged(step: int, partition: Partition) -> list[PackedBatch]:
+    def failing(step: int, partition: Partition) -> list[PackedBatch]:
         if step == 3 and partition.rank == 1:
-            raise InputError("shard-00007: damaged")
+            if how == "damage":
+                raise InputError("shard-00007: damaged")
+            if how == "bug":
+                raise ZeroDivisionError("division by zero")
+            if how == "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            if how == "hangs":
+                time.sleep(12)
+        return batches(step, partition)
+
+    calls = 0
+
+    def not_a_number(model, batch, dropout):
+        nonlocal calls
+        calls += 1
+        scale = float("nan") if how == "nan" and calls == 4 and rank == 1 else 1.0
+        return {name: value * scale for name, value in sums(model, batch, dropout).items()}
+
+    model = ToyModel()
+    try:
+        with distributed.world("cpu", 3.0 if how == "hangs" else 60.0) as world:
+            loop.train(model, task(batches=failing, sums=not_a_number), run(folder, model), world)
+    except InputError as error:
+        (folder / f"error-{rank}").write_text(f"{error.speaker} {error}")
+    except ZeroDivisionError as error:
+        (folder / f"error-{rank}").write_text(f"bug {error}")
+
+
+@pytest.mark.parametrize(
+    ("how", "of_0", "of_1"),
+    [
+        ("damage", "0 shard-00007: damaged (process 1)", "0 shard-00007: damaged"),
+        ("bug", "0 ZeroDivisionError: division by zero (process 1)", "bug division by zero"),
+        ("killed", "0 process 1 (pid {pid}) ended without a word, as if killed; the same command continues", None),
+        ("hangs", "0 process 1 (pid {pid}) did not come in 3 seconds (--process_timeout); the same command", None),
+        ("nan", "0 step 4, process 1: the loss or its gradient is infinite", "0 step 4, process 1: the loss or its"),
+    ],
+)
+def test_all_processes_end_with_the_error_of_one(tmp_path: Path, how: str, of_0: str, of_1: str | None) -> None:
+    codes = spawned(3, _fail, tmp_path, how)
+    errors = [path.read_text() if (path := tmp_path / f"error-{rank}").exists() else None for rank in range(3)]
+    for rank, expected in ((0, of_0), (1, of_1), (2, of_0)):
+        if expected is None:
+            continue
+        start, _, end = expected.partition("{pid}")
+        assert errors[rank] is not None, (rank, codes)
+        assert errors[rank].startswith(start)
+        assert end in errors[rank]
+    assert codes == [0, -signal.SIGKILL if how == "killed" else 0, 0]
+
+
+def _first_dies(rank: int, folder: Path) -> None:
+    def dies(step: int, partition: Partition) -> list[PackedBatch]:
+        if step == 3 and partition.rank == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
         return batches(step, partition)
 
     model = ToyModel()
-    with distributed.world("cpu") as world:
+    try:
+        with distributed.world("cpu", 60.0) as world:
+            loop.train(model, task(batches=dies), run(folder, model), world)
+    except InputError as error:
+        (folder / f"error-{rank}").write_text(f"{error.speaker} {error}")
+
+
+def test_another_process_speaks_where_the_first_is_killed(tmp_path: Path) -> None:
+    spawned(2, _first_dies, tmp_path)
+    assert (tmp_path / "error-1").read_text().startswith("1 process 0 ")
+
+
+def _fill_the_disk(rank: int, folder: Path, fills: bool) -> None:
+    """Train; at the second checkpoint no file of process 0 may grow beyond some bytes any more."""
+    written = 0
+
+    def write_model(target: Path, weights) -> None:
+        nonlocal written
+        written += 1
+        if fills and written == 2:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
+        save_file(dict(weights), target / "model.safetensors")
+
+    model = ToyModel()
+    try:
+        with distributed.world("cpu", 60.0) as world:
+            loop.train(model, task(), run(folder, model, write_model=write_model), world)
+    except (InputError, OSError) as error:
+        with suppress(OSError):  # there is no room for it either
+            folder.with_name(f"said-{rank}").write_text(told(error) or "")
+        os._exit(2)
+
+
+def test_a_full_disk_ends_all_processes_and_loses_nothing(tmp_path: Path) -> None:
+    assert spawned(2, _fill_the_disk, tmp_path / "cut", True) == [2, 2]
+    assert [step for step, _ in resume.steps(tmp_path / "cut")] == [4]
+    assert spawned(2, _fill_the_disk, tmp_path / "cut", False) == [0, 0]
+    assert spawned(2, _fill_the_disk, tmp_path / "whole", False) == [0, 0]
+    ends = [(folder / "model.safetensors").read_bytes() for folder in (tmp_path / "cut", tmp_path / "whole")]
+    assert ends[0] == ends[1]
+    assert lines(tmp_path / "cut") == lines(tmp_path / "whole")
+    # It had read the message of process 0, or that process, which holds the store, had gone.
+    line = (tmp_path / "said-1").read_text()
+    assert "(process 0)" in line or "process 0 ended; what it printed says why" in line
+
+
+def test_a_process_that_never_comes_is_told(monkeypatch) -> None:
+    names = {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+    never_meets = pytest.raises(InputError, match=r"process 0 of 2 does not meet the others at 127.0.0.1:\d+ \(.+\)$")
+    with never_meets, distributed.world("cpu", 1.0):
+        pass
+
+
+def _differ(rank: int, folder: Path) -> None:
+    with distributed.world("cpu", 60.0) as world:
+        assert world.gather(b"x" * rank) == [b"", b"x", b"xx"]
+        assert world.least(7 - rank) == 5
+        world.check_same({"--lr": 1}, "")
         try:
-            loop.train(model, task(batches=damaged), run(folder, model), world)
+            world.check_same({"--lr": rank // 2, "--seed": 3}, "give the same")
         except InputError as error:
             (folder / f"error-{rank}").write_text(str(error))
 
 
-def test_an_error_that_one_process_meets_ends_all_with_its_message(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
-    folder.mkdir()
-    context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_meet_damage, args=(rank, 2, tmp_path / "store", folder)) for rank in range(2)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
-    assert [(folder / f"error-{rank}").read_text() for rank in range(2)] == ["shard-00007: damaged"] * 2
+def test_what_differs_is_named_with_its_processes(tmp_path: Path) -> None:
+    assert spawned(3, _differ, tmp_path) == [0, 0, 0]
+    expected = "the processes differ: --lr is 0 in processes 0 and 1, 1 in process 2; give the same"
+    assert [(tmp_path / f"error-{rank}").read_text() for rank in range(3)] == [expected] * 3
 
 
 def test_sums_alone_are_the_numbers_themselves() -> None:
     world = distributed.World(0, 1, torch.device("cpu"))
     assert world.sum_numbers([1.0, 2.5]) == [1.0, 2.5]
     assert world.sum_tensor(torch.tensor([3.0])).tolist() == [3.0]
+    assert world.gather(b"own") == [b"own"]
     assert world.is_main

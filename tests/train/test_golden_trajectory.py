@@ -73,7 +73,7 @@ def test_forty_steps_of_the_original(tmp_path: Path, token_budget: int) -> None:
         learning_rate=golden["init_lr"],
         token_budget=token_budget,
         log_every_steps=1,
-        write_model=lambda folder: torch.save({}, folder / "model.pt"),
+        write_model=lambda folder, weights: torch.save({}, folder / "model.pt"),
     )
     loop.train(model, pretraining.task(settings), run, World(0, 1, torch.device("cpu")))
 

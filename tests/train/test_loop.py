@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from bertworks.errors import InputError
-from bertworks.train import loop, resume
+from bertworks.train import lock, loop, resume, signals
 from bertworks.train.distributed import World
 from tests.commands.runs import metrics as lines
 from tests.train.toy import ToyModel, run, sums, task
@@ -105,15 +105,35 @@ def test_another_run_in_the_folder_is_refused(tmp_path) -> None:
         train(tmp_path, identity={"--train_batch_size": 7})
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors"])
-def test_a_damaged_checkpoint_is_named(tmp_path, name: str) -> None:
-    train(tmp_path)
-    path = tmp_path / "checkpoints" / "step-10" / name
+def damage(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-3] ^= 1
     path.unlink()  # the published file may be the same one
     path.write_bytes(content)
-    with pytest.raises(InputError, match=rf"{name}: damaged.*delete that folder"):
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.safetensors", "state.json"])
+def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, name: str, capsys) -> None:
+    whole = train(tmp_path / "whole", num_train_steps=12)
+    train(tmp_path / "cut", num_train_steps=12, keep_checkpoint_max=2)
+    damage(tmp_path / "cut" / "checkpoints" / "step-12" / name)
+    capsys.readouterr()
+    # With one more to keep than the damaged one, the next checkpoint is not thrown away for it.
+    assert torch.equal(train(tmp_path / "cut", num_train_steps=12, keep_checkpoint_max=1), whole)
+    said = capsys.readouterr().err
+    assert "step-12" in said
+    assert "passed over" in said
+    assert "Continuing from" in said
+    assert "(step 8)" in said
+    assert lines(tmp_path / "cut") == lines(tmp_path / "whole")
+    assert resume.newest(tmp_path / "cut").step == 12
+    assert (tmp_path / "cut" / "checkpoints" / "damaged-step-12").exists()
+
+
+def test_without_a_whole_checkpoint_the_last_one_is_named(tmp_path) -> None:
+    train(tmp_path, num_train_steps=4)
+    damage(tmp_path / "checkpoints" / "step-4" / "model.safetensors")
+    with pytest.raises(InputError, match=r"model.safetensors: damaged.*no checkpoint is whole: delete .*checkpoints"):
         train(tmp_path, num_train_steps=12)
 
 
@@ -142,7 +162,8 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_p
     assert resume.newest(tmp_path).step == 4
 
 
-def test_sigterm_saves_and_leaves(tmp_path, capsys) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 75)])
+def test_a_signal_saves_and_leaves(tmp_path, number: int, code: int, capsys) -> None:
     whole = train(tmp_path / "whole")
     calls = 0
 
@@ -150,12 +171,13 @@ def test_sigterm_saves_and_leaves(tmp_path, capsys) -> None:
         nonlocal calls
         calls += 1
         if calls == 6:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)  # torchrun and the scheduler both pass it on
         return sums(model, batch, dropout)
 
-    with pytest.raises(loop.Stopped) as stop:
+    with pytest.raises(signals.Stopped) as stop:
         train(tmp_path / "cut", sums=interrupted)
-    assert stop.value.code == 128 + signal.SIGTERM
+    assert stop.value.code == code
     saved = resume.newest(tmp_path / "cut").step
     assert saved in (6, 7)
     assert f"after step {saved}; the same command continues" in capsys.readouterr().err
@@ -199,7 +221,7 @@ def test_one_sequence_that_does_not_fit_is_said(tmp_path) -> None:
 
 
 def test_two_processes_do_not_train_in_one_folder(tmp_path) -> None:
-    with resume.claimed(tmp_path), pytest.raises(InputError, match="another process is training there"):
+    with lock.claimed(tmp_path), pytest.raises(InputError, match="another process is training there"):
         train(tmp_path)
     train(tmp_path)
 
@@ -214,10 +236,8 @@ def test_a_run_without_a_checkpoint_leaves_the_folder_free(tmp_path) -> None:
 
 
 def test_an_edited_model_folder_does_not_hurt_the_checkpoint(tmp_path) -> None:
-    model = ToyModel()
-
-    def write_model(folder: Path) -> None:
-        save_file(model.state_dict(), folder / "model.safetensors")
+    def write_model(folder: Path, weights) -> None:
+        save_file(dict(weights), folder / "model.safetensors")
         (folder / "config.json").write_text("{}")
 
     train(tmp_path, write_model=write_model)

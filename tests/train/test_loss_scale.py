@@ -17,9 +17,10 @@ from bertworks.errors import InputError
 from bertworks.model.heads import PretrainingModel
 from bertworks.train import loop, resume
 from bertworks.train import optimizer as optimizers
-from bertworks.train.distributed import World
+from bertworks.train.distributed import World, world
 from bertworks.train.loss_scale import LossScale
 from tests.commands.runs import metrics as lines
+from tests.together import spawned
 from tests.train.toy import ToyModel, run, sums, task
 
 CPU = torch.device("cpu")
@@ -141,3 +142,23 @@ def test_a_bert_trains_in_float16_on_cpu() -> None:
     exact, rough = gradients
     assert F.cosine_similarity(exact, rough, dim=0) > 0.999
     assert optimizers.clip_by_global_norm([rough]).isfinite()
+
+
+def _one_has_a_gradient_beyond(rank: int, folder: Path) -> None:
+    model, beyond = ToyModel(), Beyond(*((3,) if rank == 1 else ()))
+    with world("cpu", 60.0) as both:
+        settings = run(folder, model, precision=torch.float16, save_checkpoints_steps=5)
+        loop.train(model, task(sums=beyond), settings, both)
+    torch.save(model.weight.detach(), folder / f"weight-{rank}.pt")
+
+
+def test_a_step_that_one_process_must_skip_is_skipped_by_all(tmp_path: Path) -> None:
+    assert spawned(2, _one_has_a_gradient_beyond, tmp_path / "two") == [0, 0]
+    train(tmp_path / "one", sums=Beyond(3), save_checkpoints_steps=5)
+    weights = [torch.load(tmp_path / "two" / f"weight-{rank}.pt") for rank in (0, 1)]
+    assert torch.equal(*weights)
+    newest = {name: resume.newest(tmp_path / name) for name in ("one", "two")}
+    scales = {name: found.state["loss_scale"] for name, found in newest.items() if found}
+    assert scales["two"] == scales["one"] == {"scale": 32768, "good": 7, "skipped": 1}
+    for mine, other in zip(lines(tmp_path / "two"), lines(tmp_path / "one"), strict=True):
+        assert mine == pytest.approx(other, abs=1e-5)

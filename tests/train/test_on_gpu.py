@@ -104,7 +104,7 @@ def trained(folder: Path, precision: torch.dtype = torch.bfloat16, steps: int = 
         "save_checkpoints_steps": 2,
         "precision": precision,
         "token_budget": 300,
-        "write_model": partial(write_model, model, of, None, "BertForPreTraining"),
+        "write_model": partial(write_model, of, None, "BertForPreTraining"),
     }
     loop.train(model, task_of(precision), Run(**{**settings, **more}), World(0, 1, DEVICE))
     return torch.cat([p.detach().reshape(-1).cpu() for p in model.parameters()])
@@ -197,6 +197,6 @@ def trained_in_little(folder: Path) -> None:
         num_warmup_steps=0,
         learning_rate=1e-3,
         token_budget=1 << 20,
-        write_model=partial(write_model, model, of, None, "BertForPreTraining"),
+        write_model=partial(write_model, of, None, "BertForPreTraining"),
     )
     loop.train(model, task_of(torch.bfloat16, 100 * len(LENGTHS)), run, World(0, 1, DEVICE))

@@ -76,6 +76,6 @@ def run(output_dir: Path, model: nn.Module, **changes: Any) -> Run:
         "save_checkpoints_steps": 4,
         "identity": {"--train_batch_size": 6},
         "settings": {"learning_rate": 0.05},
-        "write_model": lambda folder: save_file(model.state_dict(), folder / "model.safetensors"),
+        "write_model": lambda folder, weights: save_file(dict(weights), folder / "model.safetensors"),
     }
     return Run(**{**values, **changes})

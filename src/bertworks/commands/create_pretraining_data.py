@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from bertworks.flags import REQUIRED, CommandFlags, flag
 
 if TYPE_CHECKING:
+    from bertworks.data.corpus import Corpus
+    from bertworks.data.corpus_report import CorpusCounts
     from bertworks.text.tokenizer import Tokenizer
 
 _RECORDS = "Instances (--output_file and --show; with shards they are chosen at training time)"
@@ -67,6 +69,10 @@ class Flags(CommandFlags):
     )
     num_workers: int = flag(0, "Processes that tokenize; 0: as many as there are processors and work for, at most 8.")
     random_seed: int = flag(12345, "The seed of all random choices.", lowest=0)
+    num_shards: int = flag(
+        1, "Several commands, each with its --shard_index, write --output_dir together: this many.", lowest=1
+    )
+    shard_index: int = flag(0, "Which of them this one is, from 0: $SLURM_ARRAY_TASK_ID, for example.", lowest=0)
 
     max_seq_length: int = flag(128, "The longest instance, in tokens.", group=_RECORDS)
     max_predictions_per_seq: int = flag(20, "The most words to predict in an instance.", group=_RECORDS)
@@ -81,22 +87,16 @@ def main(flags: Flags) -> None:
     import shutil
 
     from bertworks import files
-    from bertworks.data.corpus_report import remarks
     from bertworks.data.example_writer import write_examples
     from bertworks.data.instances import show_instances
     from bertworks.data.masking import MaskableWords
-    from bertworks.data.prepare import MadeOtherwiseError, write_corpus
+    from bertworks.data.prepare import MadeOtherwiseError, Part, is_finished, write_corpus
     from bertworks.data.record_settings import RecordSettings, write_settings
     from bertworks.data.stream import Drawing, ShardSource
-    from bertworks.errors import InputError
     from bertworks.flags import to_toml
-    from bertworks.progress import say
 
     outputs = [Path(name.strip()) for name in (flags.output_file or "").split(",") if name.strip()]
-    if not (outputs or flags.output_dir or flags.show):
-        raise InputError("give --output_dir=FOLDER for token shards, --output_file=FILE for TFRecords, or both")
-    if len(set(outputs)) < len(outputs):
-        raise InputError(f"--output_file={flags.output_file}: names a file twice")
+    _check(flags, outputs)
     drawing = Drawing(
         max_seq_length=flags.max_seq_length,
         max_predictions_per_seq=flags.max_predictions_per_seq,
@@ -116,6 +116,7 @@ def main(flags: Flags) -> None:
             truncate_segments=flags.truncate_segments,
             random_seed=flags.random_seed,
             num_workers=flags.num_workers,
+            part=Part(flags.shard_index, flags.num_shards),
         )
         try:
             corpus = write()
@@ -125,18 +126,19 @@ def main(flags: Flags) -> None:
             shutil.rmtree(folder)  # left by a killed run on other text; nobody asked to keep it
             corpus = write()
         if flags.output_dir:
-            files.write_text(folder / "flags.toml", to_toml(flags, "create_pretraining_data"))
+            of_all = replace(flags, shard_index=0, num_shards=1)
+            files.write_text(folder / "flags.toml", to_toml(of_all, "create_pretraining_data"))
             print(
                 f"Wrote {corpus.documents:,} documents, {corpus.sentences:,} sentences, {corpus.tokens:,} tokens "
                 f"in {len(corpus.shards)} shards to {folder}"
             )
+        if flags.num_shards > 1:
+            state = "is finished" if is_finished(folder) else "waits for other parts"
+            print(f"This is part {flags.shard_index} of {flags.num_shards}; {folder} {state}")
+            return
         counts = corpus.counts()
         if counts:
-            for remark in remarks(counts, tokenizer, flags.max_seq_length):
-                say(remark)
-            if left_out := counts.tokens - corpus.tokens:
-                share = left_out / counts.tokens
-                say(f"--truncate_segments={flags.truncate_segments} left out {share:.2%} of the tokens")
+            _say_what_is_lost(flags, counts, corpus, tokenizer)
         source = ShardSource(corpus, MaskableWords.of(tokenizer.tokens, tokenizer.vocab_file), drawing)
         if outputs:
             count = source.before(flags.dupe_factor)
@@ -156,8 +158,6 @@ def main(flags: Flags) -> None:
 
 def _tokenizer(flags: Flags) -> Tokenizer:
     """Return the tokenizer of --vocab_file, or of --model as far as flags do not say otherwise."""
-    from dataclasses import replace
-
     from bertworks.checkpoints.early import vocabulary
     from bertworks.errors import InputError
     from bertworks.progress import say
@@ -184,6 +184,32 @@ def _tokenizer(flags: Flags) -> Tokenizer:
         say(f"{len(found.added):,} tokens that were added to the vocabulary are cut into words like other text")
     say(f"The vocabulary of {found.vocab_file}; text is {'lower-cased' if found.do_lower_case else 'kept as it is'}")
     return found
+
+
+def _check(flags: Flags, outputs: Sequence[Path]) -> None:
+    """Refuse flags that contradict each other."""
+    from bertworks.errors import InputError
+
+    if not (outputs or flags.output_dir or flags.show):
+        raise InputError("give --output_dir=FOLDER for token shards, --output_file=FILE for TFRecords, or both")
+    if len(set(outputs)) < len(outputs):
+        raise InputError(f"--output_file={flags.output_file}: names a file twice")
+    if flags.shard_index >= flags.num_shards:
+        raise InputError(f"--shard_index={flags.shard_index}: must be below --num_shards={flags.num_shards}")
+    if flags.num_shards > 1 and (outputs or flags.show or not flags.output_dir):
+        raise InputError(f"--num_shards={flags.num_shards}: is for --output_dir alone; instances need all shards")
+
+
+def _say_what_is_lost(flags: Flags, counts: CorpusCounts, corpus: Corpus, tokenizer: Tokenizer) -> None:
+    """Say what of the text is lost or teaches nothing."""
+    from bertworks.data.corpus_report import remarks
+    from bertworks.progress import say
+
+    for remark in remarks(counts, tokenizer, flags.max_seq_length):
+        say(remark)
+    if left_out := counts.tokens - corpus.tokens:
+        share = left_out / counts.tokens
+        say(f"--truncate_segments={flags.truncate_segments} left out {share:.2%} of the tokens")
 
 
 @contextmanager

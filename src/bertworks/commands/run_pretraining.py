@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Literal
 from bertworks import files
 from bertworks.checkpoints.early import check_model, vocabulary
 from bertworks.errors import InputError
-from bertworks.flag_groups import Precision, TrainingMachineFlags, warn_of_retired
+from bertworks.flag_groups import NO_SETTINGS, Precision, TrainingMachineFlags, input_bytes
 from bertworks.flags import REQUIRED, flag, recorded, to_toml
-from bertworks.progress import say
 
 if TYPE_CHECKING:
     from bertworks.checkpoints.resolve import StartingPoint
@@ -129,7 +128,7 @@ class Flags(TrainingMachineFlags):
 
 
 # Flags that say what a run is about, not how it is done.
-_NO_SETTINGS = ("output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file", "verbose")
+_ABOUT = ("output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file", *NO_SETTINGS)
 
 
 def main(flags: Flags) -> None:
@@ -140,19 +139,19 @@ def main(flags: Flags) -> None:
         return
     if not (flags.do_train or flags.do_eval):
         raise InputError("give at least one of --do_train, --do_eval and --show_step")
+    if flags.plan and not flags.do_train:
+        raise InputError("--plan: is the plan of a training; give --do_train too")
     if not flags.output_dir:
         raise InputError("--output_dir: must be given")
-    if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
-        say(f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps.")
     files.expand(flags.input_file, "--input_file")
     if not flags.size:
         check_model(flags, needed=False)
-    from bertworks.train.distributed import world
+    from bertworks.train.agreement import joined
 
-    with world(flags.device, deterministic=flags.deterministic) as processes:
-        if processes.is_main:
-            warn_of_retired(flags, processes.device)
-        _pretrain(flags, Path(flags.output_dir), processes)
+    with joined(flags) as world:
+        if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
+            world.say(f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps.")
+        _pretrain(flags, Path(flags.output_dir), world)
 
 
 def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *, training: bool) -> PretrainingInput:
@@ -194,10 +193,11 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     from bertworks.model.heads import PretrainingModel
     from bertworks.tasks import pretraining
     from bertworks.train import loop, resume
+    from bertworks.train.agreement import check_data
     from bertworks.train.results import steps_done, write_model, write_results
     from bertworks.train.run import Run
 
-    trained = resume.newest(output_dir) if not flags.do_train else None
+    trained = resume.newest(output_dir, world.say) if not flags.do_train else None
     start = starting_point(
         model=flags.model,
         size=flags.size,
@@ -208,6 +208,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     if start.checkpoint is None and not flags.do_train:
         raise InputError(f"--do_eval: {output_dir} holds no checkpoint; train first, or give --model")
     opened = _open(flags, flags.input_file, "--input_file", start, training=True)
+    check_data(world, opened.source.identity())
     config = start.config_for(opened.tokenizer, flags.max_seq_length)
     model = PretrainingModel(config)
     model.bert.gradient_checkpointing = flags.gradient_checkpointing
@@ -234,6 +235,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
             precision=precision,
             eval_precision=choose_precision(flags.eval_precision, world.device),
             next_sentence=flags.next_sentence,
+            processes=world,
         )
     )
     results = None
@@ -245,8 +247,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
         world.say(f"Pre-training on {world.device} in {precision_name(precision)}: {size}")
         identity = _identity(flags, opened, config)
         # The source's identity has --next_sentence where it is False.
-        apart = {*_NO_SETTINGS, "next_sentence", *(name.removeprefix("--") for name in identity)}
-        settings = recorded(flags, without=apart)
+        apart = {*_ABOUT, "next_sentence", *(name.removeprefix("--") for name in identity)}
         run = Run(
             output_dir=output_dir,
             num_train_steps=flags.num_train_steps,
@@ -263,17 +264,23 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
             eval_every_steps=flags.eval_every_steps,
             save_checkpoints_steps=flags.save_checkpoints_steps,
             keep_checkpoint_max=flags.keep_checkpoint_max,
+            save_in_background=flags.save_in_background,
+            plan=flags.plan,
+            plan_steps=flags.plan_steps,
+            input_bytes=input_bytes(flags) if flags.plan else 0,
             identity=identity,
-            settings=settings | {"precision": precision_name(precision)},
-            write_model=partial(write_model, model, config, opened.tokenizer, "BertForPreTraining"),
+            settings=recorded(flags, without=apart) | {"precision": precision_name(precision)},
+            write_model=partial(write_model, config, opened.tokenizer, "BertForPreTraining"),
             write_notes=lambda: files.write_text(output_dir / "flags.toml", to_toml(flags, "run_pretraining")),
         )
         results = loop.train(model, task, run, world)
         world.say(f"The model: {output_dir} (opens in transformers too)")
-    if flags.do_eval and world.is_main:
-        found = {"global_step": steps_done(output_dir), **(results or task.evaluate(model))}
-        print(f"***** Eval results ({flags.eval_precision}) *****")
-        write_results(output_dir, found, originals=found, as_json=False)
+    if flags.do_eval:
+        results = results or task.evaluate(model)
+        if world.is_main:
+            found = {"global_step": steps_done(output_dir), **results}
+            print(f"***** Eval results ({flags.eval_precision}) *****")
+            write_results(output_dir, found, originals=found, as_json=False)
 
 
 def _identity(flags: Flags, opened: PretrainingInput, config: BertConfig) -> dict[str, object]:

@@ -10,9 +10,11 @@ folder reads the text again, keeps the shards that match it, and makes the other
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import chain, pairwise
 from pathlib import Path
@@ -22,9 +24,9 @@ import google_crc32c
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks import draws, ragged
+from bertworks import draws, files, ragged
 from bertworks.cores import usable_cores
-from bertworks.data.corpus import VOCABULARY, Corpus, write_index
+from bertworks.data.corpus import INDEX, VOCABULARY, Corpus, write_index
 from bertworks.data.corpus_report import CorpusCounts
 from bertworks.data.masking import MaskableWords
 from bertworks.data.shards import Shard, ShardData, Tokens, VocabularyIdentity, open_shard, write_shard
@@ -66,6 +68,22 @@ class _Job:
     blocks: Sequence[Future[TokenizedBlock]]
 
 
+@dataclass(frozen=True)
+class Part:
+    """The shards number `index`, `index` + `count`, ... of a folder that several commands write together."""
+
+    index: int = 0
+    count: int = 1
+
+    def has(self, number: int) -> bool:
+        """Tell whether a shard is of this part."""
+        return number % self.count == self.index
+
+    def marker(self, folder: Path) -> Path:
+        """Return the file that says that the part is done, and which shards it has."""
+        return folder / f"part-{self.index}-of-{self.count}.json"
+
+
 def write_corpus(
     paths: Sequence[Path],
     folder: Path,
@@ -76,8 +94,12 @@ def write_corpus(
     random_seed: int = 12345,
     num_workers: int = 0,
     shard_bytes: int = SHARD_BYTES,
+    part: Part = Part(),
 ) -> Corpus:
     """Tokenize text files into a folder of shards, or finish the folder of an earlier run.
+
+    Of several commands that write a folder together, on one machine or on many, each tokenizes its part and leaves a
+    marker. The one that finds all markers writes the index, so that the folder is that of a single command.
 
     Args:
         paths: the files, as `text.corpus.blocks` takes them.
@@ -85,6 +107,10 @@ def write_corpus(
         text_field: the field of a JSON line that holds the text.
         truncate_segments: the share of sentences that lose their end, at a random length; `random_seed` picks them.
         num_workers: processes that tokenize; 0 chooses a number from the machine and the amount of text.
+        part: which shards to make.
+
+    Returns:
+        the shards of this part; `is_finished` tells whether all others are there too.
 
     Raises:
         InputError: there is no text, the text cannot be read, the vocabulary lacks [CLS], [SEP] or [MASK], or the
@@ -93,7 +119,7 @@ def write_corpus(
     if not 0 <= truncate_segments <= 1:
         raise InputError(f"--truncate_segments={truncate_segments}: must be from 0 to 1")
     vocabulary = VocabularyIdentity.of(tokenizer)
-    _begin(folder, tokenizer)
+    _begin(folder, tokenizer, part)
     noise = {"truncate_segments": truncate_segments} | ({"random_seed": random_seed} if truncate_segments else {})
     total = sum(path.stat().st_size for path in paths)
     # A process takes as long to start as to tokenize some megabytes, and about 75 MB of memory.
@@ -101,25 +127,40 @@ def write_corpus(
     texts = _by_amount(blocks(paths, min(BLOCK_BYTES, shard_bytes), text_field=text_field), shard_bytes)
     shards: list[Shard] = []
     with (
-        _nothing_left_of_nothing(folder),
+        _nothing_left_of_nothing(folder) if part.count == 1 else nullcontext(),
         progress("Tokenizing", total / 1e6, "MB") as advance,
         tokenizing(workers, tokenizer, folder / VOCABULARY) as tokenize,
     ):
-        jobs = _jobs(texts, folder, vocabulary, noise, tokenize)
+        jobs = _jobs(texts, folder, vocabulary, noise, tokenize, part)
         # In pairs: while a shard is put together, the text of the next one is being tokenized.
         for job, _ in pairwise(chain(jobs, [None])):
             if job and (shard := job.kept or _write(job, vocabulary)):
                 shards.append(shard)
                 advance(job.file_bytes / 1e6)
-        if not shards:
+        of_all = _joined(shards, folder, part)
+        if of_all is not None and not of_all:
             raise InputError(f"--input_file: no words in {', '.join(map(str, paths))}")
-    if left := sorted(set(folder.glob("shard-*.safetensors")) - {shard.path for shard in shards}):
+    if of_all is None:
+        return Corpus(tuple(shards), vocabulary, folder / VOCABULARY)
+    if left := sorted(set(folder.glob("shard-*.safetensors")) - {shard.path for shard in of_all}):
         raise MadeOtherwiseError(left[0], "--input_file")
-    write_index(folder, shards)
+    write_index(folder, of_all)
     return Corpus(tuple(shards), vocabulary, folder / VOCABULARY)
 
 
-def _begin(folder: Path, tokenizer: Tokenizer) -> None:
+def _joined(own: list[Shard], folder: Path, part: Part) -> list[Shard] | None:
+    """Mark the part as done; return the shards of all parts in order, or None if some are not done."""
+    if part.count == 1:
+        return own
+    files.write_text(part.marker(folder), json.dumps([shard.path.name for shard in own]) + "\n")
+    markers = [Part(index, part.count).marker(folder) for index in range(part.count)]
+    if not all(marker.exists() for marker in markers):
+        return None
+    names = sorted(name for marker in markers for name in json.loads(marker.read_text()))
+    return [open_shard(folder / name) for name in names]
+
+
+def _begin(folder: Path, tokenizer: Tokenizer, part: Part) -> None:
     """Put the vocabulary into the folder, and remove what a killed run left half written."""
     MaskableWords.of(tokenizer.tokens, tokenizer.vocab_file)
     if (folder / VOCABULARY).exists():
@@ -128,7 +169,9 @@ def _begin(folder: Path, tokenizer: Tokenizer) -> None:
     else:
         write_vocab(folder / VOCABULARY, tokenizer.tokens)
     for partial in folder.glob(".*.partial"):
-        partial.unlink()
+        number = re.search(r"shard-(\d+)\.", partial.name)
+        if part.count == 1 or (number and part.has(int(number[1]))):  # others may be at work
+            partial.unlink()
 
 
 @contextmanager
@@ -142,6 +185,11 @@ def _nothing_left_of_nothing(folder: Path) -> Iterator[None]:
             if not any(folder.iterdir()):
                 folder.rmdir()
         raise
+
+
+def is_finished(folder: Path) -> bool:
+    """Tell whether all shards of a folder are there."""
+    return (folder / INDEX).exists()
 
 
 def _by_amount(blocks: Iterator[TextBlock], amount: int) -> Iterator[list[TextBlock]]:
@@ -164,10 +212,13 @@ def _jobs(
     vocabulary: VocabularyIdentity,
     noise: Mapping[str, Any],
     tokenize: Callable[[bytes], Future[TokenizedBlock]],
+    part: Part,
 ) -> Iterator[_Job]:
-    """Start the work on one shard after the other, and show the messages about its text."""
+    """Start the work on one shard of the part after the other, and show the messages about its text."""
     messages = 0
     for number, text in enumerate(texts):
+        if not part.has(number):
+            continue
         for message in (message for block in text for message in (*block.guesses, *block.messages)):
             messages += 1
             if messages <= _SHOWN:

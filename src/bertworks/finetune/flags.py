@@ -203,6 +203,8 @@ def check_training(flags: FinetuningFlags) -> None:
         InputError: names the flag.
     """
     if not flags.do_train:
+        if flags.plan:
+            raise InputError("--plan: is the plan of a training; give --do_train too")
         return
     steps_between(flags.eval_every, 1.0)
     if flags.seeds is not None:

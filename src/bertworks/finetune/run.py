@@ -17,13 +17,13 @@ from bertworks.errors import InputError
 from bertworks.finetune.flags import FinetuningFlags, wanted_splits
 from bertworks.finetune.settings import adapted, resolve
 from bertworks.finetune.training import show_learning_curves, steps_in, steps_of, train
-from bertworks.flag_groups import warn_of_retired
 from bertworks.job import Evaluation, Job, Network, Setup
 from bertworks.model.compiling import compile_blocks
 from bertworks.model.device import choose_precision
 from bertworks.model.heads import initialise
+from bertworks.processes import ALONE, Processes
 from bertworks.progress import say
-from bertworks.train import distributed
+from bertworks.train.agreement import check_data, joined
 from bertworks.train.distributed import World
 from bertworks.train.optimizer import freeze_layers
 from bertworks.train.results import write_results
@@ -51,9 +51,7 @@ def run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None = Non
         task: the task that is known by name, if there is one.
     """
     wanted_splits(given)
-    with distributed.world(given.device, deterministic=given.deterministic) as world:
-        if world.is_main:
-            warn_of_retired(given, world.device)
+    with joined(given) as world:
         _run(given, read, task, world)
 
 
@@ -61,21 +59,22 @@ def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, wor
     output_dir = Path(given.output_dir)
     files.check_writable(output_dir)
     checkpoint = _first_checkpoint(given)
-    flags, setup, job = _prepared(given, read, task, checkpoint, world.device, world.say)
+    flags, setup, job = _prepared(given, read, task, checkpoint, world.device, world.say, world)
+    check_data(world, {**job.identity, "the training data (a hash)": job.training_data})
     build = partial(_build_network, flags, setup, job, world)
     if flags.do_train:
         steps_in(flags, job.examples)
         network = train(flags, setup, job, build, world)
     else:
         network = build(flags.random_seed)
-    if not world.is_main:
-        return
-    if flags.do_train:
+    if flags.do_train and world.is_main:
         show_learning_curves(flags, job.metrics)
         if not flags.was_given("keep_checkpoint_max"):
             more = f"--model={output_dir} and another --output_dir begin with this model"
             print(f"To train more: {more} (--keep_checkpoint_max=1 keeps the optimizer too)")
     for found in job.results(network):
+        if not world.is_main:
+            continue
         if isinstance(found, Evaluation):
             print(f"***** {'Test' if found.of_test else 'Eval'} results ({flags.eval_precision}) *****")
             if found.table:
@@ -105,6 +104,7 @@ def _prepared(
     checkpoint: Checkpoint,
     device: torch.device,
     say: Callable[[str], None],
+    processes: Processes = ALONE,
 ) -> tuple[FlagsType, Setup, Job]:
     """Resolve the flags, and read the data."""
     config = config_for(checkpoint, given.bert_config_file, given.hidden_act)
@@ -125,6 +125,7 @@ def _prepared(
         eval_precision=choose_precision(flags.eval_precision, device),
         output_dir=Path(given.output_dir),
         say=say,
+        processes=processes,
     )
     return flags, setup, read(flags, setup)
 

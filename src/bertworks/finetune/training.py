@@ -13,14 +13,15 @@ from bertworks import files
 from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.errors import InputError
 from bertworks.finetune.flags import FinetuningFlags, seeds_of, steps_between
+from bertworks.flag_groups import NO_SETTINGS, input_bytes
 from bertworks.flags import recorded, to_toml
 from bertworks.job import Job, Network, Setup
 from bertworks.train import loop, resume
+from bertworks.train.best import Best
 from bertworks.train.distributed import World
 from bertworks.train.optimizer import layerwise_rate_scale
 from bertworks.train.report import learning_curve
 from bertworks.train.results import begun_with, finish, shape_of, steps_done, write_model
-from bertworks.train.resume import Best
 from bertworks.train.run import Run
 
 SEEDS = "seeds.json"
@@ -98,7 +99,7 @@ def _train(
         raise InputError("--early_stopping: needs a dev set to compare on")
     metric = f"eval_{job.metrics[0]}"
     every = steps_between(flags.eval_every, job.examples / flags.train_batch_size) if job.has_dev else 0
-    write = partial(write_model, network, job.config, setup.tokenizer, job.architecture, folded=job.folded)
+    write = partial(write_model, job.config, setup.tokenizer, job.architecture, folded=job.folded)
     best = None
     if job.has_dev and flags.keep == "best":
         best = Best(output_dir, metric, write, flags.early_stopping)
@@ -107,6 +108,7 @@ def _train(
     run = Run(
         output_dir=output_dir,
         num_train_steps=steps,
+        examples=job.examples,
         num_warmup_steps=int(steps * flags.warmup_proportion),
         learning_rate=flags.learning_rate,
         optimizer=flags.optimizer,
@@ -118,12 +120,16 @@ def _train(
         token_budget=flags.token_budget,
         log_every_steps=flags.log_every_steps,
         eval_every_steps=min(every, steps),
-        save_checkpoints_steps=flags.save_checkpoints_steps,
         save_at_evaluations=True,
         save_every_minutes=SAVE_EVERY_MINUTES,
+        save_checkpoints_steps=flags.save_checkpoints_steps,
         keep_checkpoint_max=flags.keep_checkpoint_max,
+        save_in_background=flags.save_in_background,
+        plan=flags.plan,
+        plan_steps=flags.plan_steps,
+        input_bytes=input_bytes(flags) if flags.plan else 0,
         identity={**job.identity, "--random_seed": seed, **_identity(flags, job)},
-        settings=recorded(flags, without=("output_dir", "do_train", "do_eval", "do_predict", "verbose")),
+        settings=recorded(flags, without=("output_dir", "do_train", "do_eval", "do_predict", *NO_SETTINGS)),
         rate_scale=layerwise_rate_scale(network, flags.layerwise_lr_decay),
         best=best,
         write_model=write,
@@ -169,6 +175,7 @@ def _publish(trained: Path, output_dir: Path, network: Network, keep: str, world
         resume.publish(source, output_dir)
     world.wait()
     load_into(network, open_checkpoint(source, "--output_dir"))
+    world.wait()  # nobody removes what another process still reads
 
 
 def show_learning_curves(flags: FinetuningFlags, metrics: Sequence[str]) -> None:
@@ -185,7 +192,7 @@ def show_learning_curves(flags: FinetuningFlags, metrics: Sequence[str]) -> None
 
 def _best_of(folder: Path, metric: str) -> tuple[int, float] | None:
     """Return the step whose model a training kept, and its result."""
-    best = Best(folder, metric, write_model=lambda _: None)
+    best = Best(folder, metric, write_model=lambda folder, weights: None)
     best.begin(sys.maxsize)
     return None if best.step is None or best.value is None else (best.step, best.value)
 

@@ -14,7 +14,7 @@ from bertworks.cores import usable_cores
 from bertworks.errors import InputError
 from bertworks.model import int8
 from bertworks.model.free_memory import free_memory
-from bertworks.model.memory import most, step_bytes
+from bertworks.model.memory import StepBytes, most, step_bytes
 
 # On CPU larger batches are no faster, and slower without `keep_freed_memory`; on CUDA this takes about 2 GB for
 # BERT-Base in float32.
@@ -134,20 +134,41 @@ def training_token_budget(
     longest = min(max_seq_length or config.max_position_embeddings, config.max_position_embeddings)
 
     def fits(tokens: int) -> bool:
-        account = step_bytes(
-            config,
-            tokens,
-            -(-tokens // longest),
-            head="pretraining" if hasattr(model, "cls") else "span",
-            precision=precision_name(precision),
-            gradient_checkpointing=bool(getattr(getattr(model, "bert", None), "gradient_checkpointing", False)),
-            optimizer_bits=optimizer_bits,
-            device=device.type,
-            micro_batches=2,
+        account = training_bytes(
+            model, device, tokens, -(-tokens // longest), precision=precision, optimizer_bits=optimizer_bits
         )
         return account.total - account.fixed <= _SHARE * free + there
 
     return max(1, min(most_tokens, most(fits)))
+
+
+def training_bytes(
+    model: nn.Module,
+    device: torch.device,
+    tokens: int,
+    sequences: int,
+    *,
+    precision: torch.dtype,
+    optimizer_bits: int,
+    micro_batches: int = 2,
+) -> StepBytes:
+    """Count the bytes of a training step of a BERT by `memory.py`; heads but the pre-training one read every row.
+
+    Args:
+        tokens, sequences: of the largest micro-batch.
+    """
+    config: Any = model.config
+    return step_bytes(
+        config,
+        tokens,
+        sequences,
+        head="pretraining" if hasattr(model, "cls") else "span",
+        precision=precision_name(precision),
+        gradient_checkpointing=bool(getattr(getattr(model, "bert", None), "gradient_checkpointing", False)),
+        optimizer_bits=optimizer_bits,
+        device=device.type,
+        micro_batches=micro_batches,
+    )
 
 
 def use_deterministic_kernels() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
 from bertworks.data.instances import Instances, InstanceSource
 from bertworks.errors import InputError
 from bertworks.model.heads import PretrainingModel
+from bertworks.processes import ALONE, Processes
 from bertworks.task import Partition, Task
 
 
@@ -27,6 +29,7 @@ class Pretraining:
         max_eval_steps: the number of batches, of `eval_batch_size` instances, in an evaluation.
         precision, eval_precision: the types that the model computes in; its weights stay float32.
         next_sentence: whether to train and evaluate the prediction of next sentences too.
+        processes: take the batches of an evaluation in turns.
     """
 
     source: InstanceSource
@@ -38,6 +41,7 @@ class Pretraining:
     precision: torch.dtype = torch.float32
     eval_precision: torch.dtype = torch.float32
     next_sentence: bool = True
+    processes: Processes = ALONE
 
 
 def task(settings: Pretraining) -> Task:
@@ -107,22 +111,30 @@ def evaluate(settings: Pretraining, model: nn.Module) -> Mapping[str, float]:
 
     `loss` is the mean of the batches' losses; the other results are means over all predictions.
     """
-    device = next(model.parameters()).device
-    counted_terms = partial(counts, next_sentence=settings.next_sentence)
-    totals, losses = dict.fromkeys(counted_terms(packed(settings.eval_source.instances(0, 0))), (0.0, 0.0)), []
-    for step in range(settings.max_eval_steps):
-        drawn = settings.eval_source.instances(step * settings.eval_batch_size, (step + 1) * settings.eval_batch_size)
-        batch = packed(drawn)
+    device, processes, size = next(model.parameters()).device, settings.processes, settings.eval_batch_size
+    own = []
+    for step in range(processes.rank, settings.max_eval_steps, processes.size):
+        batch = packed(settings.eval_source.instances(step * size, (step + 1) * size))
         terms = sums(settings.eval_precision, model, batch.to(device), None, settings.next_sentence)
-        counted = counted_terms(batch)
-        values = {name: float(value) for name, value in terms.items()}
-        totals = {name: (s + values[name], n + counted[name]) for name, (s, n) in totals.items()}
-        loss = values["masked_lm_loss"] / (counted["masked_lm_loss"] + 1e-5)
-        if settings.next_sentence:
-            loss += values["next_sentence_loss"] / counted["next_sentence_loss"]
-        losses.append(loss)
-    results = {name: s / max(n, 1.0) for name, (s, n) in totals.items()}
-    return dict(sorted({"loss": sum(losses) / len(losses), **results}.items()))
+        counted = counts(batch, settings.next_sentence)
+        own.append({name: (float(value), counted[name]) for name, value in terms.items()})
+    by_process = [json.loads(text) for text in processes.gather(json.dumps(own).encode())]
+    found = [by_process[step % processes.size][step // processes.size] for step in range(settings.max_eval_steps)]
+    results = {
+        name: sum(values[name][0] for values in found) / max(sum(values[name][1] for values in found), 1.0)
+        for name in found[0]
+    }
+    return dict(sorted({"loss": sum(map(_loss, found)) / len(found), **results}.items()))
+
+
+def _loss(values: Mapping[str, Sequence[float]]) -> float:
+    """Return the loss of a batch, from the sum and the count of each term."""
+    total, count = values["masked_lm_loss"]
+    loss = total / (count + 1e-5)
+    if "next_sentence_loss" in values:
+        total, count = values["next_sentence_loss"]
+        loss += total / count
+    return loss
 
 
 def most_frequent_label_share(source: InstanceSource, count: int) -> float:

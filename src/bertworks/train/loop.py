@@ -5,12 +5,11 @@ A step is a function of its number, so a resumed run needs one integer.
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from types import FrameType
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, nullcontext
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,17 +17,15 @@ from torch import nn
 from bertworks.errors import InputError
 from bertworks.progress import progress
 from bertworks.task import Task
+from bertworks.train import lock, plan, resume
 from bertworks.train import optimizer as optimizers
-from bertworks.train import resume
+from bertworks.train.background import BackgroundWriter
 from bertworks.train.budget import measured
 from bertworks.train.distributed import World
 from bertworks.train.report import MetricWindow, Report
 from bertworks.train.run import Run
-from bertworks.train.step import MicroBatches, Stepper
-
-
-class Stopped(SystemExit):
-    """A signal stopped the run after it saved a checkpoint."""
+from bertworks.train.signals import HANDLED, Listening, Stopped, exit_code
+from bertworks.train.step import Stepper
 
 
 def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, float] | None:
@@ -39,29 +36,34 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
 
     Raises:
         InputError: the folder holds another run or a damaged checkpoint; the loss or a gradient is not finite.
-        Stopped: SIGTERM or SIGINT came; a checkpoint is written, and the same command continues from it.
+        Planned: the plan was asked for, and is shown.
+        Stopped: a signal came (`signals.py`); a checkpoint is written, and the same command continues from it.
     """
+    budget = run.token_budget or measured(model, world, run.precision, run.optimizer_bits, run.max_seq_length)
+    optimizer = optimizers.build(model, run.optimizer, run.weight_decay, run.rate_scale, run.optimizer_bits)
+    stepper = Stepper(
+        model=model,
+        task=task,
+        optimizer=optimizer,
+        world=world,
+        window=MetricWindow(world.device),
+        rate=run.rate,
+        random_seed=run.random_seed,
+        token_budget=budget,
+        precision=run.precision,
+    )
+    if run.plan:
+        plan.show(run, stepper)
     with ExitStack() as stack:
         checkpoint = _begin(run, world, stack)
-        budget = run.token_budget or measured(model, world, run.precision, run.optimizer_bits, run.max_seq_length)
-        optimizer = optimizers.build(model, run.optimizer, run.weight_decay, run.rate_scale, run.optimizer_bits)
-        stepper = Stepper(
-            model=model,
-            task=task,
-            optimizer=optimizer,
-            world=world,
-            window=MetricWindow(world.device),
-            rate=run.rate,
-            random_seed=run.random_seed,
-            token_budget=budget,
-            precision=run.precision,
-        )
         first_step, seconds = 0, 0.0
         if checkpoint is not None:
             first_step, seconds = checkpoint.step, checkpoint.state["seconds"]
             if not checkpoint.is_finished:
                 resume.load(checkpoint, model, optimizer)
                 _continue(checkpoint, run, stepper)
+        if world.size > 1:
+            world.check_same({"the weights (a sum)": _sum_of_bytes(model)}, "they must begin with the same model")
         if run.best:
             run.best.begin(first_step)
         if first_step >= run.num_train_steps or (run.best and run.best.should_stop):
@@ -80,22 +82,30 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
             advance = stack.enter_context(progress("training", run.num_train_steps, "steps", first_step))
             report = Report(run.output_dir, first_step, advance, run.settings, seconds)
             stack.callback(report.close)
-        loop = _Loop(run, stepper, report)
-        with loop.listening():
-            return loop.train(first_step)
+        signals = Listening()
+        stack.enter_context(signals.here())
+        writer = stack.enter_context(BackgroundWriter(behind=run.save_in_background))
+        return _Loop(run, stepper, report, signals, writer).train(first_step)
 
 
 def _begin(run: Run, world: World, stack: ExitStack) -> resume.TrainingCheckpoint | None:
-    """Claim the folder in the main process; the others then read its newest checkpoint, or raise the same error."""
-    checkpoint, error = None, None
+    """Claim the folder in the main process; the others then read its newest checkpoint."""
+    checkpoint = None
     if world.is_main:
-        try:
-            stack.enter_context(resume.claimed(run.output_dir))
-            checkpoint = resume.begin(run.output_dir, run.identity)
-        except InputError as raised:
-            error = raised
-    world.agree(error)
-    return checkpoint if world.is_main else resume.newest(run.output_dir)
+        stack.enter_context(lock.claimed(run.output_dir))
+        checkpoint = resume.begin(run.output_dir, run.identity)
+    world.wait()
+    if not world.is_main:
+        checkpoint = resume.newest(run.output_dir)
+    newest = {"the newest checkpoint": checkpoint.step if checkpoint else None}
+    world.check_same(newest, f"--output_dir={run.output_dir} must be one folder for all of them")
+    return checkpoint
+
+
+def _sum_of_bytes(model: nn.Module) -> int:
+    """Return a number that differs where weights differ, the same on every machine."""
+    parameters = (p.detach().reshape(-1).view(torch.uint8) for p in model.parameters())
+    return sum(int(p.sum(dtype=torch.int64)) for p in parameters)
 
 
 def _continue(checkpoint: resume.TrainingCheckpoint, run: Run, stepper: Stepper) -> None:
@@ -121,12 +131,20 @@ def _continue(checkpoint: resume.TrainingCheckpoint, run: Run, stepper: Stepper)
 
 
 class _Loop:
-    """Decides when a line, an evaluation and a checkpoint are due."""
+    """Decides when a line, an evaluation and a checkpoint are due.
 
-    def __init__(self, run: Run, stepper: Stepper, report: Report | None) -> None:
-        self.run, self.stepper, self.report = run, stepper, report
-        self.signal = 0
+    Attributes:
+        should_stop: whether training stops early.
+        evaluated: whether there is an evaluation that no checkpoint has yet.
+        saved: when the last checkpoint was taken, by the monotonic clock.
+    """
+
+    def __init__(
+        self, run: Run, stepper: Stepper, report: Report | None, signals: Listening, writer: BackgroundWriter
+    ) -> None:
+        self.run, self.stepper, self.report, self.signals, self.writer = run, stepper, report, signals, writer
         self.should_stop = False
+        self.evaluated = False
         self.saved = time.monotonic()
 
     def waited_long(self) -> bool:
@@ -142,11 +160,14 @@ class _Loop:
         with ThreadPoolExecutor(1, "next-batch") as ahead:
             coming = ahead.submit(stepper.micro_batches, first_step)
             for step in range(first_step, run.num_train_steps):
-                micro_batches, done = self.arrived(coming), step + 1
+                micro_batches, done = coming.result(), step + 1
                 last = done == run.num_train_steps
                 if not last:
                     coming = ahead.submit(stepper.micro_batches, done)
-                stop, save = stepper.take(step, micro_batches, bool(self.signal), self.waited_long())
+                self.writer.check()
+                came = [self.signals.number == number for number in HANDLED]
+                save, *came = stepper.take(step, micro_batches, self.waited_long(), *came)
+                stop = next((number for number, has_come in zip(HANDLED, came, strict=True) if has_come), None)
                 if self.report is not None:
                     self.report.advance(1)
                 if last or _due(done, run.log_every_steps):
@@ -156,29 +177,18 @@ class _Loop:
                     save = save or run.save_at_evaluations
                 if last or stop or save or self.should_stop or _due(done, run.save_checkpoints_steps):
                     self.save(done)
+                if last or stop or self.should_stop:
+                    self.writer.finish()
+                    stepper.world.wait()  # nobody leaves before the main process has written
                 if self.should_stop and run.best and not last:
                     coming.cancel()
                     stepper.world.say(f"Stopped early after step {done}: nothing better since step {run.best.step}.")
                     break
                 if stop and not last:
                     coming.cancel()
-                    number = self.signal or signal.SIGTERM
-                    name = signal.Signals(number).name
-                    stepper.world.say(f"Stopped by {name} after step {done}; the same command continues.")
-                    raise Stopped(128 + number)
+                    stepper.world.say(f"Stopped by {stop.name} after step {done}; the same command continues.")
+                    raise Stopped(exit_code(stop))
         return results
-
-    def arrived(self, coming: Future[MicroBatches]) -> MicroBatches:
-        """Wait until every process has its micro-batches of the next step.
-
-        Raises:
-            InputError: the data of one of the processes are damaged.
-        """
-        error = coming.exception()
-        if error is not None and not isinstance(error, InputError):
-            raise error
-        self.stepper.world.agree(error)
-        return coming.result()
 
     def log(self, step: int) -> None:
         """Write the line of the window that ends here."""
@@ -190,18 +200,16 @@ class _Loop:
         self.stepper.window.clear()
 
     def evaluate(self, step: int) -> Mapping[str, float]:
-        """Evaluate and report; keep the model if it is the best."""
-        if self.report is None:
+        """Evaluate and report."""
+        best = self.run.best
+        with self.report.clock_stopped() if self.report else nullcontext():
             results = self.stepper.task.evaluate(self.stepper.model)
-        else:
-            with self.report.clock_stopped():
-                results = self.stepper.task.evaluate(self.stepper.model)
+            if self.report is not None:
                 self.report.evaluation(step, results)
-                if self.run.best and step:
-                    self.run.best.add(step, results)
-        if self.run.best:
-            stops = self.report is not None and self.run.best.should_stop
-            self.should_stop = self.stepper.world.sum_numbers([stops])[0] > 0
+            if best and step:
+                best.add(step, results)
+                self.evaluated = True
+        self.should_stop = best is not None and best.should_stop
         return results
 
     def save(self, step: int) -> None:
@@ -223,31 +231,29 @@ class _Loop:
                 **stepper.scale_to_keep(),
             }
             with self.report.clock_stopped():
-                model, optimizer = stepper.model, stepper.optimizer
-                resume.save(run.output_dir, step, state, model, optimizer, run.write_model, run.keep_checkpoint_max)
+                self.write(step, state)
             self.saved = time.monotonic()
-        stepper.world.wait()
+
+    def write(self, step: int, state: Mapping[str, Any]) -> None:
+        """Write the checkpoint, after the best model if there is a new one, as soon as the write before has ended."""
+        run, stepper, writer = self.run, self.stepper, self.writer
+        writer.finish()
+        weights = writer.copy(stepper.model.state_dict())
+        optimizer_state = writer.copy(optimizers.state_tensors(stepper.optimizer, stepper.model))
+        write_best = run.best.writing(weights) if run.best and self.evaluated else lambda: None
+        self.evaluated = False
+
+        def write() -> None:
+            write_best()
+            arguments = weights, optimizer_state, run.write_model, run.keep_checkpoint_max
+            resume.save(run.output_dir, step, state, *arguments)
+
+        writer.submit(write)
 
     def _window(self) -> dict[str, list[float]]:
         """Name -> [sum, count] since the last line, over all processes."""
         window = self.stepper.window
         return window.pairs(self.stepper.world.sum_tensor(window.stacked()))
-
-    @contextmanager
-    def listening(self) -> Iterator[None]:
-        """Record SIGTERM or the first SIGINT; the loop saves and stops after its step."""
-
-        def note(number: int, frame: FrameType | None) -> None:
-            if self.signal:
-                raise KeyboardInterrupt
-            self.signal = number
-
-        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _due(step: int, every: int) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from bertworks import files
 from bertworks.checkpoints.formats.huggingface import save_model_folder
@@ -18,22 +18,22 @@ from bertworks.train import resume
 
 
 def write_model(
-    model: nn.Module,
     config: BertConfig,
     tokenizer: Tokenizer | None,
     architecture: str,
     folder: Path,
-    folded: Callable[[nn.Module], Mapping[str, Tensor]] = lambda model: {},
+    weights: Mapping[str, Tensor],
+    folded: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = lambda weights: {},
 ) -> None:
-    """Write a model folder that everybody can open.
+    """Write a model folder that everybody can open, with the weights of a `state_dict`.
 
     `folded` gives the tensors that are written otherwise than they are trained. They are also kept as they are, for a
     training that continues from this folder.
     """
-    tensors, written = model.state_dict(), folded(model)
-    save_model_folder(folder, config, {**tensors, **written}, architecture)
+    written = folded(weights)
+    save_model_folder(folder, config, {**weights, **written}, architecture)
     if written:
-        save_file({name: tensors[name].contiguous().cpu() for name in written}, folder / resume.AS_TRAINED)
+        save_file({name: weights[name].contiguous().cpu() for name in written}, folder / resume.AS_TRAINED)
     if tokenizer is not None:
         tokenizer.save(folder, config.longest_sequence)
 

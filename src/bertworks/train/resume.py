@@ -1,11 +1,9 @@
-"""The checkpoints of a run, the rules for continuing from one, and the best model.
+"""The checkpoints of a run, and the rules for continuing from one.
 
     OUTPUT_DIR/checkpoints/run.json                what must not change within a run; written before the first step
-    OUTPUT_DIR/checkpoints/lock                    held while a process trains there
+    OUTPUT_DIR/checkpoints/lock                    held while a process trains there (`lock.py`)
     OUTPUT_DIR/checkpoints/step-1000/              a model folder, and
         optimizer.safetensors  state.json          what else a resume needs; state.json holds every file's SHA-256
-    OUTPUT_DIR/best/                               a model folder, and
-        evaluations.json                           the deciding metric at every step that was evaluated
 
 A checkpoint is written under another name and renamed once it is on the disk, so a kill at any moment leaves the
 checkpoint before it. All tensors are stored in full, so any number of processes can open them.
@@ -13,24 +11,23 @@ checkpoint before it. All tensors are stored in full, so any number of processes
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
 from bertworks import files
 from bertworks.checkpoints.formats import safetensors
-from bertworks.errors import InputError
+from bertworks.errors import InputError, one_line
+from bertworks.progress import say
 from bertworks.train import optimizer as optimizers
 
 # The files of a model that training replaces.
@@ -45,7 +42,8 @@ _DECISIVE = (
 # What a run has whose run.json does not say it.
 _DEFAULTS: Mapping[str, object] = {"--optimizer_bits": 32}
 
-_EVALUATIONS = "evaluations.json"
+# Writes a model folder into an empty folder, with these weights.
+WriteModel = Callable[[Path, Mapping[str, Tensor]], None]
 
 # Of a model that is written otherwise than it is trained, the tensors that differ.
 AS_TRAINED = "as_trained.safetensors"
@@ -111,10 +109,11 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoin
         the newest checkpoint, or None if there is none yet.
 
     Raises:
-        InputError: the folder holds another run (the message names the flag), or its newest checkpoint is damaged.
+        InputError: the folder holds another run (the message names the flag), or no checkpoint is whole.
     """
     checkpoints = output_dir / "checkpoints"
     for folder in (output_dir, checkpoints):
+        files.restore_replaced(folder)
         for leftover in folder.glob(".*.partial"):
             files.remove(leftover)
     check_own(output_dir)
@@ -132,24 +131,8 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoin
     else:
         told = {name: value for name, value in wanted.items() if (name, value) not in _DEFAULTS.items()}
         files.write_text(recorded, json.dumps(told, indent=2) + "\n")
+    _set_aside(output_dir, found)
     return found
-
-
-@contextmanager
-def claimed(output_dir: Path) -> Iterator[None]:
-    """Keep other processes from training in the folder. The system ends the claim when this process ends.
-
-    Raises:
-        InputError: another process is training there.
-    """
-    folder = output_dir / "checkpoints"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InputError(f"--output_dir={output_dir}: another process is training there") from None
-        yield
 
 
 def steps(output_dir: Path) -> list[tuple[int, Path]]:
@@ -158,42 +141,59 @@ def steps(output_dir: Path) -> list[tuple[int, Path]]:
     return sorted((int(m[1]), path) for path in folders if (m := re.fullmatch(r"step-(\d+)", path.name)))
 
 
-def newest(output_dir: Path) -> TrainingCheckpoint | None:
-    """Return the checkpoint of the highest step, or None.
+def newest(output_dir: Path, tell: Callable[[str], None] = say) -> TrainingCheckpoint | None:
+    """Return the whole checkpoint of the highest step, or None if there is no checkpoint; `tell` of damaged ones.
 
     Raises:
-        InputError: one of its files is missing or damaged.
+        InputError: none of them is whole.
     """
-    found = steps(output_dir)
-    if not found:
-        return None
-    step, folder = found[-1]
-    fix = "delete that folder to continue from the checkpoint before it"
-    try:
-        state = json.loads((folder / "state.json").read_text())
-        damaged = [name for name, digest in state["files"].items() if files.sha256(folder / name) != digest]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder}: not a whole checkpoint ({error}); {fix}") from None
-    if damaged:
-        raise InputError(f"{folder / damaged[0]}: damaged, its checksum differs; {fix}")
-    return TrainingCheckpoint(folder, step, state)
+    problem = None
+    for step, folder in reversed(steps(output_dir)):
+        try:
+            state = json.loads((folder / "state.json").read_text())
+            damaged = [name for name, digest in state["files"].items() if files.sha256(folder / name) != digest]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            problem = f"{folder}: not a whole checkpoint ({one_line(error)})"
+        else:
+            if not damaged:
+                return TrainingCheckpoint(folder, step, state)
+            problem = f"{folder / damaged[0]}: damaged, its checksum differs"
+        tell(f"{problem}; passed over")
+    if problem:
+        raise InputError(f"{problem}; no checkpoint is whole: delete {output_dir / 'checkpoints'} to begin again")
+    return None
+
+
+def _set_aside(output_dir: Path, used: TrainingCheckpoint | None) -> None:
+    """Rename the damaged checkpoints after the one in use, so that none of them counts as the newest again."""
+    for step, folder in steps(output_dir):
+        if used is not None and step > used.step:
+            aside = folder.with_name(f"damaged-{folder.name}")
+            files.remove(aside)
+            folder.rename(aside)
+            say(f"{folder}: renamed to {aside.name}; you may delete it")
 
 
 def save(
     output_dir: Path,
     step: int,
     state: Mapping[str, Any],
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    write_model: Callable[[Path], None],
+    weights: Mapping[str, Tensor],
+    optimizer_state: Mapping[str, Tensor],
+    write_model: WriteModel,
     keep: int,
 ) -> None:
-    """Write the checkpoint of `step`, publish its model in the output folder, and keep the newest `keep` of them."""
+    """Write the checkpoint of `step`, publish its model in the output folder, and keep the newest `keep` of them.
+
+    Args:
+        weights: of the model, by name.
+        optimizer_state: see `optimizer.state_tensors`.
+    """
     target = output_dir / "checkpoints" / f"step-{step}"
     with files.folder_written_whole(target) as folder:
-        write_model(folder)
+        write_model(folder, weights)
         with (folder / "optimizer.safetensors").open("wb") as stream:
-            safetensors.write_tensors(stream, optimizers.state_tensors(optimizer, model))
+            safetensors.write_tensors(stream, optimizer_state)
         digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
         (folder / "state.json").write_text(json.dumps({"step": step, **state, "files": digests}, indent=2) + "\n")
     publish(target, output_dir)
@@ -238,53 +238,3 @@ def load(checkpoint: TrainingCheckpoint, model: nn.Module, optimizer: torch.opti
                 raise InputError(f"{checkpoint.folder / 'model.safetensors'}: has no {name} of the right shape")
             parameter.copy_(weights[name])
     optimizers.load_state_tensors(optimizer, model, load_file(checkpoint.folder / "optimizer.safetensors"))
-
-
-class Best:
-    """The best evaluation of a run so far; its model is kept in `OUTPUT_DIR/best`.
-
-    Attributes:
-        metric: the result that decides. The lowest loss is best, and the highest value of any other metric.
-    """
-
-    def __init__(
-        self, output_dir: Path, metric: str, write_model: Callable[[Path], None], patience: int | None = None
-    ) -> None:
-        """Set up; after `patience` evaluations without a better result training should stop (None: never)."""
-        self.folder, self.metric = output_dir / "best", metric
-        self._write_model, self._patience = write_model, patience
-        self._values: dict[int, float] = {}
-
-    @property
-    def step(self) -> int | None:
-        """The step with the best result, the first of equal results."""
-        sign = -1 if "loss" in self.metric else 1
-        return max(self._values, key=lambda step: (sign * self._values[step], -step), default=None)
-
-    @property
-    def value(self) -> float | None:
-        """The best result."""
-        return None if self.step is None else self._values[self.step]
-
-    @property
-    def should_stop(self) -> bool:
-        """Whether the last `patience` evaluations brought no better result."""
-        since = sum(step > (self.step or 0) for step in self._values)
-        return self._patience is not None and self.step is not None and since >= self._patience
-
-    def begin(self, first_step: int) -> None:
-        """Read the results that an earlier process had up to `first_step`."""
-        path = self.folder / _EVALUATIONS
-        found = json.loads(path.read_text(encoding="utf-8")) if first_step and path.exists() else {}
-        self._values = {int(step): value for step, value in found.items() if int(step) <= first_step}
-
-    def add(self, step: int, results: Mapping[str, float]) -> None:
-        """Record the results of an evaluation, and write the model if it is the best so far."""
-        self._values[step] = results[self.metric]
-        text = json.dumps({str(number): value for number, value in sorted(self._values.items())}, indent=1) + "\n"
-        if self.step != step:
-            files.write_text(self.folder / _EVALUATIONS, text)
-            return
-        with files.folder_written_whole(self.folder) as folder:
-            self._write_model(folder)
-            (folder / _EVALUATIONS).write_text(text, encoding="utf-8")

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from bertworks.train import optimizer as optimizers
-from bertworks.train import resume
+from bertworks.train.best import Best
+from bertworks.train.resume import WriteModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +25,16 @@ class Run:
         log_every_steps, save_checkpoints_steps: 0 means only at the end.
         save_at_evaluations: whether every evaluation leaves a checkpoint.
         save_every_minutes: how long a kill may set a run back; 0 means any time.
+        save_in_background: whether checkpoints are written while the training goes on.
         eval_every_steps: 0 means never; otherwise before the first step and at the end too.
         identity: flag -> value of all that must stay the same when the run is resumed.
         settings: flag -> value of what may change on a resume; changes are printed.
         rate_scale: name of a parameter -> factor of its learning rate.
         best: keeps the model of the best evaluation and decides when to stop; None keeps the last model only.
-        write_model: writes a model folder into the empty folder that it gets.
+        plan: whether to say what the training would take, and not to train; `plan_steps` are taken to measure it.
+        examples: of an epoch, for the plan; 0 if nobody has counted them.
+        input_bytes: of all input files, for the plan.
+        write_model: writes a model folder into the empty folder that it gets, with the weights that it gets.
         write_notes: writes a description of the run into the output folder, once no other run is found there.
     """
 
@@ -50,11 +55,16 @@ class Run:
     save_at_evaluations: bool = False
     save_every_minutes: float = 0.0
     keep_checkpoint_max: int = 5
+    save_in_background: bool = True
     identity: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
     rate_scale: Callable[[str], float] = lambda name: 1.0
-    best: resume.Best | None = None
-    write_model: Callable[[Path], None]
+    best: Best | None = None
+    plan: bool = False
+    plan_steps: int = 0
+    examples: int = 0
+    input_bytes: int = 0
+    write_model: WriteModel
     write_notes: Callable[[], None] = lambda: None
 
     def rate(self, step: int) -> float:

@@ -21,6 +21,7 @@ from bertworks.task import Partition, Task
 from bertworks.train import optimizer as optimizers
 from bertworks.train.budget import ran_out
 from bertworks.train.distributed import World
+from bertworks.train.gradients import GradientSums
 from bertworks.train.loss_scale import LossScale
 from bertworks.train.report import MetricWindow
 
@@ -42,8 +43,10 @@ class Stepper:
         random_seed: with the number of the step, the seed of dropout.
         token_budget: the most tokens of a micro-batch; halved when the device runs out of memory.
         precision: what the model computes in. In float16 the loss is scaled, and steps with gradients beyond it are
-            skipped.
+            skipped: by all processes, because they decide by the summed gradients.
         finite: whether all gradients so far were finite numbers (in float16 for some scale), a bool on the device.
+        own_finite: whether all losses of this process were.
+        gradient_sums: of all processes.
     """
 
     model: nn.Module
@@ -57,10 +60,14 @@ class Stepper:
     precision: torch.dtype = torch.float32
     loss_scale: LossScale | None = field(init=False)
     finite: Tensor = field(init=False)
+    own_finite: Tensor = field(init=False)
+    gradient_sums: GradientSums = field(init=False)
 
     def __post_init__(self) -> None:
         self.loss_scale = LossScale(self.world.device) if self.precision == torch.float16 else None
         self.finite = torch.ones((), dtype=torch.bool, device=self.world.device)
+        self.own_finite = self.finite.clone()
+        self.gradient_sums = GradientSums(self.model, self.world)
 
     def micro_batches(self, step: int) -> MicroBatches:
         """Return this process's share of a step, on the host."""
@@ -76,8 +83,7 @@ class Stepper:
         summed = self.world.sum_numbers([*counts, tokens, *wishes])
         all_tokens, totals = summed[len(names)], dict(zip(names, summed, strict=False))
         loss = self._compute_gradients(step, micro_batches, totals)
-        gradients = self._gradients()
-        self.world.sum_gradients(gradients)
+        gradients = self.gradient_sums.finish()
         if self.loss_scale is not None:
             self.loss_scale.divide(gradients)
         norm = optimizers.clip_by_global_norm(gradients)
@@ -86,6 +92,7 @@ class Stepper:
             norm = self._decide(self.loss_scale, is_finite, norm)
         else:
             self.finite &= is_finite
+        self.own_finite &= torch.isfinite(loss)
         if self.world.device.type == "cpu":
             self.check_finite(step + 1)
         rate = self.rate(step)
@@ -134,6 +141,10 @@ class Stepper:
         """
         if not bool(self.finite):
             when = f"step {step}" if self.world.device.type == "cpu" else f"step {step} or shortly before"
+            of_process = self.world.gather(b"finite" if bool(self.own_finite) else b"not")
+            not_finite = [str(rank) for rank, found in enumerate(of_process) if found == b"not"]
+            if self.world.size > 1 and not_finite:
+                when += f", process {' and '.join(not_finite)}"
             raise InputError(
                 f"{when}: the loss or its gradient is infinite or not a number; the newest checkpoint in --output_dir "
                 "is from before; lower --learning_rate"
@@ -168,6 +179,8 @@ class Stepper:
                 torch.cuda.manual_seed(_key(self.random_seed, step, 1 + self.world.rank, number))
             sums = self.task.sums(self.model, batch, _key(self.random_seed, step))
             loss = torch.stack([sums[name] / (totals[name] + losses[name]) for name in losses]).sum()
+            if number == len(batches) - 1:
+                self.gradient_sums.expect_last()
             (loss if self.loss_scale is None else loss * self.loss_scale.scale).backward()
             loss_of_step += loss.detach()
             for name, value in sums.items():
@@ -175,14 +188,6 @@ class Stepper:
         for name, value in collected.items():
             self.window.add(name, value, totals[name])
         return loss_of_step
-
-    def _gradients(self) -> list[Tensor]:
-        """Return this process's gradients, of every parameter with several processes, so all sum the same tensors."""
-        parameters = [p for p in self.model.parameters() if p.requires_grad]
-        if self.world.size > 1:
-            for p in parameters:
-                p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-        return [p.grad for p in parameters if p.grad is not None]
 
 
 def _key(*parts: int) -> int:

@@ -47,7 +47,7 @@ def test_a_folded_head_predicts_in_the_scale_of_the_file() -> None:
     initialise(network, 0.5, 1)
     pooled, scale = torch.randn(5, 8), ScoreScale(-300.0, 40.0)
     expected = torch.nn.functional.linear(pooled, network.classifier.weight, network.classifier.bias) * 40 - 300
-    folded = scale.folded(network)
+    folded = scale.folded(network.state_dict())
     found = torch.nn.functional.linear(pooled, folded["classifier.weight"], folded["classifier.bias"])
     torch.testing.assert_close(found, expected)
     network.load_state_dict({**network.state_dict(), **folded})

@@ -94,7 +94,7 @@ def classification_job(
         network=lambda: SequenceClassifier(_with_labels(setup.config, problem), problem.classes),
         head=f"for these {problem.classes} classes",
         adapt=partial(_adapt, order, scale if has_head else None),
-        folded=scale.folded if scale else lambda network: {},
+        folded=scale.folded if scale else lambda weights: {},
         task=lambda seed: task.task(replace(trained, random_seed=seed)),
         examples=len(train) if train else 0,
         metrics=settings.metrics,
@@ -225,6 +225,7 @@ def _settings(
         class_weights=_class_weights(class_weights, problem, train),
         precision=setup.precision,
         eval_precision=setup.eval_precision,
+        processes=setup.processes,
     )
 
 

@@ -44,51 +44,61 @@ def results_of(
     Args:
         calibrated: the configuration of the model that is written once it is calibrated; None leaves it as it is.
     """
-    if problem.drawn:
+    is_main = setup.processes.is_main
+    if problem.drawn and is_main:
         yield f"The rows of the dev set: {write_dev_rows(setup.output_dir, problem)}"
     if "dev" in setup.splits:
         logits = {ending: task.predict_logits(settings, network, data) for ending, data in settings.dev.items()}
         if calibrated is not None:
             assert isinstance(network, SequenceClassifier)
-            degrees, line = _calibrate(problem, setup, settings, logits)
-            yield line
+            ending, data = next(iter(settings.dev.items()))
+            assert data.labels is not None
+            degrees = temperature(problem.kind, data.labels, logits[ending])
             cool(network.classifier, degrees)
+            if is_main:
+                yield _calibrated(problem, setup, data.labels, logits[ending], degrees)
+                save_model_folder(setup.output_dir, calibrated, network.state_dict(), "BertForSequenceClassification")
+                setup.tokenizer.save(setup.output_dir, calibrated.longest_sequence)
             logits = {ending: values / np.float32(degrees) for ending, values in logits.items()}
-            save_model_folder(setup.output_dir, calibrated, network.state_dict(), "BertForSequenceClassification")
-            setup.tokenizer.save(setup.output_dir, calibrated.longest_sequence)
-        results = dict(task.evaluate_logits(settings, logits))
-        results["loss"] = results["eval_loss"]
-        originals = ("eval_accuracy", "eval_loss", "global_step", "loss")
-        yield _evaluation(problem, settings, logits, results, originals)
-        for ending, rows in problem.dev.items():
-            yield f"The predictions: {write_dev_predictions(setup.output_dir, problem, ending, rows, logits[ending])}"
-        if problem.kind == "single":
-            yield from _confusion(problem, setup, settings, logits)
+        if is_main:
+            yield from _dev_results(problem, setup, settings, logits)
     if "test" in setup.splits:
         for ending, rows in problem.test.items():
             data = encode(rows)
             start = time.perf_counter()
             predicted = task.predict_logits(settings, network, data)
             rate = len(data.sequences.ids) / (time.perf_counter() - start)
+            if not is_main:
+                continue
             written = write_predictions(setup.output_dir, problem, ending, rows, predicted)
             yield f"Predicted {len(data):,} examples, {rate:,.0f} tokens/s: {', '.join(map(str, written))}"
             yield from _score(problem, settings, encode, ending, rows, predicted)
 
 
-def _calibrate(
-    problem: Problem, setup: Setup, settings: Classification, logits: Mapping[str, NDArray[np.float32]]
-) -> tuple[float, str]:
-    """Return the temperature of the first dev set, and a line about it; draw the reliability."""
-    ending, data = next(iter(settings.dev.items()))
-    assert data.labels is not None
-    found = logits[ending]
-    degrees = temperature(problem.kind, data.labels, found)
-    before, after = (reliability(problem.kind, data.labels, values) for values in (found, found / np.float32(degrees)))
+def _calibrated(
+    problem: Problem, setup: Setup, labels: NDArray[np.generic], found: NDArray[np.float32], degrees: float
+) -> str:
+    """Return a line about the temperature that was found on a dev set; draw the reliability."""
+    before, after = (reliability(problem.kind, labels, values) for values in (found, found / np.float32(degrees)))
     picture = draw_reliability(setup.output_dir / "reliability.png", before, after)
-    return degrees, (
+    return (
         f"Calibrated on the dev set: temperature {degrees:.4f}, expected calibration error {before.error:.4f} -> "
         f"{after.error:.4f}; the model that is written has it in its head: {picture}"
     )
+
+
+def _dev_results(
+    problem: Problem, setup: Setup, settings: Classification, logits: Mapping[str, NDArray[np.float32]]
+) -> Iterator[str | Evaluation]:
+    """Evaluate the dev sets, and write their predictions."""
+    results = dict(task.evaluate_logits(settings, logits))
+    results["loss"] = results["eval_loss"]
+    originals = ("eval_accuracy", "eval_loss", "global_step", "loss")
+    yield _evaluation(problem, settings, logits, results, originals)
+    for ending, rows in problem.dev.items():
+        yield f"The predictions: {write_dev_predictions(setup.output_dir, problem, ending, rows, logits[ending])}"
+    if problem.kind == "single":
+        yield from _confusion(problem, setup, settings, logits)
 
 
 def _evaluation(

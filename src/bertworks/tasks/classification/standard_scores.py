@@ -43,11 +43,9 @@ class ScoreScale:
         train = changed(settings.train) if settings.train else None
         return replace(settings, train=train, dev={ending: changed(data) for ending, data in settings.dev.items()})
 
-    def folded(self, network: SequenceClassifier) -> Mapping[str, Tensor]:
-        """Return the head that predicts in the file's scale, by the names of its parameters."""
-        weight, bias = (
-            parameter.detach().double() for parameter in (network.classifier.weight, network.classifier.bias)
-        )
+    def folded(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return the head that predicts in the file's scale, from the weights of a network, by the same names."""
+        weight, bias = (weights[f"classifier.{name}"].detach().double() for name in ("weight", "bias"))
         return {
             "classifier.weight": (weight * self.deviation).float(),
             "classifier.bias": (bias * self.deviation + self.mean).float(),

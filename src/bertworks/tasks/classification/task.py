@@ -24,6 +24,7 @@ from bertworks import ragged
 from bertworks.data.batch import PackedBatch, pack, to_device
 from bertworks.data.sequences import Sequences
 from bertworks.model.predict import ModelInput, predict
+from bertworks.processes import ALONE, Processes
 from bertworks.task import Task, micro_batches
 from bertworks.tasks import metrics
 
@@ -104,6 +105,7 @@ class Classification:
         train_batch_size: examples of an optimizer step, over all processes.
         class_weights: [C], factors of each class's loss; None is 1 each.
         precision, eval_precision: the types that the model computes in; its weights stay float32.
+        processes: share evaluation and prediction.
     """
 
     kind: ProblemKind
@@ -116,6 +118,7 @@ class Classification:
     class_weights: NDArray[np.float32] | None = None
     precision: torch.dtype = torch.float32
     eval_precision: torch.dtype = torch.float32
+    processes: Processes = ALONE
 
 
 def task(settings: Classification) -> Task:
@@ -168,7 +171,8 @@ def predict_logits(settings: Classification, model: nn.Module, data: LabelledSeq
     """Return the logits of a data set: [N, C], the mean over an example's windows; for choices [N, n]."""
     device = next(model.parameters()).device
     compute: Callable[[PackedBatch], Tensor] = partial(model, dtype=settings.eval_precision)
-    found = np.array(list(predict(compute, _examples(data.sequences), "sequence", device=device)), np.float32)
+    outputs = predict(compute, _examples(data.sequences), "sequence", device=device, processes=settings.processes)
+    found = np.array(list(outputs), np.float32)
     if settings.kind == "choice":
         return found.reshape(len(data), -1)
     mean = np.add.reduceat(found, data.starts[:-1]) / np.diff(data.starts)[:, None]

@@ -171,6 +171,7 @@ def _settings(
         random_seed=setup.random_seed,
         precision=setup.precision,
         eval_precision=setup.eval_precision,
+        processes=setup.processes,
     )
     return settings, data.get("test")
 
@@ -190,14 +191,17 @@ def _results(
     """
     if settings.dev is not None and "dev" in setup.splits:
         of_dev = task.predict_tags(settings, network, settings.dev)
-        evaluation = task.evaluate_tags(settings, settings.dev, of_dev)
-        yield Evaluation(evaluation.results, table=evaluation.table)
-        yield f"The predictions: {', '.join(map(str, _write_errors(setup, 'dev', settings.dev, of_dev)))}"
+        if setup.processes.is_main:
+            evaluation = task.evaluate_tags(settings, settings.dev, of_dev)
+            yield Evaluation(evaluation.results, table=evaluation.table)
+            yield f"The predictions: {', '.join(map(str, _write_errors(setup, 'dev', settings.dev, of_dev)))}"
     if test is None:
         return
     start = time.perf_counter()
     found = task.predict_tags(settings, network, test)
     rate = len(test.aligned.ids) / (time.perf_counter() - start)
+    if not setup.processes.is_main:
+        return
     sentences = list(zip(test.rows, found, strict=True))
     written = [setup.output_dir / "predictions.txt"]
     write_columns(

@@ -21,6 +21,7 @@ from bertworks import ragged
 from bertworks.data.batch import PackedBatch, pack
 from bertworks.model.heads import TokenClassifier
 from bertworks.model.predict import ModelInput, predict
+from bertworks.processes import ALONE, Processes
 from bertworks.task import Task, micro_batches
 from bertworks.tasks.metrics import accuracy
 from bertworks.tasks.ner import entities
@@ -90,6 +91,7 @@ class Tagging:
         metric: chooses the best model: entity_f1, or cluener for the score of that task.
         train_batch_size: sequences of an optimizer step, over all processes.
         precision, eval_precision: the types that the model computes in; its weights stay float32.
+        processes: share evaluation and prediction.
     """
 
     labels: Sequence[str]
@@ -100,6 +102,7 @@ class Tagging:
     random_seed: int = 12345
     precision: torch.dtype = torch.float32
     eval_precision: torch.dtype = torch.float32
+    processes: Processes = ALONE
 
 
 def encode_rows(
@@ -167,7 +170,8 @@ def predict_tags(settings: Tagging, model: TokenClassifier, data: TaggedSequence
     """
     device = model.classifier.weight.device
     compute: Callable[[PackedBatch], Tensor] = partial(model, dtype=settings.eval_precision)
-    return decode_tags(settings, model, data, predict(compute, inputs(data.aligned), "row", device=device))
+    outputs = predict(compute, inputs(data.aligned), "row", device=device, processes=settings.processes)
+    return decode_tags(settings, model, data, outputs)
 
 
 def decode_tags(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from bertworks.data.labelled_records import record_files
 from bertworks.errors import InputError
 from bertworks.job import Evaluation, Job, Setup, fingerprint
 from bertworks.model.heads import SpanClassifier
-from bertworks.progress import progress, say
+from bertworks.progress import Advance, progress
 from bertworks.tasks.squad import task
 from bertworks.tasks.squad.answer_files import write_answers
 from bertworks.tasks.squad.nbest import AnswerSettings, NbestAnswers, Question
@@ -103,6 +104,7 @@ def squad_job(options: SquadOptions, setup: Setup) -> Job:
         random_seed=setup.random_seed,
         precision=setup.precision,
         eval_precision=setup.eval_precision,
+        processes=setup.processes,
     )
     return Job(
         config=setup.config,
@@ -205,6 +207,8 @@ def _results(
         return
     found, line = _answered(options, setup, question_file, answers, network)
     yield line
+    if not setup.processes.is_main:
+        return
     results = task.judge(question_file.gold, found, answers) if question_file.gold else {}
     if question_file.gold and _finds_threshold(options, setup):
         threshold = task.best_threshold(results, found)
@@ -233,6 +237,13 @@ def _results(
         yield f"{question_file.path}: does not have the answers to all questions, so nothing is scored"
 
 
+def _progress(question_file: QuestionFile, setup: Setup) -> AbstractContextManager[Advance]:
+    """Show progress in the main process."""
+    if setup.processes.is_main:
+        return progress("answering", question_file.count, "questions")
+    return nullcontext(lambda amount: None)
+
+
 def _answered(
     options: SquadOptions, setup: Setup, question_file: QuestionFile, answers: AnswerSettings, network: SpanClassifier
 ) -> tuple[dict[str, NbestAnswers], str]:
@@ -247,16 +258,22 @@ def _answered(
             cut += block[1].questions_cut
 
     found = {}
-    with progress("answering", question_file.count, "questions") as advance:
+    with _progress(question_file, setup) as advance:
         for example, answer in task.predict_answers(
-            network, setup.tokenizer, counted(), answers, padded_to=options.padded_to, dtype=setup.eval_precision
+            network,
+            setup.tokenizer,
+            counted(),
+            answers,
+            padded_to=options.padded_to,
+            dtype=setup.eval_precision,
+            processes=setup.processes,
         ):
             found[example.id] = answer
             advance(1)
     seconds = time.perf_counter() - start
     for line in question_file.notes:
-        say(line)
+        setup.say(line)
     if cut:
-        say(_cut_questions(cut, options))
+        setup.say(_cut_questions(cut, options))
     rate = f"{tokens / seconds:,.0f} tokens/s without padding"
     return found, f"Answered {len(found):,} questions in {seconds:.0f} s, {rate}"

@@ -10,10 +10,12 @@ Shapes: T packed tokens, B windows of a batch, L tokens of the longest of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from bertworks.data.batch import PackedBatch
 from bertworks.data.sequences import Sequences
 from bertworks.model.heads import SpanClassifier
 from bertworks.model.predict import ModelInput, predict
+from bertworks.processes import ALONE, Processes, share
 from bertworks.task import Task, micro_batches
 from bertworks.tasks.squad import nbest, score
 from bertworks.tasks.squad.candidates import WindowLogits
@@ -58,6 +61,7 @@ class QuestionAnswering:
         dev: None without evaluation.
         train_batch_size: windows of an optimizer step, over all processes.
         precision, eval_precision: what the model computes in; the weights are always float32.
+        processes: share evaluation.
     """
 
     train: Windows | None = None
@@ -66,6 +70,7 @@ class QuestionAnswering:
     random_seed: int = 12345
     precision: torch.dtype = torch.float32
     eval_precision: torch.dtype = torch.float32
+    processes: Processes = ALONE
 
 
 def task(settings: QuestionAnswering) -> Task:
@@ -105,7 +110,12 @@ def by_window(logits: Tensor, batch: PackedBatch) -> Tensor:
 
 
 def logits_of(
-    model: SpanClassifier, sequences: Sequences, *, padded_to: int | None = None, dtype: torch.dtype = torch.float32
+    model: SpanClassifier,
+    sequences: Sequences,
+    *,
+    padded_to: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    processes: Processes = ALONE,
 ) -> Iterator[WindowLogits]:
     """Compute the logits of each window's tokens, in order.
 
@@ -114,7 +124,7 @@ def logits_of(
     """
     compute: Callable[[PackedBatch], Tensor] = partial(model, dtype=dtype)
     device = model.qa_outputs.weight.device
-    for logits in predict(compute, inputs(sequences, padded_to), "token", device=device):
+    for logits in predict(compute, inputs(sequences, padded_to), "token", device=device, processes=processes):
         yield logits[:, 0], logits[:, 1]
 
 
@@ -133,17 +143,43 @@ def predict_answers(
     *,
     padded_to: int | None = None,
     dtype: torch.dtype = torch.float32,
+    processes: Processes = ALONE,
 ) -> Iterator[tuple[SquadExample, nbest.NbestAnswers]]:
     """Answer every question of a file, in order; one block is in memory at a time.
+
+    Several processes share the windows of a block, and then its questions. Each of them gets all answers.
 
     The tokenizer is that of the windows. See `logits_of` for `model`, `padded_to` and `dtype`, and `find_answers` for
     errors.
     """
     for examples, windows in blocks:
         questions = list(nbest.questions_of(tokenizer, examples, settings))
-        logits = logits_of(model, windows.sequences, padded_to=padded_to, dtype=dtype)
+        logits = logits_of(model, windows.sequences, padded_to=padded_to, dtype=dtype, processes=processes)
         of_block = nbest.window_tokens(tokenizer, windows)
-        yield from zip(examples, nbest.find_answers(questions, of_block, logits, settings), strict=True)
+        if processes.size > 1:
+            own = share(processes, len(examples))
+            pairs = [pair for pair in zip(of_block, logits, strict=True) if own.start <= pair[0].example < own.stop]
+            of_block = (window._replace(example=window.example - own.start) for window, _ in pairs)
+            logits = (of_window for _, of_window in pairs)
+            questions = questions[own]
+        answers = nbest.find_answers(questions, of_block, logits, settings)
+        yield from zip(examples, _gathered(answers, processes), strict=True)
+
+
+def _gathered(own: Iterator[nbest.NbestAnswers], processes: Processes) -> Iterator[nbest.NbestAnswers]:
+    """Give the answers of all processes, in their order."""
+    if processes.size == 1:
+        yield from own
+        return
+    for part in processes.gather(json.dumps(list(own)).encode()):
+        for prediction, entries, null_odds, best in json.loads(part):
+            nbest_of_question = [_entry(values) for values in entries]
+            yield nbest.NbestAnswers(prediction, nbest_of_question, null_odds, None if best is None else _entry(best))
+
+
+def _entry(values: Sequence[Any]) -> nbest.NbestEntry:
+    entry = nbest.NbestEntry(*values)
+    return entry if entry.tokens is None else entry._replace(tokens=(entry.tokens[0], entry.tokens[1]))
 
 
 def evaluate(settings: QuestionAnswering, model: nn.Module) -> Mapping[str, float]:
@@ -152,7 +188,13 @@ def evaluate(settings: QuestionAnswering, model: nn.Module) -> Mapping[str, floa
     assert dev is not None
     assert isinstance(model, SpanClassifier)
     found = predict_answers(
-        model, dev.tokenizer, dev.blocks(), dev.answers, padded_to=dev.padded_to, dtype=settings.eval_precision
+        model,
+        dev.tokenizer,
+        dev.blocks(),
+        dev.answers,
+        padded_to=dev.padded_to,
+        dtype=settings.eval_precision,
+        processes=settings.processes,
     )
     return judge(dev.gold, {example.id: answer for example, answer in found}, dev.answers)
 
