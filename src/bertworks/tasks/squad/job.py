@@ -248,13 +248,14 @@ def _answered(
     options: SquadOptions, setup: Setup, question_file: QuestionFile, answers: AnswerSettings, network: SpanClassifier
 ) -> tuple[dict[str, NbestAnswers], str]:
     """Give question id -> its answers, in the file's order, and a line about the work; show progress."""
-    tokens, cut, start = 0, 0, time.perf_counter()
+    tokens, padding, cut, start = 0, 0, 0, time.perf_counter()
 
     def counted() -> Iterator[ExampleWindows]:
-        nonlocal tokens, cut
+        nonlocal tokens, padding, cut
         for block in question_file.read():
             yield block
             tokens += len(block[1].sequences.ids)
+            padding += (options.padded_to or 0) * len(block[1])
             cut += block[1].questions_cut
 
     found = {}
@@ -275,5 +276,11 @@ def _answered(
         setup.say(line)
     if cut:
         setup.say(_cut_questions(cut, options))
-    rate = f"{tokens / seconds:,.0f} tokens/s without padding"
-    return found, f"Answered {len(found):,} questions in {seconds:.0f} s, {rate}"
+    line = f"Answered {len(found):,} questions in {seconds:.0f} s, {tokens / seconds:,.0f} tokens/s without padding"
+    if padding > tokens:
+        # Padding takes places among the n best of the original, so they are the same only with it.
+        line += (
+            f"; {padding - tokens:,} tokens of padding were computed too, for the original's n best answers "
+            "(--predict_padding=False leaves them out)"
+        )
+    return found, line
