@@ -262,9 +262,12 @@ class Bert(nn.Module):
         heads, last = self.config.num_attention_heads, max(layers)
         x: Tensor = self.embeddings(batch, torch.float32, None)
         outputs = {0: x}
+        layout = Layout.of(batch.starts, batch.lengths, heads, unseen=batch.unseen)
         for number, block in enumerate(self._integers.blocks()[:last], 1):
             rows = read if number == last else None
-            x = block(x, Layout.of(batch.starts, batch.lengths, heads, rows, batch.unseen), rows)
+            if rows is not None:
+                layout = Layout.of(batch.starts, batch.lengths, heads, rows, batch.unseen)
+            x = block(x, layout, rows)
             outputs[number] = x
         if read is not None:
             outputs = {i: y if i and i == last else y.index_select(0, read) for i, y in outputs.items() if i in layers}
