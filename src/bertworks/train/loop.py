@@ -148,7 +148,7 @@ class _Loop:
         self.saved = time.monotonic()
 
     def waited_long(self) -> bool:
-        """Return tell, in the main process, whether the last checkpoint is older than a kill may set the run back."""
+        """Tell, in the main process, whether the last checkpoint is older than a kill may set the run back."""
         minutes = (time.monotonic() - self.saved) / 60
         return self.report is not None and 0 < self.run.save_every_minutes <= minutes
 
