@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,8 +83,6 @@ def test_a_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert model.classify("the old market").label in ("good", "bad")
     assert {"dev_predictions.tsv", "test_scores.txt", "flags.toml"} <= {path.name for path in output.iterdir()}
     assert f'train_file = "{output}/data/train.jsonl"' in (output / "flags.toml").read_text()
-    # The package of the same name is the function too.
-    importlib.import_module("bertworks.finetune.run")
     capsys.readouterr()
     again = bertworks.finetune(
         str(output / "data" / "train.jsonl"), dev_fraction=0.5, output_dir=tmp_path / "b", **MODEL

@@ -111,7 +111,7 @@ def bert(
 def forked(size: int, function: Callable[..., None], *arguments: object) -> list[BaseProcess]:
     """Begin function(rank, *arguments) in `size` new processes, which have torch already."""
     port, context = free_port(), multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.together", "bertworks.finetune.run", "bertworks.train.loop"])
+    context.set_forkserver_preload(["tests.together", "bertworks.finetuning.run", "bertworks.train.loop"])
     processes = [context.Process(target=_call, args=(rank, size, port, function, arguments)) for rank in range(size)]
     for process in processes:
         process.start()

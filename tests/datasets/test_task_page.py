@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bertworks.datasets import registry
-from bertworks.finetune.flags import TAG_TASK_NAMES, TASK_NAMES
+from bertworks.finetuning.flags import TAG_TASK_NAMES, TASK_NAMES
 from tests.datasets.task_page import page
 
 PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"

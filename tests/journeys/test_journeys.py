@@ -1,7 +1,7 @@
 """Jobs from end to end: real commands on small data, what each must print or write, and how many commands it takes.
 
 The model is tiny and learns little; what is tested is that nothing but the commands is needed. Two more jobs have tests
-of their own: a run that is killed and continued (`tests/finetune/test_training.py`, `tests/commands/`), and a run of
+of their own: a run that is killed and continued (`tests/finetuning/test_training.py`, `tests/commands/`), and a run of
 two processes (`tests/train/test_distributed.py`).
 """
 

@@ -155,7 +155,7 @@ def _measure(flags: Flags, pretrained: Pretrained) -> Measure | None:
 
 def _job(flags: Flags, pretrained: Pretrained, command: Any, data: Mapping[str, str | None]) -> Job:
     """Return the evaluation of a fine-tuned model, as the command that trained it does it."""
-    from bertworks.finetune.run import evaluation_job
+    from bertworks.finetuning.run import evaluation_job
 
     names = ("model", "init_checkpoint", "vocab_file", "bert_config_file", "do_lower_case", "hidden_act")
     given = {name: value for name in names if (value := getattr(flags, name)) is not None}

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bertworks.errors import InputError
-from bertworks.finetune.flags import TaskFlags
+from bertworks.finetuning.flags import TaskFlags
 from bertworks.flags import flag
 
 if TYPE_CHECKING:
     from bertworks.datasets.schema import KnownTask
-    from bertworks.finetune.run import ReadJob
+    from bertworks.finetuning.run import ReadJob
     from bertworks.job import Job, Setup
     from bertworks.tasks.classification.own_data import DataOptions
 
@@ -122,14 +122,14 @@ class Flags(TaskFlags):
 def main(flags: Flags) -> None:
     """Run the command."""
     read = reader(flags)  # what is wrong with the flags is known before torch is imported
-    from bertworks.finetune.run import run
+    from bertworks.finetuning.run import run
 
     run(flags, *read)
 
 
 def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
     """Return what reads the data of these flags, and the task if it is known by name; refuse flags that clash."""
-    from bertworks.finetune.early import check_task
+    from bertworks.finetuning.early import check_task
     from bertworks.tasks.classification.own_data import LABEL_FLAGS, TEXT_FLAGS
     from bertworks.tasks.labels import labels_of
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 import bertworks
 from bertworks.tasks.classification.calibration import cool, draw_reliability, reliability, temperature
 from tests.commands.runs import run
-from tests.finetune.test_training import MODEL, TASK
+from tests.finetuning.test_training import MODEL, TASK
 from tests.pictures import pixels
 
 

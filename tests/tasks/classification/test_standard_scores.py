@@ -16,7 +16,7 @@ from bertworks.model.heads import SequenceClassifier, initialise
 from bertworks.tasks.classification.standard_scores import ScoreScale
 from bertworks.tasks.classification.task import Classification, LabelledSequences
 from tests.commands.runs import FIXTURES, run
-from tests.finetune.test_training import MODEL, killed_at
+from tests.finetuning.test_training import MODEL, killed_at
 
 LINES = [line for line in (FIXTURES / "corpus.txt").read_text().splitlines() if line and line.isascii()][:48]
 

@@ -11,7 +11,7 @@ from bertworks.checkpoints.early import check_model
 from bertworks.datasets.registry import locate_split
 from bertworks.datasets.schema import KnownTask
 from bertworks.errors import InputError
-from bertworks.finetune.flags import FinetuningFlags, wanted_splits
+from bertworks.finetuning.flags import FinetuningFlags, wanted_splits
 
 
 def check(flags: FinetuningFlags, given: Mapping[str, str | None]) -> None:

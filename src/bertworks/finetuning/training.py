@@ -12,7 +12,7 @@ from pathlib import Path
 from bertworks import files
 from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.errors import InputError
-from bertworks.finetune.flags import FinetuningFlags, seeds_of, steps_between
+from bertworks.finetuning.flags import FinetuningFlags, seeds_of, steps_between
 from bertworks.flag_groups import NO_SETTINGS, input_bytes
 from bertworks.flags import recorded, to_toml
 from bertworks.job import Job, Network, Setup

@@ -13,7 +13,7 @@ from bertworks.commands.run_classifier import Flags
 from bertworks.config import BertConfig
 from bertworks.datasets.registry import find_task
 from bertworks.errors import InputError
-from bertworks.finetune.settings import Settings, adapted, resolve
+from bertworks.finetuning.settings import Settings, adapted, resolve
 from bertworks.flags import parse
 from bertworks.job import fingerprint
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
-from bertworks.finetune.flags import FinetuningFlags
+from bertworks.finetuning.flags import FinetuningFlags
 from bertworks.flags import describe
 
 if TYPE_CHECKING:

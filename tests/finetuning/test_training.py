@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bertworks import cli
-from bertworks.finetune import training
+from bertworks.finetuning import training
 from bertworks.train import loop
 from bertworks.train.step import Stepper
 from tests.commands.runs import FIXTURES, run

@@ -14,9 +14,9 @@ from bertworks.checkpoints.resolve import config_for, guesses, named_checkpoint,
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
-from bertworks.finetune.flags import FinetuningFlags, wanted_splits
-from bertworks.finetune.settings import adapted, resolve
-from bertworks.finetune.training import show_learning_curves, steps_in, steps_of, train
+from bertworks.finetuning.flags import FinetuningFlags, wanted_splits
+from bertworks.finetuning.settings import adapted, resolve
+from bertworks.finetuning.training import show_learning_curves, steps_in, steps_of, train
 from bertworks.job import Evaluation, Job, Network, Setup
 from bertworks.model.compiling import compile_blocks
 from bertworks.model.device import choose_precision

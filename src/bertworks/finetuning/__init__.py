@@ -1,0 +1,1 @@
+"""The driver of every fine-tuning: flags, settings, the seeds it trains."""
