@@ -1,7 +1,7 @@
 """`Job`: what the driver of fine-tuning asks of a job. Classification, tagging and SQuAD are values of this type.
 
-A command reads its flags. The driver (`finetuning/run.py`) opens the model and makes a `Setup`. The folder of the job in
-`tasks/` reads the data and returns a `Job`. The training loop asks a job for a `Task` (`task.py`).
+A command reads its flags. The driver (`finetuning/run.py`) opens the model and makes a `Setup`. The folder of the job
+in `tasks/` reads the data and returns a `Job`. The training loop asks a job for a `Task` (`task.py`).
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from bertworks.data.parquet_pages import check_pages
+from bertworks.data.parquet_layout import Chunk, check_pages, read_footer
 from bertworks.errors import InputError, one_line
 
 # Compressed text grows to some 5 times its size; far more than this is no text.
@@ -91,7 +91,7 @@ def parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
                 for values in _decoded(pyarrow, piece).to_pylist():
                     number += 1
                     yield f"{path}, row {number}", values
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: is damaged after row {number} ({one_line(error)})") from None
 
 
@@ -133,11 +133,15 @@ def _open(pyarrow: Any, path: Path) -> Any:
     """Open a file, with values that it holds once left so, and check what it says of its size."""
     try:
         file = pyarrow.parquet.ParquetFile(path)
-        texts = _check(path, file.metadata)
-        check_pages(path, file.metadata)
+        schema = file.metadata.schema
+        columns = list(map(schema.column, range(len(schema.names))))
+        groups = read_footer(path, [(each.max_repetition_level, each.max_definition_level) for each in columns])
+        _check_sizes(path, file.metadata.num_rows, groups)
+        check_pages(path, groups)
+        texts = list(dict.fromkeys(chunk.path for group in groups for chunk in group if chunk.is_text))
         for text in texts:
             if "." in text:
-                _check_repeated(path, text, pyarrow.parquet.ParquetFile(path, read_dictionary=[text]))
+                _check_repeated(path, text, pyarrow.parquet.ParquetFile(path, read_dictionary=[text]), groups)
         # Those inside of lists cannot be left so where a column has several row groups.
         flat = [text for text in texts if "." not in text]
         return pyarrow.parquet.ParquetFile(path, read_dictionary=flat) if flat else file
@@ -152,43 +156,36 @@ def _open(pyarrow: Any, path: Path) -> Any:
         raise InputError(f"{path}: is not a parquet file ({one_line(error)})") from None
 
 
-def _check(path: Path, metadata: Any) -> list[str]:
-    """Refuse a file whose values cannot be in so few bytes; return the columns of texts."""
+def _check_sizes(path: Path, rows: int, groups: list[list[Chunk]]) -> None:
+    """Refuse a file whose values cannot be in so few bytes."""
     size = path.stat().st_size
-    values, unpacked = metadata.num_rows, 0
-    texts: dict[str, None] = {}
-    for group in map(metadata.row_group, range(metadata.num_row_groups)):
-        for chunk in map(group.column, range(metadata.num_columns)):
-            values = max(values, chunk.num_values)
-            unpacked += chunk.total_uncompressed_size
-            if chunk.physical_type == "BYTE_ARRAY":
-                texts[chunk.path_in_schema] = None
+    chunks = [chunk for group in groups for chunk in group]
+    unpacked = sum(chunk.unpacked_bytes for chunk in chunks)
+    values = max(rows, *(chunk.values for chunk in chunks), 0)
     if unpacked > max(_SMALL, _MOST_GROWTH * size):
         raise InputError(f"{path}: says that its {size:,} bytes become {unpacked:,}; no data set does")
     if values > max(_FEW_VALUES, _VALUES_FOR_BYTE * size):
         raise InputError(f"{path}: says that its {size:,} bytes hold {values:,} values; no data set does")
-    return list(texts)
 
 
-def _check_repeated(path: Path, text: str, file: Any) -> None:
+def _check_repeated(path: Path, text: str, file: Any, groups: list[list[Chunk]]) -> None:
     """Refuse a column of lists, or of structures, whose values would be too large if each were as long as the longest.
 
     Args:
         path: the file, for messages.
         text: the column's path in the schema.
         file: opened so that what is repeated in this column comes once.
+        groups: what the file's footer says of each group of rows.
     """
     most = max(_SMALL, _MOST_REPEATED * path.stat().st_size)
-    names = file.metadata.schema.names
-    paths = [file.metadata.schema.column(i).path for i in range(len(names))]
-    for number in range(file.metadata.num_row_groups):
-        chunk = file.metadata.row_group(number).column(paths.index(text))
+    for number, group in enumerate(groups):
+        chunk = next(chunk for chunk in group if chunk.path == text)
         batch = next(file.iter_batches(batch_size=1, row_groups=[number], columns=[text]), None)
-        leaves = _leaves(batch.column(0)) if batch is not None and chunk.has_dictionary_page else []
+        leaves = _leaves(batch.column(0)) if batch is not None and chunk.has_dictionary else []
         longest = max((max(_widths(leaf).drop_null().to_pylist(), default=0) for leaf in leaves), default=0)
-        if longest * chunk.num_values > most:
+        if longest * chunk.values > most:
             raise InputError(
-                f"{path}: {text} has {chunk.num_values:,} values of up to {longest:,} bytes, which are more than "
+                f"{path}: {text} has {chunk.values:,} values of up to {longest:,} bytes, which are more than "
                 f"{most:,} together; no data set has"
             )
 

@@ -8,8 +8,15 @@ import pytest
 from pyarrow import parquet
 
 from bertworks.data.parquet import parquet_rows
-from bertworks.data.parquet_pages import check_pages
+from bertworks.data.parquet_layout import Chunk, check_pages, read_footer
 from bertworks.errors import InputError
+
+
+def chunks(path: Path) -> list[list[Chunk]]:
+    """What the footer says, with the levels that pyarrow reads from its schema."""
+    schema = parquet.ParquetFile(path).metadata.schema
+    columns = map(schema.column, range(len(schema.names)))
+    return read_footer(path, [(each.max_repetition_level, each.max_definition_level) for each in columns])
 
 
 def written(path: Path, table: pyarrow.Table, **options: object) -> Path:
@@ -38,8 +45,65 @@ def test_honest_files_pass(tmp_path: Path, compression: str, version: str, dicti
         write_page_index=dictionary,
         write_page_checksum=dictionary,
     )
-    check_pages(path, parquet.ParquetFile(path).metadata)
+    check_pages(path, chunks(path))
     assert len(list(parquet_rows(path))) == count
+
+
+def test_the_footer_says_what_pyarrow_reads_from_it(tmp_path: Path) -> None:
+    columns = {"text": ["a", "bb", None], "lists": [[1], [], [2, 3]], "parts": [{"x": "a", "y": 1.5}] * 3}
+    path = written(tmp_path / "a.parquet", pyarrow.table(columns), row_group_size=2)
+    metadata = parquet.ParquetFile(path).metadata
+    groups = chunks(path)
+    assert len(groups) == metadata.num_row_groups == 2
+    for number, group in enumerate(groups):
+        for at, chunk in enumerate(group):
+            other = metadata.row_group(number).column(at)
+            places = (place for place in (other.dictionary_page_offset, other.data_page_offset) if place)
+            assert chunk == Chunk(
+                other.path_in_schema,
+                other.physical_type == "BYTE_ARRAY",
+                other.num_values,
+                min(places),
+                other.total_compressed_size,
+                other.total_uncompressed_size,
+                other.has_dictionary_page,
+            )
+
+
+def test_counts_of_levels_that_contradict_the_schema_are_refused(tmp_path: Path) -> None:
+    # pyarrow ends the process when it is asked for such a chunk, so that no exception is left to turn into a line.
+    path = written(tmp_path / "a.parquet", pyarrow.table({"text": ["a", None, "b"]}))
+    levels = [(0, 1)]
+    assert len(read_footer(path, levels)) == 1
+    for wrong in ([(0, 2)], [(0, 0)], [], [(0, 1), (0, 1)]):
+        with pytest.raises(InputError, match=r"a\.parquet: is damaged: its footer contradicts itself"):
+            read_footer(path, wrong)
+
+
+def test_damaged_footers_are_told_or_harmless(tmp_path: Path) -> None:
+    columns = {"text": ["a b", None] * 9, "lists": [["x"], []] * 9, "parts": [{"x": "a", "y": 1}] * 18}
+    path = written(tmp_path / "a.parquet", pyarrow.table(columns))
+    good, random = path.read_bytes(), Random(2)
+    footer = len(good) - 8 - int.from_bytes(good[-8:-4], "little")
+    refused = []
+    for _ in range(1500):
+        bad = bytearray(good)
+        bad[random.randrange(footer, len(good))] = random.randrange(256)
+        path.write_bytes(bad)
+        try:
+            list(parquet_rows(path))
+        except InputError as error:
+            refused.append(str(error))
+    assert len(refused) > 700
+    assert all(line.startswith(str(path)) and "\n" not in line for line in refused)
+
+
+def test_a_text_that_is_not_utf8_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    written(path, pyarrow.table({"text": ["the market"]}), compression="NONE", use_dictionary=False)
+    path.write_bytes(path.read_bytes().replace(b"the market", b"the mark\xd6t"))
+    with pytest.raises(InputError, match=r"a\.parquet: is damaged after row 0 \('utf-8' codec"):
+        list(parquet_rows(path))
 
 
 def varint(number: int, length: int = 0) -> bytes:
@@ -78,7 +142,7 @@ def test_damaged_pages_are_told_or_harmless(tmp_path: Path) -> None:
     path = written(tmp_path / "a.parquet", table, data_page_size=500)
     good, random = path.read_bytes(), Random(1)
     footer = len(good) - 8 - int.from_bytes(good[-8:-4], "little")
-    metadata = parquet.ParquetFile(path).metadata
+    groups = chunks(path)
     refused = 0
     for _ in range(300):
         bad = bytearray(good)
@@ -86,7 +150,7 @@ def test_damaged_pages_are_told_or_harmless(tmp_path: Path) -> None:
             bad[random.randrange(4, footer)] = random.choice((0, 1, 0x7F, 0x80, 0xFF, random.randrange(256)))
         path.write_bytes(bad)
         try:
-            check_pages(path, metadata)
+            check_pages(path, groups)
         except InputError as error:
             refused += str(error).startswith(f"{path}: ")
     assert refused > 5
