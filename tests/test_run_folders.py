@@ -61,7 +61,9 @@ def test_runs_without_predictions_and_folders_without_runs(tmp_path: Path) -> No
         compared([one, other])
     (other / "eval_results.json").write_text("{")
     (other / "flags.toml").write_text("")
-    with pytest.raises(InputError, match=r"eval_results\.json: not a JSON file of results"):
+    with pytest.raises(
+        InputError, match=r"eval_results\.json: damaged \(JSONDecodeError: .*\); write it again with --do_eval"
+    ):
         compared([one, other])
 
 

@@ -2,6 +2,8 @@
 
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _DISK_FULL = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -41,6 +43,22 @@ def _closed(error: OSError) -> str:
 def one_line(error: object) -> str:
     """Return the message of an error in one line. An error without a message gives the name of its class."""
     return printable(" ".join(str(error).split())) or type(error).__name__
+
+
+@contextmanager
+def damage_named(path: Path, remedy: str) -> Iterator[None]:
+    """Turn the errors that a file's damaged contents cause into an InputError.
+
+    Args:
+        path: the file, which the message names.
+        remedy: what to do, which the message ends with.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
+        raise InputError(f"{path}: damaged ({type(error).__name__}: {one_line(error)}); {remedy}") from None
 
 
 def printable(text: str) -> str:

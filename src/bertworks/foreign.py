@@ -33,6 +33,9 @@ _BEGINNINGS = {
     b"\x80\x05\x95": "is a pickle of Python; nothing in it is run: write it as .csv, .jsonl or .parquet",
 }
 
+# How files begin that a corpus may be, and other inputs may not.
+COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
+
 # Office files are zip archives, or begin with these bytes if they are old.
 _OFFICE = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
 _OFFICE_ENDINGS = {
@@ -59,6 +62,12 @@ def foreign(head: bytes, name: PurePath | str) -> str:
     if head.startswith(b"x") and ending == ".spacy":
         return _SPACY
     return next((reason for begin, reason in _BEGINNINGS.items() if head.startswith(begin)), "")
+
+
+def compressed(head: bytes) -> str:
+    """Return that a file is compressed, and what to do; empty if it is not."""
+    by = next((name for begin, name in COMPRESSED.items() if head.startswith(begin)), "")
+    return f"is compressed with {by}; decompress it" if by else ""
 
 
 def refuse_pointer(head: bytes, path: Path | str) -> None:
@@ -123,6 +132,6 @@ def refuse_foreign(path: Path, *, reads_utf16: bool = False) -> None:
     elif path.is_file():
         with path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)
-        reason = foreign(head, path) or ("" if reads_utf16 else utf16(head))
+        reason = foreign(head, path) or compressed(head) or ("" if reads_utf16 else utf16(head))
     if reason:
         raise InputError(f"{path}: {reason}")

@@ -10,7 +10,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from bertworks.errors import InputError
+from bertworks.errors import InputError, damage_named
 
 # Files of results, in the order in which they are shown.
 _RESULTS = ("eval_results.json", "test_scores.json")
@@ -66,10 +66,8 @@ def _results(folder: Path) -> dict[str, float]:
     for name in _RESULTS:
         path = folder / name
         if path.is_file():
-            try:
-                found |= json.loads(path.read_text(encoding="utf-8"))
-            except (ValueError, TypeError) as error:
-                raise InputError(f"{path}: not a JSON file of results ({error})") from None
+            with damage_named(path, "write it again with --do_eval"):
+                found |= {name: float(value) for name, value in json.loads(path.read_bytes()).items()}
     return found
 
 
@@ -78,8 +76,9 @@ def _predictions(folder: Path) -> dict[str, dict[str, str]]:
     path = folder / _PREDICTIONS
     if not path.is_file():
         return {}
-    header, *lines = (line.split("\t") for line in path.read_text(encoding="utf-8").splitlines())
-    rows = [dict(zip(header, line, strict=False)) for line in lines]
+    with damage_named(path, "write it again with --do_eval"):
+        header, *lines = (line.split("\t") for line in path.read_text(encoding="utf-8").split("\n"))
+    rows = [dict(zip(header, line, strict=False)) for line in lines if line != [""]]
     return {row["id"]: row for row in rows} if {"id", "label", "prediction"} <= set(header) else {}
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.errors import InputError
-from bertworks.text.lines import decoded_lines
+from bertworks.text.lines import decoded_lines, decoded_text
 
 
 @given(st.text(), st.sampled_from([b"", b"\xef\xbb\xbf"]))
@@ -29,3 +32,18 @@ def test_a_line_that_is_not_utf_8_is_told() -> None:
     assert next(lines) == ("some.txt, line 1", "a\n")
     with pytest.raises(InputError, match=r"^some\.txt, line 2: is not valid UTF-8; fix --input_file$"):
         next(lines)
+
+
+@pytest.mark.parametrize(("pack", "by"), [(gzip.compress, "gzip"), (bz2.compress, "bzip2"), (lzma.compress, "xz")])
+def test_a_compressed_file_is_called_so(pack, by: str) -> None:
+    data = pack(b"a text\n" * 99)
+    with pytest.raises(InputError, match=rf"^some\.gz: is compressed with {by}; decompress it"):
+        list(decoded_lines(io.BytesIO(data), "some.gz"))
+    with pytest.raises(InputError, match=rf"^some\.gz: is compressed with {by}; decompress it$"):
+        decoded_text(data, "some.gz")
+
+
+def test_a_whole_file_is_one_text() -> None:
+    assert decoded_text(b"\xef\xbb\xbfa\nb", "x") == "a\nb"
+    with pytest.raises(InputError, match=r"^x: byte 3 is not valid UTF-8; convert it to UTF-8$"):
+        decoded_text(b"ab\xff", "x")

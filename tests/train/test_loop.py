@@ -105,6 +105,16 @@ def test_another_run_in_the_folder_is_refused(tmp_path) -> None:
         train(tmp_path, identity={"--train_batch_size": 7})
 
 
+@pytest.mark.parametrize("damaged", [b"", b"[]", b'{"--train_batch_size": ', b"\xff\xfe", b"[" * 100_000])
+def test_a_damaged_record_of_the_run_is_named(tmp_path, damaged: bytes) -> None:
+    train(tmp_path)
+    (tmp_path / "checkpoints" / "run.json").write_bytes(damaged)
+    with pytest.raises(
+        InputError, match=r"run\.json: damaged \(.*\); restore it, or delete .*checkpoints to begin again"
+    ):
+        train(tmp_path)
+
+
 def damage(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-3] ^= 1

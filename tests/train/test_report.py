@@ -19,6 +19,8 @@ def test_cut_back_drops_later_lines_and_a_line_cut_short(tmp_path: Path) -> None
     assert cut_back(path, 3) == lines[:3]
     assert cut_back(path, 100) == lines[:4]
     assert cut_back(tmp_path / "absent", 3) == []
+    path.write_bytes("".join(lines[:2]).encode() + b"\xff\xfe" + lines[2].encode())
+    assert cut_back(path, 100) == lines[:2]
 
 
 def test_a_window_carries_over() -> None:

@@ -116,6 +116,7 @@ def _contexts(flags: Flags) -> tuple[list[str], list[str]]:
     import sys
 
     from bertworks import files
+    from bertworks.text.lines import decoded_text
 
     if (flags.context is None) == (flags.context_file is None):
         raise InputError("--context or --context_file: give one of them, the text to find the answer in")
@@ -124,12 +125,10 @@ def _contexts(flags: Flags) -> tuple[list[str], list[str]]:
     elif _is_standard_input(flags.context_file):
         if flags.input_file is not None and _is_standard_input(flags.input_file):
             raise InputError("--input_file and --context_file: only one of them can be standard input")
-        found = {"standard input": _decoded(sys.stdin.buffer.read(), "standard input")}
+        found = {"standard input": decoded_text(sys.stdin.buffer.read(), "standard input")}
     else:
-        found = {
-            str(path): _decoded(path.read_bytes(), str(path))
-            for path in files.expand(flags.context_file, "--context_file")
-        }
+        paths = files.expand(flags.context_file, "--context_file")
+        found = {str(path): decoded_text(path.read_bytes(), path) for path in paths}
     if not any(text.strip() for text in found.values()):
         raise InputError(f"{next(iter(found))}: is empty")
     return list(found), list(found.values())
@@ -137,13 +136,6 @@ def _contexts(flags: Flags) -> tuple[list[str], list[str]]:
 
 def _is_standard_input(path: str) -> bool:
     return Path(path).name == "-"  # of a file of flags, it has a folder before it
-
-
-def _decoded(text: bytes, name: str) -> str:
-    try:
-        return text.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{name}: byte {error.start + 1} is not valid UTF-8; convert it to UTF-8") from None
 
 
 def _questions(flags: Flags) -> Iterable[str]:

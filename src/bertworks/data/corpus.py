@@ -15,8 +15,8 @@ from typing import Any
 
 from bertworks import files
 from bertworks.data.corpus_report import CorpusCounts
-from bertworks.data.shards import FORMAT, Shard, VocabularyIdentity, check_format, damage_named, open_shard
-from bertworks.errors import InputError
+from bertworks.data.shards import FORMAT, REMEDY, Shard, VocabularyIdentity, check_format, open_shard
+from bertworks.errors import InputError, damage_named
 from bertworks.text.tokenizer import Tokenizer
 
 INDEX = "index.json"
@@ -120,7 +120,7 @@ def _open(path: Path, flag: str) -> list[Shard]:
     if not index.exists():
         what = "an unfinished folder of shards" if any(path.glob("shard-*")) else "a folder without shards"
         raise InputError(f"{flag}: {path} is {what} (no {INDEX}); run create_pretraining_data --output_dir={path}")
-    with damage_named(index):
+    with damage_named(index, REMEDY):
         values = json.loads(index.read_bytes())
         check_format(index, values["format"])
         vocabulary = VocabularyIdentity(**values["vocabulary"])

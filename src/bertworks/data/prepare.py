@@ -31,7 +31,7 @@ from bertworks.data.corpus_report import CorpusCounts
 from bertworks.data.masking import MaskableWords
 from bertworks.data.shards import Shard, ShardData, Tokens, VocabularyIdentity, open_shard, write_shard
 from bertworks.data.tokenizing import TokenizedBlock, tokenizing
-from bertworks.errors import InputError
+from bertworks.errors import InputError, damage_named
 from bertworks.progress import progress, say
 from bertworks.text.corpus import TextBlock, blocks
 from bertworks.text.tokenizer import Tokenizer
@@ -156,8 +156,13 @@ def _joined(own: list[Shard], folder: Path, part: Part) -> list[Shard] | None:
     markers = [Part(index, part.count).marker(folder) for index in range(part.count)]
     if not all(marker.exists() for marker in markers):
         return None
-    names = sorted(name for marker in markers for name in json.loads(marker.read_text()))
-    return [open_shard(folder / name) for name in names]
+    return [open_shard(folder / name) for name in sorted(name for marker in markers for name in _names(marker))]
+
+
+def _names(marker: Path) -> list[str]:
+    """Return the names of the shards of a part that is done."""
+    with damage_named(marker, "delete it and run its part again"):
+        return [Path(name).name for name in json.loads(marker.read_bytes())]
 
 
 def _begin(folder: Path, tokenizer: Tokenizer, part: Part) -> None:

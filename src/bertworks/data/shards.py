@@ -15,8 +15,7 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ from safetensors.numpy import save
 from bertworks import files
 from bertworks.data.corpus_report import CorpusCounts
 from bertworks.data.safetensors_header import read_header
-from bertworks.errors import InputError
+from bertworks.errors import InputError, damage_named
 from bertworks.text.tokenizer import Tokenizer
 
 FORMAT = "bertworks token shard, version 1"
@@ -37,7 +36,7 @@ FORMAT = "bertworks token shard, version 1"
 Tokens = NDArray[np.uint16] | NDArray[np.uint32]
 
 _DTYPES: dict[str, np.dtype[Any]] = {"U16": np.dtype("<u2"), "U32": np.dtype("<u4")}
-_REMEDY = "delete it and run create_pretraining_data again"
+REMEDY = "delete it and run create_pretraining_data again"
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class Shard:
         Raises:
             InputError: the file has changed since it was opened, or its bytes are damaged.
         """
-        with damage_named(self.path):
+        with damage_named(self.path, REMEDY):
             facts, tensors, begin = _header(self.path)
             del facts["checksum"]
             with self.path.open("rb") as stream:
@@ -133,7 +132,7 @@ class Shard:
                 arrays[name] = np.frombuffer(memory, dtype, count, begin + first)
             found = _checksum(facts, arrays)
         if found != self.checksum:
-            raise InputError(f"{self.path}: damaged shard (checksum {found}, not {self.checksum}); {_REMEDY}")
+            raise InputError(f"{self.path}: damaged shard (checksum {found}, not {self.checksum}); {REMEDY}")
         return ShardData(
             tokens=arrays["tokens"],
             sentence_starts=arrays["sentence_starts"].astype(np.int64),
@@ -173,7 +172,7 @@ def open_shard(path: Path) -> Shard:
     Raises:
         InputError: the file is no shard, a shard of another version, or cut off.
     """
-    with damage_named(path):
+    with damage_named(path, REMEDY):
         facts, tensors, _ = _header(path)
         tokens, sentence_starts, document_starts = (
             tensors[name]["shape"][0] for name in ("tokens", "sentence_starts", "document_starts")
@@ -187,18 +186,7 @@ def open_shard(path: Path) -> Shard:
 def check_format(path: Path, found: object) -> None:
     """Raise InputError if a shard or an index has another format than FORMAT."""
     if found != FORMAT:
-        raise InputError(f"{path}: written in the format {found!r}, not {FORMAT!r}; {_REMEDY}")
-
-
-@contextmanager
-def damage_named(path: Path) -> Iterator[None]:
-    """Turn the errors that damaged contents cause into an InputError that names the file."""
-    try:
-        yield
-    except InputError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise InputError(f"{path}: damaged ({type(error).__name__}: {error}); {_REMEDY}") from None
+        raise InputError(f"{path}: written in the format {found!r}, not {FORMAT!r}; {REMEDY}")
 
 
 def _header(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
@@ -214,7 +202,7 @@ def _header(path: Path) -> tuple[dict[str, Any], dict[str, Any], int]:
     check_format(path, found)
     end = begin + max(tensor["data_offsets"][1] for tensor in tensors.values())
     if end != size:
-        raise InputError(f"{path}: cut off or damaged shard ({size} bytes, its header says {end}); {_REMEDY}")
+        raise InputError(f"{path}: cut off or damaged shard ({size} bytes, its header says {end}); {REMEDY}")
     return facts, tensors, begin
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bertworks import files
 from bertworks.checkpoints.load import load_into, open_checkpoint
-from bertworks.errors import InputError
+from bertworks.errors import InputError, damage_named
 from bertworks.finetuning.flags import FinetuningFlags, seeds_of, steps_between
 from bertworks.flag_groups import NO_SETTINGS, input_bytes
 from bertworks.flags import recorded, to_toml
@@ -201,5 +201,6 @@ def steps_of(output_dir: Path) -> int:
     """Return the number of steps of the training in a folder, or of its best seed; 0 if there is no training."""
     seeds = output_dir / SEEDS
     if seeds.exists():
-        output_dir /= f"seed-{json.loads(seeds.read_text(encoding='utf-8'))['best']}"
+        with damage_named(seeds, "restore it, or give --do_train to write it again"):
+            output_dir /= f"seed-{int(json.loads(seeds.read_bytes())['best'])}"
     return steps_done(output_dir)

@@ -22,7 +22,7 @@ from bertworks.errors import InputError
 from bertworks.flag_groups import TextFlags
 from bertworks.tasks.classification.columns import USUAL_NAMES, ColumnFlags, Columns, guess_columns, id_of
 from bertworks.tasks.texts import Text
-from bertworks.text.lines import decoded_lines
+from bertworks.text.lines import decoded_lines, decoded_text
 
 # Of the files of rows, .txt has a text on each line.
 TABLES = tuple(sorted({*FORMATS} - {".txt"}))
@@ -103,10 +103,7 @@ class TextSource:
         if self.whole_files:
             is_standard = path.name == _STANDARD_INPUT
             data = sys.stdin.buffer.read() if is_standard else path.read_bytes()
-            try:
-                text = data.decode("utf-8-sig")
-            except UnicodeDecodeError as error:
-                raise InputError(f"{path}: byte {error.start + 1} is not valid UTF-8; convert it to UTF-8") from None
+            text = decoded_text(data, path)
             yield [GivenText(str(path), text, name=path.stem)] if text.strip() else []
         elif path.name == _STANDARD_INPUT:
             first = 1

@@ -15,10 +15,9 @@ from typing import BinaryIO, Literal, NamedTuple, cast
 
 from bertworks.errors import InputError
 from bertworks.files import unchanged
-from bertworks.foreign import HEAD_BYTES, foreign, foreign_folder, refuse_pipe, utf16
+from bertworks.foreign import COMPRESSED, HEAD_BYTES, foreign, foreign_folder, refuse_pipe, utf16
 
 _ENDINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
 _JSON_ENDINGS = (".jsonl", ".json", ".ndjson")
 _TABLE_ENDINGS = (".csv", ".tsv")
 _MARKUP = (b"<doc ", b"<?xml", b"<mediawiki", b"<!doctype", b"<html")
@@ -49,7 +48,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, BufferedReader]]:
             head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
             if wrong := foreign(head, path) or utf16(head, marked=False):
                 raise InputError(f"{path}: {wrong} (--input_file)")
-            guessed = next((name for begin, name in _COMPRESSED.items() if head.startswith(begin)), None)
+            guessed = next((name for begin, name in COMPRESSED.items() if head.startswith(begin)), None)
             compression = compression or guessed
             stream = file
             if compression:

@@ -13,6 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from bertworks import files
+from bertworks.errors import damage_named
 from bertworks.train.resume import WriteModel
 
 _EVALUATIONS = "evaluations.json"
@@ -51,8 +52,12 @@ class Best:
     def begin(self, first_step: int) -> None:
         """Read the results that an earlier process had up to `first_step`."""
         path = self.folder / _EVALUATIONS
-        found = json.loads(path.read_text(encoding="utf-8")) if first_step and path.exists() else {}
-        self._values = {int(step): value for step, value in found.items() if int(step) <= first_step}
+        if not first_step or not path.exists():
+            self._values = {}
+            return
+        with damage_named(path, "restore it, or give another --output_dir to train again"):
+            found = json.loads(path.read_bytes())
+            self._values = {int(step): float(value) for step, value in found.items() if int(step) <= first_step}
 
     def add(self, step: int, results: Mapping[str, float]) -> None:
         """Record the results of an evaluation."""

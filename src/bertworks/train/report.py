@@ -135,7 +135,7 @@ def cut_back(path: Path, step: int) -> list[str]:
     """Return the lines of metrics.jsonl up to and including `step`; a last line that a kill cut short is dropped."""
     kept: list[str] = []
     if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines(keepends=True):
             try:
                 within = json.loads(line)["step"] <= step
             except (ValueError, KeyError, TypeError):

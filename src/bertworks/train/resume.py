@@ -26,7 +26,7 @@ from torch import Tensor, nn
 
 from bertworks import files
 from bertworks.checkpoints.formats import safetensors
-from bertworks.errors import InputError, one_line
+from bertworks.errors import InputError, damage_named, one_line
 from bertworks.progress import say
 from bertworks.train import optimizer as optimizers
 
@@ -121,7 +121,8 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoin
     recorded, found = checkpoints / "run.json", newest(output_dir)
     # A run without a checkpoint may be overwritten.
     if recorded.exists() and found is not None:
-        before, wanted = {**_DEFAULTS, **json.loads(recorded.read_text())}, {**_DEFAULTS, **wanted}
+        with damage_named(recorded, f"restore it, or delete {checkpoints} to begin again"):
+            before, wanted = {**_DEFAULTS, **json.loads(recorded.read_bytes())}, {**_DEFAULTS, **wanted}
         for name in {**before, **wanted}:
             if before.get(name) != wanted.get(name):
                 raise InputError(
