@@ -38,6 +38,8 @@ def flags(*words: str) -> BenchmarkFlags:
         (["encode", "--peer_python=openvino"], "--peer_python=openvino: give NAME=PATH"),
         (["encode", "--peer_python=openvino=/nowhere/python"], "/nowhere/python is not a program"),
         (["data", "--original=/nowhere"], "--original=/nowhere: has no create_pretraining_data.py"),
+        (["encode", "--compile"], "--compile: is for train and finetune, not for encode"),
+        (["memory", "--optimizer_bits=8"], "--optimizer_bits: is for train and finetune, not for memory"),
         (["train", "--vocab_file=/nowhere"], "--vocab_file=/nowhere: no such file"),
     ],
 )

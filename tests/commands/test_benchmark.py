@@ -51,6 +51,16 @@ def test_a_step_of_training(tmp_path: Path) -> None:
     assert "price of a million tokens" in (tmp_path / "train.md").read_text()
 
 
+def test_how_ours_trains_can_be_set(tmp_path: Path) -> None:
+    words = ("--size=2/32", "--batch_size=3", "--lengths=mrpc", "--precision=fp32", "--against=none")
+    (plain,) = run(tmp_path, "train", *words)["entries"]
+    (ours,) = run(tmp_path, "train", *words, "--gradient_checkpointing", "--optimizer_bits=8", "--compile")["entries"]
+    assert ours["settings"].endswith(
+        "blocks not compiled, there is no compiler, gradient checkpointing, moments in 8 bits"
+    )
+    assert ours["turns"][0]["value"] == pytest.approx(plain["turns"][0]["value"], abs=1e-4)
+
+
 def test_a_peer_that_fails_or_is_missing_stands_in_the_table(tmp_path: Path) -> None:
     found = run(tmp_path, "data", "--against=original")
     records, shards, original = found["entries"]

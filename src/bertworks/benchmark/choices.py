@@ -253,6 +253,9 @@ def check(flags: BenchmarkFlags) -> None:
     if 0 < flags.max_seq_length < _SHORTEST:
         raise InputError(f"--max_seq_length={flags.max_seq_length}: must be at least {_SHORTEST}, or 0")
     _check_files(flags)
+    options = training_options(flags)
+    if options and flags.what not in ("train", "finetune"):
+        raise InputError(f"--{next(iter(options))}: is for train and finetune, not for {flags.what}")
     if flags.like == "lambda" and flags.what != "finetune":
         raise InputError("--like=lambda: Lambda's benchmark is fine-tuning; run bert benchmark finetune --like=lambda")
     if flags.like == "nvidia" and flags.what not in ("train", "finetune", "latency"):
@@ -260,6 +263,16 @@ def check(flags: BenchmarkFlags) -> None:
     if flags.like and (flags.lengths or flags.model):
         given = "--lengths" if flags.lengths else "--model"
         raise InputError(f"{given}: --like={flags.like} says what is measured; leave one of them out")
+
+
+def training_options(flags: BenchmarkFlags) -> dict[str, str]:
+    """Return how ours trains where that is not as the commands do by default, as options of an order."""
+    given = {
+        "compile": flags.compile,
+        "gradient_checkpointing": flags.gradient_checkpointing,
+        "optimizer_bits": flags.optimizer_bits if flags.optimizer_bits != "32" else "",
+    }
+    return {name: str(value) for name, value in given.items() if value}
 
 
 def _check_files(flags: BenchmarkFlags) -> None:

@@ -87,6 +87,15 @@ class BenchmarkFlags(CommandFlags):
         "fp32, bf16 or int8, several with commas between; auto is bf16 where the hardware multiplies it, for training.",
         group=_RUN,
     )
+    compile: bool = flag(
+        False, "For train and finetune: let our blocks be compiled, as the commands' --compile does.", group=_RUN
+    )
+    gradient_checkpointing: bool = flag(
+        False, "For train and finetune: compute our blocks again in the backward pass.", group=_RUN
+    )
+    optimizer_bits: Literal["32", "8"] = flag(
+        "32", "For train and finetune: bits of our optimizer's moments of large matrices.", group=_RUN
+    )
     rounds: int = flag(5, "Rounds in which all take their turns, after one that is not counted.", group=_RUN, lowest=1)
     steps: int = flag(0, "Passes of a turn: steps, or texts of latency; 0: by what is measured.", group=_RUN, lowest=0)
     threads: int = flag(

@@ -38,7 +38,8 @@ def _steps(around: Surroundings) -> tuple[list[str], list[Contest]]:
             models[work] = make_model(around, work, corpus, flags.size)
         longest = longest_of(around, mix, models[work])
         batch = Batch(work=work, mix=mix, count=flags.batch_size or DEFAULT_BATCH_SIZE, longest=longest)
-        contests.append(step_contest(around, models[work], batch, corpus))
+        options = choices.training_options(flags)
+        contests.append(step_contest(around, models[work], batch, corpus, options=options))
     model = next(iter(models.values()))
     return [f"{model.name}; text: {corpus.name}. {_STEP}{_TASKS[flags.what]}"], contests
 

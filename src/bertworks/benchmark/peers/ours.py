@@ -17,6 +17,7 @@ from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.config import BertConfig
 from bertworks.data.batch import PackedBatch, cut_by_tokens, pack
 from bertworks.data.sequences import Sequences
+from bertworks.model.compiling import compile_blocks
 from bertworks.model.device import choose_precision, keep_freed_memory, training_token_budget
 from bertworks.model.heads import PretrainingModel, SequenceClassifier, SpanClassifier
 from bertworks.task import Partition, Task
@@ -47,12 +48,16 @@ def _training(order: Order) -> Prepared:
     model, task = _network(order, config, dtype)
     load_into(model, open_checkpoint(order.model), config)
     model.to(device)
+    ways = _ways(order, model, device)
+    bits = int(order.options.get("optimizer_bits", 32))
     window = MetricWindow(device)
-    budget = int(order.options.get("token_budget", 0)) or training_token_budget(model, device)
+    budget = int(order.options.get("token_budget", 0)) or training_token_budget(
+        model, device, precision=dtype, optimizer_bits=bits, max_seq_length=order.max_seq_length
+    )
     stepper = Stepper(
         model=model,
         task=task,
-        optimizer=optimizer.build(model, "adamw"),
+        optimizer=optimizer.build(model, "adamw", bits=bits),
         world=World(rank=0, size=1, device=device),
         window=window,
         rate=lambda step: _RATE,
@@ -86,12 +91,26 @@ def _training(order: Order) -> Prepared:
     filler = tokens / _tokens(batches) - 1
     return Prepared(
         version=__version__,
-        settings=f"as its commands train: packed tokens{parts}, {filler:.0%} filler",
+        settings=f"as its commands train: packed tokens{parts}, {filler:.0%} filler{ways}",
         one_pass=one_pass,
         answers=answers,
         padded_tokens=tokens,
         value=loss,
     )
+
+
+def _ways(order: Order, model: Any, device: torch.device) -> str:
+    """Set how the network trains, as the options say; return it for the table."""
+    ways = []
+    if "compile" in order.options:
+        compile_blocks(model.bert, device)
+        ways.append("blocks compiled" if model.bert.compiled else "blocks not compiled, there is no compiler")
+    if "gradient_checkpointing" in order.options:
+        model.bert.gradient_checkpointing = True
+        ways.append("gradient checkpointing")
+    if "optimizer_bits" in order.options:
+        ways.append(f"moments in {order.options['optimizer_bits']} bits")
+    return "".join(f", {way}" for way in ways)
 
 
 def _network(order: Order, config: BertConfig, dtype: torch.dtype) -> tuple[nn.Module, Task]:
