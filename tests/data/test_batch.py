@@ -51,7 +51,18 @@ def test_filler_is_a_sequence_of_its_own_that_does_not_count() -> None:
     assert (batch.filler, batch.tokens, len(batch)) == (4, 100, 2)
     assert batch.starts.tolist() == [0, 60, 100, 104]
     assert batch.position_ids[100:].tolist() == [0] * 4
-    assert pack(np.arange(1, 65), np.zeros(64, int), np.array([64]), filled=True).filler > 0
+
+
+@given(st.integers(1, 1 << 13))
+def test_there_is_always_filler_and_little_of_it(count: int) -> None:
+    batch = pack(np.zeros(count, int), np.zeros(count, int), np.array([count]), filled=True)
+    assert 1 <= batch.filler <= max(1, count / 16)
+    assert batch.tokens == count
+
+
+def test_full_sequences_get_the_least_filler() -> None:
+    batch = pack(np.zeros(4096, int), np.zeros(4096, int), np.full(32, 128), filled=True)
+    assert batch.filler == 16
 
 
 def test_filler_is_seen_by_itself() -> None:

@@ -17,6 +17,9 @@ from torch import Tensor
 
 from bertworks import ragged
 
+# The least filler, if it need not be less: processors take values of 16 bits in vectors of up to so many.
+_FEWEST = 16
+
 
 @dataclass(frozen=True)
 class PackedBatch:
@@ -117,12 +120,12 @@ def pack(
     """Make a batch from flat arrays. Arrays that are not given are empty; the default dropout keys are 0, 1, 2, ...
 
     Args:
-        filled: append filler (at least one token, at most about a sixteenth) so that T is a round number.
+        filled: append filler (at least one token, at most about a sixteenth) so that T is one of few numbers.
     """
     sizes = np.asarray(lengths, np.int64)
     keys = np.asarray(np.arange(len(sizes)) if dropout_keys is None else dropout_keys, np.int64)
     positions, total = ragged.within(sizes), int(sizes.sum())
-    filler = rounded(total + 1) - total if filled and total else 0
+    filler = _filler(total) if filled else 0
     if filler:
         sizes, keys = np.append(sizes, filler), np.append(keys, 0)
         unseen = None if unseen is None else np.append(unseen, 0)
@@ -146,8 +149,17 @@ def pack(
 
 def rounded(count: int) -> int:
     """Round a count up to one of few numbers, by at most a sixteenth: 1700 -> 1728, 3800 -> 3840."""
-    step = 1 << max(0, count.bit_length() - 5)
+    step = _step(count)
     return -(-count // step) * step
+
+
+def _step(count: int) -> int:
+    return 1 << max(0, count.bit_length() - 5)
+
+
+def _filler(tokens: int) -> int:
+    """Return how many tokens to append. A round number, as many full sequences have, gets the fewest that there are."""
+    return rounded(tokens) - tokens or min(_FEWEST, _step(tokens) if tokens else 0)
 
 
 def cut_by_tokens(lengths: Sequence[int] | NDArray[np.int64], token_budget: int) -> list[slice]:
