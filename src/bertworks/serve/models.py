@@ -29,7 +29,7 @@ from bertworks.tasks.classification.trained_labels import kind_of
 from bertworks.tasks.labels import names_of_outputs
 from bertworks.text.tokenizer import Tokenizer
 
-Ability = Literal["classify", "rerank", "tag", "answer", "fill_mask", "embed", "attend"]
+Ability = Literal["classify", "rerank", "tag", "answer", "fill_mask", "embed", "explain", "attend"]
 
 # What to do about a missing ability.
 _ADVICE: dict[str, str] = {
@@ -39,6 +39,7 @@ _ADVICE: dict[str, str] = {
     "answer": "fine-tune it with bert run_squad",
     "fill_mask": "it needs its pre-training heads",
     "embed": "its folder wants what is not computed here",
+    "explain": "fine-tune it with bert run_classifier, run_ner or run_squad",
 }
 
 # Digits of a version.
@@ -81,6 +82,8 @@ class ServedModel:
         rules = self.pretrained.checkpoint.sentences
         if not (rules and rules.refusal):
             found.append("embed")
+        if isinstance(network, SequenceClassifier | TokenClassifier | SpanClassifier):
+            found.append("explain")
         return cast(tuple[Ability, ...], (*found, "attend"))
 
     @property
