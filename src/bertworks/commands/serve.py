@@ -20,8 +20,8 @@ class Flags(CommandFlags):
     """
 
     shown_first = (
-        "model device precision runtime host port api_key cors allowed_hosts allow_changes max_wait_ms max_batch_tokens "
-        "max_waiting_tokens max_body_bytes max_texts max_request_tokens max_connections"
+        "model device precision runtime host port api_key cors allowed_hosts allow_changes max_wait_ms "
+        "max_batch_tokens max_waiting_tokens max_body_bytes max_texts max_request_tokens max_connections"
     )
     model: str = flag(
         REQUIRED,
