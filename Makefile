@@ -8,7 +8,7 @@ AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS
 
 CLIENTS ?= .venv-clients
 
-.PHONY: demo test test-export test-serve test-browser test-other-processors soak check format bench load-test clean
+.PHONY: demo test test-export test-serve browser test-browser test-other-processors soak check format bench load-test clean
 
 demo: $(VENV)/.installed ## from plain text to a small pre-trained BERT; 3 to 7 minutes on two cores, see README
 	$(BIN)/bert demo
@@ -28,8 +28,10 @@ test-export: $(VENV)/.installed-dev $(VENV)-export/.installed ## exports in ONNX
 test-serve: $(VENV)/.installed-dev $(CLIENTS)/.installed ## bert serve with OpenAI's client and with what Schemathesis sends; not in CI
 	$(BIN)/python -m tests.serve_clients.run $(CLIENTS)/bin
 
-test-browser: $(VENV)/.installed-dev ## the page of bert serve in Debian's Chromium, which must be installed; not in CI
+browser: $(VENV)/.installed-dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[browser]"
+
+test-browser: browser ## the page of bert serve in Debian's Chromium, which must be installed; CI runs it where it is
 	$(BIN)/python -m pytest tests/serve/test_page.py
 
 soak: $(VENV)/.installed-dev ## kill trainings at every moment, also under torchrun, and continue them; writes docs/survival.md; an hour, not in CI
@@ -49,7 +51,7 @@ format: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev ## the tables of benchmarks/results, by bert benchmark; BENCH names your files, see benchmarks/run.py
 	$(BIN)/python -m benchmarks.run $(BENCH)
 
-load-test: $(VENV)/.installed-dev ## 100,000 requests to bert serve, one in a hundred bad: answers, hangs, memory; takes an hour; not in CI
+load-test: $(VENV)/.installed-dev ## 100,000 requests to bert serve (REQUESTS=...), one in a hundred bad: answers, hangs, memory; not in CI
 	$(BIN)/python -m benchmarks.serving_soak --requests=$(or $(REQUESTS),100000)
 
 $(VENV)/.installed: pyproject.toml constraints.txt

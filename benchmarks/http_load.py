@@ -13,6 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# A server that takes longer for an answer hangs.
+HANGING_SECONDS = 120.0
+
 
 @dataclass(frozen=True)
 class Request:
@@ -55,7 +58,15 @@ class Connection:
         self.streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def ask(self, request: Request) -> tuple[int, bytes]:
-        """Send a request; return the status and the body. The connection is opened again where the server closed it."""
+        """Send a request; return the status and the body. The connection is opened again where the server closed it.
+
+        Raises:
+            TimeoutError: no answer came; the server hangs.
+        """
+        async with asyncio.timeout(HANGING_SECONDS):
+            return await self._ask(request)
+
+    async def _ask(self, request: Request) -> tuple[int, bytes]:
         reader, writer = self.streams = self.streams or await asyncio.open_connection(
             self.host, self.port, limit=1 << 26
         )

@@ -3,7 +3,8 @@
     python -m benchmarks.serving --corpus=sentences.txt --infinity=ENV/bin/python --fastapi=ENV/bin/python \\
         [--model=FOLDER] [--output=TABLE.md]
 
-All answer OpenAI's `/v1/embeddings`; a request has one text. Each server runs alone, and they take turns in each round.
+We serve the model in float32 and int8, by torch and by both runtimes of exports. All answer OpenAI's `/v1/embeddings`;
+a request has one text. Each server runs alone, and they take turns in each round.
 The peers live in environments of their own, because they pin older libraries: `--infinity` is the Python of one with
 infinity-emb[server,torch,optimum], `--fastapi` that of one with sentence-transformers[onnx], fastapi and uvicorn, which
 runs `benchmarks/serving_peer.py`. Those that are not given are left out. Clients are `benchmarks/http_load.py`.
@@ -22,17 +23,29 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import bertworks
 from benchmarks.http_load import Connection, Request, load, post
 from benchmarks.serving_soak import memory
+from bertworks.export.runtime import Runtime
+from bertworks.export.write import export
 from bertworks.files import write_text
 from bertworks.text.tokenizer import Tokenizer
 
 CLIENTS = (1, 8, 64)
+
+# What computes our exports.
+RUNTIMES: tuple[Runtime, ...] = ("onnx", "openvino")
+
+# How long a server may take to load and to answer.
+START_SECONDS = 300.0
 
 # The most tokens of a text: some servers refuse more, others cut.
 LONGEST = 250
@@ -57,16 +70,9 @@ def main() -> None:
     tokenizer = Tokenizer.from_vocab(folder / "vocab.txt")
     words = flags.corpus.read_text(encoding="utf-8").split()
     texts = {name: _texts(tokenizer, words, *lengths, flags.requests) for name, lengths in LENGTHS.items()}
-    servers = _servers(folder, flags.infinity, flags.fastapi)
-    measured: dict[tuple[str, str, int], list[tuple[float, float, float, float]]] = {}
-    for _ in range(flags.rounds):
-        for name, command in servers.items():
-            with _running(command, flags.threads) as (port, process):
-                for kind, several in texts.items():
-                    requests = [post("/v1/embeddings", model=_model_name(name, folder), input=text) for text in several]
-                    for clients in CLIENTS:
-                        found = _measure(port, requests, clients)
-                        measured.setdefault((name, kind, clients), []).append((*found, memory(process)))
+    with tempfile.TemporaryDirectory() as exports:
+        servers = _servers(folder, _exported(folder, Path(exports)), flags.infinity, flags.fastapi)
+        measured = _measurements(servers, folder, texts, flags.rounds, flags.threads)
     lines = [_heading(folder, flags.threads, flags.rounds), ""]
     lines += [
         "| texts | clients | server | requests/s | tokens/s | p50 | p99 | memory |",
@@ -85,6 +91,22 @@ def main() -> None:
     print(text)
     if flags.output:
         write_text(flags.output, text)
+
+
+def _measurements(
+    servers: Mapping[str, list[str]], folder: Path, texts: Mapping[str, Sequence[str]], rounds: int, threads: int
+) -> dict[tuple[str, str, int], list[tuple[float, float, float, float]]]:
+    """Return what each round measured, by server, texts and clients: requests a second, p50, p99, memory."""
+    measured: dict[tuple[str, str, int], list[tuple[float, float, float, float]]] = {}
+    for _ in range(rounds):
+        for name, command in servers.items():
+            with _running(command, threads) as (port, process):
+                for kind, several in texts.items():
+                    requests = [post("/v1/embeddings", model=_model_name(name, folder), input=text) for text in several]
+                    for clients in CLIENTS:
+                        found = _measure(port, requests, clients)
+                        measured.setdefault((name, kind, clients), []).append((*found, memory(process)))
+    return measured
 
 
 def _minilm() -> Path:
@@ -107,9 +129,23 @@ def _texts(tokenizer: Tokenizer, words: Sequence[str], least: int, most: int, co
     return found
 
 
-def _servers(folder: Path, infinity: str, fastapi: str) -> Mapping[str, list[str]]:
+def _exported(folder: Path, exports: Path) -> Path:
+    """Export the model for each runtime, in float32 and int8."""
+    for runtime in RUNTIMES:
+        export(bertworks.load(folder, device="cpu"), exports / runtime, runtime, "int8")
+    return exports
+
+
+def _servers(folder: Path, exports: Path, infinity: str, fastapi: str) -> Mapping[str, list[str]]:
     """Return the name of each server and its command; PORT stands for the port."""
-    found = {"**bert serve**": [sys.executable, "-m", "bertworks", "serve", f"model={folder}", "--port=PORT"]}
+    ours = [sys.executable, "-m", "bertworks", "serve", "--port=PORT"]
+    found = {"**bert serve**": [*ours, f"model={folder}"]}
+    found["**bert serve**, int8"] = [*found["**bert serve**"], "--precision=int8"]
+    for runtime in RUNTIMES:
+        program = {"onnx": "ONNX Runtime", "openvino": "OpenVINO"}[runtime]
+        computed = [*ours, f"model={exports / runtime}", f"--runtime={runtime}"]
+        found[f"**bert serve**, {program}"] = computed
+        found[f"**bert serve**, {program} int8"] = [*computed, "--precision=int8"]
     if infinity:
         command = [infinity, "-m", "infinity_emb", "v2", "--model-id", str(folder), "--port", "PORT", "--device", "cpu"]
         for engine in ("torch", "optimum"):
@@ -138,16 +174,32 @@ def _running(command: Sequence[str], threads: int) -> Iterator[tuple[int, int]]:
         "TOKENIZERS_PARALLELISM": "false",
     }
     words = [word.replace("PORT", str(port)) for word in command]
-    with subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as server:
+    with tempfile.TemporaryFile() as said, subprocess.Popen(words, env=environment, stderr=said, stdout=said) as server:
         try:
-            for _ in range(600):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                time.sleep(0.2)
+            _wait(server, port, time.monotonic() + START_SECONDS)
             yield port, server.pid
+        except BaseException:
+            said.seek(0)
+            print(said.read().decode(errors="replace")[-2000:], file=sys.stderr)
+            raise
         finally:
             server.terminate()
+
+
+def _wait(server: subprocess.Popen[bytes], port: int, until: float) -> None:
+    """Wait until a server answers a request, whatever it answers: some take the port before they have loaded."""
+    while True:
+        if server.poll() is not None:
+            raise SystemExit(f"{server.args}: ended with {server.returncode} before it answered")
+        if time.monotonic() > until:
+            raise SystemExit(f"{server.args}: does not answer")
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/openapi.json", timeout=5):
+                return
+        except urllib.error.HTTPError:
+            return
+        except OSError:
+            time.sleep(0.2)
 
 
 def _measure(port: int, requests: Sequence[Request], clients: int) -> tuple[float, float, float]:

@@ -31,6 +31,7 @@ COMMANDS = {
     "run_squad": "Train a model that answers questions from a text, and predict answers: SQuAD 1.1 and 2.0",
     "answer": "Answer questions from your own texts with a model that run_squad has trained",
     "compare": "Compare runs: the flags that differ, the results side by side, and what each gets right",
+    "card": "Renew the card of a trained model, README.md in its folder, for people and for hubs",
     "evaluate_squad": "Score SQuAD predictions by exact match and F1, like the official scripts of 1.1 and 2.0",
     "serve": "Serve models over HTTP, for the programs that people have, and show them on a page",
     "download_data": "Download data sets: GLUE, SQuAD, XNLI, CLUE, SWAG, XQuAD, DRCD, CMRC, TriviaQA",

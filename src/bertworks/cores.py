@@ -1,9 +1,11 @@
-"""The processors that this process may use, and whether other programs use them too. It needs no torch."""
+"""The processors: their name, how many this process may use, and whether others use them too. It needs no torch."""
 
 from __future__ import annotations
 
 import math
 import os
+import platform
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -50,6 +52,17 @@ def _read(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return ""
+
+
+def cpuinfo() -> str:
+    """Return what Linux says of the processors; "" on other systems."""
+    return _read(Path("/proc/cpuinfo"))
+
+
+def processor() -> str:
+    """Return the processor's name."""
+    found = re.search(r"model name\s*: (.*)", cpuinfo())
+    return found[1].strip() if found else platform.processor() or platform.machine()
 
 
 def wait_briefly() -> None:

@@ -7,7 +7,7 @@ in `tasks/` reads the data and returns a `Job`. The training loop asks a job for
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bertworks.card.record import Amount
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.data.sequences import shuffled
@@ -113,6 +114,7 @@ class Job:
         has_dev: whether there is a dev set to evaluate on while training.
         identity: flag -> value of what must not change when a training is resumed.
         training_data: their fingerprint, which must not change either; None if nothing is trained.
+        amounts: split -> how much data it has, as far as it is known before the training.
         results: evaluates and predicts with the network; yields lines for a person, and evaluations to be written.
             Every process runs it, so that they share the work. Only the main one writes files.
     """
@@ -130,6 +132,7 @@ class Job:
     identity: Mapping[str, object]
     training_data: str | None
     results: Callable[[Any], Iterator[str | Evaluation]]
+    amounts: Mapping[str, Amount] = field(default_factory=dict)
 
 
 def fingerprint(*arrays: NDArray[np.generic]) -> str:

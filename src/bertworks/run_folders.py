@@ -30,7 +30,7 @@ def compared(folders: Sequence[Path]) -> dict[str, Any]:
     Raises:
         InputError: a folder holds no run.
     """
-    flags, results = [_flags(folder) for folder in folders], [_results(folder) for folder in folders]
+    flags, results = [flags_of(folder) for folder in folders], [results_of(folder) for folder in folders]
     for folder, of_flags, of_results in zip(folders, flags, results, strict=True):
         if not of_flags and not of_results:
             raise InputError(f"--runs: {folder} holds no run (no flags.toml and no {_RESULTS[0]})")
@@ -51,7 +51,8 @@ def compared(folders: Sequence[Path]) -> dict[str, Any]:
     }
 
 
-def _flags(folder: Path) -> dict[str, Any]:
+def flags_of(folder: Path) -> dict[str, Any]:
+    """Return the flags of the run in a folder; {} if it left none."""
     path = folder / "flags.toml"
     if not path.is_file():
         return {}
@@ -61,7 +62,8 @@ def _flags(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not a TOML file ({error})") from None
 
 
-def _results(folder: Path) -> dict[str, float]:
+def results_of(folder: Path) -> dict[str, float]:
+    """Return the results in a folder, on the dev set and on the test set."""
     found: dict[str, float] = {}
     for name in _RESULTS:
         path = folder / name

@@ -92,6 +92,8 @@ class Recorder:
     def _content(self, path: Path) -> Any:
         if _DIGESTED.fullmatch(path.name):
             return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+        if path.name == "card.json":
+            return _card(path)
         if path.name == "metrics.jsonl":
             return _metrics(path)
         if path.suffix in _READERS:
@@ -103,6 +105,13 @@ class Recorder:
         if len(lines) <= FIRST_LINES + LAST_LINES or path.name in _OF_FLAGS:
             return lines
         return {"lines": len(lines), "first": lines[:FIRST_LINES], "last": lines[-LAST_LINES:]}
+
+
+def _card(path: Path) -> dict[str, Any]:
+    """What a training notes for its card, without the machine; of files only the names, because some hold paths."""
+    card = json.loads(path.read_text())
+    names = [f"{file['flag']}: {file['name']}" for file in card["files"]]
+    return {**{name: card[name] for name in card if name not in ("hardware", "versions")}, "files": names}
 
 
 def _metrics(path: Path) -> dict[str, Any]:

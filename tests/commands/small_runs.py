@@ -119,6 +119,7 @@ def classify_mrpc(run: Recorder) -> None:
     begin = (*MODEL, f"--init_checkpoint={TINY / 'classifier.ckpt'}")
     run.bert(*task, *begin, "--do_eval", "--do_predict", f"--output_dir={original}", leaves=original)
     run.bert("compare", str(one), str(several), "--format=json")
+    run.bert("card", str(several))
 
 
 def classify_numbers_and_several_labels(run: Recorder) -> None:

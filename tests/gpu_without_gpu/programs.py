@@ -202,7 +202,8 @@ def tagged() -> tagging.TaggedSequences:
     words = np.array(LENGTHS) - 2
     starts, row_starts = ragged.starts(LENGTHS), ragged.starts(words)
     rows, numbers = np.concatenate([np.arange(1, n - 1) for n in LENGTHS]), np.arange(row_starts[-1])
-    aligned = AlignedWords(np.full(starts[-1], 2000, np.uint16), starts, rows, row_starts, numbers, row_starts)
+    seen, ids = np.stack([row_starts[:-1], row_starts[1:]], 1), np.full(starts[-1], 2000, np.uint16)
+    aligned = AlignedWords(ids, starts, rows, row_starts, numbers, row_starts, seen, np.ones_like(numbers))
     sentences: Any = [SimpleNamespace(words=("x",) * int(n), tags=("O",) * int(n)) for n in words]
     return tagging.TaggedSequences(sentences, aligned, numbers % 5)
 

@@ -22,7 +22,8 @@ from bertworks.serve import run
 from bertworks.serve.engine import Engine
 from bertworks.serve.http import Access, make_app
 from bertworks.serve.limits import Limits
-from bertworks.serve.models import Registry, load_model
+from bertworks.serve.loading import Runtime, load_model
+from bertworks.serve.models import Registry
 from bertworks.serve.routes import all_endpoints
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -118,10 +119,16 @@ class Running(NamedTuple):
 
 @contextmanager
 def serving(
-    sources: dict[str, str], access: Access | None = None, *, allow_changes: bool = False, **limits: Any
+    sources: dict[str, str],
+    access: Access | None = None,
+    *,
+    allow_changes: bool = False,
+    runtime: Runtime = "torch",
+    precision: str = "fp32",
+    **limits: Any,
 ) -> Iterator[Running]:
     """Run a server on a free port in a thread."""
-    registry = Registry(sources, partial(load_model, "cpu", "fp32"))
+    registry = Registry(sources, partial(load_model, "cpu", precision, runtime))
     engine = Engine(registry, Limits(**limits))
     access = access or Access(hosts=run.own_names("127.0.0.1"))
     endpoints = all_endpoints(with_key=bool(access.api_key), allow_changes=allow_changes)

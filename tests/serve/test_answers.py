@@ -125,6 +125,62 @@ def test_attention_is_that_of_load(server: Running, sources: dict[str, str]) -> 
     assert server.post("/v1/attention", text="a " * 200).status == 422
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "pair"),
+    [
+        ("classifier", TEXTS[0], None),
+        ("classifier", TEXTS[0], TEXTS[1]),
+        ("ranker", TEXTS[4], None),
+        ("tagger", f"{TEXTS[4]} {TEXTS[0]}", None),
+        ("squad", "Where is the harbour?", TEXTS[4]),
+    ],
+)
+def test_explanations_are_those_of_load(
+    server: Running, sources: dict[str, str], name: str, text: str, pair: str | None
+) -> None:
+    expected = bertworks.load(sources[name]).explain((text, pair) if pair else text)
+    body = {"text": text, "model": name, **({"text_pair": pair} if pair else {})}
+    answer = server.post("/v1/explain", **body).json
+    assert [one["decision"] for one in answer["decisions"]] == [one.decision for one in expected][:10]
+    assert answer["decisions_left_out"] == max(0, len(expected) - 10)
+    assert answer["decisions"]
+    for found, one in zip(answer["decisions"], expected, strict=False):
+        assert [(word["text"], word["part"], word["begin"]) for word in found["words"]] == [
+            (word.text, word.part, word.begin) for word in one.contributions
+        ]
+        total = sum(word["value"] for word in found["words"])
+        assert total == pytest.approx(found["score"] - found["baseline"], abs=0.01 * max(1, abs(total)))
+        assert found["read_whole"] is not one.cut
+    assert answer["tokens"] > 0
+
+
+def test_the_entities_that_are_explained_are_those_that_are_tagged(server: Running) -> None:
+    text = " ".join(TEXTS[:2])
+    (tagged,) = server.post("/v1/tag", texts=[text], model="tagger").json["results"]
+    answer = server.post("/v1/explain", text=text, model="tagger", most_decisions=2).json
+    names = [f"{one['type']}: {one['text']}" for one in tagged["entities"]]
+    assert [one["decision"] for one in answer["decisions"]] == names[:2]
+    assert answer["decisions_left_out"] == max(0, len(names) - 2)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "param"),
+    [
+        ({"text": "no", "model": "words"}, 400, "model"),
+        ({"text": " ", "model": "classifier"}, 422, "text"),
+        ({"text": "no", "model": "classifier", "label": "never"}, 422, "label"),
+        ({"text": "no", "model": "tagger", "label": "O"}, 422, "label"),
+        ({"text": "no", "text_pair": "no", "model": "tagger"}, 422, "text_pair"),
+        ({"text": "who", "model": "squad"}, 422, "text_pair"),
+        ({"text": "the " * 600, "model": "classifier"}, 422, "text"),
+        ({"text": "no", "most_decisions": 0}, 422, "most_decisions"),
+    ],
+)
+def test_what_cannot_be_explained_is_refused(server: Running, body: dict[str, Any], status: int, param: str) -> None:
+    answer = server.post("/v1/explain", **body)
+    assert (answer.status, answer.json["error"]["param"]) == (status, param)
+
+
 def test_an_answer_does_not_depend_on_its_neighbours(server: Running) -> None:
     bodies = [("/v1/classify", {"texts": [text], "long_text": "window"}) for text in TEXTS]
     bodies += [("/v1/embeddings", {"input": TEXTS[:2] * 8, "model": "words"})]

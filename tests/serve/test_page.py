@@ -24,6 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    sync_api.expect.set_options(timeout=60_000)  # another program may have the processors
     with sync_api.sync_playwright() as playwright:
         found = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield found
@@ -94,10 +95,18 @@ def test_every_panel_shows_what_the_server_answers(view: Any, server: Running, t
     answers = open_panel(view, "Answers")
     answers.get_by_role("button", name="Answer", exact=True).click()
     options = answers.locator(".answers button")
-    sync_api.expect(options).to_have_count(5)
+    sync_api.expect(options.nth(2)).to_be_visible()
     options.nth(2).click()
     assert options.nth(2).get_attribute("aria-pressed") == "true"
     assert options.nth(2).inner_text().startswith(answers.locator("mark").inner_text())
+
+    why = open_panel(view, "Why")
+    why.get_by_label("A text of up to").fill(text)
+    why.locator(".models select").select_option("classifier")
+    why.get_by_role("button", name="Explain").click()
+    reasons = server.post("/v1/explain", model="classifier", text=text).json["decisions"][0]
+    sync_api.expect(why.locator(".verdict")).to_have_text(reasons["decision"])
+    assert [one.inner_text() for one in why.locator(".prose .word").all()] == [one["text"] for one in reasons["words"]]
 
     similar = open_panel(view, "Similarity")
     similar.get_by_role("button", name="Compare").click()
@@ -178,6 +187,6 @@ def test_a_key_is_asked_for(browser: Any, sources: dict[str, str]) -> None:
 def test_the_routes_have_a_page(browser: Any, server: Running) -> None:
     with watched(browser, server) as view:
         view.get_by_role("link", name="Routes").click()
-        sync_api.expect(view.locator("details")).to_have_count(25)
+        sync_api.expect(view.locator("details")).to_have_count(26)
         view.locator("details").nth(2).click()
         sync_api.expect(view.locator("pre").nth(2)).to_contain_text("curl http://127.0.0.1")

@@ -25,7 +25,8 @@ from bertworks import cli
 from bertworks.commands.serve import Flags
 from bertworks.errors import InputError
 from bertworks.flags import parse
-from bertworks.serve.models import load_model, named_sources
+from bertworks.serve.loading import load_model
+from bertworks.serve.models import named_sources
 from tests.serve.models import TEXTS, serving
 
 
@@ -80,13 +81,13 @@ def test_models_have_names(sources: dict[str, str]) -> None:
 
 
 def test_the_version_follows_the_weights(sources: dict[str, str], tmp_path: Path) -> None:
-    first = load_model("cpu", "fp32", "a", sources["words"])
+    first = load_model("cpu", "fp32", "torch", "a", sources["words"])
     shutil.copytree(sources["words"], tmp_path / "copy")
-    assert load_model("cpu", "fp32", "b", str(tmp_path / "copy")).version == first.version
+    assert load_model("cpu", "fp32", "torch", "b", str(tmp_path / "copy")).version == first.version
     weights = load_file(tmp_path / "copy" / "model.safetensors")
     weights["bert.embeddings.LayerNorm.bias"][0] += 1
     save_file(weights, tmp_path / "copy" / "model.safetensors")
-    assert load_model("cpu", "fp32", "b", str(tmp_path / "copy")).version != first.version
+    assert load_model("cpu", "fp32", "torch", "b", str(tmp_path / "copy")).version != first.version
 
 
 def test_a_model_whose_folder_is_deleted_goes_on_and_can_be_unloaded(sources: dict[str, str], tmp_path: Path) -> None:

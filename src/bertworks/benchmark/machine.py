@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 import bertworks
-from bertworks.cores import usable_cores
+from bertworks.cores import cpuinfo, processor, usable_cores
 
 _INSTRUCTIONS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8", "sve", "asimd", "bf16")
 
@@ -86,21 +86,10 @@ def usable_threads() -> int:
     return usable_cores()
 
 
-def processor() -> str:
-    """Return the processor's name."""
-    found = re.search(r"model name\s*: (.*)", _cpuinfo())
-    return found[1].strip() if found else platform.processor() or platform.machine()
-
-
 def _instructions() -> tuple[str, ...]:
-    found = re.search(r"^(?:flags|Features)\s*: (.*)", _cpuinfo(), re.MULTILINE)
+    found = re.search(r"^(?:flags|Features)\s*: (.*)", cpuinfo(), re.MULTILINE)
     have = set(found[1].split()) if found else set()
     return tuple(name for name in _INSTRUCTIONS if name in have)
-
-
-def _cpuinfo() -> str:
-    path = Path("/proc/cpuinfo")
-    return path.read_text() if path.exists() else ""
 
 
 def _versions(*names: str) -> dict[str, str]:

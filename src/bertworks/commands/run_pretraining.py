@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bertworks import files
+from bertworks.card.record import Amount
+from bertworks.card.write import write_card_of_run
 from bertworks.checkpoints.early import check_model, vocabulary
 from bertworks.errors import InputError
 from bertworks.flag_groups import NO_SETTINGS, Precision, TrainingMachineFlags, input_bytes
-from bertworks.flags import REQUIRED, flag, recorded, to_toml
+from bertworks.flags import REQUIRED, flag, recorded
 
 if TYPE_CHECKING:
     from bertworks.checkpoints.resolve import StartingPoint
@@ -134,7 +136,7 @@ _ABOUT = ("output_dir", "input_file", "do_train", "do_eval", "show_step", "size"
 def main(flags: Flags) -> None:
     """Run the command."""
     if flags.show_step is not None:
-        opened = _open(flags, flags.input_file, "--input_file", None, training=True)
+        opened = _open(flags, None, training=True)
         print(opened.shown(flags.show_step, flags.train_batch_size), end="")
         return
     if not (flags.do_train or flags.do_eval):
@@ -152,9 +154,11 @@ def main(flags: Flags) -> None:
         if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
             world.say(f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps.")
         _pretrain(flags, Path(flags.output_dir), world)
+        if world.is_main:
+            write_card_of_run(Path(flags.output_dir))
 
 
-def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *, training: bool) -> PretrainingInput:
+def _open(flags: Flags, start: StartingPoint | None, *, training: bool) -> PretrainingInput:
     """Open instances to train on or to evaluate on; what the flags leave open, the starting point tells."""
     from bertworks.checkpoints.resolve import tokenizer_or_none
     from bertworks.data.input import open_input
@@ -162,8 +166,8 @@ def _open(flags: Flags, patterns: str, flag: str, start: StartingPoint | None, *
 
     checkpoint = start.checkpoint if start else None
     return open_input(
-        patterns,
-        flag,
+        flags.input_file if training else flags.eval_input_file or flags.input_file,
+        "--input_file" if training else "--eval_input_file",
         Drawing(
             max_seq_length=flags.max_seq_length,
             max_predictions_per_seq=flags.max_predictions_per_seq,
@@ -192,8 +196,8 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     from bertworks.model.device import choose_precision, precision_name
     from bertworks.model.heads import PretrainingModel
     from bertworks.tasks import pretraining
-    from bertworks.train import loop, resume
-    from bertworks.train.agreement import check_data
+    from bertworks.train import agreement, loop, resume
+    from bertworks.train.notes import write_notes
     from bertworks.train.results import steps_done, write_model, write_results
     from bertworks.train.run import Run
 
@@ -207,8 +211,8 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     )
     if start.checkpoint is None and not flags.do_train:
         raise InputError(f"--do_eval: {output_dir} holds no checkpoint; train first, or give --model")
-    opened = _open(flags, flags.input_file, "--input_file", start, training=True)
-    check_data(world, opened.source.identity())
+    opened = _open(flags, start, training=True)
+    agreement.check_data(world, opened.source.identity())
     config = start.config_for(opened.tokenizer, flags.max_seq_length)
     model = PretrainingModel(config)
     model.bert.gradient_checkpointing = flags.gradient_checkpointing
@@ -221,31 +225,28 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
         if start.checkpoint is not None:
             world.say(load_into(model, start.checkpoint, config).shown(verbose=flags.verbose))
     model.to(world.device)
-
     precision = choose_precision(flags.precision, world.device, training=True)
-    held_out = flags.eval_input_file or flags.input_file
+    eval_precision = choose_precision(flags.eval_precision, world.device)
     task = pretraining.task(
         pretraining.Pretraining(
             source=opened.source,
-            eval_source=_open(flags, held_out, "--eval_input_file", start, training=False).source,
+            eval_source=_open(flags, start, training=False).source,
             vocab_size=config.vocab_size,
             train_batch_size=flags.train_batch_size,
             eval_batch_size=flags.eval_batch_size,
             max_eval_steps=flags.max_eval_steps,
             precision=precision,
-            eval_precision=choose_precision(flags.eval_precision, world.device),
+            eval_precision=eval_precision,
             next_sentence=flags.next_sentence,
             processes=world,
         )
     )
     results = None
     if flags.do_train:
-        for remark in opened.remarks:
-            world.say(remark)
-        parameters = sum(p.numel() for p in model.parameters()) / 1e6
-        size = f"{config.num_hidden_layers} layers of {config.hidden_size}, {parameters:.1f} M parameters{opened.words}"
-        world.say(f"Pre-training on {world.device} in {precision_name(precision)}: {size}")
+        size = f"{pretraining.size_of(model)}{opened.words}"
+        world.say(*opened.remarks, f"Pre-training on {world.device} in {precision_name(precision)}: {size}")
         identity = _identity(flags, opened, config)
+        notes = output_dir, flags, "run_pretraining", world, {"train": Amount(opened.counts)}
         # The source's identity has --next_sentence where it is False.
         apart = {*_ABOUT, "next_sentence", *(name.removeprefix("--") for name in identity)}
         run = Run(
@@ -271,7 +272,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
             identity=identity,
             settings=recorded(flags, without=apart) | {"precision": precision_name(precision)},
             write_model=partial(write_model, config, opened.tokenizer, "BertForPreTraining"),
-            write_notes=lambda: files.write_text(output_dir / "flags.toml", to_toml(flags, "run_pretraining")),
+            write_notes=partial(write_notes, *notes, opened.hash, precision, eval_precision),
         )
         results = loop.train(model, task, run, world)
         world.say(f"The model: {output_dir} (opens in transformers too)")

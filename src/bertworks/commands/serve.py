@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from bertworks.errors import InputError
 from bertworks.flag_groups import Precision
@@ -18,6 +19,10 @@ class Flags(CommandFlags):
     Programs for OpenAI's embeddings, text-embeddings-inference and bert-as-service work as they are: see /docs.
     """
 
+    shown_first = (
+        "model device precision runtime host port api_key cors allowed_hosts allow_changes max_wait_ms "
+        "max_batch_tokens max_waiting_tokens max_body_bytes max_texts max_request_tokens max_connections"
+    )
     model: str = flag(
         REQUIRED,
         "The models: names, folders, zips or files, as in other commands; several words, or commas between. "
@@ -31,7 +36,14 @@ class Flags(CommandFlags):
         "auto", "The device: cpu, cuda, cuda:N, or auto: CUDA if there is one, else the CPU.", group="Model"
     )
     precision: Precision = flag(
-        "fp32", "What to compute in: fp32, bf16, or auto: bf16 if the hardware multiplies it natively.", group="Model"
+        "fp32",
+        "What to compute in; auto is bf16 if the hardware multiplies it natively, int8 is for CPUs.",
+        group="Model",
+    )
+    runtime: Literal["torch", "onnx", "openvino"] = flag(
+        "torch",
+        "What computes; onnx and openvino take folders that bert export wrote, in fp32 or int8.",
+        group="Model",
     )
 
     host: str = flag(
@@ -96,11 +108,13 @@ def main(flags: Flags) -> None:
     from bertworks.serve.engine import Engine
     from bertworks.serve.http import Access, make_app
     from bertworks.serve.limits import Limits
-    from bertworks.serve.models import Registry, load_model, named_sources
+    from bertworks.serve.loading import check_runtime, load_model
+    from bertworks.serve.models import Registry, named_sources
     from bertworks.serve.routes import all_endpoints
 
     key = os.environ.get("BERT_API_KEY", "") if flags.api_key is None else flags.api_key
-    on_gpu = choose_device(flags.device).type == "cuda"
+    check_runtime(flags.runtime, flags.device, flags.precision)
+    on_gpu = flags.runtime == "torch" and choose_device(flags.device).type == "cuda"
     limits = Limits(
         body_bytes=flags.max_body_bytes,
         texts=flags.max_texts,
@@ -120,7 +134,7 @@ def main(flags: Flags) -> None:
     )
     sources = named_sources(flags.model)
     with run.bind(flags.host, flags.port) as sock:
-        registry = Registry(sources, partial(load_model, flags.device, flags.precision))
+        registry = Registry(sources, partial(load_model, flags.device, flags.precision, flags.runtime))
         for model in registry:
             say(str(model.pretrained.report))
             say(f"{model.name}: can {', '.join(model.abilities)} (version {model.version}, from {model.source})")

@@ -39,6 +39,19 @@ class PretrainingInput:
         """The size of the vocabulary, for a line about the run; "" if there is none."""
         return "" if self.tokenizer is None else f", {self.tokenizer.vocab_size:,} words"
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the input holds -> how many."""
+        if not isinstance(self.source, ShardSource):
+            return {"records": len(self.source)} if isinstance(self.source, TFRecordSource) else {}
+        corpus = self.source.corpus
+        return {"documents": corpus.documents, "sentences": corpus.sentences, "tokens": corpus.tokens}
+
+    @property
+    def hash(self) -> str:
+        """A hash of the contents, without what is drawn from them."""
+        return str(self.source.identity()["input_file"]).rpartition(" ")[2]
+
     def shown(self, step: int, batch_size: int) -> str:
         """Return the instances of a step as text.
 

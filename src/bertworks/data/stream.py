@@ -102,7 +102,7 @@ class ShardSource:
     """
 
     def __init__(self, corpus: Corpus, words: MaskableWords, drawing: Drawing, counts_file: Path | None = None) -> None:
-        self._corpus = corpus
+        self.corpus = corpus
         self._words = words
         self._drawing = drawing
         self._counts_file = counts_file
@@ -119,7 +119,7 @@ class ShardSource:
         Pairs are the rule, so only their absence is mentioned.
         """
         drawing = {name: value for name, value in asdict(self._drawing).items() if (name, value) != _PAIRS}
-        return {"input_file": self._corpus.identity, **drawing}
+        return {"input_file": self.corpus.identity, **drawing}
 
     def instances(self, first: int, last: int) -> Instances:
         """Return instances number first, ..., last - 1, counted over all epochs. Each epoch has new masks."""
@@ -201,10 +201,10 @@ class ShardSource:
     def _planned(self, number: int) -> _Group:
         epoch, position = divmod(number, self._groups_of_an_epoch)
         seed = self._drawing.random_seed
-        shards = draws.permutation(draws.key(seed, _SHARD_ORDER, epoch), len(self._corpus.shards))
+        shards = draws.permutation(draws.key(seed, _SHARD_ORDER, epoch), len(self.corpus.shards))
         first = position * SHARDS_OF_A_GROUP
         numbers = shards[first : first + SHARDS_OF_A_GROUP]
-        data = [self._corpus.shards[shard].read() for shard in numbers]
+        data = [self.corpus.shards[shard].read() for shard in numbers]
         make_plan = plan.plan if self._drawing.next_sentence else plan.plan_of_single_texts
         plans = [
             make_plan(

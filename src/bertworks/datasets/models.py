@@ -78,12 +78,17 @@ def locate(name: str, flag: str) -> Path:
     head, _, inside = name.partition("/")
     if model := registry.find_model(head):
         return fetch(model) / inside
-    if flag != _NEVER_THE_HUB and re.fullmatch(_HUB_NAME, name) and not re.fullmatch(_FILE, name):
+    if flag != _NEVER_THE_HUB and is_hub_name(name):
         return _from_hub(name, flag)
     if len(path.parts) > 1:
         return path
     hint = registry.did_you_mean(registry.models(), name, 3) or "`bert models` lists the names"
     raise InputError(f"{flag}={name}: no such file or folder, and no model of that name; {hint}")
+
+
+def is_hub_name(name: str) -> bool:
+    """Tell whether a name that is no path here may be one of the Hugging Face hub, `owner/name`."""
+    return re.fullmatch(_HUB_NAME, name) is not None and not re.fullmatch(_FILE, name)
 
 
 def _of_handle(name: str) -> str:

@@ -82,6 +82,16 @@ def session(folder: Path | str, runtime: Runtime, precision: Precision = "fp32",
         raise InputError(f"{file}: {runtime} cannot read it ({one_line(error):.200})") from None
 
 
+def files_of(folder: Path, runtime: Runtime, precision: Precision) -> list[Path]:
+    """Return the file of a model in a folder, and that of its weights where they are apart.
+
+    Raises:
+        InputError: the folder has no such file.
+    """
+    file = _file(folder, runtime, precision)
+    return [path for path in (file, file.with_suffix(".bin"), Path(f"{file}_data")) if path.is_file()]
+
+
 def _file(folder: Path, runtime: Runtime, precision: Precision) -> Path:
     """Return the file of a folder."""
     name = FILES[runtime][precision]

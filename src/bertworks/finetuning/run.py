@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from bertworks import files
+from bertworks.card.record import record_evaluation
+from bertworks.card.write import write_card_of_run
 from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.checkpoints.resolve import config_for, guesses, named_checkpoint, tokenizer_of
 from bertworks.checkpoints.weights import Checkpoint
@@ -72,6 +74,8 @@ def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, wor
         if not flags.was_given("keep_checkpoint_max"):
             more = f"--model={output_dir} and another --output_dir begin with this model"
             print(f"To train more: {more} (--keep_checkpoint_max=1 keeps the optimizer too)")
+    if not flags.do_train and world.is_main:
+        record_evaluation(output_dir, flags, amounts=job.amounts, precision=flags.eval_precision)
     for found in job.results(network):
         if not world.is_main:
             continue
@@ -83,6 +87,8 @@ def _run(given: FlagsType, read: ReadJob[FlagsType], task: KnownTask | None, wor
             write_results(output_dir, results, found.originals, name="test_scores" if found.of_test else "eval_results")
         else:
             print(found)
+    if world.is_main:
+        write_card_of_run(output_dir)
 
 
 def evaluation_job(

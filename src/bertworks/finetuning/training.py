@@ -14,11 +14,12 @@ from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.errors import InputError, damage_named
 from bertworks.finetuning.flags import FinetuningFlags, seeds_of, steps_between
 from bertworks.flag_groups import NO_SETTINGS, input_bytes
-from bertworks.flags import recorded, to_toml
+from bertworks.flags import recorded
 from bertworks.job import Job, Network, Setup
 from bertworks.train import loop, resume
 from bertworks.train.best import Best
 from bertworks.train.distributed import World
+from bertworks.train.notes import write_notes
 from bertworks.train.optimizer import layerwise_rate_scale
 from bertworks.train.report import learning_curve
 from bertworks.train.results import begun_with, finish, shape_of, steps_done, write_model
@@ -133,7 +134,14 @@ def _train(
         rate_scale=layerwise_rate_scale(network, flags.layerwise_lr_decay),
         best=best,
         write_model=write,
-        write_notes=lambda: files.write_text(output_dir / "flags.toml", to_toml(flags, command)),
+        write_notes=partial(
+            write_notes,
+            *(output_dir, flags, command, world),
+            amounts=job.amounts,
+            data_hash=job.training_data,
+            precision=setup.precision,
+            eval_precision=setup.eval_precision,
+        ),
     )
     results = loop.train(network, task, run, world)
     if best is not None:

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import copy
 import gc
-import hashlib
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-import numpy as np
-from numpy.typing import NDArray
-
-from bertworks.checkpoints.weights import DenseLayer, SentenceRules, Weight
 from bertworks.data.sequences import LongText
 from bertworks.errors import InputError
-from bertworks.model.heads import PretrainingModel, SequenceClassifier, SpanClassifier, TokenClassifier
-from bertworks.pretrained import Pretrained, load
+from bertworks.model.heads import EncoderModel, PretrainingModel, SequenceClassifier, SpanClassifier, TokenClassifier
+from bertworks.pretrained import Pretrained
 from bertworks.serve.batching import Lane
 from bertworks.serve.reading import LongTextChoice
 from bertworks.serve.refusals import Refusal
@@ -29,7 +23,7 @@ from bertworks.tasks.classification.trained_labels import kind_of
 from bertworks.tasks.labels import names_of_outputs
 from bertworks.text.tokenizer import Tokenizer
 
-Ability = Literal["classify", "rerank", "tag", "answer", "fill_mask", "embed", "attend"]
+Ability = Literal["classify", "rerank", "tag", "answer", "fill_mask", "embed", "explain", "attend"]
 
 # What to do about a missing ability.
 _ADVICE: dict[str, str] = {
@@ -39,10 +33,9 @@ _ADVICE: dict[str, str] = {
     "answer": "fine-tune it with bert run_squad",
     "fill_mask": "it needs its pre-training heads",
     "embed": "its folder wants what is not computed here",
+    "explain": "fine-tune it with bert run_classifier, run_ner or run_squad, and serve it without --runtime",
+    "attend": "serve it without --runtime",
 }
-
-# Digits of a version.
-_VERSION = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +47,7 @@ class ServedModel:
         source: what it was loaded from.
         version: a digest of its weights, configuration and vocabulary: equal versions give equal answers.
         loaded_at: when, in seconds since 1970.
+        exported: whether another program computes it; then only what its head gives is known.
         lanes: what can be computed together; `abilities` make them when they are first needed.
     """
 
@@ -62,6 +56,7 @@ class ServedModel:
     pretrained: Pretrained
     version: str
     loaded_at: int
+    exported: bool = False
     lanes: dict[str, Lane] = field(default_factory=dict)
     local: threading.local = field(default_factory=threading.local)
 
@@ -79,9 +74,12 @@ class ServedModel:
         if isinstance(network, PretrainingModel) and not any(heads):
             found.append("fill_mask")
         rules = self.pretrained.checkpoint.sentences
-        if not (rules and rules.refusal):
+        if not (rules and rules.refusal) and (not self.exported or type(network) is EncoderModel):
             found.append("embed")
-        return cast(tuple[Ability, ...], (*found, "attend"))
+        if not self.exported:
+            decides = isinstance(network, SequenceClassifier | TokenClassifier | SpanClassifier)
+            found += ["explain", "attend"] if decides else ["attend"]
+        return cast(tuple[Ability, ...], tuple(found))
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -198,6 +196,14 @@ class Registry:
             raise Refusal("not_found", f"there is no model {name!r:.60}; there are {', '.join(self._models)}", "model")
         return self._models[name]
 
+    def any(self, name: str | None) -> ServedModel:
+        """Return the model that a request names, or the first, for what every model can do.
+
+        Raises:
+            Refusal: there is no such model, or none at all.
+        """
+        return self.first() if name is None else self.named(name)
+
     def first(self) -> ServedModel:
         """Return the first model.
 
@@ -242,45 +248,3 @@ def named_sources(words: str) -> dict[str, str]:
 def _name_of(source: str) -> str:
     path = Path(source)
     return (path.resolve() if path.exists() else path).name or source
-
-
-def load_model(device: str, precision: str, name: str, source: str) -> ServedModel:
-    """Load a model.
-
-    Raises:
-        InputError: it cannot be opened, or has weights that are no numbers.
-    """
-    pretrained = load(source, device=device, precision=precision)
-    pretrained.tokenizer.encode("a")  # what it prepares is shared by the tokenizers of all threads
-    digest = hashlib.sha256(repr(pretrained.config).encode())
-    digest.update(pretrained.tokenizer.sha256.encode())
-    for tensor_name, tensor in pretrained.model.state_dict().items():
-        digest.update(tensor_name.encode())
-        digest.update(tensor.cpu().contiguous().numpy().data)
-    if rules := pretrained.checkpoint.sentences:
-        held = _held(rules)
-        digest.update(repr([step and step.activation for step in held.steps]).encode() + held.prompt.encode())
-        for step in held.steps:
-            if step is not None:
-                digest.update(step.weight.read().data)
-        pretrained = replace(pretrained, checkpoint=replace(pretrained.checkpoint, sentences=held))
-    return ServedModel(name, source, pretrained, digest.hexdigest()[:_VERSION], int(time.time()))
-
-
-def _held(rules: SentenceRules) -> SentenceRules:
-    """Read the layers after the pooling, so that answers need no file."""
-
-    def hold(weight: Weight) -> Weight:
-        values = weight.read()
-
-        def read_into(out: NDArray[np.float32]) -> None:
-            out[...] = values
-
-        return replace(weight, read_into=read_into)
-
-    def step_held(step: DenseLayer | None) -> DenseLayer | None:
-        if step is None:
-            return None
-        return replace(step, weight=hold(step.weight), bias=hold(step.bias) if step.bias else None)
-
-    return replace(rules, steps=tuple(map(step_held, rules.steps)))

@@ -18,6 +18,9 @@ from bertworks.serve.refusals import Refusal
 
 Result = TypeVar("Result")
 
+# Tokens that an exported model may compute for each real one.
+_PADDED = 1.25
+
 # A batch is cut before it comes here.
 _NO_BUDGET = 1 << 62
 
@@ -51,13 +54,33 @@ def lane_of(model: ServedModel, name: str, unit: Unit, make: Callable[[], Callab
         compute, device = make(), model.pretrained.device
 
         def run(items: Sequence[ModelInput]) -> list[Any]:
-            found = [out.copy() for out in predict(compute, items, unit, device=device, token_budget=_NO_BUDGET)]
+            groups = of_similar_length([item.length for item in items]) if model.exported else [range(len(items))]
+            found: list[Any] = [None] * len(items)
+            for group in groups:
+                chosen = [items[number] for number in group]
+                outputs = predict(compute, chosen, unit, device=device, token_budget=_NO_BUDGET)
+                for number, out in zip(group, outputs, strict=True):
+                    found[number] = out.copy()
             if not all(np.isfinite(out).all() for out in found):
                 raise Refusal("failed", "the model computed values that are not numbers")
             return found
 
         model.lanes[name] = Lane(run, lambda item: item.length)
     return model.lanes[name]
+
+
+def of_similar_length(lengths: Sequence[int]) -> list[Sequence[int]]:
+    """Return the numbers of sequences in groups, so that padding to the longest of a group adds a quarter at most."""
+    groups: list[list[int]] = []
+    tokens = 0
+    for number in sorted(range(len(lengths)), key=lengths.__getitem__):
+        tokens += lengths[number]
+        if groups and (len(groups[-1]) + 1) * lengths[number] <= _PADDED * tokens:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+            tokens = lengths[number]
+    return list(groups)
 
 
 def grouped(outputs: Sequence[Any], parts: Sequence[Sequence[Any]]) -> list[Sequence[Any]]:

@@ -55,6 +55,12 @@ def task(settings: Pretraining) -> Task:
     )
 
 
+def size_of(model: PretrainingModel) -> str:
+    """Return the size of a model in words."""
+    config, parameters = model.config, sum(p.numel() for p in model.parameters()) / 1e6
+    return f"{config.num_hidden_layers} layers of {config.hidden_size}, {parameters:.1f} M parameters"
+
+
 def freeze_next_sentence(model: PretrainingModel) -> None:
     """Leave the pooler and the next-sentence head out of the training: neither gradients nor decay change them."""
     model.bert.pooler.requires_grad_(False)

@@ -48,10 +48,11 @@ class World:
         """Whether this process writes and prints."""
         return self.rank == 0
 
-    def say(self, message: str) -> None:
-        """Print one line for a person, in the main process only."""
+    def say(self, *messages: str) -> None:
+        """Print lines for a person, in the main process only."""
         if self.is_main:
-            say(message)
+            for message in messages:
+                say(message)
 
     def sum_numbers(self, numbers: Sequence[float]) -> list[float]:
         """Return each number summed over all processes (double precision, exact for counts)."""

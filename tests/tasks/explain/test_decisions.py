@@ -74,6 +74,41 @@ def test_entities(tmp_path: Path, kind: str) -> None:
         assert len(one.contributions) == 13  # the words, with the comma and the full stop
 
 
+@pytest.mark.parametrize(
+    ("remembered", "max_seq_length"),
+    [({"sentences": True}, None), ({}, 12), ({"long_text": "window", "doc_stride": 3}, 10), ({"sentences": True}, 9)],
+)
+def test_entities_are_those_that_are_tagged(
+    tmp_path: Path, remembered: dict[str, object], max_seq_length: int | None
+) -> None:
+    """Sentence by sentence where the model was trained so, and long texts through windows."""
+    pretrained = load(tmp_path, "tokens", extra={"fine_tuning": remembered})
+    text = f"{TEXT} Then the old cat went to the town. It sat there, and the man sat there too."
+    entities = pretrained.tag([text], max_seq_length=max_seq_length)[0]
+    found = pretrained.explain(text, max_seq_length=max_seq_length)
+    assert [one.decision for one in found] == [f"{entity.type}: {entity.text}" for entity in entities]
+    assert len(found) > 1
+    for one, entity in zip(found, entities, strict=True):
+        check(one)
+        assert one.cut
+        read = [(word.begin, word.end) for word in one.contributions]
+        assert any(begin <= entity.begin < end for begin, end in read)
+
+
+def test_an_entity_in_several_windows_is_explained_by_all_of_them(tmp_path: Path) -> None:
+    pretrained = load(tmp_path, "tokens")
+    labels = list(pretrained.config.labels or ())
+    with torch.no_grad():
+        pretrained.model.classifier.bias[labels.index("I-LOC")] += 50  # type: ignore[union-attr]
+    (found,) = pretrained.explain(TEXT, max_seq_length=6)
+    check(found)
+    assert found.decision == f"LOC: {TEXT}"
+    assert not found.cut
+    assert len(found.contributions) == 13
+    (whole,) = pretrained.explain(TEXT)
+    assert found.score != pytest.approx(whole.score)
+
+
 def test_answers(tmp_path: Path) -> None:
     pretrained = load(tmp_path, "answers")
     (found,) = pretrained.explain(PAIR)

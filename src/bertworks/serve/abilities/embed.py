@@ -18,6 +18,7 @@ from bertworks.data.batch import PackedBatch
 from bertworks.serve.models import ServedModel
 from bertworks.serve.prepared import PreparedRequest, grouped, lane_of
 from bertworks.serve.reading import Given, HowToRead, TextCounts, read_texts
+from bertworks.serve.refusals import Refusal
 from bertworks.tasks.embed import features
 from bertworks.tasks.embed.sentences import after_pooling, pooled
 
@@ -36,12 +37,14 @@ def prepare_vectors(
         second_to_last: pool the last layer but one of a model that has no rules of its own.
 
     Raises:
-        Refusal: a text is too long.
+        Refusal: a text is too long; an exported model has no such layer.
     """
     model.check_pairs(texts, reading.field)
     rules = model.pretrained.checkpoint.sentences
     layers = model.pretrained.config.num_hidden_layers
     layer = max(1, layers - _SECOND_TO_LAST + 1) if second_to_last and not rules else layers
+    if model.exported and layer != layers:
+        raise Refusal("unable", "an exported model gives its last layer; this route pools the one before", "model")
     poolings = rules.poolings if rules else ("mean",)
     sequences, counts = read_texts(model.tokenizer, _prompted(model, texts), reading)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +16,7 @@ from bertworks.serve.prepared import PreparedRequest, grouped, lane_of
 from bertworks.serve.reading import TextCounts
 from bertworks.serve.refusals import Refusal
 from bertworks.tasks.ner import task as tagging
-from bertworks.tasks.ner.tag import Entity, entities, words_of_parts
-from bertworks.tasks.ner.tag_files import TaggedRow
-from bertworks.tasks.ner.words import TagUnit
+from bertworks.tasks.ner.tag import Entity, TextPart, encode_parts, entities, parts_of, stride_of, unit_of
 from bertworks.text.tokenizer import Tokenizer
 
 LongTaggedText = Literal["truncate", "window", "error"]
@@ -32,53 +30,46 @@ def prepare_entities(
     Raises:
         Refusal: a text is too long, and `long_text` is `error`.
     """
-    network, tokenizer = model.pretrained.model, model.tokenizer
+    network, tokenizer, config = model.pretrained.model, model.tokenizer, model.pretrained.config
     assert isinstance(network, TokenClassifier)
-    unit = cast(TagUnit, model.pretrained.config.fine_tuned("unit", str, get_args(TagUnit)) or "word")
     settings = tagging.Tagging(labels=model.labels, eval_precision=model.pretrained.dtype)
-    # Half a window where the training had no stride, as in `tasks.ner.tag`.
-    trained = model.pretrained.config.fine_tuned
-    stride = trained("doc_stride", int) if trained("long_text", str) == "window" else None
-    stride = (stride or max(1, max_seq_length // 2)) if long_text == "window" else None
-    parts, counts = [], []
-    for number, text in enumerate(texts):
-        read = []
-        for edges in words_of_parts(text, model.pretrained.config, unit):
-            row = TaggedRow("", "0", tuple(text[begin:end] for begin, end in edges), None)
-            data = tagging.encode_rows([row], model.labels, tokenizer, max_seq_length, stride)
-            parts.append(_Part(number, edges, data, list(tagging.inputs(data.aligned))))
-            read.append(_counts(tokenizer, row, data))
-            if read[-1].tokens_cut and long_text == "error":
-                raise Refusal(
-                    "invalid",
-                    f"loses {data.aligned.cut:,} words to max_seq_length={max_seq_length}; give long_text=truncate "
-                    "or window",
-                    f"{field}[{number}]",
-                )
-        counts.append(TextCounts.total(read))
+    stride = stride_of(config, max_seq_length) if long_text == "window" else None
+    parts, read = [], [TextCounts(0, 0, 0) for _ in texts]
+    for part in parts_of(texts, config, unit_of(config)):
+        data = encode_parts(texts, [part], model.labels, tokenizer, max_seq_length, stride)
+        parts.append(_Part(part, data, list(tagging.inputs(data.aligned))))
+        counts = _counts(tokenizer, data)
+        read[part.number] = TextCounts.total((read[part.number], counts))
+        if counts.tokens_cut and long_text == "error":
+            raise Refusal(
+                "invalid",
+                f"loses {data.aligned.cut:,} words to max_seq_length={max_seq_length}; give long_text=truncate "
+                "or window",
+                f"{field}[{part.number}]",
+            )
 
     def finish(outputs: Sequence[NDArray[np.float32]]) -> list[list[Entity]]:
         found: list[list[Entity]] = [[] for _ in texts]
-        for part, logits in zip(parts, grouped(outputs, [part.sequences for part in parts]), strict=True):
-            (predicted,) = tagging.decode_tags(settings, network, part.data, iter(logits))
-            found[part.number] += entities(texts[part.number], part.edges, *predicted)
+        for of, logits in zip(parts, grouped(outputs, [of.sequences for of in parts]), strict=True):
+            (predicted,) = tagging.decode_tags(settings, network, of.data, iter(logits))
+            found[of.part.number] += entities(texts[of.part.number], of.part.edges, *predicted)
         return found
 
     lane = lane_of(model, "tag", "row", lambda: partial(network, dtype=model.pretrained.dtype))
-    return PreparedRequest(model, lane, [one for part in parts for one in part.sequences], finish, counts)
+    return PreparedRequest(model, lane, [one for of in parts for one in of.sequences], finish, read)
 
 
 class _Part(NamedTuple):
-    """A text, or a sentence of one: the number of the text, its words, and what the model reads."""
+    """A part of a text, and what the model reads of it."""
 
-    number: int
-    edges: list[tuple[int, int]]
+    part: TextPart
     data: tagging.TaggedSequences
     sequences: list[ModelInput]
 
 
-def _counts(tokenizer: Tokenizer, row: TaggedRow, data: tagging.TaggedSequences) -> TextCounts:
-    """Count the tokens of a row, and those that are cut."""
+def _counts(tokenizer: Tokenizer, data: tagging.TaggedSequences) -> TextCounts:
+    """Count the tokens of a part, and those that are cut."""
+    (row,) = data.rows
     whole, cut = (
         len(tokenizer.encode_batch(list(words))[0]) if words else 0
         for words in (row.words, row.words[len(row.words) - data.aligned.cut :])

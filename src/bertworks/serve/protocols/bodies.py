@@ -173,3 +173,47 @@ class AttentionAnswer(Struct):
     layer: int
     tokens: list[str]
     attention: list[list[list[float]]]
+
+
+class ExplainBody(Struct, forbid_unknown_fields=True):
+    """A text, or a pair; for a model that answers, the question and the text. `label` is another class to explain."""
+
+    text: Annotated[str, Meta(min_length=1)]
+    text_pair: str | None = None
+    label: str | None = None
+    model: str | None = None
+    most_decisions: _Few = 10
+
+
+class WordShare(Struct):
+    """What a word contributes: characters begin, ..., end - 1 of the first text (part 0) or of the second (part 1)."""
+
+    text: str
+    part: int
+    begin: int
+    end: int
+    value: float
+
+
+class ExplainedDecision(Struct):
+    """A decision. The values of the words sum up to score - baseline, but for the share `error`."""
+
+    decision: str
+    meaning: str
+    score: float
+    baseline: float
+    error: float
+    read_whole: bool
+    words: list[WordShare]
+
+
+class ExplainAnswer(Struct):
+    """The decisions about the text in order, and how many more of them are not explained."""
+
+    model: str
+    version: str
+    decisions: list[ExplainedDecision]
+    decisions_left_out: int
+    tokens: int
+    tokens_cut: int
+    windows: int

@@ -7,6 +7,7 @@ from typing import Any
 from bertworks.serve.abilities.answer import prepare_answers
 from bertworks.serve.abilities.attend import prepare_attention
 from bertworks.serve.abilities.classify import prepare_logits
+from bertworks.serve.abilities.explain import prepare_decisions, prepare_explanations
 from bertworks.serve.abilities.fill_mask import prepare_fill_mask
 from bertworks.serve.abilities.tag import prepare_entities
 from bertworks.serve.endpoints import Endpoint, Protocol, Reply, reply_of
@@ -21,6 +22,9 @@ from bertworks.serve.protocols.bodies import (
     ClassifiedText,
     ClassifyAnswer,
     ClassifyBody,
+    ExplainAnswer,
+    ExplainBody,
+    ExplainedDecision,
     FilledText,
     FillMaskAnswer,
     FillMaskBody,
@@ -31,6 +35,7 @@ from bertworks.serve.protocols.bodies import (
     TagBody,
     TaggedText,
     TextRead,
+    WordShare,
 )
 from bertworks.serve.reading import HowToRead, LongTextChoice, TextCounts, check_texts
 from bertworks.serve.refusals import Refusal
@@ -136,6 +141,28 @@ async def attention(engine: Engine, body: AttentionBody, part: str) -> Reply:
     return reply_of(prepared, AttentionAnswer(model.name, model.version, body.layer, tokens, rounded))
 
 
+async def explain(engine: Engine, body: ExplainBody, part: str) -> Reply:
+    """Answer `/v1/explain`."""
+    model = engine.registry.get(body.model, "explain")
+    decided, decisions = await engine.run(lambda: prepare_decisions(model, body.text, body.text_pair, body.label))
+    chosen = decisions[: body.most_decisions]
+    _, found = await engine.run(lambda: prepare_explanations(model, chosen))
+    results = [
+        ExplainedDecision(
+            of.decision,
+            of.meaning,
+            of.score,
+            of.baseline,
+            of.error,
+            not of.cut,
+            [WordShare(word.text, word.part, word.begin, word.end, word.value) for word in of.contributions],
+        )
+        for of in found
+    ]
+    left_out, read = len(decisions) - len(chosen), _read(TextCounts.total(decided.counts))
+    return reply_of(decided, ExplainAnswer(model.name, model.version, results, left_out, **read))
+
+
 def _ours(path: str, summary: str, handler: Any, body: type, answer_type: type) -> Endpoint:
     return Endpoint("POST", path, summary, PROTOCOL, handler, body, answer_type)
 
@@ -145,5 +172,6 @@ ENDPOINTS = (
     _ours("/v1/tag", "The entities of each text", tag, TagBody, TagAnswer),
     _ours("/v1/answer", "The answers to a question in texts of any length", answer, AnswerBody, AnswerAnswer),
     _ours("/v1/fill_mask", "The words at each [MASK]", fill_mask, FillMaskBody, FillMaskAnswer),
+    _ours("/v1/explain", "Which words moved each decision about a text", explain, ExplainBody, ExplainAnswer),
     _ours("/v1/attention", "The attention of one layer", attention, AttentionBody, AttentionAnswer),
 )

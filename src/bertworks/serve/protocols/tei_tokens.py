@@ -18,7 +18,7 @@ from bertworks.text.wordpiece import CONTINUES
 
 async def tokenize(engine: Engine, body: TokenizeBody, part: str) -> Reply:
     """Answer `/tokenize`."""
-    model = engine.registry.get(body.model, "attend")
+    model = engine.registry.any(body.model)
     check_prompt(model, body.prompt_name)
     texts = [body.inputs] if isinstance(body.inputs, str) else body.inputs
     check_texts(texts, engine.limits.texts, "inputs")
@@ -50,7 +50,7 @@ def _tokens(model: ServedModel, text: str, special: bool) -> list[SimpleToken]:
 
 async def decode(engine: Engine, body: DecodeBody, part: str) -> Reply:
     """Answer `/decode`."""
-    model = engine.registry.get(body.model, "attend")
+    model = engine.registry.any(body.model)
     ids = body.ids
     if not ids:
         raise Refusal("empty", "`ids` cannot be empty", "ids")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bertworks.card.record import Amount
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.data.bad_rows import BadRows
@@ -27,6 +28,13 @@ from bertworks.tasks.classification.rows import AnyRow
 from bertworks.tasks.classification.standard_scores import ScoreScale
 from bertworks.tasks.classification.task import Classification, LabelledSequences
 from bertworks.tasks.classification.trained_labels import kind_of, output_order, reorder
+
+# What happens to texts that are longer than a sequence.
+_HAPPENS: Mapping[LongText, str] = {
+    "truncate": "lose their end",
+    "head_tail": "lose their middle",
+    "window": "are read through windows",
+}
 
 
 @dataclass(frozen=True)
@@ -112,6 +120,7 @@ def classification_job(
         results=partial(
             results_of, problem, setup, settings, encode, _with_labels(setup.config, problem) if calibrate else None
         ),
+        amounts=_amounts(problem, settings, long_text),
     )
 
 
@@ -229,16 +238,26 @@ def _settings(
     )
 
 
+def _amounts(problem: Problem, settings: Classification, long_text: LongText) -> dict[str, Amount]:
+    """Return how much data each split has. The test sets are tokenized when they are predicted."""
+    found = {}
+    read = {"train": settings.train, **{f"dev{ending}": data for ending, data in settings.dev.items()}}
+    for split, data in read.items():
+        if data and (split, long_text) == ("train", "window"):
+            found[split] = Amount({"windows": len(data)})
+        elif data:
+            texts = len(data) if long_text == "window" else len(data.sequences)
+            found[split] = Amount({"examples": len(data)}, data.sequences.cut, texts, happens=_HAPPENS[long_text])
+    return found | {f"test{ending}": Amount({"examples": len(rows)}) for ending, rows in problem.test.items()}
+
+
 def _cut_texts(data: LabelledSequences, max_seq_length: int, long_text: LongText) -> str:
     """Say how many texts are longer than a sequence, and how they are read."""
     cut = data.sequences.cut
     texts = len(data) if long_text == "window" else len(data.sequences)
-    does = {
-        "truncate": "lose their end",
-        "head_tail": "lose their middle",
-        "window": f"are read through {len(data.sequences) - texts + cut:,} windows",
-    }
-    return f"{cut:,} of {texts:,} texts are longer than --max_seq_length={max_seq_length} and {does[long_text]}"
+    windows = f"{len(data.sequences) - texts + cut:,} windows"
+    does = _HAPPENS[long_text].replace("windows", windows)
+    return f"{cut:,} of {texts:,} texts are longer than --max_seq_length={max_seq_length} and {does}"
 
 
 def _class_weights(text: str | None, problem: Problem, data: LabelledSequences | None) -> NDArray[np.float32] | None:

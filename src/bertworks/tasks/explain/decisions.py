@@ -8,14 +8,10 @@ Shapes: P sequences of a batch, T tokens of a sequence, C classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
-from itertools import pairwise
-from typing import cast, get_args
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bertworks.config import BertConfig
@@ -24,13 +20,10 @@ from bertworks.errors import InputError
 from bertworks.model.heads import SequenceClassifier, SpanClassifier, TokenClassifier
 from bertworks.names import listed
 from bertworks.tasks.classification.trained_labels import kind_of
-from bertworks.tasks.explain.explanation import Contribution, Explanation, explained, words_of_parts
-from bertworks.tasks.explain.gradients import Attribution, integrated_gradients
+from bertworks.tasks.explain.entities import entity_decisions
+from bertworks.tasks.explain.explanation import Decision, Explanation, explained, words_of_parts
+from bertworks.tasks.explain.gradients import MOST_POINTS, Attribution, hidden, integrated_gradients, log_odds
 from bertworks.tasks.labels import names_of_outputs
-from bertworks.tasks.ner.entities import spans
-from bertworks.tasks.ner.tag_files import TaggedRow
-from bertworks.tasks.ner.task import Tagging, encode_rows, predict_tags
-from bertworks.tasks.ner.words import TagUnit, words_of
 from bertworks.tasks.squad.answering import FoundAnswer, answer
 from bertworks.tasks.texts import Text, check_texts, is_blank, sequence_length
 from bertworks.text.offsets import Aligned
@@ -42,6 +35,16 @@ def explain(
     model: nn.Module, tokenizer: Tokenizer, text: Text, label: str | None = None, max_seq_length: int | None = None
 ) -> list[Explanation]:
     """Explain what a fine-tuned model decides about a text: its class, each of its entities, or an answer.
+
+    The arguments and errors are those of `decisions`.
+    """
+    return [one.explain(MOST_POINTS) for one in decisions(model, tokenizer, text, label, max_seq_length)]
+
+
+def decisions(
+    model: nn.Module, tokenizer: Tokenizer, text: Text, label: str | None = None, max_seq_length: int | None = None
+) -> list[Decision]:
+    """Return what a fine-tuned model decides about a text: its class, each of its entities in order, or an answer.
 
     Args:
         text: a text or a pair; for a model that answers, the question and the document.
@@ -55,11 +58,11 @@ def explain(
         raise InputError(f"--label={label}: is for models that classify texts; leave it out")
     match model:
         case SequenceClassifier():
-            return [explain_class(model, tokenizer, text, label, max_seq_length)]
+            return [_class(model, tokenizer, text, label, max_seq_length)]
         case TokenClassifier() if isinstance(text, str):
-            return explain_tags(model, tokenizer, text, max_seq_length=max_seq_length)
+            return entity_decisions(model, tokenizer, text, max_seq_length)
         case SpanClassifier() if not isinstance(text, str):
-            return [explain_answer(model, tokenizer, text[0], text[1], max_seq_length)]
+            return [_answer(model, tokenizer, text[0], text[1], max_seq_length)]
         case TokenClassifier():
             raise InputError("text: give one text to a model that tags")
         case SpanClassifier():
@@ -67,17 +70,10 @@ def explain(
     raise InputError("this model decides nothing that can be explained; fine-tune it first")
 
 
-def explain_class(
-    model: SequenceClassifier,
-    tokenizer: Tokenizer,
-    text: Text,
-    label: str | None = None,
-    max_seq_length: int | None = None,
-) -> Explanation:
-    """Explain the class of a text or a pair.
-
-    Args:
-        label: the class to explain; None is the one that the model decides for.
+def _class(
+    model: SequenceClassifier, tokenizer: Tokenizer, text: Text, label: str | None, max_seq_length: int | None
+) -> Decision:
+    """Return the class of a text or a pair, or the class `label`.
 
     Raises:
         InputError: the text is empty, there is no such class, or the model cannot read this length.
@@ -96,54 +92,19 @@ def explain_class(
         logits = network(batch)
         return log_odds(logits, chosen) if kind == "single" else logits[:, chosen]
 
-    found = integrated_gradients(model, ids, segments, _hidden(tokenizer, ids), score)
-    decision, meaning = ("number", "the number") if kind == "regression" else (f"class: {names[chosen]}", "log-odds")
-    return _explanation(tokenizer, texts, parts, found, decision, meaning, cut)
+    def explanation(most_points: int) -> Explanation:
+        found = integrated_gradients(model, ids, segments, hidden(tokenizer, ids), score, most_points)
+        regression = kind == "regression"
+        decision, meaning = ("number", "the number") if regression else (f"class: {names[chosen]}", "log-odds")
+        return _explanation(tokenizer, texts, parts, found, decision, meaning, cut)
+
+    return Decision(len(ids), explanation)
 
 
-def explain_tags(
-    model: TokenClassifier,
-    tokenizer: Tokenizer,
-    text: str,
-    unit: TagUnit | None = None,
-    max_seq_length: int | None = None,
-) -> list[Explanation]:
-    """Explain each entity of a text, in order: the log-odds of the tags of its words, summed.
-
-    Of a model with a CRF the tags are those of the best path, and the log-odds those of each word by itself.
-
-    Args:
-        unit: words or characters; see `ner.tag.tag`.
-
-    Raises:
-        InputError: it is not a text, or the model cannot read this length.
-    """
-    check_texts([text], pairs=False)
-    unit = unit or cast(TagUnit, model.config.fine_tuned("unit", str, get_args(TagUnit)) or "word")
-    names = names_of_outputs(model.config, len(model.classifier.weight))
-    places = words_of(text, unit)
-    row = TaggedRow("", "0", tuple(text[begin:end] for begin, end in places), None)
-    data = encode_rows([row], names, tokenizer, sequence_length(model.config, max_seq_length), None)
-    tags = predict_tags(Tagging(labels=names), model, data)[0].tags
-    ids, rows = data.aligned.ids.tolist(), data.aligned.rows
-    pieces = np.append(rows, len(ids) - 1)  # the pieces of word i are pieces[i], ..., pieces[i + 1] - 1
-    found = []
-    for kind, first, end in spans(tags):
-        numbers = [names.index(tag) for tag in tags[first:end]]
-        score = partial(_tag_score, rows[first:end], numbers)
-        of_tokens = integrated_gradients(model, ids, [0] * len(ids), _hidden(tokenizer, ids), score)
-        values = [float(of_tokens.contributions[i:j].sum()) for i, j in pairwise(pieces.tolist())]
-        words = tuple(Contribution(text[i:j], 0, i, j, value) for (i, j), value in zip(places, values, strict=False))
-        entity = text[places[first][0] : places[end - 1][1]]
-        cut = data.aligned.cut > 0
-        found.append(explained(of_tokens, (text,), words, f"{kind}: {entity}", "log-odds of its tags", cut))
-    return found
-
-
-def explain_answer(
-    model: SpanClassifier, tokenizer: Tokenizer, question: str, document: str, max_seq_length: int | None = None
-) -> Explanation:
-    """Explain the best answer to a question: the log-probability of its first and of its last token.
+def _answer(
+    model: SpanClassifier, tokenizer: Tokenizer, question: str, document: str, max_seq_length: int | None
+) -> Decision:
+    """Return the best answer to a question. Its score is the log-probability of its first and of its last token.
 
     Raises:
         InputError: the question or the document is empty, nothing in it can be an answer, or the model cannot read this
@@ -161,23 +122,13 @@ def explain_answer(
     first = before + int(np.searchsorted(ends, best.begin, "right"))
     last = before + int(np.searchsorted(begins, best.end)) - 1
     score = partial(_answer_score, first, last)
-    found = integrated_gradients(model, ids, segments, _hidden(tokenizer, ids), score)
-    decision, meaning = f"answer: {best.text}", "log-probability of its two ends"
-    return _explanation(tokenizer, (question, document), parts, found, decision, meaning, cut)
 
+    def explanation(most_points: int) -> Explanation:
+        found = integrated_gradients(model, ids, segments, hidden(tokenizer, ids), score, most_points)
+        decision, meaning = f"answer: {best.text}", "log-probability of its two ends"
+        return _explanation(tokenizer, (question, document), parts, found, decision, meaning, cut)
 
-def log_odds(logits: Tensor, chosen: int) -> Tensor:
-    """Return the log-odds of a class: logits [P, C] -> [P]."""
-    others = torch.cat([logits[:, :chosen], logits[:, chosen + 1 :]], 1)
-    return logits[:, chosen] - others.logsumexp(1)
-
-
-def _tag_score(rows: NDArray[np.int64], tags: Sequence[int], network: TokenClassifier, batch: PackedBatch) -> Tensor:
-    """Return the summed log-odds of some words' tags. Shape [P]."""
-    starts = batch.starts[: len(batch)].long()
-    read = (starts[:, None] + torch.from_numpy(rows).to(starts)).flatten()
-    logits = network(replace(batch, rows=read)).view(len(batch), len(rows), -1)
-    return torch.stack([log_odds(logits[:, i], tag) for i, tag in enumerate(tags)]).sum(0)
+    return Decision(len(ids), explanation)
 
 
 def _answer_score(first: int, last: int, network: SpanClassifier, batch: PackedBatch) -> Tensor:
@@ -233,12 +184,6 @@ def _sequence(tokenizer: Tokenizer, parts: Sequence[Aligned]) -> Pair:
     """Return the ids and segments of a sequence."""
     ids = [part.ids.tolist() for part in parts]
     return joined(ids[0], ids[1] if len(ids) > 1 else [], tokenizer.cls_id, tokenizer.sep_id)
-
-
-def _hidden(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
-    """Return a sequence with a [MASK] for every word."""
-    kept = (tokenizer.cls_id, tokenizer.sep_id)
-    return [token if token in kept else tokenizer.mask_id for token in ids]
 
 
 def _explanation(

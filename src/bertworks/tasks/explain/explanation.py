@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -62,6 +62,19 @@ class Explanation:
     def as_json(self) -> dict[str, Any]:
         """Return it as what JSON holds."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a model decides about a text, and how to explain it.
+
+    Attributes:
+        tokens: of the sequences that it was decided by.
+        explain: computes the explanation, with so many points of the integral at most.
+    """
+
+    tokens: int
+    explain: Callable[[int], Explanation]
 
 
 def words_of_parts(

@@ -28,6 +28,7 @@ from bertworks.model.bert import Embeddings
 from bertworks.model.device import inference_token_budget
 from bertworks.model.dropout import Dropout
 from bertworks.model.heads import SequenceClassifier, SpanClassifier, TokenClassifier
+from bertworks.text.tokenizer import Tokenizer
 
 Head = TypeVar("Head", SequenceClassifier, TokenClassifier, SpanClassifier)
 Module = TypeVar("Module", bound=nn.Module)
@@ -37,7 +38,7 @@ Module = TypeVar("Module", bound=nn.Module)
 TOLERANCE = 0.01
 _LEAST = 0.01
 
-_FIRST_POINTS, _MOST_POINTS = 16, 512
+FIRST_POINTS, MOST_POINTS = 16, 512
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,16 @@ class Attribution:
     error: float
     points: int
 
+    @classmethod
+    def total(cls, parts: Sequence[Attribution]) -> Attribution:
+        """Return the attribution of a sum of scores, whose parts are of different sequences."""
+        if len(parts) == 1:
+            return parts[0]
+        contributions = np.concatenate([part.contributions for part in parts])
+        score, baseline = sum(part.score for part in parts), sum(part.baseline for part in parts)
+        points = max(part.points for part in parts)
+        return cls(contributions, score, baseline, _error(contributions, score - baseline), points)
+
 
 def integrated_gradients(
     model: Head,
@@ -64,6 +75,7 @@ def integrated_gradients(
     segment_ids: Sequence[int],
     hidden_ids: Sequence[int],
     score: Callable[[Head, PackedBatch], Tensor],
+    most_points: int = MOST_POINTS,
 ) -> Attribution:
     """Return what the tokens of a sequence contribute to a score.
 
@@ -71,6 +83,7 @@ def integrated_gradients(
         ids, segment_ids: the sequence. Shape [T].
         hidden_ids: the same sequence with its words hidden. Shape [T].
         score: (network, batch) -> the score of each sequence [P].
+        most_points: the integral has no more, also if its sum is not right yet.
 
     Raises:
         InputError: the network has no weights: it stands in for an exported model.
@@ -93,7 +106,7 @@ def integrated_gradients(
 
     ends = scores(np.array([0.0, 1.0]), gradient=False)[0].double()
     difference = float(ends[1] - ends[0])
-    count = _FIRST_POINTS
+    count = FIRST_POINTS
     while True:
         shares, weights = np.polynomial.legendre.leggauss(count)
         mean = torch.zeros_like(way, dtype=torch.float64)
@@ -105,8 +118,8 @@ def integrated_gradients(
             factors = torch.from_numpy(weights[part] / 2).to(mean)
             mean += torch.einsum("p,pth->th", factors, gradient.double())
         contributions = (mean * way).sum(1).cpu().numpy()
-        error = abs(float(contributions.sum()) - difference) / max(abs(difference), _LEAST)
-        if error <= TOLERANCE / 2 or count >= _MOST_POINTS:
+        error = _error(contributions, difference)
+        if error <= TOLERANCE / 2 or count >= most_points:
             return Attribution(contributions, float(ends[1]), float(ends[0]), error, count)
         count *= 2
 
@@ -124,6 +137,23 @@ class _Words(nn.Module):
         total = self.words + F.embedding(batch.position_ids, tables.position_embeddings.weight)
         total = total + F.embedding(batch.segment_ids, tables.token_type_embeddings.weight)
         return kernels.norm(total.to(dtype), norm.weight, norm.bias, norm.eps)
+
+
+def log_odds(logits: Tensor, chosen: int) -> Tensor:
+    """Return the log-odds of a class: logits [P, C] -> [P]."""
+    others = torch.cat([logits[:, :chosen], logits[:, chosen + 1 :]], 1)
+    return logits[:, chosen] - others.logsumexp(1)
+
+
+def hidden(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
+    """Return a sequence with a [MASK] for every word."""
+    kept = (tokenizer.cls_id, tokenizer.sep_id)
+    return [token if token in kept else tokenizer.mask_id for token in ids]
+
+
+def _error(contributions: NDArray[np.float64], difference: float) -> float:
+    """Return how far contributions are from the difference that they should sum up to, as a share of it."""
+    return abs(float(contributions.sum()) - difference) / max(abs(difference), _LEAST)
 
 
 def with_words(model: Head, words: Tensor) -> Head:

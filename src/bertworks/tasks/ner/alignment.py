@@ -36,6 +36,8 @@ class AlignedWords:
         row_starts: [N + 1]; the words tagged in sequence i are number row_starts[i], ..., row_starts[i + 1] - 1 of M.
         words: [M], ascending; which of the W words each of them is.
         word_starts: [S + 1]; where each sentence begins in the W words.
+        seen: [N, 2]; sequence i has the words seen[i, 0], ..., seen[i, 1] - 1, tagged there or not.
+        counts: [W]; the number of pieces of each word.
     """
 
     ids: NDArray[np.unsignedinteger]
@@ -44,6 +46,8 @@ class AlignedWords:
     row_starts: NDArray[np.int64]
     words: NDArray[np.int64]
     word_starts: NDArray[np.int64]
+    seen: NDArray[np.int64]
+    counts: NDArray[np.int64]
 
     def __len__(self) -> int:
         """N."""
@@ -70,6 +74,11 @@ class AlignedWords:
         firsts, lasts = self.words[self.row_starts[with_words]], self.words[self.row_starts[with_words + 1] - 1]
         found[with_words] = np.stack([np.isin(firsts, self.word_starts), np.isin(lasts + 1, self.word_starts)], 1)
         return found
+
+    def sequences_of(self, words: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the sequence in which each of these words is tagged; none of them may be cut."""
+        numbers = np.searchsorted(self.words, words)
+        return np.searchsorted(self.row_starts, numbers, "right") - 1
 
     def by_sentence(self, values: NDArray[Number], outside: float = 0) -> list[NDArray[Number]]:
         """Split the values of the M words by sentence; words that were cut get the value `outside`."""
@@ -123,7 +132,7 @@ def align(
     words = ragged.runs(edges[:, 2], read)
     ids, starts = _with_special_tokens(tokenizer, pieces[ragged.runs(begins, lengths)], lengths)
     rows = piece_starts[words] - np.repeat(begins, read) + 1
-    return AlignedWords(ids, starts, rows, ragged.starts(read), words, word_starts)
+    return AlignedWords(ids, starts, rows, ragged.starts(read), words, word_starts, edges[:, :2], counts)
 
 
 def align_pieces(tokenizer: Tokenizer, sentences: Sequence[Sequence[str]]) -> AlignedWords:
@@ -133,7 +142,8 @@ def align_pieces(tokenizer: Tokenizer, sentences: Sequence[Sequence[str]]) -> Al
     ids, starts = _with_special_tokens(
         tokenizer, tokenizer.convert_tokens_to_ids(chain.from_iterable(sentences)), counts
     )
-    return AlignedWords(ids, starts, rows, word_starts, np.arange(len(rows)), word_starts)
+    seen, words = np.stack([word_starts[:-1], word_starts[1:]], 1), np.arange(len(rows))
+    return AlignedWords(ids, starts, rows, word_starts, words, word_starts, seen, np.ones_like(words))
 
 
 def windows(lengths: NDArray[np.int64], room: int, stride: int) -> list[SentenceWindow]:

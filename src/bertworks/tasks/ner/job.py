@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from bertworks import files
+from bertworks.card.record import Amount
 from bertworks.config import BertConfig
 from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
@@ -85,6 +86,17 @@ def tagging_job(
         },
         training_data=_fingerprint(train) if train else None,
         results=partial(_results, setup, settings, test),
+        amounts={
+            split: Amount(
+                {"sentences": len(data.rows), "words": (words := int(data.aligned.word_starts[-1]))},
+                data.aligned.cut,
+                words,
+                "words",
+                "are not read",
+            )
+            for split, data in (("train", train), ("dev", settings.dev), ("test", test))
+            if data
+        },
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypedDict, cast, get_args
+from typing import Literal, NamedTuple, TypedDict, cast, get_args
 
 import numpy as np
 import torch
@@ -71,13 +71,56 @@ def entities(
     return found
 
 
-def words_of_parts(text: str, config: BertConfig, unit: TagUnit) -> list[list[tuple[int, int]]]:
-    """Return begin and end of each word of a text, for each part that a model reads for itself.
+class TextPart(NamedTuple):
+    """What a model reads for itself: a sentence of a text, or all of it.
+
+    Attributes:
+        number: of the text.
+        edges: begin and end of each word, in characters of the text.
+    """
+
+    number: int
+    edges: list[tuple[int, int]]
+
+
+def parts_of(texts: Sequence[str], config: BertConfig, unit: TagUnit) -> list[TextPart]:
+    """Return the parts of texts, in order.
 
     A model that was trained on sentences reads a text sentence by sentence; another one reads all of it.
     """
-    parts = sentences_of(text) if config.fine_tuned("sentences", bool) else [(0, len(text))]
-    return [[(begin + i, begin + j) for i, j in words_of(text[begin:end], unit)] for begin, end in parts]
+    by_sentence, found = config.fine_tuned("sentences", bool), []
+    for number, text in enumerate(texts):
+        for begin, end in sentences_of(text) if by_sentence else [(0, len(text))]:
+            edges = [(begin + i, begin + j) for i, j in words_of(text[begin:end], unit)]
+            found.append(TextPart(number, edges))
+    return found
+
+
+def encode_parts(
+    texts: Sequence[str],
+    parts: Sequence[TextPart],
+    labels: Sequence[str],
+    tokenizer: Tokenizer,
+    max_seq_length: int,
+    stride: int | None,
+) -> tagging.TaggedSequences:
+    """Tokenize parts, each as a sentence; see `alignment.align` for `max_seq_length` and `stride`."""
+    rows = [
+        TaggedRow("", str(i), tuple(texts[part.number][begin:end] for begin, end in part.edges), None)
+        for i, part in enumerate(parts)
+    ]
+    return tagging.encode_rows(rows, labels, tokenizer, max_seq_length, stride)
+
+
+def unit_of(config: BertConfig) -> TagUnit:
+    """Return what the model was trained to tag, words or characters; words if its folder does not say."""
+    return cast(TagUnit, config.fine_tuned("unit", str, get_args(TagUnit)) or "word")
+
+
+def stride_of(config: BertConfig, max_seq_length: int) -> int:
+    """Return how many pieces after a window of a long text the next one begins: as in the training, else half."""
+    trained = config.fine_tuned("doc_stride", int) if config.fine_tuned("long_text", str) == "window" else None
+    return trained or max(1, max_seq_length // 2)
 
 
 def tag(
@@ -105,23 +148,13 @@ def tag(
     """
     check_texts(texts, pairs=False)
     longest = sequence_length(model.config, max_seq_length)
-    trained = model.config.fine_tuned
-    unit = unit or cast(TagUnit, trained("unit", str, get_args(TagUnit)) or "word")
     names = names_of_outputs(model.config, len(model.classifier.weight))
-    parts = [words_of_parts(text, model.config, unit) for text in texts]
-    words = [of_part for of_text in parts for of_part in of_text]
-    sources = [text for text, of_text in zip(texts, parts, strict=True) for _ in of_text]
-    rows = [
-        TaggedRow("", str(i), tuple(text[begin:end] for begin, end in edges), None)
-        for i, (text, edges) in enumerate(zip(sources, words, strict=True))
-    ]
-    if not rows:
-        return [[] for _ in texts]
-    stride = trained("doc_stride", int) if trained("long_text", str) == "window" else None
-    data = tagging.encode_rows(rows, names, tokenizer, longest, stride or max(1, longest // 2))
+    parts = parts_of(texts, model.config, unit or unit_of(model.config))
+    found: list[list[Entity]] = [[] for _ in texts]
+    if not parts:
+        return found
+    data = encode_parts(texts, parts, names, tokenizer, longest, stride_of(model.config, longest))
     predicted = tagging.predict_tags(tagging.Tagging(labels=names, eval_precision=dtype), model, data)
-    found = iter(
-        entities(text, edges, tags, probabilities, scores)
-        for text, edges, (tags, probabilities) in zip(sources, words, predicted, strict=True)
-    )
-    return [[entity for _ in of_text for entity in next(found)] for of_text in parts]
+    for part, (tags, probabilities) in zip(parts, predicted, strict=True):
+        found[part.number] += entities(texts[part.number], part.edges, tags, probabilities, scores)
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from bertworks import files
+from bertworks.card.record import Amount
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.labelled_records import record_files
 from bertworks.errors import InputError
@@ -127,6 +128,7 @@ def squad_job(options: SquadOptions, setup: Setup) -> Job:
         },
         training_data=_fingerprint(train) if train else None,
         results=partial(_results, options, setup, question_file, answers),
+        amounts=_amounts(questions, train, question_file, setup.splits),
     )
 
 
@@ -184,6 +186,17 @@ def _training_windows(options: SquadOptions, setup: Setup) -> tuple[int, Windows
     if windows.questions_cut:
         setup.say(_cut_questions(windows.questions_cut, options))
     return questions, windows
+
+
+def _amounts(
+    questions: int, train: Windows | None, asked: QuestionFile | None, splits: Sequence[str]
+) -> dict[str, Amount]:
+    """Return how much data each split has."""
+    found = {"dev" if "dev" in splits else "test": Amount({"questions": asked.count})} if asked else {}
+    if train:
+        made = {"questions": questions, "windows": len(train)}
+        found = {"train": Amount(made, train.questions_cut, questions, "questions"), **found}
+    return found
 
 
 def _cut_questions(count: int, options: SquadOptions) -> str:

@@ -1,0 +1,100 @@
+"""Load a model to serve, computed by torch, or by ONNX Runtime or OpenVINO from a folder that `bert export` wrote."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertworks.checkpoints.weights import DenseLayer, SentenceRules, Weight
+from bertworks.cores import usable_cores
+from bertworks.errors import InputError
+from bertworks.export.opened import open_export
+from bertworks.export.runtime import Precision, files_of
+from bertworks.pretrained import Pretrained, load
+from bertworks.serve.models import ServedModel
+
+Runtime = Literal["torch", "onnx", "openvino"]
+
+# Digits of a version.
+_VERSION = 12
+
+
+def check_runtime(runtime: Runtime, device: str, precision: str) -> None:
+    """Refuse flags that an exported model does not have.
+
+    Raises:
+        InputError: it computes on another device, or in another precision.
+    """
+    if runtime == "torch":
+        return
+    if device not in ("auto", "cpu"):
+        raise InputError(f"--device={device}: --runtime={runtime} computes on the CPU; leave --device out")
+    if precision not in ("auto", "fp32", "int8"):
+        raise InputError(f"--precision={precision}: --runtime={runtime} has fp32 and int8, as they were exported")
+
+
+def load_model(device: str, precision: str, runtime: Runtime, name: str, source: str) -> ServedModel:
+    """Load a model.
+
+    Raises:
+        InputError: it cannot be opened, or has weights that are no numbers.
+    """
+    digest = hashlib.sha256()
+    if runtime == "torch":
+        pretrained = load(source, device=device, precision=precision)
+        for tensor_name, tensor in pretrained.model.state_dict().items():
+            digest.update(tensor_name.encode())
+            digest.update(tensor.cpu().contiguous().numpy().data)
+    else:
+        exported: Precision = "int8" if precision == "int8" else "fp32"
+        pretrained = open_export(source, runtime, exported, usable_cores())
+        for file in files_of(Path(source), runtime, exported):
+            with file.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+    pretrained.tokenizer.encode("a")  # what it prepares is shared by the tokenizers of all threads
+    digest.update(repr(pretrained.config).encode())
+    digest.update(pretrained.tokenizer.sha256.encode())
+    pretrained = _with_held_rules(pretrained, digest)
+    version = digest.hexdigest()[:_VERSION]
+    model = ServedModel(name, source, pretrained, version, int(time.time()), exported=runtime != "torch")
+    if not model.abilities:
+        raise InputError(f"{source}: can do nothing that --runtime={runtime} computes")
+    return model
+
+
+def _with_held_rules(pretrained: Pretrained, digest: hashlib._Hash) -> Pretrained:
+    """Return a model whose layers after the pooling are in memory; hash them."""
+    rules = pretrained.checkpoint.sentences
+    if not rules:
+        return pretrained
+    held = _held(rules)
+    digest.update(repr([step and step.activation for step in held.steps]).encode() + held.prompt.encode())
+    for step in held.steps:
+        if step is not None:
+            digest.update(step.weight.read().data)
+    return replace(pretrained, checkpoint=replace(pretrained.checkpoint, sentences=held))
+
+
+def _held(rules: SentenceRules) -> SentenceRules:
+    """Read the layers after the pooling, so that answers need no file."""
+
+    def hold(weight: Weight) -> Weight:
+        values = weight.read()
+
+        def read_into(out: NDArray[np.float32]) -> None:
+            out[...] = values
+
+        return replace(weight, read_into=read_into)
+
+    def step_held(step: DenseLayer | None) -> DenseLayer | None:
+        if step is None:
+            return None
+        return replace(step, weight=hold(step.weight), bias=hold(step.bias) if step.bias else None)
+
+    return replace(rules, steps=tuple(map(step_held, rules.steps)))
