@@ -1,7 +1,7 @@
 """Jobs from end to end: real commands on small data, what each must print or write, and how many commands it takes.
 
-The model is tiny and learns little; what is tested is that nothing but the commands is needed. `docs/results.md` counts the
-same jobs in other programs.
+The model is tiny and learns little; what is tested is that nothing but the commands is needed. `docs/results.md` counts
+the same jobs in other programs.
 """
 
 from __future__ import annotations
