@@ -25,7 +25,6 @@ def check(flags: FinetuningFlags, given: Mapping[str, str | None]) -> None:
     """
     wanted_splits(flags)
     output_dir = Path(flags.output_dir)
-    files.check_writable(output_dir)
     from_scratch = flags.do_train and flags.bert_config_file and flags.vocab_file
     # Without training, the model in the output folder is used.
     trained = not flags.do_train and (output_dir / "model.safetensors").exists()
@@ -34,6 +33,8 @@ def check(flags: FinetuningFlags, given: Mapping[str, str | None]) -> None:
         # Record files may be several.
         if path and not (glob.has_magic(path) or "," in path or Path(path).exists()):
             raise InputError(f"--{flag}={path}: no such file")
+    # Last, because it makes the folder.
+    files.check_writable(output_dir)
 
 
 def check_task(flags: FinetuningFlags, task: KnownTask | None, data_dir: str | None, own: Mapping[str, str]) -> None:
