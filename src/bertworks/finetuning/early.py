@@ -40,9 +40,9 @@ def check(flags: FinetuningFlags, given: Mapping[str, str | None]) -> None:
 def check_task(flags: FinetuningFlags, task: KnownTask | None, data_dir: str | None, own: Mapping[str, str]) -> None:
     """Refuse a run whose data are not there: the files of a known task, or your `own`, by split."""
     splits = wanted_splits(flags)
-    # What is missing, and whether files are of one kind, is said by what reads them.
-    is_plain = all(split in own for split in splits) and not any(".tf" in path for path in own.values())
-    check(flags, {f"{split}_file": own[split] for split in splits} if is_plain and not task else {})
     for split in splits if task else ():
         assert task is not None
         locate_split(task, Path(data_dir or ""), split)
+    # What is missing, and whether files are of one kind, is said by what reads them.
+    is_plain = all(split in own for split in splits) and not any(".tf" in path for path in own.values())
+    check(flags, {f"{split}_file": own[split] for split in splits} if is_plain and not task else {})
