@@ -62,8 +62,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     _rows(folder / "spans.jsonl", [{"text": "Marta sails to Porto.", "label": [[15, 20, "place"]]}] * 40)
     for name in ("train", "dev"):
         (folder / f"{name}.conll").write_text("Marta B-name\nsails O\nto O\nPorto B-place\n\n" * 40)
+    (folder / "data" / "SQuAD").mkdir(parents=True)
     for name in ("train", "dev"):
-        shutil.copy(FIXTURES / "squad-v1.json", folder / f"{name}-v1.1.json")
+        shutil.copy(FIXTURES / "squad-v1.json", folder / "data" / "SQuAD" / f"{name}-v1.1.json")
     (folder / "notes").mkdir()
     (folder / "notes" / "a.txt").write_text("It was written by Mary.")
     (folder / "notes.txt").write_text("Marta Olsen sails to Porto.\n")
