@@ -96,3 +96,4 @@ def test_refused_without_torch(command: str, error: str, tmp_path: Path) -> None
     (line,) = ran.stderr.splitlines()
     assert error in line
     assert ran.stdout.strip() == "2 []"
+    assert not (tmp_path / "out").exists()

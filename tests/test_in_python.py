@@ -37,6 +37,14 @@ class Frame:
         return [{"text": "a", "label": np.int64(1)}, {"text": "b", "label": float("nan")}]
 
 
+class NaTType:
+    """The type of a time that is missing, as pandas names it."""
+
+
+class LazyFrame:
+    """What is refused of polars."""
+
+
 class Polars:
     """What we use of a data frame of polars."""
 
@@ -64,6 +72,7 @@ class Rows(list[dict[str, Any]]):
         ([("a b", {"entities": [(0, 1, "x")]})], "tag", [["a b", {"entities": [[0, 1, "x"]]}]]),
         (Frame(), "classify", [{"text": "a", "label": 1}, {"text": "b", "label": None}]),
         (Polars(), "classify", [{"text": "a", "label": 1}]),
+        ([{"text": "a", "sent": NaTType()}], "classify", [{"text": "a", "sent": None}]),
         (
             Rows([{"text": "a", "label": 1}, {"text": "b", "label": -1}]),
             "classify",
@@ -83,6 +92,9 @@ def test_a_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert model.classify("the old market").label in ("good", "bad")
     assert {"dev_predictions.tsv", "test_scores.txt", "flags.toml"} <= {path.name for path in output.iterdir()}
     assert f'train_file = "{output}/data/train.jsonl"' in (output / "flags.toml").read_text()
+    with pytest.raises(InputError, match=r"holds a training on other rows; give another folder"):
+        bertworks.finetune(ROWS[1:], output_dir=output, **MODEL)
+    assert len((output / "data" / "train.jsonl").read_text().splitlines()) == len(ROWS)
     capsys.readouterr()
     again = bertworks.finetune(
         str(output / "data" / "train.jsonl"), dev_fraction=0.5, output_dir=tmp_path / "b", **MODEL
@@ -119,6 +131,8 @@ def test_a_known_task(tmp_path: Path) -> None:
         (ROWS, {"task": "translate"}, "task='translate' is none of classify, tag, answer, choose"),
         ([], {}, "train has no rows"),
         ({"text": ["a"]}, {}, "give a path, a list of rows, a table or a data set, not dict"),
+        (LazyFrame(), {}, r"not LazyFrame; give data.collect\(\)"),
+        (ROWS, {"seeds": [1, "x"], "dev_fraction": 0.5}, "--seeds=1,x"),
         (["a text"], {}, "row 0 is neither a dict nor a tuple but 'a text'"),
         ([("a",)], {}, r"row 0 is \['a'\]; give \(text, label\)"),
         ([("a", "b")], {"task": "tag"}, r"row 0 is \['a', 'b'\]; give \(words, tags\)"),

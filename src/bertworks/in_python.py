@@ -26,6 +26,12 @@ _FILES = {"train": "train_file", "dev": "dev_file", "test": "test_file"}
 _OF_QUESTIONS = {"train": "train_file", "dev": "predict_file", "test": "predict_file"}
 _ASKED = {"train": "do_train", "dev": "do_eval", "test": "do_predict"}
 
+# What is no data, but has them -> where.
+_PARTS = {"DatasetDict": "; give a split, such as data['train']", "LazyFrame": "; give data.collect()"}
+
+# Types of pandas for a value that is missing.
+_MISSING = ("NAType", "NaTType")
+
 Data = Any
 FineTuned = Literal["classify", "tag", "answer", "choose"]
 
@@ -48,10 +54,12 @@ def finetune(
         output_dir: the folder for the model and all files of the run. An interrupted training there continues.
         task: what the model will do; `choose` takes only a task known by name, with data_dir.
         flags: those of the command (bert run_classifier, run_ner, run_squad, run_multiple_choice), such as
-            model="bert-base-uncased", num_train_epochs=2, dev_fraction=0.1, task_name="MRPC", data_dir="glue/MRPC".
+            model="bert-base-uncased", num_train_epochs=2, dev_fraction=0.1, seeds=[1, 2, 3], task_name="MRPC",
+            data_dir="glue/MRPC".
 
     Raises:
-        InputError: as the command; or rows of no form that is known.
+        InputError: as the command; or rows of no form that is known; or other rows than those of the training that
+            the folder holds.
     """
     if task not in _COMMANDS:
         raise InputError(f"finetune: task={task!r} is none of {', '.join(_COMMANDS)}")
@@ -64,12 +72,17 @@ def finetune(
     # A known task has a dev set.
     has_dev = "dev" in given or flags.get("dev_fraction") or flags.get("data_dir")
     asked = {"do_train": True, "do_eval": bool(has_dev), "do_predict": "test" in given}
-    words = [f"--{name}={value}" for name, value in {**asked, **values, **flags}.items() if value is not None]
+    words = [f"--{name}={_word(value)}" for name, value in {**asked, **values, **flags}.items() if value is not None]
     name = _COMMANDS[task]
     command = importlib.import_module(f"bertworks.commands.{name}")
     parsed = parse(command.Flags, [*words, f"--output_dir={folder}"], f"finetune, as bert {name}")
     command.main(parsed)
     return load(folder, device=parsed.device)
+
+
+def _word(value: Any) -> str:
+    """Return a value as a command line has it: a list with commas."""
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _path(data: Data, path: Path, task: str) -> str:
@@ -81,7 +94,11 @@ def _path(data: Data, path: Path, task: str) -> str:
     lines = [json.dumps(row, ensure_ascii=False) for row in rows_of(data, task)]
     if not lines:
         raise InputError(f"finetune: {path.stem} has no rows")
-    files.write_text(path, "\n".join(lines) + "\n")
+    text = "\n".join(lines) + "\n"
+    begun = path.stem == "train" and (path.parents[1] / "checkpoints" / "run.json").exists()
+    if begun and path.exists() and path.read_text(encoding="utf-8") != text:
+        raise InputError(f"finetune: output_dir={path.parents[1]} holds a training on other rows; give another folder")
+    files.write_text(path, text)
     return str(path)
 
 
@@ -108,7 +125,10 @@ def _records(data: Data) -> Iterable[Any]:
     if hasattr(data, "to_dict") and hasattr(data, "columns"):  # pandas
         return data.to_dict("records")  # type: ignore[no-any-return]
     if isinstance(data, Mapping) or not isinstance(data, Iterable):
-        raise InputError(f"finetune: give a path, a list of rows, a table or a data set, not {type(data).__name__}")
+        hint = _PARTS.get(type(data).__name__, "")
+        raise InputError(
+            f"finetune: give a path, a list of rows, a table or a data set, not {type(data).__name__}{hint}"
+        )
     return data
 
 
@@ -136,7 +156,7 @@ def _plain(value: Any) -> Any:
         value = value.tolist()
     if isinstance(value, list | tuple | set):
         return [_plain(part) for part in value]
-    if isinstance(value, float) and math.isnan(value):
+    if (isinstance(value, float) and math.isnan(value)) or type(value).__name__ in _MISSING:
         return None
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 

@@ -19,7 +19,7 @@ from bertworks.checkpoints.sentences import save_sentence_rules
 from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
-from bertworks.flag_groups import ModelFlags, Precision
+from bertworks.flag_groups import MachineFlags, ModelFlags, Precision, warn_of_retired
 from bertworks.model.device import choose_device, choose_precision, limit_threads
 from bertworks.model.heads import (
     EncoderModel,
@@ -254,15 +254,8 @@ def load(
     initialise(network, config.initializer_range, 0, report.missing)
     notes = guesses(checkpoint, config, tokenizer, bert_config_file, do_lower_case)
     report = replace(report, do_lower_case=tokenizer.do_lower_case, notes=(*report.notes, *notes))
-    return Pretrained(
-        config=config,
-        tokenizer=tokenizer,
-        model=network.to(place).eval(),
-        device=place,
-        dtype=choose_precision(precision, place),
-        report=report,
-        checkpoint=checkpoint,
-    )
+    dtype = choose_precision(precision, place)
+    return Pretrained(config, tokenizer, network.to(place).eval(), place, dtype, report, checkpoint)
 
 
 def _model_for(checkpoint: Checkpoint, config: BertConfig) -> Model:
@@ -280,20 +273,22 @@ def _model_for(checkpoint: Checkpoint, config: BertConfig) -> Model:
     return PretrainingModel(config) if has_words else EncoderModel(config)
 
 
-def load_model(flags: ModelFlags, device: str, precision: Precision = "fp32", *, verbose: bool = False) -> Pretrained:
-    """Load the model that the flags name, and say what it is; `verbose`: what happened to every tensor.
+def load_model(flags: ModelFlags, precision: Precision = "fp32") -> Pretrained:
+    """Load the model that the flags name, on their device or on the CPU, and say what it is.
 
     Raises:
         InputError: flags that contradict each other, or a model that cannot be loaded.
     """
+    machine = flags if isinstance(flags, MachineFlags) else MachineFlags(device="cpu")
     pretrained = load(
         named_checkpoint(flags.model, flags.init_checkpoint),
-        device=device,
+        device=machine.device,
         precision=precision,
         do_lower_case=flags.do_lower_case,
         hidden_act=flags.hidden_act,
         vocab_file=flags.vocab_file,
         bert_config_file=flags.bert_config_file,
     )
-    say(pretrained.report.shown(verbose=verbose))
+    say(pretrained.report.shown(verbose=machine.verbose))
+    warn_of_retired(machine, pretrained.device)
     return pretrained

@@ -1,13 +1,16 @@
 """Jobs from end to end: real commands on small data, what each must print or write, and how many commands it takes.
 
-The model is tiny and learns little; what is tested is that nothing but the commands is needed. Two more jobs have tests
-of their own: a run that is killed and continued (`tests/finetuning/test_training.py`, `tests/commands/`), and a run of
-two processes (`tests/train/test_distributed.py`).
+The model is tiny and learns little; what is tested is that nothing but the commands is needed. `docs/results.md` counts
+the same jobs in other programs.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +19,7 @@ import pytest
 
 import bertworks
 from bertworks import cli
-from tests.commands.runs import FIXTURES
+from tests.commands.runs import FIXTURES, metrics, start
 
 TINY = FIXTURES / "google_tiny"
 LINES = [line for line in (FIXTURES / "corpus.txt").read_text().splitlines() if line and line.isascii()][:48]
@@ -188,6 +191,46 @@ def test_further_pretraining_and_fine_tuning(bert: Bert, model: Path) -> None:
     rows("train.jsonl", *({"text": line, "label": "ab"[i % 2]} for i, line in enumerate(LINES)))
     bert("run_classifier", "--train_file=train.jsonl", "--model=more", *QUICK, "--output_dir=out")
     assert bertworks.load("out").classify(LINES[0]).label in ("a", "b")
+
+
+def test_kill_and_resume(bert: Bert, model: Path) -> None:
+    """A training that is killed at any moment continues as if nothing had happened: the same command again."""
+    rows("train.jsonl", *({"text": line, "label": "ab"[i % 2]} for i, line in enumerate(LINES)))
+    command = ["run_classifier", "--train_file=train.jsonl", f"--model={model}", *QUICK]
+    command += ["--num_train_epochs=20", "--save_checkpoints_steps=2", "--log_every_steps=1"]
+    killed = start(Path("log"), *command, "--output_dir=killed")
+    while not list(Path("killed").glob("checkpoints/step-*")):
+        assert killed.poll() is None, Path("log").read_text()
+        time.sleep(0.05)
+    killed.kill()
+    assert killed.wait() < 0
+    assert metrics(Path("killed"))[-1].get("step", 0) < 120
+    assert "Continuing" in bert(*command, "--output_dir=killed")
+    bert(*command, "--output_dir=whole")
+    assert metrics(Path("killed")) == metrics(Path("whole"))
+    assert Path("killed/model.safetensors").read_bytes() == Path("whole/model.safetensors").read_bytes()
+
+
+def test_two_processes(bert: Bert, model: Path) -> None:
+    """The command with torchrun before it: the same steps, files and results as one process."""
+    rows("train.jsonl", *({"text": line, "label": "ab"[i % 2]} for i, line in enumerate(LINES)))
+    command = ["run_classifier", "--train_file=train.jsonl", "--dev_fraction=0.25", f"--model={model}", *QUICK]
+    command += ["--do_eval", "--log_every_steps=1", "--learning_rate=1e-3"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "bertworks"]
+    done = subprocess.run(
+        [*torchrun, *command, "--output_dir=two"],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    bert(*command, "--output_dir=one")
+    losses = ([line["loss"] for line in metrics(Path(name)) if "loss" in line] for name in ("two", "one"))
+    assert next(losses) == pytest.approx(next(losses), rel=1e-4)
+    results = (json.loads(Path(f"{name}/eval_results.json").read_text()) for name in ("two", "one"))
+    assert next(results) == pytest.approx(next(results), rel=1e-4)
 
 
 def test_from_transformers_and_back(bert: Bert, model: Path) -> None:

@@ -80,12 +80,10 @@ def main(flags: Flags) -> None:
     if flags.output_file is not None:
         check_output(Path(flags.output_file))
     check_model(flags)
-    from bertworks.flag_groups import warn_of_retired
     from bertworks.pretrained import load_model
     from bertworks.tasks.squad.answering import Texts
 
-    pretrained = load_model(flags, flags.device, flags.precision, verbose=flags.verbose)
-    warn_of_retired(flags, pretrained.device)
+    pretrained = load_model(flags, flags.precision)
     prepared = Texts(pretrained.tokenizer, texts, names)
     if empty := len(texts) - len(prepared.documents):
         say(f"{empty:,} of {len(texts):,} texts have no words and no answers")

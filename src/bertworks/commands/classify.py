@@ -51,11 +51,9 @@ def main(flags: Flags) -> None:
     from bertworks.tasks.text_input import source_of
 
     source = source_of(flags, pair=flags.text_pair, pair_column=flags.pair_column, pairs=True)
-    from bertworks.flag_groups import warn_of_retired
     from bertworks.pretrained import load_model
 
-    pretrained = load_model(flags, flags.device, flags.precision, verbose=flags.verbose)
-    warn_of_retired(flags, pretrained.device)
+    pretrained = load_model(flags, flags.precision)
     source = replace(source, columns=source.columns.or_remembered(pretrained.config))
 
     def shown() -> Iterator[str]:

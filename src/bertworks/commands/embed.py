@@ -46,14 +46,12 @@ def main(flags: Flags) -> None:
 
     source, output = source_of(flags), Path(flags.output_file or "")
     layers = numbers_of_layers(flags.layers)
-    from bertworks.flag_groups import warn_of_retired
     from bertworks.pretrained import load_model
     from bertworks.tasks.embed.feature_files import check_output, vector_file
 
     if output.suffix in _ARRAYS:
         check_output(output, "mean")
-    pretrained = load_model(flags, flags.device, flags.precision, verbose=flags.verbose)
-    warn_of_retired(flags, pretrained.device)
+    pretrained = load_model(flags, flags.precision)
     blocks = (
         (block, pretrained.embed([t.text for t in block], layers, flags.pooling, flags.max_seq_length, flags.normalize))
         for block in source.blocks(say)

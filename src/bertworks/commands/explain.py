@@ -53,12 +53,10 @@ class Flags(ModelFlags, MachineFlags):
 def main(flags: Flags) -> None:
     """Load the model, explain, print, write and draw."""
     from bertworks import files
-    from bertworks.flag_groups import warn_of_retired
     from bertworks.pretrained import load_model
     from bertworks.tasks.explain.shown import as_html, draw_attentions, draw_explanation
 
-    pretrained = load_model(flags, flags.device)
-    warn_of_retired(flags, pretrained.device)
+    pretrained = load_model(flags)
     layers = pretrained.config.num_hidden_layers
     if not -layers <= flags.layer < layers:
         raise InputError(

@@ -80,7 +80,7 @@ def main(flags: Flags) -> None:
 
     if flags.task_name and not flags.data:
         raise InputError("--task_name: names the task of --data, which is missing")
-    pretrained = load_model(flags, "cpu")
+    pretrained = load_model(flags)
     written = export(
         pretrained,
         Path(flags.folder),

@@ -88,7 +88,6 @@ def main(flags: Flags) -> None:
     if flags.normalize and flags.pooling == "none":
         raise InputError("--normalize: is for one vector a text; give --pooling=mean, cls or max")
     check_model(flags)
-    from bertworks.flag_groups import warn_of_retired
     from bertworks.model.device import keep_freed_memory, precision_name
     from bertworks.pretrained import load_model
     from bertworks.progress import progress, say
@@ -97,8 +96,7 @@ def main(flags: Flags) -> None:
 
     check_output(output, flags.pooling)
     keep_freed_memory()
-    model = load_model(flags, flags.device, flags.precision, verbose=flags.verbose)
-    warn_of_retired(flags, model.device)
+    model = load_model(flags, flags.precision)
     layers = given or default_layers(flags.pooling, model.config)
     if given is None:
         say(f"The layers: {','.join(map(str, layers))} (--layers)")

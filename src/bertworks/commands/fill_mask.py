@@ -30,12 +30,10 @@ def main(flags: Flags) -> None:
     from bertworks.tasks.text_input import source_of
 
     source = source_of(flags)
-    from bertworks.flag_groups import warn_of_retired
     from bertworks.pretrained import load_model
     from bertworks.tasks.fill_mask import fill_mask
 
-    pretrained = load_model(flags, flags.device, flags.precision, verbose=flags.verbose)
-    warn_of_retired(flags, pretrained.device)
+    pretrained = load_model(flags, flags.precision)
     model = pretrained.masked_words()
     filled = (
         one

@@ -57,11 +57,9 @@ def main(flags: Flags) -> None:
     if flags.format == "brat" and not flags.output_file:
         raise InputError("--format=brat: writes a .txt and a .ann for each text; give the folder as --output_file")
     source = source_of(flags, whole_files=flags.whole_files, into_folder=flags.format == "brat")
-    from bertworks.flag_groups import warn_of_retired
     from bertworks.pretrained import load_model
 
-    pretrained = load_model(flags, flags.device, flags.precision, verbose=flags.verbose)
-    warn_of_retired(flags, pretrained.device)
+    pretrained = load_model(flags, flags.precision)
     unit = flags.unit or pretrained.config.fine_tuned("unit", str) or "word"
 
     def tagged() -> Iterator[tuple[GivenText, Sequence[Entity]]]:
@@ -84,7 +82,7 @@ def _shown(text: GivenText, entities: Sequence[Entity], form: str, unit: str) ->
         return json.dumps({**text.values, "entities": entities}, ensure_ascii=False) + "\n"
     if form in ("conll", "spacy"):
         from bertworks.tasks.ner.entities import EntitySpan
-        from bertworks.tasks.ner.tag_outputs import columns_of, spacy_line
+        from bertworks.tasks.ner.outputs import columns_of, spacy_line
         from bertworks.tasks.ner.words import words_of
 
         spans = [EntitySpan(one.type, one.begin, one.end) for one in entities]
@@ -104,7 +102,7 @@ def _write_brat(folder: Path, tagged: Iterable[tuple[GivenText, Sequence[Entity]
     """Write a folder of BRAT: NAME.txt and NAME.ann for each text, named after its file, or by number."""
     from bertworks import files
     from bertworks.tasks.ner.entities import EntitySpan
-    from bertworks.tasks.ner.tag_outputs import brat_lines
+    from bertworks.tasks.ner.outputs import brat_lines
 
     with files.folder_written_whole(folder) as made:
         used: set[str] = set()

@@ -11,7 +11,7 @@ Reading drops padding, and examples that only fill a batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertworks import files, ragged
-from bertworks.data.protobuf import INT64_LIST, ProtobufError, example_features, int64_example, unpacked_int64
+from bertworks.data.protobuf import INT64_LIST, ProtobufError, example_features, unpacked_int64
 from bertworks.data.sequences import Sequences
-from bertworks.data.tfrecord import SEQUENCE_FEATURES, RecordFile, frame
+from bertworks.data.tfrecord import SEQUENCE_FEATURES, RecordFile
 from bertworks.errors import InputError
 
 LABEL_FEATURE = "label_ids"
@@ -174,17 +174,3 @@ def _check_range(location: str, what: str, values: NDArray[np.int64], end: int |
         )
     if wrong.size:
         raise InputError(f"{location}: {what} is {wrong[0]}, but there are {end}, from 0 on; {remedy}")
-
-
-def padded_features(sequences: Sequences, max_seq_length: int) -> Iterator[dict[str, NDArray[np.int64]]]:
-    """Return input_ids, input_mask and segment_ids of each sequence, padded with zeros to max_seq_length."""
-    for begin, end, first in zip(sequences.starts, sequences.starts[1:], sequences.first, strict=False):
-        length = int(end - begin)
-        rows = np.zeros((len(SEQUENCE_FEATURES), max_seq_length), np.int64)
-        rows[0, :length], rows[1, :length], rows[2, first:length] = sequences.ids[begin:end], 1, 1
-        yield dict(zip(SEQUENCE_FEATURES, rows, strict=True))
-
-
-def record(features: Mapping[str, NDArray[np.int64]]) -> bytes:
-    """Return one example as a record of a file."""
-    return frame(int64_example(features))

@@ -19,4 +19,4 @@ def library(name: Library) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError:
-        raise InputError(f"{name} is not installed; pip install bertworks[export]") from None
+        raise InputError(f'{name} is not installed; pip install "bertworks[export]"') from None

@@ -25,7 +25,6 @@ def check(flags: FinetuningFlags, given: Mapping[str, str | None]) -> None:
     """
     wanted_splits(flags)
     output_dir = Path(flags.output_dir)
-    files.check_writable(output_dir)
     from_scratch = flags.do_train and flags.bert_config_file and flags.vocab_file
     # Without training, the model in the output folder is used.
     trained = not flags.do_train and (output_dir / "model.safetensors").exists()
@@ -34,14 +33,16 @@ def check(flags: FinetuningFlags, given: Mapping[str, str | None]) -> None:
         # Record files may be several.
         if path and not (glob.has_magic(path) or "," in path or Path(path).exists()):
             raise InputError(f"--{flag}={path}: no such file")
+    # Last, because it makes the folder.
+    files.check_writable(output_dir)
 
 
 def check_task(flags: FinetuningFlags, task: KnownTask | None, data_dir: str | None, own: Mapping[str, str]) -> None:
     """Refuse a run whose data are not there: the files of a known task, or your `own`, by split."""
     splits = wanted_splits(flags)
-    # What is missing, and whether files are of one kind, is said by what reads them.
-    is_plain = all(split in own for split in splits) and not any(".tf" in path for path in own.values())
-    check(flags, {f"{split}_file": own[split] for split in splits} if is_plain and not task else {})
     for split in splits if task else ():
         assert task is not None
         locate_split(task, Path(data_dir or ""), split)
+    # What is missing, and whether files are of one kind, is said by what reads them.
+    is_plain = all(split in own for split in splits) and not any(".tf" in path for path in own.values())
+    check(flags, {f"{split}_file": own[split] for split in splits} if is_plain and not task else {})

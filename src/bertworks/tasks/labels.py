@@ -1,15 +1,32 @@
-"""Labels: as a flag lists them, as a trained model's configuration has them, and as a file has them."""
+"""Labels: as a flag lists them, as a trained model's configuration has them, and as cells of a table have them."""
 
 from __future__ import annotations
 
+import ast
 import csv
 import difflib
 import math
+import re
+import warnings
 from collections.abc import Sequence
+from typing import Any
 
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.names import listed
+
+# A whole number written with decimals.
+_WHOLE = re.compile(r"-?[0-9]+\.0+")
+
+# A number with a decimal comma, or a whole one.
+_DECIMAL_COMMA = re.compile(r"-?[0-9]+(,[0-9]+)?")
+
+# NumPy's list of numbers: [0 1 0].
+_NUMBERS = re.compile(r"\[\s*-?[0-9.]+(\s+-?[0-9.]+)*\s*\]")
+
+# NumPy's list of texts: ['a' 'b'], with blanks and line ends between.
+_TEXT = r"""(?:'[^'\n]*'|"[^"\n]*")"""
+_TEXTS = re.compile(rf"\[{_TEXT}(?:\s+{_TEXT})+\]")
 
 
 def labels_of(text: str, flag: str = "--labels") -> tuple[str, ...]:
@@ -64,3 +81,52 @@ def unknown(label: str, labels: Sequence[str]) -> str:
     near = difflib.get_close_matches(label, labels, 1, 0.6)
     hint = f"did you mean {listed(near)}?" if near else f"known are {listed(labels)}"
     return f"{label!r:.60} is no label; {hint}"
+
+
+def class_name(label: object) -> str:
+    """Return the name of a class: 1.0, as columns of whole numbers with gaps are stored, is 1, also in a text."""
+    if isinstance(label, bool):
+        return str(label).lower()
+    if isinstance(label, float) and label.is_integer():
+        return str(int(label))
+    name = str(label).strip()
+    return name.partition(".")[0] if _WHOLE.fullmatch(name) else name
+
+
+def flag_of(label: object) -> int | None:
+    """Return whether a label says yes (1) or no (0) to a class; None if it does neither. An empty one says no."""
+    return {"": 0, "0": 0, "false": 0, "1": 1, "true": 1}.get(class_name(label).lower())
+
+
+def has_comma(label: object) -> bool:
+    """Tell whether a label is a number whose decimals, if it has some, stand behind a comma."""
+    return isinstance(label, str) and _DECIMAL_COMMA.fullmatch(label.strip()) is not None
+
+
+def are_hot(lists: Sequence[Sequence[object]]) -> bool:
+    """Tell whether lists have 0 or 1 for each class: all are as long, and they could not be numbers of classes."""
+    length = len(lists[0])
+    if length < 2 or any(len(row) != length for row in lists):
+        return False
+    rows = {tuple(flag_of(part) for part in row) for row in lists}
+    if any(flag is None for row in rows for flag in row):
+        return False
+    return any(len(set(row)) < length for row in rows) or len(rows) > 1
+
+
+def list_of(text: object) -> list[Any] | None:
+    """Return the list that a text is, as Python, JSON or NumPy write it; None if it is none."""
+    if not isinstance(text, str) or not (text.strip().startswith("[") and text.strip().endswith("]")):
+        return None
+    if _NUMBERS.fullmatch(text.strip()):
+        return text.strip().strip("[]").split()
+    if _TEXTS.fullmatch(text.strip()):
+        return [item[1:-1] for item in re.findall(_TEXT, text)]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a backslash before a letter
+            value = ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    plain = isinstance(value, list) and all(isinstance(part, str | int | float) for part in value)
+    return value if plain else None

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from bertworks.data.bad_rows import BadRows
 from bertworks.errors import InputError
 from bertworks.tasks.ner.annotated_texts import AnnotatedText, read_annotated, read_cluener, tagged
-from bertworks.tasks.ner.entities import BMES, EntitySpan, cluener_score, spans
-from bertworks.tasks.ner.tag_outputs import mentions
+from bertworks.tasks.ner.entities import BMES, EntitySpan, cluener_score, mentions, spans
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "tags"
 TEXT = "Marta Olsen sails to Porto."

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from bertworks import files
-from bertworks.data.labelled_records import padded_features, record
 from bertworks.tasks.squad.windows import Windows
+from tests.data.written_records import padded_features, record
 
 # The original's names.
 TRAIN_RECORDS, EVAL_RECORDS = "train.tf_record", "eval.tf_record"

@@ -21,8 +21,7 @@ from typing import Any, Literal
 
 from bertworks.errors import InputError
 from bertworks.names import listed
-from bertworks.tasks.classification.label_lists import are_hot, class_name, flag_of, has_comma
-from bertworks.tasks.written_lists import list_of
+from bertworks.tasks.labels import are_hot, class_name, flag_of, has_comma, list_of
 
 LabelKind = Literal["single", "multi", "regression"]
 

@@ -20,7 +20,6 @@ from bertworks.errors import InputError
 from bertworks.names import listed
 from bertworks.tasks.classification.balance import draw_dev_set
 from bertworks.tasks.classification.columns import USUAL_NAMES, ColumnFlags, Columns, guess_columns, joined
-from bertworks.tasks.classification.label_lists import class_name, has_comma
 from bertworks.tasks.classification.label_values import (
     NO_LABEL,
     LabelKind,
@@ -31,7 +30,7 @@ from bertworks.tasks.classification.label_values import (
 )
 from bertworks.tasks.classification.own_rows import RawRow, raw_rows
 from bertworks.tasks.classification.rows import Label, Row
-from bertworks.tasks.labels import score, unknown
+from bertworks.tasks.labels import class_name, has_comma, score, unknown
 
 # The flags that are about the texts of a file, and those about its labels.
 TEXT_FLAGS = (

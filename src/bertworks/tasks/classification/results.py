@@ -1,10 +1,11 @@
-"""The end of a run of classification: the dev sets are evaluated, test sets predicted, and files written."""
+"""The end of a run of classification: the dev sets are evaluated and shown, test sets predicted, and files written."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,6 @@ from bertworks.job import Evaluation, Network, Setup
 from bertworks.model.heads import SequenceClassifier
 from bertworks.tasks.classification import task
 from bertworks.tasks.classification.calibration import cool, draw_reliability, reliability, temperature
-from bertworks.tasks.classification.class_report import mean_absolute_error, report
 from bertworks.tasks.classification.outputs import (
     draw_confusion_matrix,
     shown_label,
@@ -25,10 +25,13 @@ from bertworks.tasks.classification.outputs import (
 )
 from bertworks.tasks.classification.problem import Problem
 from bertworks.tasks.classification.rows import AnyRow
-from bertworks.tasks.classification.task import Classification, LabelledSequences
-from bertworks.tasks.metrics import confusion_matrix
+from bertworks.tasks.classification.task import Classification, LabelledSequences, predictions
+from bertworks.tasks.metrics import confusion_matrix, per_class, total
 
 Encode = Callable[[Sequence[AnyRow]], LabelledSequences]
+
+# The most classes, and the most confusions, that are shown.
+_CLASSES, _CONFUSIONS = 60, 5
 
 
 def results_of(
@@ -154,3 +157,58 @@ def _confusion(
         title = f"{problem.name}{ending.replace('_', ' ')}: {counts.trace() / counts.sum():.1%} right"
         path = setup.output_dir / f"confusion_matrix{ending}.png"
         yield f"The confusion matrix: {draw_confusion_matrix(path, counts, problem.labels, title)}"
+
+
+def report(problem: Problem, labels: NDArray[Any], logits: NDArray[np.float32]) -> str:
+    """Return lines about the predictions for N labelled examples.
+
+    Args:
+        labels: as `LabelledSequences.labels`.
+        logits: [N, C].
+    """
+    found = predictions(problem.kind, logits)
+    if problem.kind == "regression":
+        return _of_numbers(labels, found)
+    if problem.kind == "choice":
+        return ""
+    lines = [_table(problem.labels, labels, found)]
+    if problem.kind == "single":
+        often = np.bincount(labels, minlength=problem.classes)
+        most = int(often.argmax())
+        lines.append(f"always {problem.labels[most]}: accuracy {often[most] / len(labels):.4f}")
+        lines += _confusions(problem.labels, confusion_matrix(labels, found, problem.classes))
+    return "\n".join(lines)
+
+
+def mean_absolute_error(labels: NDArray[Any], found: NDArray[Any]) -> float:
+    """Return the mean of the absolute differences."""
+    return float(np.abs(np.asarray(labels, np.float64) - found).mean())
+
+
+def _of_numbers(labels: NDArray[Any], found: NDArray[Any]) -> str:
+    mean, wrong = float(np.mean(labels, dtype=np.float64)), mean_absolute_error(labels, found)
+    always = mean_absolute_error(labels, np.full(len(labels), mean))
+    return f"mean absolute error {wrong:.4g}; always the mean, {mean:.4g}: {always:.4g}"
+
+
+def _table(names: Sequence[str], labels: NDArray[Any], found: NDArray[Any]) -> str:
+    """Return precision, recall and F1 of each class, and their plain mean."""
+    counts = per_class(labels, found, len(names))
+    width = max(map(len, ("all", *names[:_CLASSES])))
+    lines = [f"{'':{width}}  precision  recall      F1  examples  predicted  correct"]
+    for name, of in [*list(zip(names, counts, strict=True))[:_CLASSES], ("all", total(counts))]:
+        shares = f"{of.precision:9.2%} {of.recall:7.2%} {of.f1:7.2%}"
+        lines.append(f"{name:{width}}  {shares} {of.actual:9,}  {of.predicted:9,} {of.correct:8,}")
+    if len(names) > _CLASSES:
+        lines.insert(-1, f"and {len(names) - _CLASSES:,} more")
+    return "\n".join(lines)
+
+
+def _confusions(names: Sequence[str], matrix: NDArray[np.int64]) -> list[str]:
+    """Return which classes are most often taken for which."""
+    wrong = matrix.copy()
+    np.fill_diagonal(wrong, 0)
+    most = np.argsort(-wrong, axis=None, kind="stable")[:_CONFUSIONS].tolist()
+    pairs = [divmod(place, len(names)) for place in most]
+    shown = [f"{names[i]} as {names[j]} {wrong[i, j]:,} times" for i, j in pairs if wrong[i, j]]
+    return [f"most often taken for another: {', '.join(shown)}"] if shown else []

@@ -16,9 +16,9 @@ from torch import nn
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.names import listed
-from bertworks.tasks.classification.label_lists import class_name
 from bertworks.tasks.classification.problem import Problem
 from bertworks.tasks.classification.task import ProblemKind
+from bertworks.tasks.labels import class_name
 
 # `problem_type` of a model folder.
 KINDS: dict[object, ProblemKind] = {

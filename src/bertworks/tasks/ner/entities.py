@@ -226,3 +226,11 @@ def score_table(score: EntityScore) -> str:
         shares = f"{counts.precision:9.2%} {counts.recall:7.2%} {counts.f1:7.2%}"
         lines.append(f"{name:{width}}  {shares} {counts.actual:9,}  {counts.predicted:9,} {counts.correct:8,}")
     return "\n".join(lines)
+
+
+def mentions(text: str, spans: Iterable[EntitySpan]) -> dict[str, dict[str, list[list[int]]]]:
+    """Return the spans of a text in characters, as a line of CLUENER has them."""
+    found: dict[str, dict[str, list[list[int]]]] = {}
+    for kind, begin, end in spans:
+        found.setdefault(kind, {}).setdefault(text[begin:end], []).append([begin, end - 1])
+    return found

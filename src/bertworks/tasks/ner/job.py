@@ -19,9 +19,8 @@ from bertworks.model.heads import TokenClassifier
 from bertworks.names import listed
 from bertworks.tasks.ner import task
 from bertworks.tasks.ner.entities import OUTSIDE, EntitySpan, scheme_of, spans, split_tag
-from bertworks.tasks.ner.errors import error_table
+from bertworks.tasks.ner.outputs import error_table, write_cluener, write_columns
 from bertworks.tasks.ner.tag_files import TaggedRow, in_labels
-from bertworks.tasks.ner.tag_outputs import write_cluener, write_columns
 from bertworks.tasks.ner.task import TaggedSequences, Tagging, encode_rows
 from bertworks.tasks.ner.words import TagUnit, sentences_of
 

@@ -14,8 +14,8 @@ from typing import Any
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.tables import Table, open_table
 from bertworks.errors import InputError
+from bertworks.tasks.labels import list_of
 from bertworks.tasks.ner.tag_forms import is_prefixed
-from bertworks.tasks.written_lists import list_of
 
 # What lists of words are called.
 WORDS = ("tokens", "words")

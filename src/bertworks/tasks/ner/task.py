@@ -27,7 +27,6 @@ from bertworks.tasks.metrics import accuracy
 from bertworks.tasks.ner import entities
 from bertworks.tasks.ner.alignment import AlignedWords, align, align_pieces
 from bertworks.tasks.ner.tag_files import TaggedRow
-from bertworks.tasks.ner.tag_outputs import mentions
 from bertworks.text.tokenizer import Tokenizer
 
 # Sentences whose tags are decoded at a time.
@@ -248,7 +247,7 @@ def evaluate_tags(settings: Tagging, data: TaggedSequences, found: Sequence[Pred
     if settings.metric == "cluener":
         texts = ["".join(row.words) for row in data.rows]
         gold_mentions, predicted_mentions = (
-            [mentions(text, entities.spans(tags)) for text, tags in zip(texts, sentences, strict=True)]
+            [entities.mentions(text, entities.spans(tags)) for text, tags in zip(texts, sentences, strict=True)]
             for sentences in (gold, predicted)
         )
         mean, score = entities.cluener_score(gold_mentions, predicted_mentions)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bertworks.tasks.classification.class_report import report
 from bertworks.tasks.classification.problem import Problem
+from bertworks.tasks.classification.results import report
 
 
 def test_classes_baseline_and_confusions() -> None:
