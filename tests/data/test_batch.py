@@ -62,7 +62,7 @@ def test_there_is_always_filler_and_little_of_it(count: int) -> None:
 
 def test_full_sequences_get_the_least_filler() -> None:
     batch = pack(np.zeros(4096, int), np.zeros(4096, int), np.full(32, 128), filled=True)
-    assert batch.filler == 16
+    assert batch.filler == 32
 
 
 def test_filler_is_seen_by_itself() -> None:

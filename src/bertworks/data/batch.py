@@ -17,8 +17,8 @@ from torch import Tensor
 
 from bertworks import ragged
 
-# The least filler, if it need not be less: processors take values of 16 bits in vectors of up to so many.
-_FEWEST = 16
+# The least filler, if it need not be less: attention takes so many rows of a sequence at a time.
+_FEWEST = 32
 
 
 @dataclass(frozen=True)

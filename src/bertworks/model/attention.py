@@ -106,13 +106,14 @@ class Layout:
             return cls(query_starts, key_starts, longest, key_rows)
         query_lengths = np.diff(query_starts.numpy()).astype(np.int64)
         padded = padded_length(lengths)
-        order = np.argsort(padded, kind="stable")
+        # The longest come first, so that rows stay where they are if full sequences are followed by a little filler.
+        order = np.argsort(-padded, kind="stable")
         padded = padded[order]
         padded_queries = padded.copy()
         groups, first, query, key = [], 0, 0, 0
         while first < len(order):
             keys = int(padded[first])
-            same = int(np.searchsorted(padded, keys, side="right")) - first
+            same = int(np.searchsorted(-padded, -keys, side="right")) - first
             n = min(same, max(1, GROUP_VALUES // (heads * keys * keys)))
             members = order[first : first + n]
             queries = keys if read is None else padded_length(int(query_lengths[members].max()))
