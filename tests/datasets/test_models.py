@@ -419,7 +419,7 @@ def test_the_flag_of_the_original_never_means_the_hub(site: Site, monkeypatch: p
 @pytest.mark.parametrize(
     ("hub", "message"),
     [
-        (None, r"pip install bertworks\[hub\]"),
+        (None, r"pip install .bertworks\[hub\]"),
         (Hub({"tf_model.h5": b""}), "it has no model.safetensors and no pytorch_model.bin"),
         (Hub({"model.safetensors": b""}, fails=True), r"\(the cable is cut\); if it is a model there, put its files"),
     ],

@@ -246,6 +246,6 @@ def test_a_missing_library(tmp_path: Path) -> None:
     pretrained = load(tmp_path / "model", "single")
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "openvino", None)
-        with pytest.raises(InputError, match=r"openvino is not installed; pip install bertworks\[export\]"):
+        with pytest.raises(InputError, match=r"openvino is not installed; pip install .bertworks\[export\]"):
             export(pretrained, tmp_path / "export", "openvino")
     assert not (tmp_path / "export").exists()

@@ -40,7 +40,7 @@ def import_pyarrow(name: object, hint: str = "") -> Any:
     try:
         import pyarrow.parquet  # noqa: PLC0415
     except ImportError:
-        raise InputError(f"{name}: Parquet needs pyarrow (pip install 'bertworks[parquet]'){hint}") from None
+        raise InputError(f'{name}: Parquet needs pyarrow (pip install "bertworks[parquet]"){hint}') from None
     return pyarrow
 
 

@@ -168,7 +168,7 @@ def _from_hub(name: str, flag: str) -> Path:
         import huggingface_hub  # noqa: PLC0415  (an extra)
     except ImportError:
         raise InputError(
-            f"{flag}={name}: no such file or folder; to take it from the Hugging Face hub: pip install 'bertworks[hub]'"
+            f'{flag}={name}: no such file or folder; to take it from the Hugging Face hub: pip install "bertworks[hub]"'
         ) from None
     unfinished = folder.with_name(f"{folder.name}.partial")
     try:

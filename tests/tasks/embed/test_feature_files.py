@@ -174,7 +174,7 @@ def test_parquet(tmp_path: Path, pooling: str, monkeypatch: pytest.MonkeyPatch) 
 def test_parquet_without_its_library_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
-    with pytest.raises(InputError, match=r"pip install 'bertworks\[parquet\]'"):
+    with pytest.raises(InputError, match=r"pip install \"bertworks\[parquet\]\""):
         check_output(tmp_path / "out.parquet", "mean")
 
 
