@@ -29,6 +29,7 @@ from bertworks.model.heads import (
     TokenClassifier,
     initialise,
 )
+from bertworks.model.kept_weights import keep_weights
 from bertworks.progress import say
 from bertworks.tasks.attentions import Attentions, compute_attentions
 from bertworks.tasks.classification.classify import Classified, classify
@@ -255,7 +256,9 @@ def load(
     notes = guesses(checkpoint, config, tokenizer, bert_config_file, do_lower_case)
     report = replace(report, do_lower_case=tokenizer.do_lower_case, notes=(*report.notes, *notes))
     dtype = choose_precision(precision, place)
-    return Pretrained(config, tokenizer, network.to(place).eval(), place, dtype, report, checkpoint)
+    network = network.to(place).eval()
+    keep_weights(network)
+    return Pretrained(config, tokenizer, network, place, dtype, report, checkpoint)
 
 
 def _model_for(checkpoint: Checkpoint, config: BertConfig) -> Model:

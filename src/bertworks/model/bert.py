@@ -125,7 +125,7 @@ class Intermediate(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [R, H] to [R, I]."""
-        return kernels.activate(kernels.linear(x, self.dense.weight, self.dense.bias), self.activation)
+        return kernels.activated_linear(x, self.dense.weight, self.dense.bias, self.activation)
 
 
 class TransformerBlock(nn.Module):

@@ -24,6 +24,10 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from bertworks.model.dropout import Dropped, Keep, masked
+from bertworks.model.kept_weights import joined
+
+# The forms of GELU by their names in oneDNN.
+_FORMS_OF_GELU = {"gelu": "none", "gelu_new": "tanh"}
 
 # Values of the narrower of two float32 matrices from which oneDNN sums over rows sooner if it need not read across
 # them, even with the copy: 3 % of a step of BERT-Base with 4,096 tokens. With fewer tokens the copy costs more.
@@ -72,28 +76,34 @@ def prefers_onednn() -> bool:
         processor = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:  # not Linux
         return False
-    available = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-    return available and "AuthenticAMD" in processor
+    return _has_pointwise() and "AuthenticAMD" in processor
+
+
+@cache
+def _has_pointwise() -> bool:
+    """Tell whether torch has oneDNN's product with operations on its result."""
+    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Compute x [T, in] @ weight [out, in].T + bias [out] -> [T, out], in the type of x."""
-    return _Linear.apply(x, 1, weight, bias)  # type: ignore[no-any-return, no-untyped-call]
+    return linears(x, (weight, bias))
 
 
 def linears(x: Tensor, *layers: tuple[Tensor, Tensor]) -> Tensor:
     """Apply several linear layers (weight, bias) to the same rows in one product -> [T, sum of their outs]."""
     weights, biases = zip(*layers, strict=True)
+    if not torch.is_grad_enabled():
+        return product(x, *joined(x.dtype, weights, biases))
     return _Linear.apply(x, len(layers), *weights, *biases)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Linear(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, n: int, *parameters: Tensor) -> Tensor:
-        weights, biases = ([p.to(x.dtype) for p in part] for part in (parameters[:n], parameters[n:]))
-        weight, bias = (part[0] if n == 1 else torch.cat(part) for part in (weights, biases))
+        weight, bias = joined(x.dtype, parameters[:n], parameters[n:])
         ctx.save_for_backward(x, weight)
-        ctx.sizes = [len(w) for w in weights]
+        ctx.sizes = [len(w) for w in parameters[:n]]
         return product(x, weight, bias)
 
     @staticmethod
@@ -104,6 +114,17 @@ class _Linear(Function):
         to_weights = (part.float() for part in product_over_rows(gradient, x).split(ctx.sizes))
         to_biases = sum_over_rows(gradient).split(ctx.sizes)
         return to_x, None, *to_weights, *to_biases
+
+
+def activated_linear(x: Tensor, weight: Tensor, bias: Tensor, name: str) -> Tensor:
+    """Apply `linear` and then `activate`. Without gradients oneDNN computes both forms of GELU with the product."""
+    form = _FORMS_OF_GELU.get(name)
+    in_onednn = x.device.type == "cpu" and x.numel() and (x.dtype == torch.bfloat16 or prefers_onednn())
+    if form is None or torch.is_grad_enabled() or not (in_onednn and _has_pointwise()):
+        return activate(linear(x, weight, bias), name)
+    ready = joined(x.dtype, (weight,), (bias,))
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, *ready, "gelu", [], form)
+    return result
 
 
 def activate(x: Tensor, name: str) -> Tensor:

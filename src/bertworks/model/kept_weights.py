@@ -1,0 +1,45 @@
+"""Weights in the type and order that a product takes: cast, and joined where layers read the same rows.
+
+Training makes them anew at each use. A model that is only used keeps them: for a batch of a thousand tokens, making
+them takes a fifth of the time of BERT-Base in bf16.
+
+Shapes: I inputs, O outputs of a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+# The attribute of a layer's weight that holds what was made of it.
+_KEPT = "_kept_for_use"
+
+
+def keep_weights(model: nn.Module) -> None:
+    """Let a model that is not trained any more keep what its products take, which is up to half of its size in bf16.
+
+    Weights that are replaced or changed in place are noticed, unless that is done through `.data`.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            setattr(module.weight, _KEPT, {})
+
+
+def joined(dtype: torch.dtype, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return weights [O, I] below each other and biases [O] one after the other, in a type."""
+    kept = getattr(weights[0], _KEPT, None)
+    if kept is None or (len(weights) == 1 and weights[0].dtype == dtype):
+        return _joined(dtype, weights), _joined(dtype, biases)
+    state = [(p.data_ptr(), 0 if p.is_inference() else p._version) for p in (*weights, *biases)]
+    before, *found = kept.get((dtype, len(weights)), (None,))
+    if before != state:
+        found = [_joined(dtype, weights), _joined(dtype, biases)]
+        kept[dtype, len(weights)] = state, *found
+    return found[0], found[1]
+
+
+def _joined(dtype: torch.dtype, parts: Sequence[Tensor]) -> Tensor:
+    cast = [part.detach().to(dtype) for part in parts]
+    return cast[0] if len(cast) == 1 else torch.cat(cast)

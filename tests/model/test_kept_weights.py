@@ -1,0 +1,68 @@
+"""Weights that a model keeps ready: equal to those made at each use, and made again when they change."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bertworks.model import kernels
+from bertworks.model.kept_weights import joined, keep_weights
+
+DTYPES = [torch.float32, torch.bfloat16]
+
+
+def layers(count: int) -> list[nn.Linear]:
+    torch.manual_seed(0)
+    return [nn.Linear(8, 4 + number) for number in range(count)]
+
+
+def of(made: list[nn.Linear], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    return joined(dtype, [layer.weight for layer in made], [layer.bias for layer in made])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("count", [1, 3])
+def test_kept_weights_are_those_made_at_each_use(dtype: torch.dtype, count: int) -> None:
+    made = layers(count)
+    fresh = of(made, dtype)
+    keep_weights(nn.ModuleList(made))
+    kept = of(made, dtype)
+    assert all(torch.equal(a, b) for a, b in zip(fresh, kept, strict=True))
+    if count > 1 or dtype != torch.float32:
+        assert of(made, dtype)[0] is kept[0]
+    assert of(made, torch.float64)[0].dtype == torch.float64
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_change_is_noticed(dtype: torch.dtype) -> None:
+    made = layers(2)
+    keep_weights(nn.ModuleList(made))
+    before = of(made, dtype)[0]
+    with torch.no_grad():
+        made[1].weight.mul_(2)
+    assert torch.equal(of(made, dtype)[0][4:], made[1].weight.to(dtype))
+    made[0].bias = nn.Parameter(torch.ones(4))
+    assert of(made, dtype)[1][:4].tolist() == [1.0] * 4
+    assert not torch.equal(before, of(made, dtype)[0])
+
+
+def test_other_models_keep_nothing() -> None:
+    made = layers(2)
+    assert of(made, torch.bfloat16)[0] is not of(made, torch.bfloat16)[0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["gelu", "gelu_new", "relu", "tanh", "linear"])
+def test_a_product_and_its_activation_are_one_after_the_other(dtype: torch.dtype, name: str) -> None:
+    (layer,) = layers(1)
+    x = torch.randn(50, 8, dtype=torch.float64)
+    inputs = x.to(dtype), layer.weight, layer.bias
+    with torch.no_grad():
+        together = kernels.activated_linear(*inputs, name)
+        apart = kernels.activate(kernels.linear(*inputs), name)
+    assert together.dtype == dtype
+    assert torch.allclose(together.float(), apart.float(), atol=1e-6 if dtype == torch.float32 else 2e-2)
+    trained = kernels.activated_linear(*inputs, name)
+    trained.float().sum().backward()
+    assert layer.weight.grad is not None
