@@ -6,7 +6,8 @@
 We serve the model in float32 and int8, by torch and by both runtimes of exports. All answer OpenAI's `/v1/embeddings`;
 a request has one text. Each server runs alone, and they take turns in each round.
 The peers live in environments of their own, because they pin older libraries: `--infinity` is the Python of one with
-infinity-emb[server,torch,optimum], `--fastapi` that of one with sentence-transformers[onnx], fastapi and uvicorn, which
+infinity-emb[server,torch,optimum] (0.0.78 runs with torch 2.13; of optimum 2.1 it opens no local folder, and its ONNX
+engine is left out then), `--fastapi` that of one with sentence-transformers[onnx], fastapi and uvicorn, which
 runs `benchmarks/serving_peer.py`. Those that are not given are left out. Clients are `benchmarks/http_load.py`.
 """
 
@@ -28,7 +29,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import bertworks
@@ -54,6 +55,10 @@ LONGEST = 250
 LENGTHS = {"short": (5, 15), "like SQuAD": (110, 150), "mixed": (3, 300)}
 
 
+class NotStartedError(Exception):
+    """A server ended, or did not answer, while it was waited for."""
+
+
 def main() -> None:
     """Measure, print the table, and write it where asked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -72,7 +77,7 @@ def main() -> None:
     texts = {name: _texts(tokenizer, words, *lengths, flags.requests) for name, lengths in LENGTHS.items()}
     with tempfile.TemporaryDirectory() as exports:
         servers = _servers(folder, _exported(folder, Path(exports)), flags.infinity, flags.fastapi)
-        measured = _measurements(servers, folder, texts, flags.rounds, flags.threads)
+        measured = _measurements(servers, texts, flags.rounds, flags.threads)
     lines = [_heading(folder, flags.threads, flags.rounds), ""]
     lines += [
         "| texts | clients | server | requests/s | tokens/s | p50 | p99 | memory |",
@@ -94,15 +99,26 @@ def main() -> None:
 
 
 def _measurements(
-    servers: Mapping[str, list[str]], folder: Path, texts: Mapping[str, Sequence[str]], rounds: int, threads: int
+    servers: dict[str, list[str]], texts: Mapping[str, Sequence[str]], rounds: int, threads: int
 ) -> dict[tuple[str, str, int], list[tuple[float, float, float, float]]]:
-    """Return what each round measured, by server, texts and clients: requests a second, p50, p99, memory."""
+    """Return what each round measured, by server, texts and clients: requests a second, p50, p99, memory.
+
+    A peer that does not start is taken out of `servers`, with a message.
+    """
     measured: dict[tuple[str, str, int], list[tuple[float, float, float, float]]] = {}
     for _ in range(rounds):
-        for name, command in servers.items():
-            with _running(command, threads) as (port, process):
+        for name, command in list(servers.items()):
+            with ExitStack() as stack:
+                try:
+                    port, process = stack.enter_context(_running(command, threads))
+                except NotStartedError as problem:
+                    if "bert serve" in name:
+                        raise SystemExit(str(problem)) from None
+                    print(f"{name} is left out: {problem}", file=sys.stderr)
+                    del servers[name]
+                    continue
                 for kind, several in texts.items():
-                    requests = [post("/v1/embeddings", model=_model_name(name, folder), input=text) for text in several]
+                    requests = [post("/v1/embeddings", model="model", input=text) for text in several]
                     for clients in CLIENTS:
                         found = _measure(port, requests, clients)
                         measured.setdefault((name, kind, clients), []).append((*found, memory(process)))
@@ -130,13 +146,14 @@ def _texts(tokenizer: Tokenizer, words: Sequence[str], least: int, most: int, co
 
 
 def _exported(folder: Path, exports: Path) -> Path:
-    """Export the model for each runtime, in float32 and int8."""
+    """Export the model for each runtime, in float32 and int8; and once in float32 only, for infinity."""
     for runtime in RUNTIMES:
         export(bertworks.load(folder, device="cpu"), exports / runtime, runtime, "int8")
+    export(bertworks.load(folder, device="cpu"), exports / "float32", "onnx")
     return exports
 
 
-def _servers(folder: Path, exports: Path, infinity: str, fastapi: str) -> Mapping[str, list[str]]:
+def _servers(folder: Path, exports: Path, infinity: str, fastapi: str) -> dict[str, list[str]]:
     """Return the name of each server and its command; PORT stands for the port."""
     ours = [sys.executable, "-m", "bertworks", "serve", "--port=PORT"]
     found = {"**bert serve**": [*ours, f"model={folder}"]}
@@ -147,18 +164,17 @@ def _servers(folder: Path, exports: Path, infinity: str, fastapi: str) -> Mappin
         found[f"**bert serve**, {program}"] = computed
         found[f"**bert serve**, {program} int8"] = [*computed, "--precision=int8"]
     if infinity:
-        command = [infinity, "-m", "infinity_emb", "v2", "--model-id", str(folder), "--port", "PORT", "--device", "cpu"]
-        for engine in ("torch", "optimum"):
-            found[f"infinity-emb, {engine}"] = [*command, "--engine", engine, "--url-prefix", "/v1"]
+        program = str(Path(infinity).with_name("infinity_emb"))
+        command = [program, "v2", "--port", "PORT", "--device", "cpu", "--url-prefix", "/v1"]
+        # Its ONNX engine takes a folder that has onnx/model.onnx, and the int8 file if there is one.
+        for engine, model in (("torch", folder), ("optimum", exports / "float32")):
+            served = ["--model-id", str(model), "--served-model-name", "model", "--engine", engine]
+            found[f"infinity-emb, {engine}"] = [*command, *served]
     if fastapi:
         peer = [fastapi, str(Path(__file__).with_name("serving_peer.py")), str(folder), "PORT"]
         found["sentence-transformers behind FastAPI"] = [*peer, "torch"]
         found["ONNX Runtime int8 behind FastAPI"] = [*peer, "onnx"]
     return found
-
-
-def _model_name(server: str, folder: Path) -> str:
-    return "model" if "bert serve" in server else folder.name if "infinity" in server else "any"
 
 
 @contextmanager
@@ -190,9 +206,9 @@ def _wait(server: subprocess.Popen[bytes], port: int, until: float) -> None:
     """Wait until a server answers a request, whatever it answers: some take the port before they have loaded."""
     while True:
         if server.poll() is not None:
-            raise SystemExit(f"{server.args}: ended with {server.returncode} before it answered")
+            raise NotStartedError(f"{server.args}: ended with {server.returncode} before it answered")
         if time.monotonic() > until:
-            raise SystemExit(f"{server.args}: does not answer")
+            raise NotStartedError(f"{server.args}: does not answer")
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/openapi.json", timeout=5):
                 return

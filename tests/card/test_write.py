@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bertworks import cli
 from bertworks.card.facts import Confusion, Facts, facts_of
 from bertworks.card.front_matter import as_yaml, front_matter
 from bertworks.card.markdown import body, cell, duration
@@ -16,6 +17,8 @@ from bertworks.errors import InputError
 from bertworks.flags import CommandFlags, flag
 
 CONFIG = {"architectures": ["BertForSequenceClassification"], "num_hidden_layers": 2, "hidden_size": 32}
+FIXTURES = Path(__file__).parents[1] / "fixtures"
+TINY = FIXTURES / "google_tiny"
 HEAD = {"library_name": "transformers", "tags": ["bert"]}
 
 
@@ -257,3 +260,58 @@ def test_a_hub_opens_the_card(trained: Path) -> None:
 @pytest.mark.parametrize(("seconds", "expected"), [(3, "3 s"), (180, "3 min"), (7500, "2 h 5 min")])
 def test_duration(seconds: float, expected: str) -> None:
     assert duration(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("architecture", "flags", "library", "pipeline", "absent"),
+    [
+        ("BertForTokenClassification", {"use_crf": True}, "bertworks", "token-classification", "from transformers"),
+        ("BertForTokenClassification", {}, "transformers", "token-classification", "CRF"),
+        ("BertForQuestionAnswering", {}, "transformers", "question-answering", "CRF"),
+        ("BertForPreTraining", {}, "transformers", "fill-mask", "model-index"),
+        ("BertForMultipleChoice", {}, "transformers", "multiple-choice", "bert serve"),
+    ],
+)
+def test_each_head_says_how_to_use_it(
+    architecture: str, flags: dict[str, object], library: str, pipeline: str, absent: str
+) -> None:
+    facts = Facts(name="x", config={"architectures": [architecture]}, flags=flags, results={"masked_lm_accuracy": 0.5})
+    head, text = front_matter(facts), body(facts)
+    assert (head["library_name"], head["pipeline_tag"]) == (library, pipeline)
+    assert absent not in as_yaml(head) + text
+    assert "0.5000" in text
+
+
+def test_a_run_ends_with_a_card_and_one_that_is_stopped_leaves_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(
+        f"{'the old town' if i % 2 else 'a new market'} {i},{'old' if i % 2 else 'new'}\n" for i in range(12)
+    )
+    (tmp_path / "train.csv").write_text(f"text,label\n{rows}")
+    words = [
+        "run_classifier",
+        f"--train_file={tmp_path / 'train.csv'}",
+        "--dev_fraction=0.5",
+        f"--init_checkpoint={TINY / 'trained.ckpt'}",
+        f"--bert_config_file={TINY / 'bert_config.json'}",
+        f"--vocab_file={FIXTURES / 'vocab.txt'}",
+        f"--output_dir={tmp_path / 'out'}",
+        *("--do_train", "--do_eval", "--num_train_epochs=1", "--train_batch_size=3", "--device=cpu"),
+    ]
+
+    def stop(*arguments: object, **options: object) -> None:
+        raise InputError("stopped")
+
+    monkeypatch.setattr("bertworks.finetuning.training.finish", stop)
+    assert cli.main(words) == 2
+    assert (tmp_path / "out" / "card.json").exists()
+    assert not list((tmp_path / "out").glob("*README*"))
+    monkeypatch.undo()
+    assert cli.main(words) == 0
+    content = (tmp_path / "out" / "README.md").read_text()
+    assert "evaluation: 6 examples; 0.0% of its texts (0) lose their end" in content
+    assert "| accuracy |" in content
+    (tmp_path / "out" / "README.md").unlink()
+    assert cli.main(["card", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "README.md").read_text() == content

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 import bertworks
+from bertworks.serve.abilities.explain import affordable
+from bertworks.tasks.explain.explanation import Decision
 from tests.serve.models import TEXTS, Running
 
 WAYS = ["truncate", "head_tail", "window"]
@@ -161,6 +163,13 @@ def test_the_entities_that_are_explained_are_those_that_are_tagged(server: Runni
     names = [f"{one['type']}: {one['text']}" for one in tagged["entities"]]
     assert [one["decision"] for one in answer["decisions"]] == names[:2]
     assert answer["decisions_left_out"] == max(0, len(names) - 2)
+
+
+def test_as_many_decisions_are_explained_as_a_request_may_take() -> None:
+    found = [Decision(10, lambda most_points: pytest.fail("nothing is computed"))] * 4
+    assert [len(affordable(found, 9, tokens)) for tokens in (0, 480, 959, 960, 9999)] == [1, 1, 1, 2, 4]
+    assert len(affordable(found, 3, 9999)) == 3
+    assert affordable([], 3, 9999) == []
 
 
 @pytest.mark.parametrize(

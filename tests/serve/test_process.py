@@ -84,6 +84,7 @@ def test_the_version_follows_the_weights(sources: dict[str, str], tmp_path: Path
     first = load_model("cpu", "fp32", "torch", "a", sources["words"])
     shutil.copytree(sources["words"], tmp_path / "copy")
     assert load_model("cpu", "fp32", "torch", "b", str(tmp_path / "copy")).version == first.version
+    assert load_model("cpu", "int8", "torch", "b", str(tmp_path / "copy")).version != first.version
     weights = load_file(tmp_path / "copy" / "model.safetensors")
     weights["bert.embeddings.LayerNorm.bias"][0] += 1
     save_file(weights, tmp_path / "copy" / "model.safetensors")
@@ -159,3 +160,9 @@ def test_a_signal_drains_and_another_loads_again(sources: dict[str, str]) -> Non
         assert len(found[0]["results"]) == len(TEXTS)
         assert running.wait(30) == 0
         assert "Stopping" in running.stderr.read()
+
+
+def test_a_server_in_integers_says_so(sources: dict[str, str]) -> None:
+    with serving({"words": sources["words"]}, precision="int8") as running:
+        assert running.ask("GET", "/info").json["model_dtype"] == "int8"
+        assert running.post("/v1/embeddings", input=["a house"]).status == 200

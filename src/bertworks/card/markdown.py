@@ -85,7 +85,7 @@ def _summary(facts: Facts) -> Iterator[str]:
     config, base = facts.config, facts.record.get("base_model")
     layers, hidden = config.get("num_hidden_layers"), config.get("hidden_size")
     size = f" with {layers} layers of {hidden}" if layers and hidden else ""
-    begun = f" It was fine-tuned from [{base}](https://huggingface.co/{base})." if base else ""
+    begun = f" Its training began with [{base}](https://huggingface.co/{base})." if base else ""
     task = facts.record.get("task")
     of_task = f" Its task is [{cell(task['name'])}]({task['home']})." if task else ""
     yield f"A BERT{size} that {use_of(facts)[0]}.{begun}{of_task}"

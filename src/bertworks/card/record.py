@@ -152,7 +152,7 @@ def data_files(flags: CommandFlags) -> list[dict[str, Any]]:
     """
     task = _task_of(flags)
     of_model = {name for name, described in describe(type(flags)).items() if described.group == "Model"}
-    of_model |= {"vocab_file", "config"}
+    of_model.add("vocab_file")
     wanted = {Path(file.name).name for file in task.files} if task else None
     paths = [
         (flag, path)

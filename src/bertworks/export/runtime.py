@@ -88,8 +88,13 @@ def files_of(folder: Path, runtime: Runtime, precision: Precision) -> list[Path]
     Raises:
         InputError: the folder has no such file.
     """
-    file = _file(folder, runtime, precision)
-    return [path for path in (file, file.with_suffix(".bin"), Path(f"{file}_data")) if path.is_file()]
+    return with_weights(_file(folder, runtime, precision))
+
+
+def with_weights(graph: Path) -> list[Path]:
+    """Return the file of a graph, and the second file that some have for their weights."""
+    second = (graph.with_suffix(".bin"), graph.with_name(f"{graph.name}_data"))
+    return [graph, *(path for path in second if path.is_file())]
 
 
 def _file(folder: Path, runtime: Runtime, precision: Precision) -> Path:

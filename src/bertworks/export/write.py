@@ -22,7 +22,7 @@ from bertworks.export.libraries import library
 from bertworks.export.measure import Measure
 from bertworks.export.opened import open_export
 from bertworks.export.parity import OutputError, compare, shapes
-from bertworks.export.runtime import FILES, OPENVINO_FOLDER, Precision, Runtime, session
+from bertworks.export.runtime import FILES, OPENVINO_FOLDER, Precision, Runtime, session, with_weights
 from bertworks.files import folder_written_whole
 from bertworks.pretrained import Pretrained
 
@@ -94,7 +94,7 @@ def export(
                 _check_metrics(name, metrics["torch"], metrics[name], max_metric_drop)
             del opened
         gc.collect()  # closes what the sessions have mapped
-        sizes = {name: _bytes(aside / name) for name in errors}
+        sizes = {name: sum(file.stat().st_size for file in with_weights(aside / name)) for name in errors}
         certificate = Certificate(
             model=pretrained.checkpoint.path.name,
             weights=weights_sha256(weights),
@@ -157,12 +157,6 @@ def _write_graph(
     for file in files:
         file.unlink()
     return name
-
-
-def _bytes(path: Path) -> int:
-    """Return the size of a graph, with the second file that some have for their weights."""
-    second = (path.with_suffix(".bin"), path.with_name(f"{path.name}_data"))
-    return sum(file.stat().st_size for file in (path, *second) if file.exists())
 
 
 def _check_errors(name: str, precision: Precision, errors: Mapping[str, OutputError]) -> None:

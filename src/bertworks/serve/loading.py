@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from bertworks.checkpoints.weights import DenseLayer, SentenceRules, Weight
@@ -51,6 +52,8 @@ def load_model(device: str, precision: str, runtime: Runtime, name: str, source:
         for tensor_name, tensor in pretrained.model.state_dict().items():
             digest.update(tensor_name.encode())
             digest.update(tensor.cpu().contiguous().numpy().data)
+        if pretrained.dtype != torch.float32:
+            digest.update(str(pretrained.dtype).encode())
     else:
         exported: Precision = "int8" if precision == "int8" else "fp32"
         pretrained = open_export(source, runtime, exported, usable_cores())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 from bertworks.model.heads import SpanClassifier, TokenClassifier
@@ -64,12 +65,23 @@ def prepare_decisions(
     return PreparedRequest(model, _lane(model), [_Work(decide, tokens)], lambda outputs: outputs[0], counts)
 
 
+def affordable(found: Sequence[Decision], most: int, most_tokens: int) -> Sequence[Decision]:
+    """Return the first decisions, `most` at most, whose explanations take no more than a request may; at least one."""
+    taken = list(accumulate(_tokens(of) for of in found[:most]))
+    return found[: max(1, sum(tokens <= most_tokens for tokens in taken))]
+
+
+def _tokens(decision: Decision) -> int:
+    """Return how many tokens of a forward pass take as long as an explanation that needs no more points."""
+    return decision.tokens * FIRST_POINTS * _PASSES
+
+
 def prepare_explanations(model: ServedModel, found: Sequence[Decision]) -> PreparedRequest[list[Explanation]]:
     """Prepare the explanations of decisions, each of which is computed for itself, with other requests in between.
 
     Their texts were counted when they were decided.
     """
-    items = [_Work(partial(of.explain, _MOST_POINTS), of.tokens * FIRST_POINTS * _PASSES) for of in found]
+    items = [_Work(partial(of.explain, _MOST_POINTS), _tokens(of)) for of in found]
     return PreparedRequest(model, _lane(model), items, list, [])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from bertworks.serve.abilities.answer import prepare_answers
 from bertworks.serve.abilities.attend import prepare_attention
 from bertworks.serve.abilities.classify import prepare_logits
-from bertworks.serve.abilities.explain import prepare_decisions, prepare_explanations
+from bertworks.serve.abilities.explain import affordable, prepare_decisions, prepare_explanations
 from bertworks.serve.abilities.fill_mask import prepare_fill_mask
 from bertworks.serve.abilities.tag import prepare_entities
 from bertworks.serve.endpoints import Endpoint, Protocol, Reply, reply_of
@@ -37,7 +37,7 @@ from bertworks.serve.protocols.bodies import (
     TextRead,
     WordShare,
 )
-from bertworks.serve.reading import HowToRead, LongTextChoice, TextCounts, check_texts
+from bertworks.serve.reading import HowToRead, TextCounts, check_texts
 from bertworks.serve.refusals import Refusal
 from bertworks.tasks.classification.classify import classified
 
@@ -48,10 +48,6 @@ PROTOCOL = Protocol(
     openai.ApiErrorBody,
     openai.refuse,
 )
-
-
-def _long_text(model: ServedModel, asked: LongTextChoice | None) -> LongTextChoice:
-    return asked or model.long_text
 
 
 def _length(model: ServedModel, asked: int | None) -> int:
@@ -74,7 +70,7 @@ async def classify(engine: Engine, body: ClassifyBody, part: str) -> Reply:
     """Answer `/v1/classify`."""
     model = engine.registry.get(body.model, "classify")
     check_texts(body.texts, engine.limits.texts, "texts")
-    length, how = _length(model, body.max_seq_length), _long_text(model, body.long_text)
+    length, how = _length(model, body.max_seq_length), body.long_text or model.long_text
     reading = HowToRead(length, how, min(model.stride, length))
     prepared, logits = await engine.run(lambda: prepare_logits(model, body.texts, reading))
     results = []
@@ -145,7 +141,7 @@ async def explain(engine: Engine, body: ExplainBody, part: str) -> Reply:
     """Answer `/v1/explain`."""
     model = engine.registry.get(body.model, "explain")
     decided, decisions = await engine.run(lambda: prepare_decisions(model, body.text, body.text_pair, body.label))
-    chosen = decisions[: body.most_decisions]
+    chosen = affordable(decisions, body.most_decisions, engine.limits.request_tokens)
     _, found = await engine.run(lambda: prepare_explanations(model, chosen))
     results = [
         ExplainedDecision(

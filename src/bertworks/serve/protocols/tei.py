@@ -45,6 +45,10 @@ _TYPES: dict[Reason, Any] = {
 }
 
 
+# Our names of what a model computes in -> its names.
+_DTYPES = {"fp32": "float32", "bf16": "bfloat16", "int8": "int8"}
+
+
 def refuse(refusal: Refusal) -> TeiError:
     """Return the body of a refusal."""
     where = f"`{refusal.field}`: " if refusal.field else ""
@@ -173,7 +177,7 @@ async def info(engine: Engine, body: None, part: str) -> Reply:
     content = ServerInfo(
         model_id=model.source if "/" not in model.source else model.name,
         model_sha=model.version,
-        model_dtype={"fp32": "float32", "bf16": "bfloat16"}[precision_name(model.pretrained.dtype)],
+        model_dtype=_DTYPES[precision_name(model.pretrained.dtype)],
         served_model_name=model.name,
         model_type=_model_type(model),
         max_concurrent_requests=limits.connections,
