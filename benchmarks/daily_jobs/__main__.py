@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import re
 import shutil
 import statistics
@@ -29,6 +28,7 @@ from pathlib import Path
 
 from benchmarks.daily_jobs import JOBS, PROGRAMS, table, ways
 from benchmarks.finetuning import minilm
+from bertworks.benchmark.machine import processor, usable_threads
 from bertworks.text.python_docs import python_docs
 
 _MODULES = {"scikit_learn": "sklearn"}
@@ -50,7 +50,7 @@ def main() -> None:
     seconds = measured(flags) if flags.rounds else None
     text = table(seconds)
     if seconds:
-        text = f"{flags.rows} rows, {flags.rounds} rounds, {os.cpu_count()} cores, {platform.processor()}\n\n{text}"
+        text = f"{flags.rows} rows, {flags.rounds} rounds, {usable_threads()} threads, {processor()}\n\n{text}"
     print(text)
     if flags.output:
         Path(flags.output).write_text(text, encoding="utf-8")
