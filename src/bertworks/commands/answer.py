@@ -109,7 +109,7 @@ def _contexts(flags: Flags) -> tuple[list[str], list[str]]:
     import sys
 
     from bertworks import files
-    from bertworks.text.lines import decoded_text
+    from bertworks.text.text_files import decoded_text
 
     if (flags.context is None) == (flags.context_file is None):
         raise InputError("--context or --context_file: give one of them, the text to find the answer in")
@@ -153,7 +153,7 @@ def _questions(flags: Flags) -> Iterable[str]:
 
 def _of_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
     """Yield the questions of lines, at least one."""
-    from bertworks.text.lines import decoded_lines
+    from bertworks.text.text_files import decoded_lines
 
     question = ""
     for question in filter(None, (text.strip() for _, text in decoded_lines(lines, name))):

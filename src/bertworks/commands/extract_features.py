@@ -139,7 +139,7 @@ def _texts(path: Path, read: Callable[[int], None]) -> Iterator[str | tuple[str,
     Only a line feed ends a line; TensorFlow's reader drops carriage returns wherever they stand. Every line counts, the
     empty ones too. Of several ` ||| ` the last one divides a line.
     """
-    from bertworks.text.lines import decoded_lines
+    from bertworks.text.text_files import decoded_lines
 
     def counted(line: bytes) -> bytes:
         read(len(line))
