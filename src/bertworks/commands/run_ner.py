@@ -29,7 +29,7 @@ class Flags(TaskFlags):
 
     shown_first = (
         "model output_dir do_train do_eval do_predict max_seq_length train_batch_size learning_rate "
-        "num_train_epochs train_file dev_file test_file dev_fraction unit long_text use_crf task_name data_dir"
+        "num_train_epochs train_file dev_file test_file dev_fraction long_text use_crf task_name data_dir"
     )
 
     task_name: str | None = flag(None, f"A task known by name (docs/tasks.md): {TAG_TASK_NAMES}.", group="Input")
