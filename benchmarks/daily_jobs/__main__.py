@@ -3,6 +3,7 @@
     python -m benchmarks.daily_jobs                                     # the table of docs/results.md
     python -m benchmarks.daily_jobs --rounds=3 --rows=1000 --output=benchmarks/results/daily_jobs.md
     python -m benchmarks.daily_jobs --rounds=1 --rows=60 --jobs='sort texts,scores' --spacy=peers/bin
+    python3 -m venv peers && peers/bin/pip install spacy scikit-learn pandas
 
 The texts are those that come with Python (its documentation); labels, scores and tags are made of them by rule. All
 programs of a job get the same files and take turns. A run is all that stands on the program's page, each block a
