@@ -3,6 +3,7 @@
     python -m benchmarks.daily_jobs                                     # the table of docs/results.md
     python -m benchmarks.daily_jobs --rounds=3 --rows=1000 --output=benchmarks/results/daily_jobs.md
     python -m benchmarks.daily_jobs --rounds=1 --rows=60 --jobs='sort texts,scores' --spacy=peers/bin
+    python3 -m venv peers && peers/bin/pip install spacy scikit-learn pandas
 
 The texts are those that come with Python (its documentation); labels, scores and tags are made of them by rule. All
 programs of a job get the same files and take turns. A run is all that stands on the program's page, each block a
@@ -15,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import re
 import shutil
 import statistics
@@ -29,6 +29,7 @@ from pathlib import Path
 
 from benchmarks.daily_jobs import JOBS, PROGRAMS, table, ways
 from benchmarks.finetuning import minilm
+from bertworks.benchmark.machine import processor, usable_threads
 from bertworks.text.python_docs import python_docs
 
 _MODULES = {"scikit_learn": "sklearn"}
@@ -50,7 +51,7 @@ def main() -> None:
     seconds = measured(flags) if flags.rounds else None
     text = table(seconds)
     if seconds:
-        text = f"{flags.rows} rows, {flags.rounds} rounds, {os.cpu_count()} cores, {platform.processor()}\n\n{text}"
+        text = f"{flags.rows} rows, {flags.rounds} rounds, {usable_threads()} threads, {processor()}\n\n{text}"
     print(text)
     if flags.output:
         Path(flags.output).write_text(text, encoding="utf-8")

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 Precision = Literal["auto", "fp32", "bf16", "int8"]
 TrainingPrecision = Literal["auto", "fp32", "bf16", "fp16"]
 
+# The help of the precision of what is computed without training.
+PRECISION = (
+    "What to compute in: fp32, bf16, int8 (products of 8-bit integers, on CPU only), or auto: bf16 if the hardware "
+    "multiplies it natively."
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class MachineFlags(CommandFlags):
@@ -188,12 +194,7 @@ class TextFlags(ModelFlags, MachineFlags):
         None, "In tables: the column of the text, by name or number (from 0); by default found.", group="Input"
     )
     output_file: str | None = flag(None, "Write to this file instead of standard output.", group="Output", path=True)
-    precision: Precision = flag(
-        "fp32",
-        "What to compute in: fp32, bf16, int8 (products of 8-bit integers, on CPU only), or auto: bf16 if the "
-        "hardware multiplies it natively.",
-        group="Machine",
-    )
+    precision: Precision = flag("fp32", PRECISION, group="Machine")
 
 
 def numbers_of_layers(text: str) -> tuple[int, ...]:

@@ -314,6 +314,22 @@ def test_a_model_of_few_positions_is_used_as_it_was_trained(tmp_path: Path) -> N
     assert run("run_ner", f"--output_dir={tmp_path}/out", f"--dev_file={train}", "--do_eval") == 0
 
 
+def test_a_share_of_the_sentences_is_the_dev_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train = columns(tmp_path / "train.txt")
+    count = len(train.read_text().split("\n\n"))
+    command = ["run_ner", *MODEL, f"--train_file={train}", "--dev_fraction=0.25", "--do_train", "--do_eval"]
+    for name in ("one", "again"):
+        output = tmp_path / name
+        assert run(*command, "--num_train_epochs=1", "--max_seq_length=64", f"--output_dir={output}") == 0
+    dev = (output / "dev_predictions.txt").read_text().strip().split("\n\n")
+    assert f"{len(dev):,} of {count:,} training sentences are the dev set (--dev_fraction)" in capsys.readouterr().err
+    # A quarter of the sentences with each thing; the same ones each time.
+    of_place = sum(line.split()[1] == "B-place" for sentence in dev for line in sentence.splitlines())
+    assert abs(of_place - count / 8) <= 1
+    assert abs(len(dev) - count / 4) <= 1
+    assert results(tmp_path / "one") == results(tmp_path / "again")
+
+
 def test_changed_training_data_are_another_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train = columns(tmp_path / "train.txt")
     command = ["run_ner", *MODEL, "--do_train", "--num_train_epochs=1", f"--output_dir={tmp_path / 'out'}"]
@@ -385,6 +401,10 @@ def test_strange_tags_and_several_seeds(tmp_path: Path, capsys: pytest.CaptureFi
         ),
         (["--do_train", "--task_name=MSRA", "--data_dir=.", "--labels=O,B-x"], "--labels: is for .tf_record files"),
         (["--do_train", "--task_name=MSRA", "--data_dir=.", "--unit=word"], "--unit: is for your own files"),
+        (["--do_train", "--task_name=MSRA", "--data_dir=.", "--dev_fraction=0.1"], "--dev_fraction: is for your own"),
+        (["--do_train", "--train_file=good.txt", "--dev_file=a", "--dev_fraction=0.1"], "give one of them; each says"),
+        (["--do_eval", "--train_file=good.txt", "--dev_fraction=0.1"], "takes sentences out of --train_file"),
+        (["--do_train", "--do_eval", "--train_file=good.txt", "--dev_fraction=1e-4"], "that is 0 of"),
         (["--do_train", "--train_file=absent.txt"], "absent.txt: no such file"),
         (["--do_train", "--train_file=good.txt", "--word_column=2"], "--word_column=2: there are 2 columns"),
     ],

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from bertworks.errors import InputError
-from bertworks.flag_groups import MachineFlags, ModelFlags, Precision
+from bertworks.flag_groups import PRECISION, MachineFlags, ModelFlags, Precision
 from bertworks.flags import flag
 from bertworks.progress import say
 
@@ -61,12 +61,7 @@ class Flags(ModelFlags, MachineFlags):
     format: Literal["table", "jsonl"] = flag("table", "A table for people, or JSON lines.", group="Output")
     output_file: str | None = flag(None, "Write to this file instead of standard output.", group="Output", path=True)
 
-    precision: Precision = flag(
-        "fp32",
-        "What to compute in: fp32, bf16, int8 (products of 8-bit integers, on CPU only), or auto: bf16 if the "
-        "hardware multiplies it natively.",
-        group="Machine",
-    )
+    precision: Precision = flag("fp32", PRECISION, group="Machine")
 
 
 def main(flags: Flags) -> None:
@@ -114,7 +109,7 @@ def _contexts(flags: Flags) -> tuple[list[str], list[str]]:
     import sys
 
     from bertworks import files
-    from bertworks.text.lines import decoded_text
+    from bertworks.text.text_files import decoded_text
 
     if (flags.context is None) == (flags.context_file is None):
         raise InputError("--context or --context_file: give one of them, the text to find the answer in")
@@ -158,7 +153,7 @@ def _questions(flags: Flags) -> Iterable[str]:
 
 def _of_lines(lines: Iterable[bytes], name: str) -> Iterator[str]:
     """Yield the questions of lines, at least one."""
-    from bertworks.text.lines import decoded_lines
+    from bertworks.text.text_files import decoded_lines
 
     question = ""
     for question in filter(None, (text.strip() for _, text in decoded_lines(lines, name))):

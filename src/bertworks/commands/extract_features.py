@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from bertworks.errors import InputError
-from bertworks.flag_groups import MachineFlags, ModelFlags, Precision, numbers_of_layers
+from bertworks.flag_groups import PRECISION, MachineFlags, ModelFlags, Precision, numbers_of_layers
 from bertworks.flags import REQUIRED, RETIRED, flag
 
 
@@ -64,12 +64,7 @@ class Flags(ModelFlags, MachineFlags):
         group="Machine",
         lowest=1,
     )
-    precision: Precision = flag(
-        "fp32",
-        "What to compute in: fp32, bf16, int8 (products of 8-bit integers, on CPU only), or auto: bf16 if the "
-        "hardware multiplies it natively.",
-        group="Machine",
-    )
+    precision: Precision = flag("fp32", PRECISION, group="Machine")
     use_one_hot_embeddings: bool = flag(False, "", group=RETIRED)
 
 
@@ -144,7 +139,7 @@ def _texts(path: Path, read: Callable[[int], None]) -> Iterator[str | tuple[str,
     Only a line feed ends a line; TensorFlow's reader drops carriage returns wherever they stand. Every line counts, the
     empty ones too. Of several ` ||| ` the last one divides a line.
     """
-    from bertworks.text.lines import decoded_lines
+    from bertworks.text.text_files import decoded_lines
 
     def counted(line: bytes) -> bytes:
         read(len(line))

@@ -22,14 +22,14 @@ class Flags(TaskFlags):
 
     A known task:  bert run_ner --task_name=CLUENER --data_dir=CLUENER --model=bert-base-chinese --output_dir=out
                    --do_train --do_eval --do_predict
-    Your own:      bert run_ner --train_file=train.txt --dev_file=dev.txt ...; a word and its tag a line, blank lines
+    Your own:      bert run_ner --train_file=train.txt --dev_fraction=0.1 ...; a word and its tag a line, blank lines
                    between sentences; or JSON of words and tags, or of texts and their entities (CLUENER, doccano,
                    prodigy, Label Studio, spaCy), or a folder of BRAT. What was recognised is said.
     """
 
     shown_first = (
         "model output_dir do_train do_eval do_predict max_seq_length train_batch_size learning_rate "
-        "num_train_epochs train_file dev_file test_file unit long_text use_crf task_name data_dir"
+        "num_train_epochs train_file dev_file test_file dev_fraction long_text use_crf task_name data_dir"
     )
 
     task_name: str | None = flag(None, f"A task known by name (docs/tasks.md): {TAG_TASK_NAMES}.", group="Input")
@@ -51,6 +51,13 @@ class Flags(TaskFlags):
         "The column of the tags, given in the same way.",
         group="Input",
         remembered=True,
+    )
+    dev_fraction: float = flag(
+        0.0,
+        "Take this share of the sentences of --train_file out of training, to evaluate on it.",
+        group="Input",
+        lowest=0,
+        highest=0.9,
     )
     unit: Literal["word", "character"] | None = flag(
         None,
@@ -94,7 +101,9 @@ def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
     task = flags.known_task(tags=True)
     if task and flags.labels:
         raise InputError("--labels: is for .tf_record files; a task known by --task_name has the tags themselves")
-    for name in ("word_column", "tag_column", "unit"):
+    if flags.dev_fraction and flags.dev_file:
+        raise InputError("--dev_fraction and --dev_file: give one of them; each says what to evaluate on")
+    for name in ("word_column", "tag_column", "unit", "dev_fraction"):
         if task and getattr(flags, name):
             raise InputError(f"--{name}: is for your own files; a task known by --task_name is read as released")
     check_task(flags, task, flags.data_dir, flags.files)
@@ -106,10 +115,13 @@ def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
 
     def read(settings: Flags, setup: Setup) -> Job:
         bad, files = BadRows(settings.on_bad_row), settings.files
-        records = {} if task else reading.records_of(files, setup.splits)
+        splits = [split for split in setup.splits if split != "dev" or not settings.dev_fraction]
+        records = {} if task else reading.records_of(files, splits)
         for name in ("word_column", "tag_column", "unit"):
             if records and getattr(settings, name) and settings.was_given(name):
                 raise InputError(f"--{name}: .tf_record files have no columns and no texts; leave it out")
+        if records and settings.dev_fraction:
+            raise InputError("--dev_fraction: is for files of sentences, not .tf_record files; give --dev_file")
         if records and settings.long_text != "truncate":
             first = next(iter(records.values()))[0]
             raise InputError(f"--long_text: {first} has texts that are cut; leave the flag out")
@@ -125,7 +137,9 @@ def reader(flags: Flags) -> tuple[ReadJob[Flags], KnownTask | None]:
         else:
             columns = TagColumnFlags(settings.word_column, settings.tag_column)
             own = reading.OwnFiles(columns, labels, unit, bad, setup.say)
-            rows = own.read(files, setup.splits)
+            rows = own.read(files, splits)
+            if "dev" in setup.splits and settings.dev_fraction:
+                rows = reading.with_drawn_dev_set(rows, settings.dev_fraction, setup)
             if labels and settings.was_given("labels") and not own.has_numbers:
                 raise InputError("--labels: is for .tf_record files and tags that are numbers; these are names")
             unit = own.unit

@@ -22,7 +22,7 @@ from bertworks.errors import InputError
 from bertworks.flag_groups import TextFlags
 from bertworks.tasks.classification.columns import USUAL_NAMES, ColumnFlags, Columns, guess_columns, id_of
 from bertworks.tasks.texts import Text
-from bertworks.text.lines import decoded_lines, decoded_text
+from bertworks.text.text_files import decoded_lines, decoded_text
 
 # Of the files of rows, .txt has a text on each line.
 TABLES = tuple(sorted({*FORMATS} - {".txt"}))

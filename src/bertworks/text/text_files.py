@@ -1,4 +1,7 @@
-"""What a text file is: how it is compressed, and whether it holds JSON lines. Its name tells, or else its content."""
+"""What a text file is: how it is compressed, and whether it holds JSON lines. Its name tells, or else its content.
+
+And files of one text on each line, or of one text, as a model is used on them.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +10,15 @@ import gzip
 import json
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, cast
 
 from bertworks.errors import InputError
-from bertworks.files import unchanged
-from bertworks.foreign import COMPRESSED, HEAD_BYTES, foreign, foreign_folder, refuse_pipe, utf16
+from bertworks.files import BYTE_ORDER_MARK, unchanged
+from bertworks.foreign import COMPRESSED, HEAD_BYTES, compressed, foreign, foreign_folder, refuse_pipe, utf16
 
 _ENDINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}
 _JSON_ENDINGS = (".jsonl", ".json", ".ndjson")
@@ -124,3 +127,41 @@ def _json_object(line: bytes) -> dict[str, object] | None:
     except (ValueError, RecursionError):
         return None
     return values if isinstance(values, dict) else None
+
+
+def decoded_lines(lines: Iterable[bytes], name: object, first: int = 1) -> Iterator[tuple[str, str]]:
+    """Yield the location of each line, for messages, and its text; a byte order mark in front is no text.
+
+    Args:
+        first: the number of the first of these lines.
+
+    Raises:
+        InputError: a line is not UTF-8.
+    """
+    for number, line in enumerate(lines, first):
+        location = f"{name}, line {number}"
+        try:
+            text = (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).decode()
+        except UnicodeDecodeError:
+            if number == 1 and (reason := _foreign(line, name)):
+                raise InputError(f"{name}: {reason} (--input_file)") from None
+            raise InputError(f"{location}: is not valid UTF-8; fix --input_file") from None
+        yield location, text
+
+
+def decoded_text(data: bytes, name: object) -> str:
+    """Return a whole file as text, without a byte order mark.
+
+    Raises:
+        InputError: it is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        reason = _foreign(data[:HEAD_BYTES], name) or f"byte {error.start + 1} is not valid UTF-8; convert it to UTF-8"
+        raise InputError(f"{name}: {reason}") from None
+
+
+def _foreign(head: bytes, name: object) -> str:
+    """Return what the file is if it is no text, and what to do; empty if it may be text."""
+    return foreign(head, str(name)) or compressed(head) or utf16(head)

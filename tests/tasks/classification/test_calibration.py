@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 
 import bertworks
-from bertworks.tasks.classification.calibration import cool, draw_reliability, reliability, temperature
+from bertworks.tasks.classification.calibration import cool, draw_reliability, reliability, temperature, warning_of
 from tests.commands.runs import run
 from tests.finetuning.test_training import MODEL, TASK
 from tests.pictures import pixels
@@ -49,7 +49,13 @@ def test_the_temperature_that_made_the_labels_is_found(kind: str, degrees: float
 
 
 def test_a_model_that_is_always_right_is_as_sure_as_allowed() -> None:
-    assert temperature("single", np.array([0, 1]), np.eye(2, dtype=np.float32)) == pytest.approx(0.02)
+    degrees = temperature("single", np.array([0, 1]), np.eye(2, dtype=np.float32))
+    assert degrees == pytest.approx(0.02)
+    assert "right on all 2 rows, which say nothing" in warning_of(degrees, 2)
+    assert "no better than chance on all 2 rows" in warning_of(
+        temperature("single", np.array([0, 1]), -np.eye(2, dtype=np.float32)), 2
+    )
+    assert warning_of(1.5, 2) == ""
 
 
 def test_bins(tmp_path: Path) -> None:

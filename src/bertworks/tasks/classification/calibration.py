@@ -67,6 +67,17 @@ def temperature(kind: ProblemKind, labels: NDArray[Any], logits: NDArray[np.floa
     return float(1 / np.exp((low + high) / 2))
 
 
+def warning_of(degrees: float, rows: int) -> str:
+    """Return what a person must know if the dev set does not tell the temperature: it is at a limit; else ""."""
+    if _LOWEST * 1.001 < degrees < _HIGHEST / 1.001:
+        return ""
+    always = "right" if degrees < 1 else "no better than chance"
+    return (
+        f"; this is a limit, because the model is {always} on all {rows:,} rows, which say nothing of how sure it may "
+        "be: take more dev rows, or leave out --calibrate"
+    )
+
+
 @torch.no_grad()
 def cool(classifier: nn.Module, degrees: float) -> None:
     """Divide the outputs of a dense layer by a temperature, in place."""

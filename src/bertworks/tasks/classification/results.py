@@ -15,7 +15,13 @@ from bertworks.config import BertConfig
 from bertworks.job import Evaluation, Network, Setup
 from bertworks.model.heads import SequenceClassifier
 from bertworks.tasks.classification import task
-from bertworks.tasks.classification.calibration import cool, draw_reliability, reliability, temperature
+from bertworks.tasks.classification.calibration import (
+    cool,
+    draw_reliability,
+    reliability,
+    temperature,
+    warning_of,
+)
 from bertworks.tasks.classification.outputs import (
     draw_confusion_matrix,
     shown_label,
@@ -86,7 +92,7 @@ def _calibrated(
     picture = draw_reliability(setup.output_dir / "reliability.png", before, after)
     return (
         f"Calibrated on the dev set: temperature {degrees:.4f}, expected calibration error {before.error:.4f} -> "
-        f"{after.error:.4f}; the model that is written has it in its head: {picture}"
+        f"{after.error:.4f}; the model that is written has it in its head: {picture}{warning_of(degrees, len(labels))}"
     )
 
 

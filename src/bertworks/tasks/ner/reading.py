@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
+from operator import not_
 from pathlib import Path
 
 from bertworks.data.bad_rows import BadRows
@@ -12,10 +14,12 @@ from bertworks.errors import InputError
 from bertworks.files import unchanged
 from bertworks.foreign import refuse_foreign, refuse_pipe
 from bertworks.job import Setup
+from bertworks.tasks.classification.balance import draw_dev_set
 from bertworks.tasks.ner.annotated_texts import AnnotatedText, read_annotated, tagged
 from bertworks.tasks.ner.annotation_shapes import shape_of
 from bertworks.tasks.ner.brat import read_brat
 from bertworks.tasks.ner.column_layout import TagColumnFlags, layout_of
+from bertworks.tasks.ner.entities import OUTSIDE, split_tag
 from bertworks.tasks.ner.json_values import is_json, json_values
 from bertworks.tasks.ner.piped_words import PipedWords
 from bertworks.tasks.ner.plain_texts import is_running_text, read_plain
@@ -51,6 +55,21 @@ def read_records(records: Mapping[str, Sequence[Path]], labels: Sequence[str], s
         split: rows_of_records(paths, names, setup.tokenizer, size, with_tags=split != "test")
         for split, paths in records.items()
     }
+
+
+def with_drawn_dev_set(rows: Rows, fraction: float, setup: Setup) -> Rows:
+    """Return the splits where a share of the training sentences is the dev set; they have about the same types.
+
+    Raises:
+        InputError: nothing is trained, or that would be no sentence, or all.
+    """
+    if "train" not in rows:
+        raise InputError("--dev_fraction: takes sentences out of --train_file; give --do_train too, or --dev_file")
+    types = [tuple(sorted({split_tag(tag)[1] for tag in row.tags or () if tag != OUTSIDE})) for row in rows["train"]]
+    drawn = draw_dev_set(types, fraction, setup.random_seed).tolist()
+    train, dev = list(compress(rows["train"], map(not_, drawn))), list(compress(rows["train"], drawn))
+    setup.say(f"{len(dev):,} of {len(drawn):,} training sentences are the dev set (--dev_fraction)")
+    return {**rows, "train": train, "dev": dev}
 
 
 @dataclass

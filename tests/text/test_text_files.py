@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertworks.errors import InputError
-from bertworks.text.lines import decoded_lines, decoded_text
+from bertworks.text.text_files import decoded_lines, decoded_text
 
 
 @given(st.text(), st.sampled_from([b"", b"\xef\xbb\xbf"]))
