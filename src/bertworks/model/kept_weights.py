@@ -1,7 +1,7 @@
 """Weights in the type and order that a product takes: cast, and joined where layers read the same rows.
 
-Training makes them anew at each use. A model that is only used keeps them: for a batch of a thousand tokens, making
-them takes a fifth of the time of BERT-Base in bf16.
+Training makes them anew at each use. A model that is only used keeps them: for one short text, making them takes two
+fifths of the time of BERT-Base in bf16 (27 ms instead of 16 on two cores).
 
 Shapes: I inputs, O outputs of a layer.
 """
