@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bertworks.model import kernels
-from bertworks.model.kept_weights import joined, keep_weights
+from bertworks.model.kept_weights import keep_weights, ready
 
 DTYPES = [torch.float32, torch.bfloat16]
 
@@ -18,7 +18,7 @@ def layers(count: int) -> list[nn.Linear]:
 
 
 def of(made: list[nn.Linear], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    return joined(dtype, [layer.weight for layer in made], [layer.bias for layer in made])
+    return ready(dtype, [layer.weight for layer in made], [layer.bias for layer in made])
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -63,6 +63,9 @@ def test_a_product_and_its_activation_are_one_after_the_other(dtype: torch.dtype
         apart = kernels.activate(kernels.linear(*inputs), name)
     assert together.dtype == dtype
     assert torch.allclose(together.float(), apart.float(), atol=1e-6 if dtype == torch.float32 else 2e-2)
+    keep_weights(layer)
+    with torch.inference_mode():
+        assert torch.equal(kernels.activated_linear(*inputs, name), together)
     trained = kernels.activated_linear(*inputs, name)
     trained.float().sum().backward()
     assert layer.weight.grad is not None

@@ -24,22 +24,26 @@ def keep_weights(model: nn.Module) -> None:
     """
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Embedding):
-            setattr(module.weight, _KEPT, {})
+            vars(module.weight)[_KEPT] = {}
 
 
-def joined(dtype: torch.dtype, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return weights [O, I] below each other and biases [O] one after the other, in a type."""
+def ready(dtype: torch.dtype, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return weights and biases as `joined` does, kept from the last use if they are of a model that keeps them.
+
+    What is kept may have been made in inference mode, so no gradient must be recorded.
+    """
     kept = getattr(weights[0], _KEPT, None)
     if kept is None or (len(weights) == 1 and weights[0].dtype == dtype):
-        return _joined(dtype, weights), _joined(dtype, biases)
+        return joined(dtype, weights), joined(dtype, biases)
     state = [(p.data_ptr(), 0 if p.is_inference() else p._version) for p in (*weights, *biases)]
     before, *found = kept.get((dtype, len(weights)), (None,))
     if before != state:
-        found = [_joined(dtype, weights), _joined(dtype, biases)]
+        found = [joined(dtype, weights), joined(dtype, biases)]
         kept[dtype, len(weights)] = state, *found
     return found[0], found[1]
 
 
-def _joined(dtype: torch.dtype, parts: Sequence[Tensor]) -> Tensor:
-    cast = [part.detach().to(dtype) for part in parts]
+def joined(dtype: torch.dtype, parts: Sequence[Tensor]) -> Tensor:
+    """Return weights [O, I] below each other, or biases [O] one after the other, in a type."""
+    cast = [part.to(dtype) for part in parts]
     return cast[0] if len(cast) == 1 else torch.cat(cast)

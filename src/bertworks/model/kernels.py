@@ -24,7 +24,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from bertworks.model.dropout import Dropped, Keep, masked
-from bertworks.model.kept_weights import joined
+from bertworks.model.kept_weights import joined, ready
 
 # The forms of GELU by their names in oneDNN.
 _FORMS_OF_GELU = {"gelu": "none", "gelu_new": "tanh"}
@@ -94,14 +94,14 @@ def linears(x: Tensor, *layers: tuple[Tensor, Tensor]) -> Tensor:
     """Apply several linear layers (weight, bias) to the same rows in one product -> [T, sum of their outs]."""
     weights, biases = zip(*layers, strict=True)
     if not torch.is_grad_enabled():
-        return product(x, *joined(x.dtype, weights, biases))
+        return product(x, *ready(x.dtype, weights, biases))
     return _Linear.apply(x, len(layers), *weights, *biases)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _Linear(Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, n: int, *parameters: Tensor) -> Tensor:
-        weight, bias = joined(x.dtype, parameters[:n], parameters[n:])
+        weight, bias = joined(x.dtype, parameters[:n]), joined(x.dtype, parameters[n:])
         ctx.save_for_backward(x, weight)
         ctx.sizes = [len(w) for w in parameters[:n]]
         return product(x, weight, bias)
@@ -122,8 +122,7 @@ def activated_linear(x: Tensor, weight: Tensor, bias: Tensor, name: str) -> Tens
     in_onednn = x.device.type == "cpu" and x.numel() and (x.dtype == torch.bfloat16 or prefers_onednn())
     if form is None or torch.is_grad_enabled() or not (in_onednn and _has_pointwise()):
         return activate(linear(x, weight, bias), name)
-    ready = joined(x.dtype, (weight,), (bias,))
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, *ready, "gelu", [], form)
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, *ready(x.dtype, (weight,), (bias,)), "gelu", [], form)
     return result
 
 
