@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from bertworks.train import optimizer as optimizers
 from bertworks.train.best import Best
 from bertworks.train.resume import WriteModel
+from bertworks.train.rules import ORIGINAL_RULES, ORIGINAL_SCHEDULE, Rules, Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class Run:
         output_dir: the folder of checkpoints, metrics and the model.
         precision, max_seq_length: what it computes in, and its longest sequence; they say how much memory it takes.
         optimizer_bits: of the optimizer's states, 32 or 8.
+        rules, schedule: what of the optimizer and of its learning rate differs from the original's.
         token_budget: the most tokens of a micro-batch; None is measured at the first start.
         log_every_steps, save_checkpoints_steps: 0 means only at the end.
         save_at_evaluations: whether every evaluation leaves a checkpoint.
@@ -48,6 +49,8 @@ class Run:
     precision: torch.dtype = torch.float32
     max_seq_length: int | None = None
     optimizer_bits: int = 32
+    rules: Rules = ORIGINAL_RULES
+    schedule: Schedule = ORIGINAL_SCHEDULE
     token_budget: int | None = None
     log_every_steps: int = 10
     eval_every_steps: int = 0
@@ -69,4 +72,4 @@ class Run:
 
     def rate(self, step: int) -> float:
         """Return the learning rate of the update after `step` finished steps."""
-        return optimizers.learning_rate(step, self.learning_rate, self.num_train_steps, self.num_warmup_steps)
+        return self.schedule.rate(step, self.learning_rate, self.num_train_steps, self.num_warmup_steps)

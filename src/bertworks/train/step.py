@@ -51,7 +51,7 @@ class Stepper:
 
     model: nn.Module
     task: Task
-    optimizer: torch.optim.AdamW
+    optimizer: torch.optim.Optimizer
     world: World
     window: MetricWindow
     rate: Callable[[int], float]
