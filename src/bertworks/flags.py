@@ -72,6 +72,7 @@ def flag(
     other_names: Mapping[str, str] | None = None,
     remembered: bool = False,
     bare: str = "",
+    listed: bool = False,
 ) -> Any:
     """Return a dataclass field that is a flag.
 
@@ -89,20 +90,19 @@ def flag(
         other_names: what a value is called elsewhere -> what it is called here.
         remembered: whether a trained model keeps the value in its config.json, for evaluation and prediction.
         bare: what an alias means that stands without a value.
+        listed: whether it may have several values, with commas between, which are a tuple; one stays itself.
     """
-    metadata = {
+    metadata: dict[str, Any] = {
         "help": help,
         "group": group,
         "path": path,
-        "aliases": tuple(alias.split() if isinstance(alias, str) else alias),
         "lowest": lowest,
         "highest": highest,
         "above": above,
-        "positional": positional,
-        "other_names": dict(other_names or {}),
-        "remembered": remembered,
-        "bare": bare,
     }
+    metadata |= {"positional": positional, "remembered": remembered, "bare": bare, "listed": listed}
+    metadata["aliases"] = tuple(alias.split() if isinstance(alias, str) else alias)
+    metadata["other_names"] = dict(other_names or {})
     return dataclasses.field(default=dataclasses.MISSING if default is REQUIRED else default, metadata=metadata)
 
 
@@ -126,6 +126,7 @@ class _Flag:
     other_names: Mapping[str, str]
     remembered: bool
     bare: str
+    listed: bool
 
     @property
     def required(self) -> bool:
@@ -133,6 +134,8 @@ class _Flag:
 
     def convert(self, text: str, source: str) -> Any:
         """Return the value that `text` means; `source` begins the error message."""
+        if self.listed and "," in text:
+            return tuple(self.convert(part.strip(), source) for part in text.split(","))
         if self.kind is bool:
             if text.lower() in _TRUE | _FALSE:
                 return text.lower() in _TRUE
@@ -168,9 +171,9 @@ def describe(flags_class: type) -> dict[str, _Flag]:
     hints, flags = typing.get_type_hints(flags_class), {}
     for field in (field for field in dataclasses.fields(flags_class) if field.metadata):
         hint = hints[field.name]
-        optional = typing.get_origin(hint) in (typing.Union, types.UnionType)
-        if optional:
-            (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
+        parts = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+        optional = type(None) in parts
+        (hint,) = (part for part in parts if part is not type(None) and typing.get_origin(part) is not tuple)
         choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
         kind = str if choices else hint
         flags[field.name] = _Flag(field.name, kind, choices, optional, field.default, **field.metadata)
@@ -266,7 +269,8 @@ def _from_toml(path: str, flags: dict[str, _Flag]) -> dict[str, Any]:
     if unknown := next((name for name in given if name not in flags), None):
         near = difflib.get_close_matches(unknown, flags, 1, 0.6)
         raise InputError(f"{path}: {unknown} is not a flag" + (f"; did you mean {near[0]}?" if near else ""))
-    return {name: flags[name].convert(str(value), f"{path}: {name}") for name, value in given.items()}
+    texts = {name: ",".join(map(str, v)) if isinstance(v, list) else str(v) for name, v in given.items()}
+    return {name: flags[name].convert(text, f"{path}: {name}") for name, text in texts.items()}
 
 
 def recorded(flags: CommandFlags, without: Collection[str] = ()) -> dict[str, Any]:
