@@ -121,10 +121,9 @@ def pretrain(
     gpu: Recorder, precision: torch.dtype, *, dropout: float = 0.1, batch: int = 8, of: Any = None, **how: Any
 ) -> None:
     settings = pretraining.Pretraining(
-        source=Source(),
+        phases=[pretraining.InstancePhase(Source(), batch)],
         eval_source=Source(),
         vocab_size=30522,
-        train_batch_size=batch,
         eval_batch_size=8,
         max_eval_steps=1,
         precision=precision,
@@ -159,10 +158,9 @@ def pretrain_as_one_of_many(gpu: Recorder, batch: int) -> None:
 
 def evaluate_pretraining(gpu: Recorder, precision: torch.dtype) -> None:
     settings = pretraining.Pretraining(
-        source=Source(),
+        phases=[pretraining.InstancePhase(Source(), 8)],
         eval_source=Source(),
         vocab_size=30522,
-        train_batch_size=8,
         eval_batch_size=8,
         max_eval_steps=1,
         eval_precision=precision,

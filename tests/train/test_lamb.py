@@ -6,7 +6,7 @@ from torch import nn
 
 from bertworks.errors import InputError
 from bertworks.train import optimizer as optimizers
-from bertworks.train.rules import Rules
+from bertworks.train.rules import UpdateRules
 
 
 class Small(nn.Module):
@@ -25,7 +25,7 @@ def gradient(p: torch.Tensor, step: int) -> torch.Tensor:
 
 def test_published_algorithm() -> None:
     model = Small()
-    optimizer = optimizers.build(model, "lamb", 0.01, rules=Rules(beta1=0.8, beta2=0.95))
+    optimizer = optimizers.build(model, "lamb", 0.01, rules=UpdateRules(beta1=0.8, beta2=0.95))
     weights = {name: p.detach().double().clone() for name, p in model.named_parameters()}
     means = {name: torch.zeros_like(w) for name, w in weights.items()}
     squares = {name: torch.zeros_like(w) for name, w in weights.items()}

@@ -7,7 +7,7 @@ from bertworks.config import BertConfig
 from bertworks.model.heads import PretrainingModel
 from bertworks.train import optimizer as optimizers
 from bertworks.train.muon import orthogonalised
-from bertworks.train.rules import Rules, group_of
+from bertworks.train.rules import UpdateRules, group_of
 
 SHAPES = [(6, 6), (12, 5), (5, 12), (1, 7)]
 
@@ -50,7 +50,7 @@ def test_matrices_move_as_by_the_librarys_muon_and_the_rest_as_by_adamw(monkeypa
         pytest.skip("this torch has no Muon")
     monkeypatch.setattr("bertworks.train.muon.choose_precision", lambda *_, **__: torch.bfloat16)
     ours, theirs, adamw = small(), small(), small()
-    rules = Rules(matrix_rate=20.0, group_decay={"matrices": 0.1})
+    rules = UpdateRules(matrix_rate=20.0, group_decay={"matrices": 0.1})
     optimizer = optimizers.build(ours, "muon", 0.01, rules=rules)
     rest = optimizers.build(adamw, "adamw", 0.01)
     is_matrix = {name: group_of(name) == "matrices" for name, _ in ours.named_parameters()}

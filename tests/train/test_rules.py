@@ -8,7 +8,7 @@ from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.model.heads import PretrainingModel
 from bertworks.train import optimizer as optimizers
-from bertworks.train.rules import GROUPS, Rules, Schedule, decay_by_group, group_of
+from bertworks.train.rules import GROUPS, Schedule, UpdateRules, decay_by_group, group_of
 
 KINDS = st.sampled_from(["linear", "cosine", "warmup_stable_decay"])
 
@@ -49,7 +49,7 @@ def test_groups_of_a_bert() -> None:
 
 def test_each_group_has_its_decay_and_the_default_is_the_originals() -> None:
     model = PretrainingModel(BertConfig.from_size("1/32", 50))
-    rules = Rules(group_decay=decay_by_group("embeddings=0, matrices=0.1"))
+    rules = UpdateRules(group_decay=decay_by_group("embeddings=0, matrices=0.1"))
     optimizer = optimizers.build(model, "adamw", 0.01, rules=rules)
     names = {p: name for name, p in model.named_parameters()}
     decay = {names[p]: group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}

@@ -52,16 +52,15 @@ class PretrainingInput:
         """A hash of the contents, without what is drawn from them."""
         return str(self.source.identity()["input_file"]).rpartition(" ")[2]
 
-    def shown(self, step: int, batch_size: int) -> str:
-        """Return the instances of a step as text.
+    def shown(self, first: int, count: int) -> str:
+        """Return `count` instances as text, from number `first`.
 
         Raises:
             InputError: they come without a vocabulary.
         """
         if self.tokenizer is None:
             raise InputError("--show_step: give --vocab_file too; these records have no vocabulary")
-        first = step * batch_size
-        return show_instances(self.source.instances(first, first + batch_size), self.tokenizer.tokens, first)
+        return show_instances(self.source.instances(first, first + count), self.tokenizer.tokens, first)
 
 
 def open_input(

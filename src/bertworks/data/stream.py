@@ -128,6 +128,10 @@ class ShardSource:
         drawing = {name: value for name, value in asdict(self._drawing).items() if _RULES.get(name) != value}
         return {"input_file": self.corpus.identity, **drawing}
 
+    def drawn_otherwise(self, drawing: Drawing, counts_file: Path | None) -> ShardSource:
+        """Return the same text as another sequence of instances."""
+        return ShardSource(self._corpus, self._words, drawing, counts_file)
+
     def instances(self, first: int, last: int) -> Instances:
         """Return instances number first, ..., last - 1, counted over all epochs. Each epoch has new masks."""
         parts = []

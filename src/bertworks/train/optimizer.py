@@ -17,7 +17,7 @@ from bertworks.errors import InputError
 from bertworks.train import eight_bits
 from bertworks.train.lamb import Lamb
 from bertworks.train.muon import AdamWWithMuon
-from bertworks.train.rules import ORIGINAL_RULES, Rules, group_of
+from bertworks.train.rules import ORIGINAL_RULES, UpdateRules, group_of
 
 OPTIMIZERS = ("adam", "adamw", "lamb", "muon")
 
@@ -28,7 +28,7 @@ def build(
     weight_decay: float = 0.01,
     rate_scale: Callable[[str], float] = lambda name: 1.0,
     bits: int = 32,
-    rules: Rules = ORIGINAL_RULES,
+    rules: UpdateRules = ORIGINAL_RULES,
 ) -> torch.optim.Optimizer:
     """Build an optimizer over the model's parameters.
 

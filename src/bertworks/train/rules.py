@@ -30,7 +30,7 @@ def group_of(name: str) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class UpdateRules:
     """How parameters are updated, but for the kind of the optimizer and its learning rate. The defaults are BERT's.
 
     Attributes:
@@ -84,7 +84,7 @@ class Schedule:
 
 
 # What BERT was trained with.
-ORIGINAL_RULES, ORIGINAL_SCHEDULE = Rules(), Schedule()
+ORIGINAL_RULES, ORIGINAL_SCHEDULE = UpdateRules(), Schedule()
 
 
 def decay_by_group(text: str | None) -> dict[str, float]:

@@ -10,7 +10,7 @@ import torch
 
 from bertworks.train.best import Best
 from bertworks.train.resume import WriteModel
-from bertworks.train.rules import ORIGINAL_RULES, ORIGINAL_SCHEDULE, Rules, Schedule
+from bertworks.train.rules import ORIGINAL_RULES, ORIGINAL_SCHEDULE, Schedule, UpdateRules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ class Run:
     precision: torch.dtype = torch.float32
     max_seq_length: int | None = None
     optimizer_bits: int = 32
-    rules: Rules = ORIGINAL_RULES
+    rules: UpdateRules = ORIGINAL_RULES
     schedule: Schedule = ORIGINAL_SCHEDULE
     token_budget: int | None = None
     log_every_steps: int = 10
