@@ -33,8 +33,7 @@ RETIRED = flag_help.RETIRED
 # No number of a command line is larger; it also keeps infinity and what is not a number out.
 _LARGEST = 1e18
 
-_TRUE = {"true", "1", "yes", "t", "y"}
-_FALSE = {"false", "0", "no", "f", "n"}
+_TRUE, _FALSE = {"true", "1", "yes", "t", "y"}, {"false", "0", "no", "f", "n"}
 
 FlagsType = TypeVar("FlagsType", bound="CommandFlags")
 
@@ -48,9 +47,11 @@ class CommandFlags:
             every flag counts as given.
         shown_first: the flags that `--help` shows where not all fit on a screen, with blanks between; those that are
             required are always shown.
+        own: the flags that no other command has, which come first; by default those of the class itself.
     """
 
     shown_first: ClassVar[str] = ""
+    own: ClassVar[Collection[str]] = ()
     given: frozenset[str] | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def was_given(self, name: str) -> bool:
@@ -80,8 +81,7 @@ def flag(
         default: the default value, or REQUIRED.
         help: what `--help` says.
         group: the heading under which `--help` shows it; RETIRED for flags that are accepted and ignored.
-        path: whether it names files or folders (comma lists and globs too); `flags.toml` keeps these absolute. `or
-            name`: it may also be a name, which stays as it is.
+        path: whether it names files or folders; `flags.toml` keeps these absolute. `or name`: it may also be a name.
         alias: other spellings, with blanks between or as a tuple.
         lowest, highest: the lowest and the highest number that make sense.
         above: what a number must be greater than, where it may be as near as one likes.
@@ -148,17 +148,15 @@ class _Flag:
         try:
             value = self.kind(text)
         except ValueError:
-            noun = "a whole number" if self.kind is int else "a number"
-            raise InputError(f"{source}: {text!r} is not {noun}") from None
+            raise InputError(f"{source}: {text!r} is not a {'whole ' * (self.kind is int)}number") from None
         if self.kind is not str and (bound := self._broken_bound(value)):
             raise InputError(f"{source}: {text} must be {bound}")
         return value
 
     def _broken_bound(self, value: float) -> str:
         """Say what a number must be and is not; "" if the number is right."""
-        lowest = -_LARGEST if self.lowest is None else self.lowest
         highest = _LARGEST if self.highest is None else self.highest
-        if value < lowest:
+        if value < (lowest := -_LARGEST if self.lowest is None else self.lowest):
             return f"at least {lowest:g}"
         if self.above is not None and value <= self.above:
             return f"above {self.above:g}"
@@ -296,7 +294,7 @@ def to_toml(flags: CommandFlags, command: str) -> str:
 
 def help_text(flags_class: type[CommandFlags], program: str, *, everything: bool = False) -> str:
     """Return the text of `--help`, or of `--help=all`."""
-    flags, own = list(describe(flags_class).values()), flags_class.__annotations__
+    flags, own = list(describe(flags_class).values()), flags_class.own or flags_class.__annotations__
     return flag_help.help_text(
         flags, own, flags_class.__doc__ or "", program, first=flags_class.shown_first.split(), everything=everything
     )

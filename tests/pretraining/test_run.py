@@ -172,3 +172,40 @@ def test_a_larger_model_grows_from_a_smaller_one(shards: Path, tmp_path: Path, c
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     assert "Grown from" not in capsys.readouterr().err
     assert run(*large[:-2], "--num_train_steps=3", f"--bert_config_file={tmp_path / 'c.json'}") == 2
+
+
+def test_a_plan_counts_every_phase(shards: Path, tmp_path: Path, capsys) -> None:
+    """The phases are short enough to be counted whole, so the plan's tokens are those of the training."""
+    more = (*RUNS["phases"], "--num_train_steps=8")
+    with pytest.raises(SystemExit):
+        run(*words(shards, tmp_path / "planned", *more, "--plan"))
+    said = capsys.readouterr().out
+    assert run(*words(shards, tmp_path / "done", *more)) == 0
+    tokens = sum(line["tokens"] for line in metrics(tmp_path / "done") if "tokens" in line)
+    assert f"8, {tokens:,} tokens" in said
+    assert "(the mean of the first steps of each phase)" in said
+
+
+def test_the_average_is_the_plain_mean_and_is_evaluated(shards: Path, tmp_path: Path, capsys) -> None:
+    more = ("--num_train_steps=7", "--save_checkpoints_steps=2", "--average_checkpoints=3", "--do_eval")
+    assert run(*words(shards, tmp_path, *more, "--max_eval_steps=2")) == 0
+    parts = [load_file(tmp_path / "checkpoints" / f"step-{n}" / "model.safetensors") for n in (4, 6, 7)]
+    found = load_file(tmp_path / "averaged" / "model.safetensors")
+    for name in parts[0]:
+        expected = torch.stack([part[name].double() for part in parts]).mean(0).float()
+        torch.testing.assert_close(found[name], expected, rtol=1e-6, atol=1e-8)
+    assert not torch.equal(found["cls.predictions.bias"], parts[2]["cls.predictions.bias"])
+    results = dict(line.split(" = ") for line in (tmp_path / "eval_results.txt").read_text().splitlines())
+    averaged = [
+        word
+        for word in words(shards, tmp_path / "again", "--do_train=False", "--do_eval", "--max_eval_steps=2")
+        if not word.startswith("--size")
+    ]
+    assert run(*averaged, f"--model={tmp_path / 'averaged'}") == 0
+    again = dict(line.split(" = ") for line in (tmp_path / "again" / "eval_results.txt").read_text().splitlines())
+    for name in ("loss", "masked_lm_accuracy", "next_sentence_loss"):
+        assert float(results[f"averaged_{name}"]) == pytest.approx(float(again[name]))
+    assert results["averaged_loss"] != results["loss"]
+    capsys.readouterr()
+    assert run(*words(shards, tmp_path / "few", "--num_train_steps=2", "--average_checkpoints=2")) == 2
+    assert "--average_checkpoints=2: " in capsys.readouterr().err

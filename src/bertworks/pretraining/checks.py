@@ -22,6 +22,8 @@ def check(flags: PretrainingFlags) -> None:
     decay_by_group(flags.group_weight_decay)
     _check_optimizer(flags)
     _check_schedule(flags)
+    if flags.average_checkpoints and not flags.do_train:
+        raise InputError("--average_checkpoints: is for a training; give --do_train, or --model=OUTPUT_DIR/averaged")
     if flags.average_checkpoints > flags.keep_checkpoint_max:
         raise InputError(
             f"--average_checkpoints={flags.average_checkpoints}: --keep_checkpoint_max={flags.keep_checkpoint_max} "

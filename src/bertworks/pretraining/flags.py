@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from bertworks.flag_groups import Precision, TrainingMachineFlags
 from bertworks.flags import REQUIRED, CommandFlags, flag
@@ -211,5 +212,7 @@ class RecipeFlags(CommandFlags):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PretrainingFlags(TrainingMachineFlags, RecipeFlags, OriginalFlags):
+class PretrainingFlags(RecipeFlags, OriginalFlags, TrainingMachineFlags):
     """All flags of a pre-training."""
+
+    own: ClassVar[Collection[str]] = (*OriginalFlags.__annotations__, *RecipeFlags.__annotations__)

@@ -14,6 +14,7 @@ from bertworks.data.stream import Drawing, ShardSource
 from bertworks.errors import InputError
 from bertworks.pretraining.flags import PretrainingFlags
 from bertworks.pretraining.phases import TrainingPhase, phases_of
+from bertworks.tasks.pretraining import InstancePhase
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,24 @@ class TrainingInput:
     opened: PretrainingInput
     phases: tuple[TrainingPhase, ...]
     sources: tuple[InstanceSource, ...]
+
+    @property
+    def longest(self) -> int:
+        """The longest instance, in tokens."""
+        return max(phase.max_seq_length for phase in self.phases)
+
+    def of_task(self) -> list[InstancePhase]:
+        """Return the phases as the task takes them."""
+        return [
+            InstancePhase(
+                source=source,
+                train_batch_size=phase.train_batch_size,
+                first_step=phase.first_step,
+                first_instance=phase.first_instance,
+                causal=phase.objective == "causal_lm",
+            )
+            for phase, source in zip(self.phases, self.sources, strict=True)
+        ]
 
     def shown(self, step: int) -> str:
         """Return the instances of a step as text, masked, whatever the objective."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from bertworks import files
 from bertworks.checkpoints.load import load_into
-from bertworks.checkpoints.resolve import starting_point
+from bertworks.checkpoints.resolve import StartingPoint, starting_point
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.flag_groups import NO_SETTINGS, input_bytes
@@ -15,6 +17,7 @@ from bertworks.flags import describe, recorded, to_toml
 from bertworks.model.compiling import compile_blocks
 from bertworks.model.device import choose_precision, precision_name
 from bertworks.model.heads import PretrainingModel
+from bertworks.pretraining.averages import load_average, write_average
 from bertworks.pretraining.flags import PretrainingFlags, RecipeFlags
 from bertworks.pretraining.growing import grow
 from bertworks.pretraining.instances import TrainingInput, evaluation_source, training_input, without_room
@@ -47,37 +50,13 @@ def pretrain(flags: PretrainingFlags, output_dir: Path, world: World) -> None:
     if start.checkpoint is None and not flags.do_train:
         raise InputError(f"--do_eval: {output_dir} holds no checkpoint; train first, or give --model")
     given = training_input(flags, start)
-    opened, longest = given.opened, max(phase.max_seq_length for phase in given.phases)
-    check_data(world, opened.source.identity())
-    config = start.config_for(opened.tokenizer, longest)
-    model = PretrainingModel(config)
-    model.bert.gradient_checkpointing = flags.gradient_checkpointing
-    if flags.compile and flags.do_train:
-        world.say(compile_blocks(model.bert, world.device))
-    if not flags.next_sentence:
-        pretraining.freeze_next_sentence(model)
-    if not (flags.do_train and steps_done(output_dir)):
-        model.initialise(flags.random_seed)
-        if start.checkpoint is not None:
-            world.say(load_into(model, start.checkpoint, config).shown(verbose=flags.verbose))
-        if flags.grow_from and flags.do_train:
-            for line in grow(model, flags.grow_from, opened.tokenizer, flags.random_seed):
-                world.say(line)
-    model.to(world.device)
-
+    check_data(world, given.opened.source.identity())
+    config = start.config_for(given.opened.tokenizer, given.longest)
+    model = _model(flags, config, start, given, world)
     precision = choose_precision(flags.precision, world.device, training=True)
     task = pretraining.task(
         pretraining.Pretraining(
-            phases=[
-                pretraining.InstancePhase(
-                    source,
-                    phase.train_batch_size,
-                    phase.first_step,
-                    phase.first_instance,
-                    phase.objective == "causal_lm",
-                )
-                for phase, source in zip(given.phases, given.sources, strict=True)
-            ],
+            phases=given.of_task(),
             eval_source=evaluation_source(flags, start),
             vocab_size=config.vocab_size,
             eval_batch_size=flags.eval_batch_size,
@@ -90,61 +69,97 @@ def pretrain(flags: PretrainingFlags, output_dir: Path, world: World) -> None:
     )
     results = None
     if flags.do_train:
-        for remark in (*opened.remarks, *without_room(flags, given.phases), *described(given.phases)):
+        for remark in (*given.opened.remarks, *without_room(flags, given.phases), *described(given.phases)):
             world.say(remark)
-        parameters = sum(p.numel() for p in model.parameters()) / 1e6
-        size = f"{config.num_hidden_layers} layers of {config.hidden_size}, {parameters:.1f} M parameters{opened.words}"
-        world.say(f"Pre-training on {world.device} in {precision_name(precision)}: {size}")
-        identity = _identity(flags, given, config)
-        # What has its default is not mentioned, and identities have what departs from the original's instances.
-        usual = {name for name, f in describe(RecipeFlags).items() if getattr(flags, name) == f.default}
-        apart = {*_ABOUT, *_OF_INSTANCES, *usual, *(name.removeprefix("--") for name in identity)}
-        run = Run(
-            output_dir=output_dir,
-            num_train_steps=flags.num_train_steps,
-            num_warmup_steps=flags.num_warmup_steps,
-            learning_rate=flags.learning_rate,
-            optimizer=flags.optimizer,
-            optimizer_bits=int(flags.optimizer_bits),
-            weight_decay=flags.weight_decay,
-            random_seed=flags.random_seed,
-            precision=precision,
-            rules=UpdateRules(
-                beta1=flags.adam_beta1,
-                beta2=flags.adam_beta2,
-                epsilon=flags.adam_epsilon,
-                momentum=flags.muon_momentum,
-                matrix_rate=(flags.matrix_learning_rate or 0.0) / flags.learning_rate if flags.learning_rate else 0.0,
-                group_decay=decay_by_group(flags.group_weight_decay),
-            ),
-            schedule=Schedule(
-                kind=flags.schedule,
-                num_decay_steps=flags.num_decay_steps,
-                final_share=flags.final_learning_rate / flags.learning_rate if flags.learning_rate else 0.0,
-            ),
-            max_seq_length=longest,
-            token_budget=flags.token_budget,
-            log_every_steps=flags.log_every_steps,
-            eval_every_steps=flags.eval_every_steps,
-            save_checkpoints_steps=flags.save_checkpoints_steps,
-            keep_checkpoint_max=flags.keep_checkpoint_max,
-            save_in_background=flags.save_in_background,
-            plan=flags.plan,
-            plan_steps=flags.plan_steps,
-            input_bytes=input_bytes(flags) if flags.plan else 0,
-            identity=identity,
-            settings=recorded(flags, without=apart) | {"precision": precision_name(precision)},
-            write_model=partial(write_model, config, opened.tokenizer, "BertForPreTraining"),
-            write_notes=lambda: files.write_text(output_dir / "flags.toml", to_toml(flags, "run_pretraining")),
-        )
+        size = f"{config.num_hidden_layers} layers of {config.hidden_size}"
+        parameters = f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters{given.opened.words}"
+        world.say(f"Pre-training on {world.device} in {precision_name(precision)}: {size}, {parameters}")
+        run = _run(flags, output_dir, given, config, precision)
         results = loop.train(model, task, run, world)
+        if flags.average_checkpoints and world.is_main:
+            averaged = write_average(output_dir, flags.average_checkpoints, run.write_model)
+            world.say(f"The mean of checkpoints: {averaged}")
         world.say(f"The model: {output_dir} (opens in transformers too)")
     if flags.do_eval:
         results = results or task.evaluate(model)
+        if flags.average_checkpoints:
+            world.wait()  # until it is written
+            load_average(model, output_dir)
+            results = {**results, **{f"averaged_{name}": value for name, value in task.evaluate(model).items()}}
         if world.is_main:
             found = {"global_step": steps_done(output_dir), **results}
             print(f"***** Eval results ({flags.eval_precision}) *****")
             write_results(output_dir, found, originals=found, as_json=False)
+
+
+def _model(
+    flags: PretrainingFlags, config: BertConfig, start: StartingPoint, given: TrainingInput, world: World
+) -> PretrainingModel:
+    """Make the model and fill it, unless a checkpoint of this run will."""
+    model = PretrainingModel(config)
+    model.bert.gradient_checkpointing = flags.gradient_checkpointing
+    if flags.compile and flags.do_train:
+        world.say(compile_blocks(model.bert, world.device))
+    if not flags.next_sentence:
+        pretraining.freeze_next_sentence(model)
+    if not (flags.do_train and steps_done(Path(flags.output_dir or ""))):
+        model.initialise(flags.random_seed)
+        if start.checkpoint is not None:
+            world.say(load_into(model, start.checkpoint, config).shown(verbose=flags.verbose))
+        if flags.grow_from and flags.do_train:
+            for line in grow(model, flags.grow_from, given.opened.tokenizer, flags.random_seed):
+                world.say(line)
+    return model.to(world.device)
+
+
+def _run(
+    flags: PretrainingFlags, output_dir: Path, given: TrainingInput, config: BertConfig, precision: torch.dtype
+) -> Run:
+    """Return the settings of the training."""
+    identity = _identity(flags, given, config)
+    # What has its default is not mentioned, and identities have what departs from the original's instances.
+    usual = {name for name, f in describe(RecipeFlags).items() if getattr(flags, name) == f.default}
+    apart = {*_ABOUT, *_OF_INSTANCES, *usual, *(name.removeprefix("--") for name in identity)}
+    peak = flags.learning_rate or 1.0
+    return Run(
+        output_dir=output_dir,
+        num_train_steps=flags.num_train_steps,
+        num_warmup_steps=flags.num_warmup_steps,
+        learning_rate=flags.learning_rate,
+        optimizer=flags.optimizer,
+        optimizer_bits=int(flags.optimizer_bits),
+        weight_decay=flags.weight_decay,
+        random_seed=flags.random_seed,
+        precision=precision,
+        rules=UpdateRules(
+            beta1=flags.adam_beta1,
+            beta2=flags.adam_beta2,
+            epsilon=flags.adam_epsilon,
+            momentum=flags.muon_momentum,
+            matrix_rate=(flags.matrix_learning_rate or 0.0) / peak,
+            group_decay=decay_by_group(flags.group_weight_decay),
+        ),
+        schedule=Schedule(
+            kind=flags.schedule,
+            num_decay_steps=flags.num_decay_steps,
+            final_share=flags.final_learning_rate / peak,
+        ),
+        max_seq_length=given.longest,
+        token_budget=flags.token_budget,
+        log_every_steps=flags.log_every_steps,
+        eval_every_steps=flags.eval_every_steps,
+        save_checkpoints_steps=flags.save_checkpoints_steps,
+        keep_checkpoint_max=flags.keep_checkpoint_max,
+        save_in_background=flags.save_in_background,
+        phase_starts=tuple(phase.first_step for phase in given.phases),
+        plan=flags.plan,
+        plan_steps=flags.plan_steps,
+        input_bytes=input_bytes(flags) if flags.plan else 0,
+        identity=identity,
+        settings=recorded(flags, without=apart) | {"precision": precision_name(precision)},
+        write_model=partial(write_model, config, given.opened.tokenizer, "BertForPreTraining"),
+        write_notes=lambda: files.write_text(output_dir / "flags.toml", to_toml(flags, "run_pretraining")),
+    )
 
 
 def _identity(flags: PretrainingFlags, given: TrainingInput, config: BertConfig) -> dict[str, object]:

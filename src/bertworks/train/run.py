@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +32,7 @@ class Run:
         settings: flag -> value of what may change on a resume; changes are printed.
         rate_scale: name of a parameter -> factor of its learning rate.
         best: keeps the model of the best evaluation and decides when to stop; None keeps the last model only.
+        phase_starts: the steps where the phases of the training begin, for the plan.
         plan: whether to say what the training would take, and not to train; `plan_steps` are taken to measure it.
         examples: of an epoch, for the plan; 0 if nobody has counted them.
         input_bytes: of all input files, for the plan.
@@ -63,6 +64,7 @@ class Run:
     settings: Mapping[str, object] = field(default_factory=dict)
     rate_scale: Callable[[str], float] = lambda name: 1.0
     best: Best | None = None
+    phase_starts: Sequence[int] = (0,)
     plan: bool = False
     plan_steps: int = 0
     examples: int = 0
