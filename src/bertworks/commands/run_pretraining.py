@@ -10,6 +10,7 @@ from bertworks.checkpoints.early import check_model, check_there
 from bertworks.errors import InputError
 from bertworks.pretraining.checks import check
 from bertworks.pretraining.flags import PretrainingFlags
+from bertworks.pretraining.recipes import with_recipe
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Flags(PretrainingFlags):
 
 def main(flags: Flags) -> None:
     """Run the command."""
+    flags, said = with_recipe(flags)
     check(flags)
     if flags.show_step is not None:
         from bertworks.pretraining.instances import training_input
@@ -45,9 +47,15 @@ def main(flags: Flags) -> None:
     if flags.grow_from:
         check_there(flags.grow_from, "--grow_from")
     from bertworks.pretraining.run import pretrain
+    from bertworks.pretraining.timing import with_steps
     from bertworks.train.agreement import joined
 
+    output_dir = Path(flags.output_dir)
     with joined(flags) as world:
+        for line in said if flags.do_train else ():
+            world.say(line)
+        if flags.recipe == "auto" and flags.do_train:
+            flags = with_steps(flags, output_dir, world)
         if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
             world.say(f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps.")
-        pretrain(flags, Path(flags.output_dir), world)
+        pretrain(flags, output_dir, world)

@@ -136,6 +136,15 @@ class OriginalFlags(CommandFlags):
 class RecipeFlags(CommandFlags):
     """How the training may depart from the original's. Without these flags it does not."""
 
+    recipe: Literal["fast", "auto"] | None = flag(
+        None,
+        "A set of flags, of which those that you give are kept: fast is the best that was measured; auto takes it and "
+        "chooses size, length, batch and steps for --max_hours.",
+        group="Recipe",
+    )
+    max_hours: float | None = flag(
+        None, "With --recipe=auto: the time of the training, measured with a few steps.", group="Recipe", above=0
+    )
     phase_shares: float | tuple[float, ...] | None = flag(
         None,
         "What share of the steps each value of a list gets, such as 0.9,0.1 with --max_seq_length=128,512. Flags with "
