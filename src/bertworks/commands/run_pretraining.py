@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bertworks import files
+from bertworks.card.write import write_card_of_run
 from bertworks.checkpoints.early import check_model, check_there
 from bertworks.errors import InputError
 from bertworks.pretraining.checks import check
@@ -59,3 +60,5 @@ def main(flags: Flags) -> None:
         if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
             world.say(f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps.")
         pretrain(flags, output_dir, world)
+        if world.is_main:
+            write_card_of_run(output_dir)

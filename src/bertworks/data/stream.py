@@ -130,7 +130,7 @@ class ShardSource:
 
     def drawn_otherwise(self, drawing: Drawing, counts_file: Path | None) -> ShardSource:
         """Return the same text as another sequence of instances."""
-        return ShardSource(self._corpus, self._words, drawing, counts_file)
+        return ShardSource(self.corpus, self._words, drawing, counts_file)
 
     def instances(self, first: int, last: int) -> Instances:
         """Return instances number first, ..., last - 1, counted over all epochs. Each epoch has new masks."""

@@ -5,15 +5,14 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from bertworks import files
+from bertworks.card.record import Amount
 from bertworks.checkpoints.load import load_into
 from bertworks.checkpoints.resolve import StartingPoint, starting_point
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.flag_groups import NO_SETTINGS, input_bytes
-from bertworks.flags import describe, recorded, to_toml
+from bertworks.flags import describe, recorded
 from bertworks.model.compiling import compile_blocks
 from bertworks.model.device import choose_precision, precision_name
 from bertworks.model.heads import PretrainingModel
@@ -26,6 +25,7 @@ from bertworks.tasks import pretraining
 from bertworks.train import loop, resume
 from bertworks.train.agreement import check_data
 from bertworks.train.distributed import World
+from bertworks.train.notes import write_notes
 from bertworks.train.results import begun_with, shape_of, steps_done, write_model, write_results
 from bertworks.train.rules import Schedule, UpdateRules, decay_by_group
 from bertworks.train.run import Run
@@ -69,12 +69,10 @@ def pretrain(flags: PretrainingFlags, output_dir: Path, world: World) -> None:
     )
     results = None
     if flags.do_train:
-        for remark in (*given.opened.remarks, *without_room(flags, given.phases), *described(given.phases)):
-            world.say(remark)
-        size = f"{config.num_hidden_layers} layers of {config.hidden_size}"
-        parameters = f"{sum(p.numel() for p in model.parameters()) / 1e6:.1f} M parameters{given.opened.words}"
-        world.say(f"Pre-training on {world.device} in {precision_name(precision)}: {size}, {parameters}")
-        run = _run(flags, output_dir, given, config, precision)
+        world.say(*given.opened.remarks, *without_room(flags, given.phases), *described(given.phases))
+        size = f"{pretraining.size_of(model)}{given.opened.words}"
+        world.say(f"Pre-training on {world.device} in {precision_name(precision)}: {size}")
+        run = _run(flags, output_dir, given, config, world)
         results = loop.train(model, task, run, world)
         if flags.average_checkpoints and world.is_main:
             averaged = write_average(output_dir, flags.average_checkpoints, run.write_model)
@@ -112,11 +110,10 @@ def _model(
     return model.to(world.device)
 
 
-def _run(
-    flags: PretrainingFlags, output_dir: Path, given: TrainingInput, config: BertConfig, precision: torch.dtype
-) -> Run:
+def _run(flags: PretrainingFlags, output_dir: Path, given: TrainingInput, config: BertConfig, world: World) -> Run:
     """Return the settings of the training."""
     identity = _identity(flags, given, config)
+    precision = choose_precision(flags.precision, world.device, training=True)
     # What has its default is not mentioned, and identities have what departs from the original's instances.
     usual = {name for name, f in describe(RecipeFlags).items() if getattr(flags, name) == f.default}
     apart = {*_ABOUT, *_OF_INSTANCES, *usual, *(name.removeprefix("--") for name in identity)}
@@ -158,7 +155,17 @@ def _run(
         identity=identity,
         settings=recorded(flags, without=apart) | {"precision": precision_name(precision)},
         write_model=partial(write_model, config, given.opened.tokenizer, "BertForPreTraining"),
-        write_notes=lambda: files.write_text(output_dir / "flags.toml", to_toml(flags, "run_pretraining")),
+        write_notes=partial(
+            write_notes,
+            output_dir,
+            flags,
+            "run_pretraining",
+            world,
+            {"train": Amount(given.opened.counts)},
+            given.opened.hash,
+            precision,
+            choose_precision(flags.eval_precision, world.device),
+        ),
     )
 
 
