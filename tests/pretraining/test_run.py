@@ -209,3 +209,16 @@ def test_the_average_is_the_plain_mean_and_is_evaluated(shards: Path, tmp_path: 
     capsys.readouterr()
     assert run(*words(shards, tmp_path / "few", "--num_train_steps=2", "--average_checkpoints=2")) == 2
     assert "--average_checkpoints=2: " in capsys.readouterr().err
+
+
+def test_a_training_that_has_ended_is_not_given_for_another_one(shards: Path, tmp_path: Path, capsys) -> None:
+    more = ("--num_train_steps=1", "--optimizer=adamw", "--adam_beta2=0.98")
+    assert run(*words(shards, tmp_path, *more)) == 0
+    assert run(*words(shards, tmp_path, *more)) == 0
+    assert "Skipping training" in capsys.readouterr().err
+    for change, message in (
+        (("--adam_beta2=0.999",), "--adam_beta2=the default: "),
+        (("--adam_beta2=0.98", "--schedule=cosine"), "--schedule=cosine: "),
+    ):
+        assert run(*words(shards, tmp_path, *more[:2], *change)) == 2
+        assert message in capsys.readouterr().err

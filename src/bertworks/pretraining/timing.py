@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -45,14 +44,20 @@ def with_steps(flags: _Flags, output_dir: Path, world: World) -> _Flags:
         return flags
     path = output_dir / _FILE
     if not path.exists():
-        seconds = _seconds_of_a_step(flags, output_dir / "timing", world)
+        folder = output_dir / "timing"
+        if world.is_main:
+            files.remove(folder)  # of a process that was killed
+        world.wait()
+        seconds = _seconds_of_a_step(flags, folder, world)
         hours = flags.max_hours or 0.0
         steps = max(10, int(hours * 3600 * (1 - RESERVE) / seconds))
-        world.say(f"--max_hours={hours:g}: a step takes {seconds:.3g} s here and now, so {steps:,} steps are planned")
+        world.say(
+            f"--max_hours={hours:g}: a step takes {seconds:.3g} s here and now, so {steps:,} steps are planned ({path})"
+        )
         if world.is_main:
             found = {"num_train_steps": steps, "seconds_of_a_step": seconds}
             files.write_text(path, json.dumps(found, indent=1) + "\n")
-            files.remove(output_dir / "timing")
+            files.remove(folder)
         world.wait()
     steps = int(json.loads(path.read_text(encoding="utf-8"))["num_train_steps"])
     is_given = flags.given is not None and "num_warmup_steps" in flags.given
@@ -68,6 +73,9 @@ def _seconds_of_a_step(flags: PretrainingFlags, folder: Path, world: World) -> f
     shares = flags.phase_shares if isinstance(flags.phase_shares, tuple) else (1.0,)
     steps = min(MOST_MEASURED, math.ceil(MEASURED / min(shares)))
     pretrain(replace(flags, output_dir=str(folder), num_train_steps=steps, **_BRIEF), folder, world)
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    seconds: Sequence[float] = [line["seconds"] for line in lines if "seconds" in line][1:]
-    return sum(seconds) / len(seconds)
+    mean = 0.0
+    if world.is_main:
+        lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        seconds = [float(line["seconds"]) for line in lines if "seconds" in line][1:]
+        mean = sum(seconds) / len(seconds)
+    return world.sum_numbers([mean])[0]

@@ -39,6 +39,12 @@ _DECISIVE = (
     *("class_weights", "precision"),
 )
 
+# More of them, which are recorded only where they depart from the original.
+_DEPARTURES = (
+    *("adam_beta1", "adam_beta2", "adam_epsilon", "matrix_learning_rate", "muon_momentum", "group_weight_decay"),
+    *("schedule", "num_decay_steps", "final_learning_rate"),
+)
+
 # What a run has whose run.json does not say it.
 _DEFAULTS: Mapping[str, object] = {"--optimizer_bits": 32}
 
@@ -90,11 +96,11 @@ def check_finished(checkpoint: TrainingCheckpoint, output_dir: Path, settings: M
         InputError: a setting that changes what a training gives is not the one that it ended with.
     """
     before = checkpoint.state["settings"]
-    for name in _DECISIVE:
-        if name in before and name in settings and before[name] != settings[name]:
+    for name in (*(name for name in _DECISIVE if name in before and name in settings), *_DEPARTURES):
+        if before.get(name) != settings.get(name):
             raise InputError(
-                f"--{name}={settings[name]}: --output_dir={output_dir} holds a training that ended with "
-                f"{before[name]}; give another --output_dir to train again, or leave --do_train out to evaluate it"
+                f"--{name}={settings.get(name, 'the default')}: --output_dir={output_dir} holds a training that ended with "
+                f"{before.get(name, 'the default')}; give another --output_dir to train again, or leave --do_train out to evaluate it"
             )
 
 
@@ -127,7 +133,7 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoin
             if before.get(name) != wanted.get(name):
                 raise InputError(
                     f"{name}: {wanted.get(name)} here, but --output_dir={output_dir} holds a run with "
-                    f"{before.get(name)}; give the same to continue it, or another --output_dir"
+                    f"{before.get(name, 'the default')}; give the same to continue it, or another --output_dir"
                 )
     else:
         told = {name: value for name, value in wanted.items() if (name, value) not in _DEFAULTS.items()}
