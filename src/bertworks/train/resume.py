@@ -98,9 +98,10 @@ def check_finished(checkpoint: TrainingCheckpoint, output_dir: Path, settings: M
     before = checkpoint.state["settings"]
     for name in (*(name for name in _DECISIVE if name in before and name in settings), *_DEPARTURES):
         if before.get(name) != settings.get(name):
+            wanted, ended = (found.get(name, "the default") for found in (settings, before))
             raise InputError(
-                f"--{name}={settings.get(name, 'the default')}: --output_dir={output_dir} holds a training that ended with "
-                f"{before.get(name, 'the default')}; give another --output_dir to train again, or leave --do_train out to evaluate it"
+                f"--{name}={wanted}: --output_dir={output_dir} holds a training that ended with {ended}; give another "
+                "--output_dir to train again, or leave --do_train out to evaluate it"
             )
 
 
@@ -133,7 +134,7 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoin
             if before.get(name) != wanted.get(name):
                 raise InputError(
                     f"{name}: {wanted.get(name)} here, but --output_dir={output_dir} holds a run with "
-                    f"{before.get(name, 'the default')}; give the same to continue it, or another --output_dir"
+                    f"{before.get(name)}; give the same to continue it, or another --output_dir"
                 )
     else:
         told = {name: value for name, value in wanted.items() if (name, value) not in _DEFAULTS.items()}
