@@ -94,7 +94,7 @@ def _theirs(task: str, data_dir: str, folder: Path, seed: int, precision: str) -
 
     from bertworks.datasets.registry import find_task
     from bertworks.tasks import known_tasks
-    from bertworks.train.optimizer import learning_rate
+    from bertworks.train.rules import Schedule
 
     start = time.perf_counter()
     torch.manual_seed(seed)
@@ -111,7 +111,7 @@ def _theirs(task: str, data_dir: str, folder: Path, seed: int, precision: str) -
     optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, eps=1e-6, fused=True)
     steps = int(len(train) / BATCH * EPOCHS)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: learning_rate(step, 1.0, steps, int(steps * WARMUP))
+        optimizer, lambda step: Schedule().rate(step, 1.0, steps, int(steps * WARMUP))
     )
 
     def batch(rows: Sequence[Any]) -> tuple[Any, torch.Tensor]:

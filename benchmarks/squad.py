@@ -117,7 +117,7 @@ def _theirs(train: Path, dev: Path, folder: Path, seed: int, precision: str) -> 
     import torch
     import transformers
 
-    from bertworks.train.optimizer import learning_rate
+    from bertworks.train.rules import Schedule
 
     start = time.perf_counter()
     torch.manual_seed(seed)
@@ -133,7 +133,7 @@ def _theirs(train: Path, dev: Path, folder: Path, seed: int, precision: str) -> 
     optimizer = torch.optim.AdamW(groups, lr=LEARNING_RATE, eps=1e-6, fused=True)
     steps = len({feature["question"] for feature in features}) // BATCH
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: learning_rate(step, 1.0, steps, int(steps * WARMUP))
+        optimizer, lambda step: Schedule().rate(step, 1.0, steps, int(steps * WARMUP))
     )
     order = torch.randperm(len(features)).tolist()
     autocast = torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")

@@ -298,3 +298,24 @@ def test_a_hostile_file_of_flags_is_one_line(tmp_path: Path, value: str) -> None
     (tmp_path / "flags.toml").write_text(f"steps = {value}")
     with pytest.raises(InputError, match="not a TOML file"):
         read(f"--config={tmp_path / 'flags.toml'}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed(CommandFlags):
+    """One number, or several."""
+
+    length: int | tuple[int, ...] = flag(128, "Lengths.", lowest=1, listed=True)
+    kind: Literal["one", "two"] | tuple[Literal["one", "two"], ...] = flag("one", "Kinds.", listed=True)
+
+
+def test_a_flag_may_have_several_values(tmp_path: Path) -> None:
+    found = parse(Listed, ["--length=64,128, 512", "--kind=one,two"], "bert test")
+    assert (found.length, found.kind) == ((64, 128, 512), ("one", "two"))
+    assert parse(Listed, ["--length=64"], "bert test").length == 64
+    (tmp_path / "flags.toml").write_text(to_toml(found, "test"))
+    assert parse(Listed, [f"--config={tmp_path / 'flags.toml'}"], "bert test") == found
+    for words, said in (("--length=64,x", "'x' is not a whole number"), ("--length=0,5", "0 must be at least 1")):
+        with pytest.raises(InputError, match=said):
+            parse(Listed, [words], "bert test")
+    with pytest.raises(InputError, match="is not one of one, two"):
+        parse(Listed, ["--kind=one,three"], "bert test")

@@ -19,6 +19,7 @@ COMMANDS = {
     "learn_vocab": "Learn a WordPiece vocabulary from text",
     "create_pretraining_data": "Turn text into token shards, or into the original's TFRecord instances",
     "run_pretraining": "Pre-train BERT: masked words and next sentence, from scratch or from a checkpoint",
+    "speedrun": "From text to a BERT in a given time: vocabulary, shards, pre-training by recipe, GLUE, all recorded",
     "models": "List the BERTs that are known by name, and download one",
     "embed": "Compute one vector for each text, from any BERT",
     "extract_features": "Write vectors for texts from any BERT: one for each token, or one for each text",

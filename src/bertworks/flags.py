@@ -33,8 +33,7 @@ RETIRED = flag_help.RETIRED
 # No number of a command line is larger; it also keeps infinity and what is not a number out.
 _LARGEST = 1e18
 
-_TRUE = {"true", "1", "yes", "t", "y"}
-_FALSE = {"false", "0", "no", "f", "n"}
+_TRUE, _FALSE = {"true", "1", "yes", "t", "y"}, {"false", "0", "no", "f", "n"}
 
 FlagsType = TypeVar("FlagsType", bound="CommandFlags")
 
@@ -48,9 +47,11 @@ class CommandFlags:
             every flag counts as given.
         shown_first: the flags that `--help` shows where not all fit on a screen, with blanks between; those that are
             required are always shown.
+        own: the flags that no other command has, which come first; by default those of the class itself.
     """
 
     shown_first: ClassVar[str] = ""
+    own: ClassVar[Collection[str]] = ()
     given: frozenset[str] | None = dataclasses.field(default=None, repr=False, compare=False)
 
     def was_given(self, name: str) -> bool:
@@ -72,6 +73,7 @@ def flag(
     other_names: Mapping[str, str] | None = None,
     remembered: bool = False,
     bare: str = "",
+    listed: bool = False,
 ) -> Any:
     """Return a dataclass field that is a flag.
 
@@ -79,8 +81,7 @@ def flag(
         default: the default value, or REQUIRED.
         help: what `--help` says.
         group: the heading under which `--help` shows it; RETIRED for flags that are accepted and ignored.
-        path: whether it names files or folders (comma lists and globs too); `flags.toml` keeps these absolute. `or
-            name`: it may also be a name, which stays as it is.
+        path: whether it names files or folders; `flags.toml` keeps these absolute. `or name`: it may also be a name.
         alias: other spellings, with blanks between or as a tuple.
         lowest, highest: the lowest and the highest number that make sense.
         above: what a number must be greater than, where it may be as near as one likes.
@@ -89,20 +90,19 @@ def flag(
         other_names: what a value is called elsewhere -> what it is called here.
         remembered: whether a trained model keeps the value in its config.json, for evaluation and prediction.
         bare: what an alias means that stands without a value.
+        listed: whether it may have several values, with commas between, which are a tuple; one stays itself.
     """
-    metadata = {
+    metadata: dict[str, Any] = {
         "help": help,
         "group": group,
         "path": path,
-        "aliases": tuple(alias.split() if isinstance(alias, str) else alias),
         "lowest": lowest,
         "highest": highest,
         "above": above,
-        "positional": positional,
-        "other_names": dict(other_names or {}),
-        "remembered": remembered,
-        "bare": bare,
     }
+    metadata |= {"positional": positional, "remembered": remembered, "bare": bare, "listed": listed}
+    metadata["aliases"] = tuple(alias.split() if isinstance(alias, str) else alias)
+    metadata["other_names"] = dict(other_names or {})
     return dataclasses.field(default=dataclasses.MISSING if default is REQUIRED else default, metadata=metadata)
 
 
@@ -126,6 +126,7 @@ class _Flag:
     other_names: Mapping[str, str]
     remembered: bool
     bare: str
+    listed: bool
 
     @property
     def required(self) -> bool:
@@ -133,6 +134,8 @@ class _Flag:
 
     def convert(self, text: str, source: str) -> Any:
         """Return the value that `text` means; `source` begins the error message."""
+        if self.listed and "," in text:
+            return tuple(self.convert(part.strip(), source) for part in text.split(","))
         if self.kind is bool:
             if text.lower() in _TRUE | _FALSE:
                 return text.lower() in _TRUE
@@ -145,17 +148,15 @@ class _Flag:
         try:
             value = self.kind(text)
         except ValueError:
-            noun = "a whole number" if self.kind is int else "a number"
-            raise InputError(f"{source}: {text!r} is not {noun}") from None
+            raise InputError(f"{source}: {text!r} is not a {'whole ' * (self.kind is int)}number") from None
         if self.kind is not str and (bound := self._broken_bound(value)):
             raise InputError(f"{source}: {text} must be {bound}")
         return value
 
     def _broken_bound(self, value: float) -> str:
         """Say what a number must be and is not; "" if the number is right."""
-        lowest = -_LARGEST if self.lowest is None else self.lowest
         highest = _LARGEST if self.highest is None else self.highest
-        if value < lowest:
+        if value < (lowest := -_LARGEST if self.lowest is None else self.lowest):
             return f"at least {lowest:g}"
         if self.above is not None and value <= self.above:
             return f"above {self.above:g}"
@@ -168,9 +169,9 @@ def describe(flags_class: type) -> dict[str, _Flag]:
     hints, flags = typing.get_type_hints(flags_class), {}
     for field in (field for field in dataclasses.fields(flags_class) if field.metadata):
         hint = hints[field.name]
-        optional = typing.get_origin(hint) in (typing.Union, types.UnionType)
-        if optional:
-            (hint,) = (part for part in typing.get_args(hint) if part is not type(None))
+        parts = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+        optional = type(None) in parts
+        (hint,) = (part for part in parts if part is not type(None) and typing.get_origin(part) is not tuple)
         choices = typing.get_args(hint) if typing.get_origin(hint) is typing.Literal else ()
         kind = str if choices else hint
         flags[field.name] = _Flag(field.name, kind, choices, optional, field.default, **field.metadata)
@@ -266,7 +267,8 @@ def _from_toml(path: str, flags: dict[str, _Flag]) -> dict[str, Any]:
     if unknown := next((name for name in given if name not in flags), None):
         near = difflib.get_close_matches(unknown, flags, 1, 0.6)
         raise InputError(f"{path}: {unknown} is not a flag" + (f"; did you mean {near[0]}?" if near else ""))
-    return {name: flags[name].convert(str(value), f"{path}: {name}") for name, value in given.items()}
+    texts = {name: ",".join(map(str, v)) if isinstance(v, list) else str(v) for name, v in given.items()}
+    return {name: flags[name].convert(text, f"{path}: {name}") for name, text in texts.items()}
 
 
 def recorded(flags: CommandFlags, without: Collection[str] = ()) -> dict[str, Any]:
@@ -292,7 +294,7 @@ def to_toml(flags: CommandFlags, command: str) -> str:
 
 def help_text(flags_class: type[CommandFlags], program: str, *, everything: bool = False) -> str:
     """Return the text of `--help`, or of `--help=all`."""
-    flags, own = list(describe(flags_class).values()), flags_class.__annotations__
+    flags, own = list(describe(flags_class).values()), flags_class.own or flags_class.__annotations__
     return flag_help.help_text(
         flags, own, flags_class.__doc__ or "", program, first=flags_class.shown_first.split(), everything=everything
     )

@@ -59,7 +59,7 @@ class Task:
         evaluate: model -> results by name, for the report and `eval_results.txt`. Every process runs it, takes its
             share of the work (`processes.py`), and gets all results.
         losses: the terms to train on, each with the offset of its divisor (the original's masked-word loss divides by
-            count + 1e-5).
+            count + 1e-5). A step without one of them, which `counts` does not name, trains on the others.
     """
 
     batches: Callable[[int, Partition], Sequence[PackedBatch]]

@@ -158,3 +158,48 @@ def test_no_sequences_give_no_masks() -> None:
 def test_a_vocabulary_without_mask_is_refused() -> None:
     with pytest.raises(InputError, match=r"--vocab_file: small.txt lacks \[MASK\]"):
         MaskableWords.of(["[CLS]", "[SEP]", "word"], "small.txt")
+
+
+@given(SEQUENCES, SEEDS, SHARES, st.sampled_from([1.0, 3.8, 20.0]))
+def test_spans_are_runs_of_whole_words_that_fill_the_room(sequences, seed, share, mean) -> None:
+    ids, lengths = packed(sequences)
+    keys = draws.key(seed, np.arange(len(lengths)))
+    options = {"masked_lm_prob": share, "max_predictions_per_seq": 0, "mean_span_length": mean}
+    now, rows, labels = mask(ids, lengths, keys, WORDS, **options)
+    assert np.array_equal(labels, ids[rows])
+    ends = np.cumsum(lengths)
+    for first, last, number in zip(ends - lengths, ends, how_many(lengths, share, 0), strict=True):
+        chosen = {row - first for row in rows.tolist() if first <= row < last}
+        words = words_of(ids[first:last])
+        assert all(chosen >= set(word) for word in words if chosen & set(word))
+        assert len(chosen) <= number
+        left_out = [len(word) for word in words if not chosen & set(word)]
+        assert len(chosen) + min(left_out, default=100) > number
+    together = np.array_equal(now, mask(ids, lengths, keys, WORDS, **options)[0])
+    alone = mask(ids[: lengths[0]], lengths[:1], keys[:1], WORDS, **options)
+    assert together
+    assert np.array_equal(alone[0], now[: lengths[0]])
+
+
+def test_spans_have_the_mean_that_is_asked_for() -> None:
+    """In long texts of one-token words with few masks, runs are spans; a geometric length cut at 10 has mean 3.8."""
+    long = [([FIRST_WORD] * 3000, [FIRST_WORD])] * 40
+    ids, lengths = packed(long)
+    keys = draws.key(3, np.arange(len(lengths)))
+    rows = mask(ids, lengths, keys, WORDS, masked_lm_prob=0.02, max_predictions_per_seq=0, mean_span_length=5.0)[1]
+    runs = 1 + (np.diff(rows) != 1).sum()
+    cut_mean = sum(0.8**n for n in range(10))  # 4.46
+    assert len(rows) / runs == pytest.approx(cut_mean, rel=0.06)
+
+
+def test_all_may_become_mask_at_the_same_places() -> None:
+    sequences = [([FIRST_WORD + 1] * 30, [FIRST_WORD + 2] * 30)]
+    ids, lengths = packed(sequences)
+    keys = draws.key(5, np.arange(1))
+    plain = mask(ids, lengths, keys, WORDS, masked_lm_prob=0.4, max_predictions_per_seq=0)
+    whole = mask(ids, lengths, keys, WORDS, masked_lm_prob=0.4, max_predictions_per_seq=0, mask_all=True)
+    assert np.array_equal(plain[1], whole[1])
+    assert np.array_equal(plain[2], whole[2])
+    assert (whole[0][whole[1]] == WORDS.mask_id).all()
+    assert not (plain[0][plain[1]] == WORDS.mask_id).all()
+    assert len(whole[1]) == round(63 * 0.4)  # without a cap

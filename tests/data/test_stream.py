@@ -165,10 +165,21 @@ def test_counts_of_something_else_are_ignored(corpus, tmp_path: Path, content: s
 
 def test_counts_that_do_not_fit_are_named(corpus, tmp_path: Path) -> None:
     counts_file = tmp_path / "counts.json"
-    identity = ShardSource(corpus, WORDS, DRAWING).identity()
+    identity = ShardSource(corpus, WORDS, DRAWING).identity_of_counts()
     counts_file.write_text(json.dumps({"identity": identity, "group_ends": [10, 20]}))
     with pytest.raises(InputError, match=r"counts\.json: .*delete it"):
         ShardSource(corpus, WORDS, DRAWING, counts_file).instances(0, 15)
+
+
+def test_counts_serve_every_way_of_masking(corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "SENTENCES_WORTH_WRITING", 1)
+    counts_file = tmp_path / "counts.json"
+    ShardSource(corpus, WORDS, DRAWING, counts_file).before(epoch=2)
+    monkeypatch.setattr(ShardSource, "_count_next_group", None)
+    more = replace(DRAWING, masked_lm_prob=0.4, mean_span_length=3.8, mask_all=True, max_predictions_per_seq=0)
+    source = ShardSource(corpus, WORDS, more, counts_file)
+    assert len(source.instances(0, 5)) == 5
+    assert source.identity()["mask_all"] is True
 
 
 def test_counts_of_another_seed_are_ignored(corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -299,7 +310,7 @@ def test_one_document_of_one_sentence_is_enough(tmp_path: Path) -> None:
     ("name", "value"),
     [
         ("max_seq_length", 4),
-        ("max_predictions_per_seq", 0),
+        ("max_predictions_per_seq", -1),
         ("masked_lm_prob", 1.1),
         ("masked_lm_prob", float("nan")),
         ("short_seq_prob", -0.1),

@@ -96,10 +96,9 @@ def prepared(step: Step) -> tuple[Any, Any]:
         if step.head == "pretraining":
             source = Source(step)
             settings = pretraining.Pretraining(
-                source=source,
+                phases=[pretraining.InstancePhase(source, step.sequences)],
                 eval_source=source,
                 vocab_size=30522,
-                train_batch_size=step.sequences,
                 eval_batch_size=8,
                 max_eval_steps=1,
                 precision=precision,

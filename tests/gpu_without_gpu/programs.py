@@ -91,6 +91,7 @@ def take_steps(
     again: bool = False,
     bits: int = 32,
     precision: torch.dtype = FP32,
+    kind: str = "adam",
 ) -> None:
     """Two steps as the loop takes them, and a line of the report."""
     model.gradient_checkpointing = again
@@ -98,7 +99,7 @@ def take_steps(
     stepper = Stepper(
         model=model,
         task=task,
-        optimizer=optimizer.build(model, "adam", bits=bits),
+        optimizer=optimizer.build(model, kind, bits=bits),
         world=world,
         window=MetricWindow(CUDA),
         rate=lambda _: 1e-4,
@@ -118,16 +119,23 @@ def take_steps(
 
 
 def pretrain(
-    gpu: Recorder, precision: torch.dtype, *, dropout: float = 0.1, batch: int = 8, of: Any = None, **how: Any
+    gpu: Recorder,
+    precision: torch.dtype,
+    *,
+    dropout: float = 0.1,
+    batch: int = 8,
+    of: Any = None,
+    causal: bool = False,
+    **how: Any,
 ) -> None:
     settings = pretraining.Pretraining(
-        source=Source(),
+        phases=[pretraining.InstancePhase(Source(), batch, causal=causal)],
         eval_source=Source(),
         vocab_size=30522,
-        train_batch_size=batch,
         eval_batch_size=8,
         max_eval_steps=1,
         precision=precision,
+        next_sentence=not causal,
     )
     shape = of or config(hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
     take_steps(gpu, on_cuda(PretrainingModel, of=shape), pretraining.task(settings), precision=precision, **how)
@@ -159,10 +167,9 @@ def pretrain_as_one_of_many(gpu: Recorder, batch: int) -> None:
 
 def evaluate_pretraining(gpu: Recorder, precision: torch.dtype) -> None:
     settings = pretraining.Pretraining(
-        source=Source(),
+        phases=[pretraining.InstancePhase(Source(), 8)],
         eval_source=Source(),
         vocab_size=30522,
-        train_batch_size=8,
         eval_batch_size=8,
         max_eval_steps=1,
         eval_precision=precision,
@@ -265,6 +272,12 @@ PROGRAMS: dict[str, Callable[[Recorder], None]] = {
         pretrain, precision=BF16, of=config(hidden_size=312, num_attention_heads=12, intermediate_size=1200)
     ),
     "pretrain bf16, moments in 8 bits": partial(pretrain, precision=BF16, bits=8),
+    **{f"pretrain bf16, {kind}": partial(pretrain, precision=BF16, kind=kind) for kind in ("adamw", "lamb", "muon")},
+    **{
+        f"pretrain {name}, causal, dropout {dropout}": partial(pretrain, precision=kind, causal=True, dropout=dropout)
+        for name, kind in (("bf16", BF16), ("fp32", FP32))
+        for dropout in (0.0, 0.1)
+    },
     "pretrain fp16": partial(pretrain, precision=FP16),
     "pretrain fp16, moments in 8 bits": partial(pretrain, precision=FP16, bits=8),
     "pretrain fp16, old GPU": pretrain_on_old_gpu,

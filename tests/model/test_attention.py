@@ -129,3 +129,26 @@ def test_dropout_of_probabilities_is_the_mask_that_is_drawn() -> None:
     (mine,) = torch.autograd.grad((ours * weights).sum(), x)
     (theirs,) = torch.autograd.grad((expected * weights).sum(), x)
     torch.testing.assert_close(mine, theirs)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 70), min_size=1, max_size=9), st.integers(0, 3))
+def test_a_causal_row_sees_nothing_ahead(lengths: list[int], seed: int) -> None:
+    """By the definition, and on the way of other devices; gradients too."""
+    x = projected(sum(lengths), seed).requires_grad_()
+    other = x.detach().clone().requires_grad_()
+    starts = torch.tensor(ragged.starts(lengths), dtype=torch.int32)
+    layout = Layout.of(starts, np.array(lengths, np.int64), HEADS, causal=True)
+    ours = attend(x, layout, None)
+    expected = attention_by_sequence(*other.unbind(1), layout.borders, 0.0)
+    torch.testing.assert_close(ours, expected)
+    weights = torch.randn(ours.shape, generator=torch.Generator().manual_seed(seed + 1))
+    (ours * weights).sum().backward()
+    (expected * weights).sum().backward()
+    torch.testing.assert_close(x.grad, other.grad)
+    place = seed % sum(lengths)
+    (slope,) = torch.autograd.grad(attend(x, layout, None)[place].sum(), x)
+    first = max(start for start in ragged.starts(lengths)[:-1] if start <= place)
+    assert not slope[place + 1 :].any()
+    assert not slope[:first].any()
+    assert slope[first : place + 1, 2].any()

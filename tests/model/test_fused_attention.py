@@ -148,3 +148,24 @@ def test_dropout_on_cuda(dtype: torch.dtype, tolerance: float) -> None:
         to_value = on_cuda.grad[:, 2].float().cpu()  # [T, heads, size]
         torch.testing.assert_close(to_value, given[..., None].expand_as(to_value), atol=tolerance, rtol=tolerance)
     assert_dropped(torch.stack(draws), expected, rate, tolerance)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_kernels_are_told_of_a_causal_batch(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without dropout too, where `varlen_attn` would take other arguments in every version."""
+    told = {}
+
+    def note(name: str) -> Callable[..., Any]:
+        def compute(query: Any, *rest: Any, scale: float | None = None) -> Any:
+            told[name] = rest[-3:]
+            return (query,)
+
+        return compute
+
+    monkeypatch.setattr(fused_attention, "private_operator", note)
+    monkeypatch.setattr(fused_attention, "attention_by_sequence", memory_efficient)
+    x = torch.zeros(38, 3, HEADS, 8, dtype=dtype)
+    borders = layout_of([5, 33]).borders._replace(causal=True)
+    fused_attention.fused_attention(*x.unbind(1), borders, 0.0)
+    flash = {"_flash_attention_forward": (0.0, True, False)}
+    assert told == ({"_efficient_attention_forward": (0.0, 1, True)} if dtype == torch.float32 else flash)

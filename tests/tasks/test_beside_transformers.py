@@ -21,6 +21,7 @@ from bertworks.tasks import known_tasks
 from bertworks.tasks.classification import problem
 from bertworks.tasks.classification import task as classification
 from bertworks.train import optimizer as optimizers
+from bertworks.train.rules import Schedule
 
 MRPC = Path(__file__).parents[1] / "fixtures" / "mrpc"
 STEPS, BATCH, SEED = 20, 4, 5
@@ -57,7 +58,7 @@ def test_the_first_losses_of_a_real_model_are_those_of_transformers(tmp_path: Pa
     their_optimizer = torch.optim.AdamW(groups, lr=0.0, betas=(0.9, 0.999), eps=1e-6)
     losses = []
     for step in range(STEPS):
-        rate = optimizers.learning_rate(step, 5e-5, STEPS, 2)
+        rate = Schedule().rate(step, 5e-5, STEPS, 2)
         (batch,) = task.batches(step, Partition())
         our_loss = task.sums(ours, batch, None)["loss"] / BATCH
         our_loss.backward()

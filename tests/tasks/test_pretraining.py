@@ -36,8 +36,9 @@ def real(batch: PackedBatch) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def settings(**changes) -> pretraining.Pretraining:
-    values = {"vocab_size": WORDS, "train_batch_size": 12, "eval_batch_size": 4, "max_eval_steps": 3}
-    return pretraining.Pretraining(source=Made(), eval_source=Made(), **{**values, **changes})
+    phases = changes.pop("phases", [pretraining.InstancePhase(Made(), changes.pop("train_batch_size", 12))])
+    values = {"vocab_size": WORDS, "eval_batch_size": 4, "max_eval_steps": 3}
+    return pretraining.Pretraining(phases=phases, eval_source=Made(), **{**values, **changes})
 
 
 @pytest.mark.parametrize("world", [1, 2, 3, 5])
@@ -116,3 +117,70 @@ def test_words_that_the_model_does_not_have_are_refused() -> None:
 def test_most_frequent_label_share() -> None:
     labels = Made().instances(0, 40).labels
     assert pretraining.most_frequent_label_share(Made(), 40) == max(np.bincount(labels)) / len(labels)
+
+
+def test_phases_take_over_at_their_steps_and_processes_share_out_each() -> None:
+    phases = [
+        pretraining.InstancePhase(Made(), 6),
+        pretraining.InstancePhase(Made(), 4, 3, 100),
+        pretraining.InstancePhase(Made(), 8, 5, 7),
+    ]
+    expected = {0: (0, 6), 2: (12, 18), 3: (100, 104), 4: (104, 108), 5: (7, 15), 9: (39, 47)}
+    for step, (first, last) in expected.items():
+        parts = [b for rank in range(3) for b in pretraining.batches(settings(phases=phases), step, Partition(rank, 3))]
+        ids, keys = (torch.cat([real(part)[i] for part in parts]) for i in (0, 1))
+        whole = pretraining.packed(Made().instances(first, last))
+        assert torch.equal(ids, real(whole)[0])
+        assert torch.equal(keys, real(whole)[1])
+
+
+def test_a_causal_batch_predicts_each_word_from_those_before_it() -> None:
+    made = Made().instances(3, 9)
+    masked = made.input_ids.copy()
+    masked[made.rows] = 1
+    batch = pretraining.packed(
+        Instances(masked, made.segment_ids, made.lengths, made.rows, made.labels, 0 * made.lengths)
+    )
+    causal = pretraining.packed(
+        Instances(masked, made.segment_ids, made.lengths, made.rows, made.labels, 0 * made.lengths), causal=True
+    )
+    assert causal.causal
+    assert torch.equal(real(causal)[0], torch.from_numpy(made.input_ids))
+    assert not torch.equal(real(batch)[0], torch.from_numpy(made.input_ids))
+    starts = np.cumsum(made.lengths) - made.lengths
+    expected = [s + i for s, n in zip(starts, made.lengths, strict=True) for i in range(1, n - 2)]
+    assert causal.rows.tolist() == expected
+    assert causal.labels.tolist() == made.input_ids[np.array(expected) + 1].tolist()
+    assert set(pretraining.counts(causal)) == {"causal_lm_loss", "causal_lm_accuracy"}
+
+
+def test_a_causal_forward_pass_does_not_depend_on_later_words() -> None:
+    model, made = model_of(3), Made().instances(6, 7)
+    one = pretraining.packed(made, causal=True)
+    changed = made.input_ids.copy()
+    changed[-2] = 49
+    other = pretraining.packed(
+        Instances(changed, made.segment_ids, made.lengths, made.rows[:0], made.labels[:0], made.is_random_next),
+        causal=True,
+    )
+    rows = torch.arange(len(made.input_ids) - 2)
+    with torch.no_grad():
+        found, expected = (model.bert(batch, read=rows) for batch in (one, other))
+        assert torch.equal(found, expected)
+        both = [
+            model.bert(
+                pretraining.packed(
+                    Instances(
+                        batch.input_ids.numpy()[: batch.tokens],
+                        made.segment_ids,
+                        made.lengths,
+                        made.rows[:0],
+                        made.labels[:0],
+                        made.is_random_next,
+                    )
+                ),
+                read=rows,
+            )
+            for batch in (one, other)
+        ]
+        assert not torch.equal(*both)

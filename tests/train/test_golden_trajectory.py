@@ -59,10 +59,9 @@ def test_forty_steps_of_the_original(tmp_path: Path, token_budget: int) -> None:
     model = PretrainingModel(config)
     load_into(model, open_checkpoint(GOLDEN / "bert_model.ckpt"), config)
     settings = pretraining.Pretraining(
-        source=GoldenBatch(),
+        phases=[pretraining.InstancePhase(GoldenBatch(), 6)],
         eval_source=GoldenBatch(),
         vocab_size=config.vocab_size,
-        train_batch_size=6,
         eval_batch_size=6,
         max_eval_steps=1,
     )
@@ -92,10 +91,9 @@ def test_forty_steps_of_the_original(tmp_path: Path, token_budget: int) -> None:
 
 def test_the_batch_is_cut(tmp_path: Path) -> None:
     settings = pretraining.Pretraining(
-        source=GoldenBatch(),
+        phases=[pretraining.InstancePhase(GoldenBatch(), 6)],
         eval_source=GoldenBatch(),
         vocab_size=900,
-        train_batch_size=6,
         eval_batch_size=6,
         max_eval_steps=1,
     )

@@ -48,10 +48,9 @@ def model_of(of: BertConfig, device: torch.device) -> PretrainingModel:
 
 def task_of(precision: torch.dtype, batch: int = 8) -> Task:
     settings = pretraining.Pretraining(
-        source=Source(),
+        phases=[pretraining.InstancePhase(Source(), batch)],
         eval_source=Source(),
         vocab_size=30522,
-        train_batch_size=batch,
         eval_batch_size=8,
         max_eval_steps=1,
         precision=precision,

@@ -8,6 +8,7 @@ from torch import nn
 
 from bertworks.errors import InputError
 from bertworks.train import optimizer as optimizers
+from bertworks.train.rules import Schedule
 
 # step, rate, gradient norm before clipping, kernel, bias[0], gamma: the original AdamWeightDecayOptimizer with a fed
 # rate of 0.01 * (t/2 if t < 2 else 1 - t/10), clip 1.0, on the loss of `test_the_originals_adam`.
@@ -48,7 +49,7 @@ def test_the_originals_adam() -> None:
     optimizer = optimizers.build(model, "adam", 0.01)
     for line in TRAJECTORY.strip().splitlines():
         step, rate, norm, *expected = map(float, line.split())
-        assert optimizers.learning_rate(int(step) - 1, 0.01, 10, 2) == pytest.approx(rate)
+        assert Schedule().rate(int(step) - 1, 0.01, 10, 2) == pytest.approx(rate)
         model.loss().backward()
         found = optimizers.clip_by_global_norm([p.grad for p in model.parameters()])
         assert found.item() == pytest.approx(norm, rel=1e-6)
@@ -69,9 +70,9 @@ def test_adamw_corrects_its_bias() -> None:
 
 
 def test_learning_rate_drops_a_notch_after_warm_up() -> None:
-    rates = [optimizers.learning_rate(t, 2e-5, 20, 10) for t in (0, 1, 9, 10, 11, 19, 20)]
+    rates = [Schedule().rate(t, 2e-5, 20, 10) for t in (0, 1, 9, 10, 11, 19, 20)]
     assert rates == pytest.approx([0, 2e-6, 1.8e-5, 1e-5, 9e-6, 1e-6, 0])
-    assert optimizers.learning_rate(0, 2e-5, 20, 0) == 2e-5
+    assert Schedule().rate(0, 2e-5, 20, 0) == 2e-5
 
 
 def test_state_survives_by_name() -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 
 from bertworks import files
 from bertworks.errors import InputError
-from bertworks.flags import CommandFlags, flag, parse
+from bertworks.flags import CommandFlags, flag
+from bertworks.typed import title, typed
 
 # One document in so many is held out: never trained on, only evaluated on.
 HELD_OUT = 10
@@ -50,22 +49,22 @@ def main(flags: Flags) -> None:
     output = Path(flags.output_dir)
     text, held_out, vocab = output / "text.txt", output / "held_out.txt", output / "vocab.txt"
     model, shards = output / "model", {text: output / "shards", held_out: output / "held_out_shards"}
-    _title("1. Gather text")
+    title("1. Gather text")
     _gather(text, held_out)
 
     from bertworks.commands import create_pretraining_data, learn_vocab, run_pretraining
 
-    _title(f"2. Learn a vocabulary of {flags.vocab_size:,} words")
-    _run(learn_vocab, f"--input_file={text}", f"--output_file={vocab}", f"--vocab_size={flags.vocab_size}")
-    _title("3. Write token shards")
+    title(f"2. Learn a vocabulary of {flags.vocab_size:,} words")
+    typed(learn_vocab, f"--input_file={text}", f"--output_file={vocab}", f"--vocab_size={flags.vocab_size}")
+    title("3. Write token shards")
     for source, folder in shards.items():
         words = [f"--input_file={source}", f"--output_dir={folder}", f"--vocab_file={vocab}"]
-        _run(create_pretraining_data, *words, f"--num_workers={flags.num_workers}")
-    _title("4. Pre-train")
+        typed(create_pretraining_data, *words, f"--num_workers={flags.num_workers}")
+    title("4. Pre-train")
     config = output / "bert_config.json"
     _describe(config, flags.size, vocab)
     steps = flags.num_train_steps
-    _run(
+    typed(
         run_pretraining,
         *(f"--input_file={shards[text]}", f"--eval_input_file={shards[held_out]}", f"--output_dir={model}"),
         *(f"--bert_config_file={config}", "--do_train", "--do_eval"),
@@ -74,7 +73,7 @@ def main(flags: Flags) -> None:
         *(f"--num_warmup_steps={steps // 20}", f"--save_checkpoints_steps={-(-steps // 4)}"),
         *(f"--eval_every_steps={-(-steps // 2)}", f"--eval_batch_size={EVALUATED // 16}", "--max_eval_steps=16"),
     )
-    _title("5. What it learned")
+    title("5. What it learned")
     _show(model, shards[held_out])
     _farewell(output, model)
 
@@ -91,17 +90,6 @@ def _describe(config_file: Path, size: str, vocab: Path) -> None:
     values = {**asdict(config), "hidden_act": "gelu"}  # the original's name of the tanh form
     del values["extra"]
     files.write_text(config_file, json.dumps(values, indent=2) + "\n")
-
-
-def _title(title: str) -> None:
-    print(f"\n{title}", flush=True)
-
-
-def _run(command: ModuleType, *words: str) -> None:
-    """Run a command as if typed, and show what would be typed."""
-    name = command.__name__.rpartition(".")[2]
-    print(f"$ bert {name} {shlex.join(words)}", flush=True)
-    command.main(parse(command.Flags, words, f"bert {name}"))
 
 
 def _gather(text: Path, held_out: Path) -> None:

@@ -41,6 +41,7 @@ class PackedBatch:
         filler: the number of filler tokens among the T.
         unseen: [B'] int64 on the host; how many last tokens of each sequence are padding: they attend to the tokens
             before them, and no token attends to them. None if there is no padding.
+        causal: whether a token attends only to itself and to those before it.
         on_host: the batch that this one was copied from, for those who read it without waiting; None on the host.
     """
 
@@ -55,6 +56,7 @@ class PackedBatch:
     dropout_keys: Tensor
     filler: int = 0
     unseen: NDArray[np.int64] | None = None
+    causal: bool = False
     on_host: PackedBatch | None = None
 
     @cached_property
@@ -116,11 +118,13 @@ def pack(
     dropout_keys: NDArray[np.integer] | None = None,
     unseen: NDArray[np.integer] | None = None,
     filled: bool = False,
+    causal: bool = False,
 ) -> PackedBatch:
     """Make a batch from flat arrays. Arrays that are not given are empty; the default dropout keys are 0, 1, 2, ...
 
     Args:
         filled: append filler (at least one token, at most about a sixteenth) so that T is one of few numbers.
+        causal: see `PackedBatch`.
     """
     sizes = np.asarray(lengths, np.int64)
     keys = np.asarray(np.arange(len(sizes)) if dropout_keys is None else dropout_keys, np.int64)
@@ -144,6 +148,7 @@ def pack(
         dropout_keys=torch.from_numpy(np.ascontiguousarray(keys)),
         filler=filler,
         unseen=None if unseen is None else np.asarray(unseen, np.int64),
+        causal=causal,
     )
 
 

@@ -52,16 +52,15 @@ class PretrainingInput:
         """A hash of the contents, without what is drawn from them."""
         return str(self.source.identity()["input_file"]).rpartition(" ")[2]
 
-    def shown(self, step: int, batch_size: int) -> str:
-        """Return the instances of a step as text.
+    def shown(self, first: int, count: int) -> str:
+        """Return `count` instances as text, from number `first`.
 
         Raises:
             InputError: they come without a vocabulary.
         """
         if self.tokenizer is None:
             raise InputError("--show_step: give --vocab_file too; these records have no vocabulary")
-        first = step * batch_size
-        return show_instances(self.source.instances(first, first + batch_size), self.tokenizer.tokens, first)
+        return show_instances(self.source.instances(first, first + count), self.tokenizer.tokens, first)
 
 
 def open_input(
@@ -104,7 +103,7 @@ def open_input(
             paths,
             seed=drawing.random_seed if shuffled else None,
             max_seq_length=drawing.max_seq_length,
-            max_predictions_per_seq=drawing.max_predictions_per_seq,
+            max_predictions_per_seq=drawing.max_predictions_per_seq or drawing.max_seq_length,
             vocab_size=vocab_size,
         )
         settings = read_settings(paths, flag)
@@ -158,7 +157,7 @@ def _guesses(tokenizer: Tokenizer | None, casing_is_known: bool) -> list[str]:
 
 def _without_effect(drawing: Drawing) -> list[str]:
     """Name the flags that record files, which are drawn and masked already, make useless."""
-    names = ("masked_lm_prob", "short_seq_prob", "do_whole_word_mask")
+    names = ("masked_lm_prob", "short_seq_prob", "do_whole_word_mask", "mean_span_length", "mask_all")
     useless = [f"--{name}" for name in names if getattr(drawing, name) != getattr(Drawing, name)]
     return [f"{', '.join(useless)}: no effect, because records are drawn and masked already"] if useless else []
 

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.ragged import starts
+from bertworks.ragged import starts, within
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,14 @@ class Instances:
             labels=self.labels[row],
             is_random_next=self.is_random_next[first:last],
         )
+
+    def causal(self) -> Instances:
+        """Return [CLS] text [SEP] unmasked, with every word but the first to be predicted: at the row before it."""
+        input_ids = self.input_ids.copy()
+        input_ids[self.rows] = self.labels
+        position = within(self.lengths)
+        rows = np.flatnonzero((position > 0) & (position < np.repeat(self.lengths, self.lengths) - 2))
+        return replace(self, input_ids=input_ids, rows=rows, labels=input_ids[rows + 1])
 
     @classmethod
     def joined(cls, parts: Sequence[Instances]) -> Instances:

@@ -6,6 +6,9 @@ whole vocabulary, which may by chance be the same. With whole word masking, toke
 the word before them, and a word with more tokens than are left to choose is skipped. A word never continues across
 [SEP] (in the original, tokens at the beginning of a truncated b join the last word of a).
 
+Two departures are off unless asked for. Spans are runs of whole words; their lengths have a geometric distribution, cut
+at 10 words (Joshi et al., "SpanBERT", 2020). And all chosen tokens may become [MASK].
+
 The random numbers of a sequence come from its own key and from positions inside it, so they do not depend on the rest
 of the batch.
 
@@ -30,7 +33,10 @@ _POSITION = np.uint64(MAX_LENGTH - 1)
 _LAST = np.uint64(2**64 - 1)
 
 # What random numbers are drawn for.
-_ORDER, _REPLACEMENT, _TOKEN = range(3)
+_ORDER, _REPLACEMENT, _TOKEN, _SPAN = range(4)
+
+# The most words of a span, as in SpanBERT.
+LONGEST_SPAN = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +82,8 @@ def mask(
     masked_lm_prob: float,
     max_predictions_per_seq: int,
     do_whole_word_mask: bool = False,
+    mean_span_length: float = 0.0,
+    mask_all: bool = False,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Choose and replace the tokens to predict in sequences laid end to end.
 
@@ -83,6 +91,9 @@ def mask(
         input_ids: [T] with [CLS] and [SEP], which are never chosen.
         lengths: [B] tokens of each sequence, at most 65,536.
         keys: [B] the random key of each sequence.
+        max_predictions_per_seq: the most tokens to choose in a sequence; 0 is no limit.
+        mean_span_length: how many words a span has on average, before it is cut at 10; 0 chooses no spans.
+        mask_all: whether every chosen token becomes [MASK].
 
     Returns:
         input_ids [T] with the chosen tokens replaced, their indices in it [M] ascending, the ids that they had [M].
@@ -92,8 +103,9 @@ def mask(
     may_be_masked = (input_ids != words.cls_id) & (input_ids != words.sep_id)
     order = draws.bits(draws.bits(keys, _ORDER)[sequence], position) & ~_POSITION | position.astype(np.uint64)
     number = how_many(lengths, masked_lm_prob, max_predictions_per_seq)
-    if do_whole_word_mask:
-        rows = _choose_words(input_ids, lengths, may_be_masked, order, number, words.is_continuation)
+    if do_whole_word_mask or mean_span_length:
+        spans = _span_lengths(keys, sequence, position, mean_span_length) if mean_span_length else None
+        rows = _choose_words(input_ids, lengths, may_be_masked, order, number, words.is_continuation, spans)
     else:
         rows = _choose_tokens(lengths, may_be_masked, order, number)
 
@@ -102,14 +114,28 @@ def mask(
     replacement = draws.uniform(draws.bits(keys, _REPLACEMENT)[sequence], position)
     token = draws.integers(draws.bits(keys, _TOKEN)[sequence], position, 0, words.size)
     masked = input_ids.copy()
+    if mask_all:
+        masked[rows] = words.mask_id
+        return masked, rows, labels
     masked[rows] = np.where(replacement < 0.8, words.mask_id, np.where(replacement < 0.9, labels, token))
     return masked, rows, labels
 
 
 def how_many(lengths: NDArray[np.int64], masked_lm_prob: float, max_predictions_per_seq: int) -> NDArray[np.int64]:
     """Return how many tokens of each sequence are predicted [B]: a share of its length, rounded half to even, >= 1."""
-    share: NDArray[np.int64] = np.rint(lengths * masked_lm_prob).astype(np.int64)
-    return np.minimum(np.maximum(share, 1), max_predictions_per_seq)
+    share: NDArray[np.int64] = np.maximum(np.rint(lengths * masked_lm_prob).astype(np.int64), 1)
+    return np.minimum(share, max_predictions_per_seq) if max_predictions_per_seq else share
+
+
+def _span_lengths(
+    keys: draws.Bits, sequence: NDArray[np.int64], position: NDArray[np.int64], mean: float
+) -> NDArray[np.int64]:
+    """Return [T] the words of a span that begins at each token: geometric with this mean, at most 10."""
+    drawn = draws.uniform(draws.bits(keys, _SPAN)[sequence], position)
+    if mean <= 1:
+        return np.ones(len(position), np.int64)
+    length: NDArray[np.float64] = 1 + np.floor(np.log1p(-drawn) / np.log1p(-1 / mean))
+    return np.minimum(length, LONGEST_SPAN).astype(np.int64)
 
 
 def _choose_tokens(
@@ -132,8 +158,12 @@ def _choose_words(
     order: draws.Bits,
     number: NDArray[np.int64],
     is_continuation: NDArray[np.bool_],
+    spans: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
-    """Return the rows [M] of the first words of each sequence, in its random order, that fit into `number` tokens."""
+    """Return the rows [M] of the first words of each sequence, in its random order, that fit into `number` tokens.
+
+    With `spans` [T], the words of a span that begins at a word, and do not reach across [SEP], come with that word.
+    """
     candidates: NDArray[np.int64] = np.flatnonzero(may_be_masked)
     follows = is_continuation[input_ids]
     follows[1:] &= may_be_masked[:-1]
@@ -141,24 +171,33 @@ def _choose_words(
     word = np.cumsum(begins) - 1
     pieces = np.bincount(word[candidates])
 
+    is_chosen = np.zeros(len(pieces), np.bool_)
     drawn = np.sort(_by_sequence(lengths, begins, order), axis=1)
     is_word = drawn != _LAST
-    row = _rows(lengths, drawn)
-    size = np.where(is_word, 0, len(input_ids))
-    size[is_word] = pieces[word[row[is_word]]]
-    # All sequences take or skip their first word, then their second, until none has room left.
-    chosen = np.zeros(drawn.shape, np.bool_)
+    row = np.where(is_word, _rows(lengths, drawn), 0)
+    extent = None if spans is None else np.minimum(spans[begins], _words_after(begins, may_be_masked))
     room = number.copy()
-    for rank in range(drawn.shape[1]):
-        fits = size[:, rank] <= room
-        chosen[:, rank] = fits
-        room -= size[:, rank] * fits
+    # All sequences take or skip their first word or span, then their second, until none has room left.
+    for rank in range(drawn.shape[1] if len(pieces) else 0):
+        first, goes_on = word[row[:, rank]] * is_word[:, rank], is_word[:, rank]
+        longest = 1 if extent is None else int(extent[first[goes_on]].max(initial=1))
+        for offset in range(longest):
+            which = first + offset * goes_on
+            fits = goes_on & ~is_chosen[which] & (pieces[which] <= room)
+            room -= pieces[which] * fits
+            if extent is not None:
+                goes_on = goes_on & (fits | is_chosen[which]) & (offset + 1 < extent[first])
+            is_chosen[which[fits]] = True
         if not room.any():
             break
-    is_chosen = np.zeros(len(pieces), np.bool_)
-    is_chosen[word[row[chosen]]] = True
     rows: NDArray[np.int64] = candidates[is_chosen[word[candidates]]]
     return rows
+
+
+def _words_after(begins: NDArray[np.bool_], may_be_masked: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return for each word how many words there are from it to the end of its run of tokens without [CLS] or [SEP]."""
+    run = np.cumsum(~may_be_masked)[begins]
+    return np.searchsorted(run, run, side="right") - np.arange(len(run))
 
 
 def _by_sequence(lengths: NDArray[np.int64], which: NDArray[np.bool_], order: draws.Bits) -> draws.Bits:

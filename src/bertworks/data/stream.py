@@ -34,7 +34,11 @@ SHARDS_OF_A_GROUP = 8
 # The counts are written after planning this many sentences, which takes about a second.
 SENTENCES_WORTH_WRITING = 2_000_000
 
-_PAIRS = ("next_sentence", True)
+# What an identity does not mention: the rule, from which a person may depart.
+_RULES = {"next_sentence": True, "mean_span_length": 0.0, "mask_all": False}
+
+# The flags that decide where instances begin and end; the others only choose what is masked.
+_OF_THE_PLAN = ("max_seq_length", "short_seq_prob", "random_seed", "next_sentence")
 
 # What random numbers are drawn for.
 _SHARD_ORDER, _ROW_ORDER, _PLAN, _MASK = range(4)
@@ -44,7 +48,8 @@ _SHARD_ORDER, _ROW_ORDER, _PLAN, _MASK = range(4)
 class Drawing:
     """The flags that instances are drawn with: the original's names and defaults.
 
-    With `next_sentence`, an instance is a pair of texts, as in the original. Without, it is one contiguous text.
+    With `next_sentence`, an instance is a pair of texts, as in the original. Without, it is one contiguous text. The
+    last two are for `masking.mask`. `max_predictions_per_seq` 0 is as many as `masked_lm_prob` says.
 
     Raises:
         InputError: no instance can have such a value.
@@ -57,6 +62,8 @@ class Drawing:
     do_whole_word_mask: bool = False
     random_seed: int = 12345
     next_sentence: bool = True
+    mean_span_length: float = 0.0
+    mask_all: bool = False
 
     def __post_init__(self) -> None:
         if not plan.SPECIALS + 2 <= self.max_seq_length <= MAX_LENGTH:
@@ -64,8 +71,8 @@ class Drawing:
                 f"--max_seq_length={self.max_seq_length}: must be from {plan.SPECIALS + 2} to {MAX_LENGTH}, "
                 "because an instance is [CLS] a [SEP] b [SEP]"
             )
-        if self.max_predictions_per_seq < 1:
-            raise InputError(f"--max_predictions_per_seq={self.max_predictions_per_seq}: must be at least 1")
+        if self.max_predictions_per_seq < 0:
+            raise InputError(f"--max_predictions_per_seq={self.max_predictions_per_seq}: must be at least 0")
         for name in ("masked_lm_prob", "short_seq_prob"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"--{name}={getattr(self, name)}: must be from 0 to 1")
@@ -116,10 +123,14 @@ class ShardSource:
     def identity(self) -> dict[str, object]:
         """Return the flags that determine the sequence, and a name of the corpus's contents as `input_file`.
 
-        Pairs are the rule, so only their absence is mentioned.
+        What departs from the rule is mentioned only where it does.
         """
-        drawing = {name: value for name, value in asdict(self._drawing).items() if (name, value) != _PAIRS}
+        drawing = {name: value for name, value in asdict(self._drawing).items() if _RULES.get(name) != value}
         return {"input_file": self.corpus.identity, **drawing}
+
+    def drawn_otherwise(self, drawing: Drawing, counts_file: Path | None) -> ShardSource:
+        """Return the same text as another sequence of instances."""
+        return ShardSource(self.corpus, self._words, drawing, counts_file)
 
     def instances(self, first: int, last: int) -> Instances:
         """Return instances number first, ..., last - 1, counted over all epochs. Each epoch has new masks."""
@@ -172,6 +183,8 @@ class ShardSource:
             masked_lm_prob=self._drawing.masked_lm_prob,
             max_predictions_per_seq=self._drawing.max_predictions_per_seq,
             do_whole_word_mask=self._drawing.do_whole_word_mask,
+            mean_span_length=self._drawing.mean_span_length,
+            mask_all=self._drawing.mask_all,
         )
         return Instances(masked, segment_ids, lengths, masked_rows, labels, rows[:, plan.IS_RANDOM_NEXT])
 
@@ -224,11 +237,17 @@ class ShardSource:
         """Read the ends of groups that an earlier process counted. Those of another sequence are ignored."""
         try:
             counts: dict[str, Any] = json.loads(self._counts_file.read_bytes()) if self._counts_file else {}
-            return list(counts["group_ends"]) if counts["identity"] == self.identity() else []
+            return list(counts["group_ends"]) if counts["identity"] == self.identity_of_counts() else []
         except (OSError, ValueError, LookupError, TypeError):
             return []
 
     def _write_counts(self) -> None:
         self._unwritten_sentences = 0
         if self._counts_file:
-            write_text(self._counts_file, json.dumps({"identity": self.identity(), "group_ends": self._ends}) + "\n")
+            counts = {"identity": self.identity_of_counts(), "group_ends": self._ends}
+            write_text(self._counts_file, json.dumps(counts) + "\n")
+
+    def identity_of_counts(self) -> dict[str, object]:
+        """Return what determines the numbers of instances: whatever is masked, they are the same."""
+        drawing = {name: getattr(self._drawing, name) for name in _OF_THE_PLAN}
+        return {"input_file": self.corpus.identity, **drawing}

@@ -49,7 +49,7 @@ class Group:
     Attributes:
         sequences: n.
         queries, keys: their padded rows.
-        padding: [n, 1, 1, K] 0 at keys that are seen and -inf at others; None where every key is seen.
+        padding: [n, 1, 1 or Q, K] 0 at keys that are seen and -inf at others; None where every key is seen.
     """
 
     sequences: int
@@ -67,6 +67,7 @@ class Layout:
         longest: the length of the longest sequence, on the host.
         key_rows: int64 on the device; the rows that are seen, which `key_starts` counts. None: all.
         queries, keys, groups: on CPU only.
+        causal: whether a row sees only itself and the rows before it.
     """
 
     query_starts: Tensor
@@ -76,6 +77,7 @@ class Layout:
     queries: PaddedGroups | None = None
     keys: PaddedGroups | None = None
     groups: tuple[Group, ...] = ()
+    causal: bool = False
 
     @classmethod
     def of(
@@ -85,6 +87,7 @@ class Layout:
         heads: int,
         read: Tensor | None = None,
         unseen: NDArray[np.int64] | None = None,
+        causal: bool = False,
     ) -> Layout:
         """Return the layout of a batch.
 
@@ -94,7 +97,9 @@ class Layout:
             heads: A.
             read: the query rows, ascending; None for all.
             unseen: [B]; this number of each sequence's last rows are no keys, fewer than its length. None for 0.
+            causal: whether no row sees those after it; only where all rows are query rows and keys.
         """
+        assert not causal or (read is None and unseen is None)
         query_starts = starts if read is None else torch.searchsorted(read, starts.long()).int()
         longest = int(lengths.max(initial=0))
         key_starts, key_rows, seen = starts, None, lengths
@@ -103,7 +108,7 @@ class Layout:
             key_starts = to_device(torch.from_numpy(ragged.starts(seen).astype(np.int32)), starts.device)
             key_rows = to_device(torch.from_numpy(ragged.runs(ragged.starts(lengths)[:-1], seen)), starts.device)
         if starts.device.type != "cpu":
-            return cls(query_starts, key_starts, longest, key_rows)
+            return cls(query_starts, key_starts, longest, key_rows, causal=causal)
         query_lengths = np.diff(query_starts.numpy()).astype(np.int64)
         padded = padded_length(lengths)
         # The longest come first, so that rows stay where they are if full sequences are followed by a little filler.
@@ -121,6 +126,9 @@ class Layout:
             if (seen[members] < keys).any():
                 hidden = np.where(np.arange(keys) < seen[members, None], np.float32(0), np.float32(-np.inf))
                 padding = torch.from_numpy(hidden)[:, None, None]
+            if causal:
+                later = torch.full((keys, keys), -math.inf).triu_(1)
+                padding = later[None, None] if padding is None else padding + later
             groups.append(Group(n, slice(query, query + n * queries), slice(key, key + n * keys), padding))
             padded_queries[first : first + n] = queries
             query, key, first = query + n * queries, key + n * keys, first + n
@@ -132,12 +140,13 @@ class Layout:
             PaddedGroups.of(query_lengths, order, padded_queries),
             PaddedGroups.of(lengths, order, padded),
             tuple(groups),
+            causal,
         )
 
     @property
     def borders(self) -> Borders:
         """Where the sequences begin, for `fused_attention`."""
-        return Borders(self.query_starts, self.key_starts, self.longest)
+        return Borders(self.query_starts, self.key_starts, self.longest, self.causal)
 
     def seen(self, x: Tensor) -> Tensor:
         """Return the rows of x [T, ...] that are seen."""

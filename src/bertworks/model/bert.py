@@ -237,7 +237,9 @@ class Bert(nn.Module):
             return self._integer_states(batch, layers, read)
         drawn = None if dropout is None else Dropout.of(batch, dropout)
         heads, last = self.config.num_attention_heads, max(layers)
-        layout = Layout.of(batch.starts, batch.lengths, heads, unseen=batch.unseen)
+        layout = Layout.of(batch.starts, batch.lengths, heads, unseen=batch.unseen, causal=batch.causal)
+        # The kernels of a GPU know what comes after a row only where all rows ask.
+        asked = None if batch.causal else read
         # On CPU dropout has no state and is the same when a block is computed again.
         keep_state = batch.starts.device.type != "cpu"
         run = compiled_block() if self.compiled and keep_state else TransformerBlock.__call__
@@ -247,14 +249,15 @@ class Bert(nn.Module):
             if number - 1 in layers:
                 outputs[number - 1] = x if read is None else x.index_select(0, read)
             if number == last:
-                if read is not None:
-                    layout = Layout.of(batch.starts, batch.lengths, heads, read, batch.unseen)
-                x = run(block, x, layout, drawn, read)
+                if asked is not None:
+                    layout = Layout.of(batch.starts, batch.lengths, heads, asked, batch.unseen)
+                x = run(block, x, layout, drawn, asked)
             elif self.gradient_checkpointing and torch.is_grad_enabled():
                 x = checkpoint(run, block, x, layout, drawn, use_reentrant=False, preserve_rng_state=keep_state)
             else:
                 x = run(block, x, layout, drawn)
-        outputs[last] = x if last or read is None else x.index_select(0, read)
+        all_rows = not last or asked is None
+        outputs[last] = x.index_select(0, read) if all_rows and read is not None else x
         return [outputs[number] for number in layers]
 
     def _integer_states(self, batch: PackedBatch, layers: Sequence[int], read: Tensor | None) -> list[Tensor]:

@@ -28,11 +28,13 @@ class Borders(NamedTuple):
     Attributes:
         queries, keys: [B + 1] int32 on the device.
         longest: the most rows of a sequence, on the host; 0 if there are no sequences.
+        causal: whether a row sees no later rows of its sequence; then every row is a query row and a key row.
     """
 
     queries: Tensor
     keys: Tensor
     longest: int
+    causal: bool = False
 
     @property
     def arguments(self) -> tuple[Tensor, Tensor, int, int]:
@@ -73,14 +75,14 @@ def has_flash(device: torch.device) -> bool:
 
 
 def _flash(query: Tensor, key: Tensor, value: Tensor, borders: Borders, dropout: float, scale: float | None) -> Tensor:
-    if dropout == 0.0:
+    if dropout == 0.0 and not borders.causal:
         from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415 - needed where CUDA is
 
         more = {} if scale is None else {"scale": scale}  # older versions have no such argument
         return varlen_attn(query, key, value, *borders.arguments, **more)  # type: ignore[return-value, arg-type]
     # The operator that `varlen_attn` calls has dropout, and `varlen_attn` has not.
     if operator := private_operator("_flash_attention_forward"):
-        return operator(query, key, value, *borders.arguments, dropout, False, False, scale=scale)[0]
+        return operator(query, key, value, *borders.arguments, dropout, borders.causal, False, scale=scale)[0]
     return attention_by_sequence(query, key, value, borders, dropout, scale)
 
 
@@ -91,9 +93,11 @@ def memory_efficient(
     operator = private_operator("_efficient_attention_forward")
     if operator is None:
         return attention_by_sequence(query, key, value, borders, dropout, scale)
-    # [1, rows, A, D] in and out; no bias, no mask; the backward pass needs the sums.
+    # [1, rows, A, D] in and out; no bias; mask 0 is none and 1 is causal; the backward pass needs the sums.
     rows = (query[None], key[None], value[None])
-    return operator(*rows, None, *borders.arguments, dropout, 0, torch.is_grad_enabled(), scale=scale)[0][0]
+    return operator(
+        *rows, None, *borders.arguments, dropout, int(borders.causal), torch.is_grad_enabled(), scale=scale
+    )[0][0]
 
 
 def private_operator(name: str) -> Callable[..., tuple[Tensor, ...]] | None:
@@ -110,5 +114,6 @@ def attention_by_sequence(
     parts = []
     for q0, q1, k0, k1 in zip(queries, queries[1:], keys, keys[1:], strict=False):
         q, k, v = (x.transpose(0, 1) for x in (query[q0:q1], key[k0:k1], value[k0:k1]))
-        parts.append(F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scale).transpose(0, 1))
+        found = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=borders.causal, scale=scale)
+        parts.append(found.transpose(0, 1))
     return torch.cat(parts) if parts else query

@@ -19,23 +19,40 @@ from bertworks.processes import ALONE, Processes
 from bertworks.task import Partition, Task
 
 
+@dataclass(frozen=True)
+class InstancePhase:
+    """A part of the steps, which trains on instances of one source.
+
+    Attributes:
+        train_batch_size: instances of an optimizer step, over all processes.
+        first_step: finished steps where the phase begins.
+        first_instance: the number of its first instance in the source.
+        causal: whether each word is predicted from those before it; then instances are single texts.
+    """
+
+    source: InstanceSource
+    train_batch_size: int
+    first_step: int = 0
+    first_instance: int = 0
+    causal: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pretraining:
     """The settings of a pre-training run.
 
     Attributes:
+        phases: what the steps train on, by their first steps; the first phase begins at step 0.
         vocab_size: the model's; instances with higher ids are refused.
-        train_batch_size: instances of an optimizer step, over all processes.
         max_eval_steps: the number of batches, of `eval_batch_size` instances, in an evaluation.
         precision, eval_precision: the types that the model computes in; its weights stay float32.
         next_sentence: whether to train and evaluate the prediction of next sentences too.
         processes: take the batches of an evaluation in turns.
     """
 
-    source: InstanceSource
+    phases: Sequence[InstancePhase]
     eval_source: InstanceSource
     vocab_size: int
-    train_batch_size: int
     eval_batch_size: int
     max_eval_steps: int
     precision: torch.dtype = torch.float32
@@ -51,7 +68,9 @@ def task(settings: Pretraining) -> Task:
         counts=partial(counts, next_sentence=settings.next_sentence),
         sums=partial(sums, settings.precision, next_sentence=settings.next_sentence),
         evaluate=partial(evaluate, settings),
-        losses={"masked_lm_loss": 1e-5} | ({"next_sentence_loss": 0.0} if settings.next_sentence else {}),
+        losses={"masked_lm_loss": 1e-5}
+        | ({"next_sentence_loss": 0.0} if settings.next_sentence else {})
+        | ({"causal_lm_loss": 1e-5} if any(phase.causal for phase in settings.phases) else {}),
     )
 
 
@@ -69,20 +88,23 @@ def freeze_next_sentence(model: PretrainingModel) -> None:
 
 def batches(settings: Pretraining, step: int, partition: Partition) -> Sequence[PackedBatch]:
     """Return this process's share of a step, in micro-batches within the token budget; one empty one if it has none."""
-    first, last = partition.rows(step, settings.train_batch_size)
-    drawn = settings.source.instances(first, last)
+    phase = next(phase for phase in reversed(settings.phases) if phase.first_step <= step)
+    in_phase = step - phase.first_step
+    first, last = partition.rows(in_phase, phase.train_batch_size)
+    drawn = phase.source.instances(phase.first_instance + first, phase.first_instance + last)
     if drawn.input_ids.max(initial=0) >= settings.vocab_size:
         raise InputError(
             f"--input_file: holds word {drawn.input_ids.max()}, but the model has only {settings.vocab_size}; "
             "it was made with another vocabulary"
         )
     portions = cut_by_tokens(drawn.lengths, partition.token_budget) or [slice(0, 0)]
-    in_step = first - step * settings.train_batch_size
-    return [packed(drawn.part(part.start, part.stop), in_step + part.start) for part in portions]
+    in_step = first - in_phase * phase.train_batch_size
+    return [packed(drawn.part(part.start, part.stop), in_step + part.start, phase.causal) for part in portions]
 
 
-def packed(drawn: Instances, first_key: int = 0) -> PackedBatch:
+def packed(drawn: Instances, first_key: int = 0, causal: bool = False) -> PackedBatch:
     """Pack instances; their dropout keys count from `first_key`, the number of the first one in the step."""
+    drawn = drawn.causal() if causal else drawn
     return pack(
         drawn.input_ids,
         drawn.segment_ids,
@@ -92,12 +114,15 @@ def packed(drawn: Instances, first_key: int = 0) -> PackedBatch:
         sequence_labels=drawn.is_random_next,
         dropout_keys=np.arange(first_key, first_key + len(drawn)),
         filled=True,
+        causal=causal,
     )
 
 
 def counts(batch: PackedBatch, next_sentence: bool = True) -> Mapping[str, float]:
     """Return the divisor of each term: its number of predictions."""
     words, sequences = len(batch.rows), len(batch)
+    if batch.causal:
+        return {"causal_lm_loss": words, "causal_lm_accuracy": words}
     of_words: Mapping[str, float] = {"masked_lm_loss": words, "masked_lm_accuracy": words}
     of_sequences = {"next_sentence_loss": sequences, "next_sentence_accuracy": sequences}
     return {**of_words, **(of_sequences if next_sentence else {})}
@@ -108,7 +133,8 @@ def sums(
 ) -> Mapping[str, Tensor]:
     """Return the sum of each term over a batch."""
     terms: Mapping[str, Tensor] = model(batch, dropout=dropout, dtype=precision)
-    return {name: terms[name] for name in counts(batch, next_sentence)}
+    # The model's head computes both; only what a row sees differs.
+    return {name: terms[name.replace("causal", "masked")] for name in counts(batch, next_sentence)}
 
 
 @torch.no_grad()

@@ -40,7 +40,8 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
         Stopped: a signal came (`signals.py`); a checkpoint is written, and the same command continues from it.
     """
     budget = run.token_budget or measured(model, world, run.precision, run.optimizer_bits, run.max_seq_length)
-    optimizer = optimizers.build(model, run.optimizer, run.weight_decay, run.rate_scale, run.optimizer_bits)
+    rules = run.weight_decay, run.rate_scale, run.optimizer_bits, run.rules
+    optimizer = optimizers.build(model, run.optimizer, *rules)
     stepper = Stepper(
         model=model,
         task=task,

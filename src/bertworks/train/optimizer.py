@@ -1,4 +1,4 @@
-"""The optimizers, the learning rate of each step and layer, and clipping.
+"""Building optimizers, the learning rate of each layer, and clipping.
 
 The original's Adam has no bias correction. PyTorch's fused AdamW computes the same once its step counter is so large
 that its corrections 1 - beta^step are 1 in floating point. So the counter starts at a million.
@@ -6,7 +6,6 @@ that its corrections 1 - beta^step are 1 in floating point. So the counter start
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,22 +15,11 @@ from torch import Tensor, nn
 from bertworks.checkpoints.names import layer_of
 from bertworks.errors import InputError
 from bertworks.train import eight_bits
+from bertworks.train.lamb import Lamb
+from bertworks.train.muon import AdamWWithMuon
+from bertworks.train.rules import ORIGINAL_RULES, UpdateRules, group_of
 
-OPTIMIZERS = ("adam", "adamw")
-
-# Weight decay leaves these alone (optimization.py of the original: exclude_from_weight_decay).
-_NOT_DECAYED = re.compile(r"LayerNorm|layer_norm|bias")
-
-
-def learning_rate(step: int, peak: float, num_train_steps: int, num_warmup_steps: int) -> float:
-    """Return the rate of the update after `step` finished steps (the original's create_optimizer).
-
-    Linear warm-up from 0, then linear decay to 0 at `num_train_steps`. The decay counts from step 0, so where warm-up
-    ends the rate falls from `peak` to peak * (1 - warmup / steps).
-    """
-    if step < num_warmup_steps:
-        return peak * step / num_warmup_steps
-    return peak * max(0.0, 1.0 - step / num_train_steps)
+OPTIMIZERS = ("adam", "adamw", "lamb", "muon")
 
 
 def build(
@@ -40,30 +28,49 @@ def build(
     weight_decay: float = 0.01,
     rate_scale: Callable[[str], float] = lambda name: 1.0,
     bits: int = 32,
-) -> torch.optim.AdamW:
-    """Build an optimizer over the model's parameters with the original's betas (0.9 and 0.999) and epsilon (1e-6).
+    rules: UpdateRules = ORIGINAL_RULES,
+) -> torch.optim.Optimizer:
+    """Build an optimizer over the model's parameters.
 
     Args:
         model: its parameters that require a gradient are trained; LayerNorm parameters and biases are not decayed.
-        kind: `adam` is the original's (no bias correction), `adamw` has the correction.
+        kind: `adam` is the original's (no bias correction), `adamw` has the correction, `lamb` scales the update of
+            each tensor by its length, `muon` is for the encoder's matrices, with `adamw` for the rest.
         weight_decay: decoupled decay, times the learning rate, of every other parameter.
         rate_scale: name of a parameter -> factor of its learning rate.
-        bits: of the moments of large matrices, 32 or 8 (`eight_bits.py`).
+        bits: of the moments of large matrices, 32 or 8 (`eight_bits.py`); 8 is for `adam` and `adamw`.
+        rules: betas, epsilon and decay by group.
 
     Raises:
-        InputError: `kind` is neither.
+        InputError: `kind` is none of them, or has no states in 8 bits.
     """
     if kind not in OPTIMIZERS:
         raise InputError(f"--optimizer={kind}: give one of {', '.join(OPTIMIZERS)}")
+    if bits == 8 and kind in ("lamb", "muon"):
+        raise InputError(f"--optimizer_bits=8: is for adam and adamw, not for --optimizer={kind}")
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    groups: dict[tuple[float, float, bool, bool], dict[str, Any]] = {}
     for name, p in named:
-        decay, scale = 0.0 if _NOT_DECAYED.search(name) else weight_decay, rate_scale(name)
-        group = groups.setdefault((decay, scale), {"params": [], "weight_decay": decay, "scale": scale})
+        decay, by_muon = rules.decay(name, weight_decay), _is_for_muon(kind, name, p)
+        scale, is_scaled = rate_scale(name) * (rules.matrix_rate if by_muon else 1.0), _is_scaled(kind, name)
+        group = groups.setdefault(
+            (decay, scale, by_muon, is_scaled),
+            {"params": [], "weight_decay": decay, "scale": scale}
+            | ({"momentum": rules.momentum} if by_muon else {})
+            | ({"is_scaled": is_scaled} if kind == "lamb" else {}),
+        )
         group["params"].append(p)
-    of_kind = torch.optim.AdamW if bits == 32 else eight_bits.AdamWIn8Bits
-    optimizer = of_kind(list(groups.values()), lr=0.0, betas=(0.9, 0.999), eps=1e-6, fused=True)
+    betas, epsilon = (rules.beta1, rules.beta2), rules.epsilon
+    optimizer: torch.optim.Optimizer
+    if kind == "lamb":
+        optimizer = Lamb(list(groups.values()), {"lr": 0.0, "betas": betas, "eps": epsilon})
+    else:
+        of_kind = AdamWWithMuon if kind == "muon" else torch.optim.AdamW if bits == 32 else eight_bits.AdamWIn8Bits
+        optimizer = of_kind(list(groups.values()), lr=0.0, betas=betas, eps=epsilon, fused=True)
     for name, p in named:
+        if _is_for_muon(kind, name, p):
+            optimizer.state[p] = {"momentum": torch.zeros_like(p)}
+            continue
         in_8_bits = bits == 8 and eight_bits.has_8_bits(name, p)
         moments = {"exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)} if not in_8_bits else {}
         optimizer.state[p] = {
@@ -71,6 +78,14 @@ def build(
             **(eight_bits.empty_moments(p) if in_8_bits else moments),
         }
     return optimizer
+
+
+def _is_for_muon(kind: str, name: str, parameter: Tensor) -> bool:
+    return kind == "muon" and parameter.dim() == 2 and group_of(name) == "matrices"
+
+
+def _is_scaled(kind: str, name: str) -> bool:
+    return kind == "lamb" and group_of(name) != "norms_and_biases"
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -98,7 +113,7 @@ def clip_by_global_norm(gradients: list[Tensor]) -> Tensor:
 
 
 def state_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> dict[str, Tensor]:
-    """Return the optimizer's state by name: `exp_avg.PARAMETER`, `exp_avg_sq.PARAMETER`, `step.PARAMETER`."""
+    """Return the optimizer's state by name: `exp_avg.PARAMETER`, `step.PARAMETER`, ..."""
     return {
         f"{kind}.{name}": tensor for name, p in model.named_parameters() for kind, tensor in optimizer.state[p].items()
     }

@@ -12,6 +12,8 @@ import shutil
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import pairwise
+from operator import mul
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -50,7 +52,7 @@ def show(run: Run, stepper: Stepper) -> NoReturn:
 
 def _lines(run: Run, stepper: Stepper) -> Iterator[tuple[str, str]]:
     world, model, budget = stepper.world, stepper.model, stepper.token_budget
-    counted = _counted(stepper, min(_COUNTED, run.num_train_steps))
+    counted = _counted(run, stepper)
     sequences, tokens, micro_batches = counted.sequences, counted.tokens, counted.micro_batches
     parameters = list(model.parameters())
     trained = [p for p in parameters if p.requires_grad]
@@ -67,9 +69,10 @@ def _lines(run: Run, stepper: Stepper) -> Iterator[tuple[str, str]]:
     needed = account(*counted.largest)
     copied = weights + moments if run.save_in_background else 0
     copied_beside = copied if world.device.type == "cpu" else 0
+    of_phases = " of each phase" if len(run.phase_starts) > 1 else ""
     frozen = sum(p.numel() for p in parameters) - sum(p.numel() for p in trained)
     yield "parameters", f"{sum(p.numel() for p in parameters):,}" + (f", {frozen:,} of them frozen" if frozen else "")
-    yield "a step", f"{sequences:,.0f} sequences, {tokens:,.0f} tokens (the mean of the first steps)"
+    yield "a step", f"{sequences:,.0f} sequences, {tokens:,.0f} tokens (the mean of the first steps{of_phases})"
     yield "micro-batches", f"{micro_batches} a step in each of {world.size} processes, at most {budget:,} tokens each"
     epochs = f", {run.num_train_steps * sequences / run.examples:.1f} epochs" if run.examples else ""
     yield "steps", f"{run.num_train_steps:,}{epochs}, {run.num_train_steps * tokens:,.0f} tokens"
@@ -89,39 +92,49 @@ def _lines(run: Run, stepper: Stepper) -> Iterator[tuple[str, str]]:
     yield "data", f"{_size(run.input_bytes)} of input files"
     traffic = 2 * gradients * (world.size - 1) / world.size
     yield "network", f"{_size(traffic)} a step, sent and received by each process" if world.size > 1 else "none"
-    yield "speed", _speed(run, stepper, tokens)
+    yield "speed", _speed(run, stepper, counted)
     yield "breaks first", _first_to_break(run, needed.total + copied_beside, device, kept)
 
 
 class _Counted(NamedTuple):
-    """What the first steps are, over all processes.
+    """What the first steps of each phase are, over all processes.
 
     Attributes:
-        sequences, tokens: of a step, the mean.
+        sequences, tokens: of a step, the mean over the training.
+        first_tokens: of a step of the first phase.
         micro_batches: the most of a step in any process.
         largest: tokens and sequences of the micro-batch with the most tokens.
     """
 
     sequences: float
     tokens: float
+    first_tokens: float
     micro_batches: int
     largest: tuple[int, int]
 
 
-def _counted(stepper: Stepper, steps: int) -> _Counted:
-    """Make the batches of the first steps, and count them."""
-    own = [[(batch.tokens, len(batch)) for batch in stepper.micro_batches(step).batches] for step in range(steps)]
+def _counted(run: Run, stepper: Stepper) -> _Counted:
+    """Make the batches of the first steps of each phase, and count them."""
+    edges = list(pairwise((*run.phase_starts, run.num_train_steps)))
+    counts = [min(_COUNTED, last - first) for first, last in edges]
+    steps = [first + i for (first, _), count in zip(edges, counts, strict=True) for i in range(count)]
+    # How many steps of the training each of these stands for.
+    weights = [(last - first) / n for (first, last), n in zip(edges, counts, strict=True) for _ in range(n)]
+    own = [[(batch.tokens, len(batch)) for batch in stepper.micro_batches(step).batches] for step in steps]
     found = [json.loads(text) for text in stepper.world.gather(json.dumps(own).encode())]
-    batches = [batch for process in found for step in process for batch in step]
+    tokens, sequences = (
+        [sum(b[k] for process in found for b in process[i]) for i in range(len(steps))] for k in (0, 1)
+    )
     return _Counted(
-        sequences=sum(sequences for _, sequences in batches) / steps,
-        tokens=sum(tokens for tokens, _ in batches) / steps,
+        sequences=sum(map(mul, sequences, weights)) / run.num_train_steps,
+        tokens=sum(map(mul, tokens, weights)) / run.num_train_steps,
+        first_tokens=sum(tokens[: counts[0]]) / counts[0],
         micro_batches=max(len(step) for process in found for step in process),
-        largest=tuple(max(batches)),
+        largest=max((tokens, sequences) for process in found for step in process for tokens, sequences in step),
     )
 
 
-def _speed(run: Run, stepper: Stepper, tokens: float) -> str:
+def _speed(run: Run, stepper: Stepper, counted: _Counted) -> str:
     """Take steps and measure them, the first of which does not count."""
     if not run.plan_steps:
         return "not measured; --plan_steps=5 takes so many steps to measure it"
@@ -133,8 +146,9 @@ def _speed(run: Run, stepper: Stepper, tokens: float) -> str:
             began = time.perf_counter()
     stepper.check_finite(run.plan_steps + 1)  # waits for the device
     each = (time.perf_counter() - began) / run.plan_steps
-    left = clock(each * run.num_train_steps)
-    return f"{tokens / each:,.0f} tokens/s, measured over {run.plan_steps} steps here and now: {left} for all steps"
+    speed = counted.first_tokens / each
+    left = clock(run.num_train_steps * counted.tokens / speed)
+    return f"{speed:,.0f} tokens/s, measured over {run.plan_steps} steps here and now: {left} for all steps"
 
 
 def _first_to_break(run: Run, memory: float, device: float, kept: float) -> str:

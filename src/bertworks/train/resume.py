@@ -39,6 +39,12 @@ _DECISIVE = (
     *("class_weights", "precision"),
 )
 
+# More of them, which are recorded only where they depart from the original.
+_DEPARTURES = (
+    *("adam_beta1", "adam_beta2", "adam_epsilon", "matrix_learning_rate", "muon_momentum", "group_weight_decay"),
+    *("schedule", "num_decay_steps", "final_learning_rate"),
+)
+
 # What a run has whose run.json does not say it.
 _DEFAULTS: Mapping[str, object] = {"--optimizer_bits": 32}
 
@@ -90,11 +96,12 @@ def check_finished(checkpoint: TrainingCheckpoint, output_dir: Path, settings: M
         InputError: a setting that changes what a training gives is not the one that it ended with.
     """
     before = checkpoint.state["settings"]
-    for name in _DECISIVE:
-        if name in before and name in settings and before[name] != settings[name]:
+    for name in (*(name for name in _DECISIVE if name in before and name in settings), *_DEPARTURES):
+        if before.get(name) != settings.get(name):
+            wanted, ended = (found.get(name, "the default") for found in (settings, before))
             raise InputError(
-                f"--{name}={settings[name]}: --output_dir={output_dir} holds a training that ended with "
-                f"{before[name]}; give another --output_dir to train again, or leave --do_train out to evaluate it"
+                f"--{name}={wanted}: --output_dir={output_dir} holds a training that ended with {ended}; give another "
+                "--output_dir to train again, or leave --do_train out to evaluate it"
             )
 
 

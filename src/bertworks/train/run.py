@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 
-from bertworks.train import optimizer as optimizers
 from bertworks.train.best import Best
 from bertworks.train.resume import WriteModel
+from bertworks.train.rules import ORIGINAL_RULES, ORIGINAL_SCHEDULE, Schedule, UpdateRules
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,7 @@ class Run:
         output_dir: the folder of checkpoints, metrics and the model.
         precision, max_seq_length: what it computes in, and its longest sequence; they say how much memory it takes.
         optimizer_bits: of the optimizer's states, 32 or 8.
+        rules, schedule: what of the optimizer and of its learning rate differs from the original's.
         token_budget: the most tokens of a micro-batch; None is measured at the first start.
         log_every_steps, save_checkpoints_steps: 0 means only at the end.
         save_at_evaluations: whether every evaluation leaves a checkpoint.
@@ -31,6 +32,7 @@ class Run:
         settings: flag -> value of what may change on a resume; changes are printed.
         rate_scale: name of a parameter -> factor of its learning rate.
         best: keeps the model of the best evaluation and decides when to stop; None keeps the last model only.
+        phase_starts: the steps where the phases of the training begin, for the plan.
         plan: whether to say what the training would take, and not to train; `plan_steps` are taken to measure it.
         examples: of an epoch, for the plan; 0 if nobody has counted them.
         input_bytes: of all input files, for the plan.
@@ -48,6 +50,8 @@ class Run:
     precision: torch.dtype = torch.float32
     max_seq_length: int | None = None
     optimizer_bits: int = 32
+    rules: UpdateRules = ORIGINAL_RULES
+    schedule: Schedule = ORIGINAL_SCHEDULE
     token_budget: int | None = None
     log_every_steps: int = 10
     eval_every_steps: int = 0
@@ -60,6 +64,7 @@ class Run:
     settings: Mapping[str, object] = field(default_factory=dict)
     rate_scale: Callable[[str], float] = lambda name: 1.0
     best: Best | None = None
+    phase_starts: Sequence[int] = (0,)
     plan: bool = False
     plan_steps: int = 0
     examples: int = 0
@@ -69,4 +74,4 @@ class Run:
 
     def rate(self, step: int) -> float:
         """Return the learning rate of the update after `step` finished steps."""
-        return optimizers.learning_rate(step, self.learning_rate, self.num_train_steps, self.num_warmup_steps)
+        return self.schedule.rate(step, self.learning_rate, self.num_train_steps, self.num_warmup_steps)

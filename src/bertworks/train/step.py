@@ -51,7 +51,7 @@ class Stepper:
 
     model: nn.Module
     task: Task
-    optimizer: torch.optim.AdamW
+    optimizer: torch.optim.Optimizer
     world: World
     window: MetricWindow
     rate: Callable[[int], float]
@@ -178,7 +178,7 @@ class Stepper:
             if self.world.device.type == "cuda":
                 torch.cuda.manual_seed(_key(self.random_seed, step, 1 + self.world.rank, number))
             sums = self.task.sums(self.model, batch, _key(self.random_seed, step))
-            loss = torch.stack([sums[name] / (totals[name] + losses[name]) for name in losses]).sum()
+            loss = torch.stack([sums[name] / (totals[name] + losses[name]) for name in losses if name in sums]).sum()
             if number == len(batches) - 1:
                 self.gradient_sums.expect_last()
             (loss if self.loss_scale is None else loss * self.loss_scale.scale).backward()
