@@ -193,7 +193,9 @@ class TextFlags(ModelFlags, MachineFlags):
     text_column: str | None = flag(
         None, "In tables: the column of the text, by name or number (from 0); by default found.", group="Input"
     )
-    output_file: str | None = flag(None, "Write to this file instead of standard output.", group="Output", path=True)
+    output_file: str | None = flag(
+        None, "Write to this file instead of standard output.", group="Output", path="written"
+    )
     precision: Precision = flag("fp32", PRECISION, group="Machine")
 
 

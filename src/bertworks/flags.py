@@ -29,6 +29,7 @@ from bertworks.files import absolute, absolute_unless_name
 
 REQUIRED: Any = object()
 RETIRED = flag_help.RETIRED
+PathKind = Literal["or name", "written", "written folder"]
 
 # No number of a command line is larger; it also keeps infinity and what is not a number out.
 _LARGEST = 1e18
@@ -63,7 +64,7 @@ def flag(
     help: str,
     *,
     group: str = "General",
-    path: bool | Literal["or name"] = False,
+    path: bool | PathKind = False,
     alias: str | tuple[str, ...] = "",
     lowest: float | None = None,
     highest: float | None = None,
@@ -80,7 +81,7 @@ def flag(
         help: what `--help` says.
         group: the heading under which `--help` shows it; RETIRED for flags that are accepted and ignored.
         path: whether it names files or folders (comma lists and globs too); `flags.toml` keeps these absolute. `or
-            name`: it may also be a name, which stays as it is.
+            name`: it may also be a name, which stays as it is. `written`, `written folder`: the command makes it.
         alias: other spellings, with blanks between or as a tuple.
         lowest, highest: the lowest and the highest number that make sense.
         above: what a number must be greater than, where it may be as near as one likes.
@@ -117,7 +118,7 @@ class _Flag:
     default: Any
     help: str
     group: str
-    path: bool | Literal["or name"]
+    path: bool | PathKind
     aliases: tuple[str, ...]
     lowest: float | None
     highest: float | None

@@ -58,9 +58,9 @@ class Flags(CommandFlags):
     )
     text_field: str = flag("text", "The field of a JSON line that holds a document's text.", group="Input")
 
-    output_dir: str | None = flag(None, "Folder for token shards.", group="Output", path=True)
+    output_dir: str | None = flag(None, "Folder for token shards.", group="Output", path="written folder")
     output_file: str | None = flag(
-        None, "TFRecord file, or a comma-separated list: instances go to each in turn.", group="Output", path=True
+        None, "TFRecord file, or a comma-separated list: instances go to each in turn.", group="Output", path="written"
     )
     show: int = flag(0, "Print this many instances for a person to read.", group="Output", lowest=0)
 

@@ -41,7 +41,7 @@ class Flags(CommandFlags):
     text_field: str = flag("text", "The field of a JSON line that holds a document's text.", group="Input")
 
     output_file: str = flag(
-        REQUIRED, "The vocabulary file to write, with one piece on each line.", group="Output", path=True
+        REQUIRED, "The vocabulary file to write, with one piece on each line.", group="Output", path="written"
     )
     vocab_size: int = flag(30522, "How many pieces the vocabulary has, with its special tokens.", group="Output")
     unused_tokens: int = flag(

@@ -12,7 +12,7 @@ from bertworks.card.record import Amount
 from bertworks.card.write import write_card_of_run
 from bertworks.checkpoints.early import check_model, vocabulary
 from bertworks.errors import InputError
-from bertworks.flag_groups import NO_SETTINGS, Precision, TrainingMachineFlags, input_bytes
+from bertworks.flag_groups import NO_SETTINGS, Precision, TrainingMachineFlags
 from bertworks.flags import REQUIRED, flag, recorded
 
 if TYPE_CHECKING:
@@ -57,7 +57,10 @@ class Flags(TrainingMachineFlags):
         None, "Whether such files are without accents; by default where text is lower-cased.", group="Input"
     )
     output_dir: str | None = flag(
-        None, "The model folder to write; it also gets checkpoints, metrics and results.", group="Output", path=True
+        None,
+        "The model folder to write; it also gets checkpoints, metrics and results.",
+        group="Output",
+        path="written folder",
     )
 
     bert_config_file: str | None = flag(
@@ -199,7 +202,7 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
     from bertworks.train import agreement, loop, resume
     from bertworks.train.notes import write_notes
     from bertworks.train.results import steps_done, write_model, write_results
-    from bertworks.train.run import Run
+    from bertworks.train.run import Run, of_machine
 
     trained = resume.newest(output_dir, world.say) if not flags.do_train else None
     start = starting_point(
@@ -255,20 +258,15 @@ def _pretrain(flags: Flags, output_dir: Path, world: World) -> None:
             num_warmup_steps=flags.num_warmup_steps,
             learning_rate=flags.learning_rate,
             optimizer=flags.optimizer,
-            optimizer_bits=int(flags.optimizer_bits),
             weight_decay=flags.weight_decay,
             random_seed=flags.random_seed,
             precision=precision,
             max_seq_length=flags.max_seq_length,
-            token_budget=flags.token_budget,
             log_every_steps=flags.log_every_steps,
             eval_every_steps=flags.eval_every_steps,
             save_checkpoints_steps=flags.save_checkpoints_steps,
             keep_checkpoint_max=flags.keep_checkpoint_max,
-            save_in_background=flags.save_in_background,
-            plan=flags.plan,
-            plan_steps=flags.plan_steps,
-            input_bytes=input_bytes(flags) if flags.plan else 0,
+            **of_machine(flags),
             identity=identity,
             settings=recorded(flags, without=apart) | {"precision": precision_name(precision)},
             write_model=partial(write_model, config, opened.tokenizer, "BertForPreTraining"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from bertworks.flag_groups import TrainingMachineFlags, input_bytes
 from bertworks.train import optimizer as optimizers
 from bertworks.train.best import Best
 from bertworks.train.resume import WriteModel
@@ -70,3 +72,15 @@ class Run:
     def rate(self, step: int) -> float:
         """Return the learning rate of the update after `step` finished steps."""
         return optimizers.learning_rate(step, self.learning_rate, self.num_train_steps, self.num_warmup_steps)
+
+
+def of_machine(flags: TrainingMachineFlags) -> dict[str, Any]:
+    """Return the settings that the flags of the machine give, by their names in `Run`."""
+    return {
+        "optimizer_bits": int(flags.optimizer_bits),
+        "token_budget": flags.token_budget,
+        "save_in_background": flags.save_in_background,
+        "plan": flags.plan,
+        "plan_steps": flags.plan_steps,
+        "input_bytes": input_bytes(flags) if flags.plan else 0,
+    }
