@@ -89,6 +89,11 @@ class TrainingMachineFlags(MachineFlags):
         above=0,
         highest=1e6,
     )
+    fsdp: bool = flag(
+        False,
+        "Several processes: each keeps a part of the optimizer's states and of the weights (torch's FSDP2).",
+        group="Machine",
+    )
     plan: bool = flag(
         False, "Say what the training would take, memory, time and disk, and do not train.", group="What to do"
     )
@@ -126,7 +131,7 @@ def input_bytes(flags: CommandFlags) -> int:
 
 
 # Flags of training that change nothing in what a run leaves.
-NO_SETTINGS = ("verbose", "process_timeout", "save_in_background", "plan", "plan_steps")
+NO_SETTINGS = ("verbose", "process_timeout", "save_in_background", "plan", "plan_steps", "fsdp")
 
 
 def warn_of_retired(flags: MachineFlags, device: torch.device) -> None:

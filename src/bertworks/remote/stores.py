@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable
@@ -24,6 +25,9 @@ _CONNECT, _ANSWER = 10, 60
 
 # Where stores keep what changes when a file changes, the most exact first.
 _VERSIONS = ("ETag", "etag", "generation", "blob_id", "md5Hash", "sha256", "created", "mtime", "last_modified")
+
+# The libraries' own loggers; what fails is told by us.
+_LOGGERS = ("fsspec", "s3fs", "gcsfs", "aiobotocore", "huggingface_hub")
 
 _OPTIONS: dict[str, dict[str, Any]] = {
     "s3": {"config_kwargs": {"connect_timeout": _CONNECT, "read_timeout": _ANSWER, "retries": {"max_attempts": 1}}},
@@ -198,6 +202,8 @@ def _store(scheme: str) -> Store:
     known = ", ".join(f"{each}://" for each in (*SCHEMES, "file"))
     if scheme not in SCHEMES:
         raise InputError(f"not a kind of address that we read; {known} are")
+    for name in _LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         import fsspec  # noqa: PLC0415  (an extra)
 

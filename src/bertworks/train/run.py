@@ -28,6 +28,7 @@ class Run:
         save_at_evaluations: whether every evaluation leaves a checkpoint.
         save_every_minutes: how long a kill may set a run back; 0 means any time.
         save_in_background: whether checkpoints are written while the training goes on.
+        fsdp: whether several processes share out the optimizer's states and the weights (`sharding.py`).
         eval_every_steps: 0 means never; otherwise before the first step and at the end too.
         identity: flag -> value of all that must stay the same when the run is resumed.
         settings: flag -> value of what may change on a resume; changes are printed.
@@ -58,6 +59,7 @@ class Run:
     save_every_minutes: float = 0.0
     keep_checkpoint_max: int = 5
     save_in_background: bool = True
+    fsdp: bool = False
     identity: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
     rate_scale: Callable[[str], float] = lambda name: 1.0
@@ -80,6 +82,7 @@ def of_machine(flags: TrainingMachineFlags) -> dict[str, Any]:
         "optimizer_bits": int(flags.optimizer_bits),
         "token_budget": flags.token_budget,
         "save_in_background": flags.save_in_background,
+        "fsdp": flags.fsdp,
         "plan": flags.plan,
         "plan_steps": flags.plan_steps,
         "input_bytes": input_bytes(flags) if flags.plan else 0,
