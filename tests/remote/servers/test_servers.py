@@ -62,14 +62,21 @@ class Place:
         else:
             self.files.pipe_file(f"{self.root.partition('://')[2]}/{name}", content)
 
-    def all(self, folder: str) -> dict[str, bytes]:
-        """What is in a folder: relative path -> bytes."""
+    def names(self, folder: str) -> list[str]:
+        """The files in a folder, by their relative paths."""
         if self.held is not None:
-            found = {name: content for name, content in self.held.items() if name.startswith(f"{folder}/")}
-            return {name.removeprefix(f"{folder}/"): content for name, content in found.items()}
+            return [name.removeprefix(f"{folder}/") for name in list(self.held) if name.startswith(f"{folder}/")]
         self.files.invalidate_cache()
         top = f"{self.root.partition('://')[2]}/{folder}"
-        return {name.partition(f"{top}/")[2]: self.files.cat_file(name) for name in self.files.find(top)}
+        return [name.partition(f"{top}/")[2] for name in self.files.find(top)]
+
+    def all(self, folder: str) -> dict[str, bytes]:
+        """What is in a folder to which nobody writes: relative path -> bytes."""
+        names = self.names(folder)
+        if self.held is not None:
+            return {name: self.held[f"{folder}/{name}"] for name in names}
+        top = f"{self.root.partition('://')[2]}/{folder}"
+        return {name: self.files.cat_file(f"{top}/{name}") for name in names}
 
 
 @contextmanager
@@ -108,7 +115,8 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
                 monkeypatch.setenv(name, value)
             files = fsspec.filesystem("s3", endpoint_url=there, skip_instance_cache=True)
         else:
-            code = (
+            code = (  # by itself it answers one connection at a time, and clients keep theirs
+                "from http import server; server.HTTPServer = server.ThreadingHTTPServer;"
                 "from gcp_storage_emulator.server import create_server;"
                 f"create_server('127.0.0.1', {port}, in_memory=True, default_bucket='bucket').run()"
             )
@@ -153,7 +161,7 @@ def test_text_to_shards_to_model_on_a_bad_network(place: Place, tmp_path: Path) 
     train = (*_TRAIN, f"--input_file={place.root}/shards", f"--output_dir={place.root}/run")
     running = _bert(place, tmp_path / "home", *train)
     deadline = time.monotonic() + 120
-    while not any(name.endswith("state.json") for name in place.all("run")):
+    while not any(name.endswith("state.json") for name in place.names("run")):
         if running.poll() is not None or time.monotonic() > deadline:
             break
         time.sleep(0.05)
