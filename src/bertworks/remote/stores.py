@@ -202,8 +202,6 @@ def _store(scheme: str) -> Store:
     known = ", ".join(f"{each}://" for each in (*SCHEMES, "file"))
     if scheme not in SCHEMES:
         raise InputError(f"not a kind of address that we read; {known} are")
-    for name in _LOGGERS:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         import fsspec  # noqa: PLC0415  (an extra)
 
@@ -216,4 +214,6 @@ def _store(scheme: str) -> Store:
         raise InputError(f"needs a library ({one_line(error)}): pip install 'bertworks[remote]'") from None
     except Exception as error:
         raise InputError(f"cannot be used ({one_line(error)})") from None
+    for name in _LOGGERS:  # after the libraries, which set them when they are imported
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return Store(scheme, files)

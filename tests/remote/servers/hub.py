@@ -72,7 +72,13 @@ class _Handler(BaseHTTPRequestHandler):
                     self.files[entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
                 elif entry["key"] == "deletedFile":
                     self.files.pop(entry["value"]["path"], None)
-            self._json({"success": True, "commitOid": "0" * 40, "commitUrl": f"http://hub/{REPOSITORY}/commit/0"})
+            self._json(
+                {
+                    "success": True,
+                    "commitOid": "0" * 40,
+                    "commitUrl": f"https://huggingface.co/{REPOSITORY}/commit/{0:040}",
+                }
+            )
         else:
             self._missing("RepoNotFound")
 
