@@ -22,14 +22,14 @@ _RETRIES = 20
 
 
 @dataclass(frozen=True)
-class Engine:
+class WorkEngine:
     """Where work is done: in processes here, or on the Ray cluster at `address` (None: one that is started here)."""
 
     on_ray: bool = False
     address: str | None = None
 
 
-HERE = Engine()
+HERE = WorkEngine()
 
 
 class RayPool:

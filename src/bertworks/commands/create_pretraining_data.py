@@ -101,7 +101,7 @@ def main(flags: Flags) -> None:
     from bertworks.data.record_settings import RecordSettings, write_settings
     from bertworks.data.stream import Drawing, ShardSource
     from bertworks.flags import to_toml
-    from bertworks.on_ray import Engine
+    from bertworks.on_ray import WorkEngine
 
     outputs = [Path(name.strip()) for name in (flags.output_file or "").split(",") if name.strip()]
     _check(flags, outputs)
@@ -125,7 +125,7 @@ def main(flags: Flags) -> None:
             random_seed=flags.random_seed,
             num_workers=flags.num_workers,
             part=Part(flags.shard_index, flags.num_shards),
-            engine=Engine(flags.engine == "ray", flags.ray_address),
+            engine=WorkEngine(flags.engine == "ray", flags.ray_address),
         )
         try:
             corpus = write()

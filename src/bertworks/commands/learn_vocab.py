@@ -71,7 +71,7 @@ def main(flags: Flags) -> None:
 
     from bertworks import files
     from bertworks.errors import InputError
-    from bertworks.on_ray import Engine
+    from bertworks.on_ray import WorkEngine
     from bertworks.progress import progress
     from bertworks.text.vocab_file import write_vocab
     from bertworks.text.vocabulary import learn_vocabulary
@@ -93,7 +93,7 @@ def main(flags: Flags) -> None:
             max_input_chars_per_word=flags.max_input_chars_per_word,
             num_workers=flags.num_workers,
             text_field=flags.text_field,
-            engine=Engine(flags.engine == "ray", flags.ray_address),
+            engine=WorkEngine(flags.engine == "ray", flags.ray_address),
             progress=lambda done: advance(done / 1e6),
         )
     if words.long_words and not words.counts:

@@ -32,7 +32,7 @@ from bertworks.data.masking import MaskableWords
 from bertworks.data.shards import Shard, ShardData, Tokens, VocabularyIdentity, open_shard, write_shard
 from bertworks.data.tokenizing import TokenizedBlock, tokenizing
 from bertworks.errors import InputError, damage_named
-from bertworks.on_ray import HERE, Engine
+from bertworks.on_ray import HERE, WorkEngine
 from bertworks.progress import progress, say
 from bertworks.text.corpus import TextBlock, blocks
 from bertworks.text.tokenizer import Tokenizer
@@ -96,7 +96,7 @@ def write_corpus(
     num_workers: int = 0,
     shard_bytes: int = SHARD_BYTES,
     part: Part = Part(),
-    engine: Engine = HERE,
+    engine: WorkEngine = HERE,
 ) -> Corpus:
     """Tokenize text files into a folder of shards, or finish the folder of an earlier run.
 

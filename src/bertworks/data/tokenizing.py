@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bertworks.data.corpus_report import CorpusCounts, count_text
 from bertworks.data.shards import Tokens, VocabularyIdentity
-from bertworks.on_ray import HERE, Engine, ray_pool
+from bertworks.on_ray import HERE, WorkEngine, ray_pool
 from bertworks.text.tokenizer import Tokenizer
 from bertworks.workers import start_pool
 
@@ -30,7 +30,7 @@ class TokenizedBlock(NamedTuple):
 
 @contextmanager
 def tokenizing(
-    workers: int, tokenizer: Tokenizer, vocab_file: Path, engine: Engine = HERE
+    workers: int, tokenizer: Tokenizer, vocab_file: Path, engine: WorkEngine = HERE
 ) -> Iterator[Callable[[bytes], Future[TokenizedBlock]]]:
     """Give a function that starts the tokenization of a block.
 

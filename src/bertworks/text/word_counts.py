@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bertworks.on_ray import HERE, Engine, ray_pool
+from bertworks.on_ray import HERE, WorkEngine, ray_pool
 from bertworks.progress import say
 from bertworks.text.basic import drops_accents, normalized_block
 from bertworks.text.corpus import TextBlock, blocks
@@ -52,7 +52,7 @@ def count_words(
     max_input_chars_per_word: int = MAX_WORD_CHARACTERS,
     num_workers: int = 1,
     text_field: str = "text",
-    engine: Engine = HERE,
+    engine: WorkEngine = HERE,
     progress: Callable[[int], object] = lambda read: None,
 ) -> WordCounts:
     """Count the words of files, as the original's basic tokenization finds them.
@@ -115,7 +115,7 @@ def count_block(text: bytes, lower: bool, strip: bool, longest: int = MAX_WORD_C
 
 
 def _counted(
-    parts: Iterator[TextBlock], rules: _Rules, num_workers: int, engine: Engine
+    parts: Iterator[TextBlock], rules: _Rules, num_workers: int, engine: WorkEngine
 ) -> Iterator[tuple[TextBlock, BlockCounts]]:
     """Return each block with its counts. At most two blocks per worker wait at a time."""
     if engine.on_ray:
