@@ -6,6 +6,8 @@ so what is made of them is the same as with local workers. Each machine needs th
 
 from __future__ import annotations
 
+import re
+import socket
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -19,6 +21,9 @@ _Result = TypeVar("_Result")
 
 # How often a call may be lost with its worker.
 _RETRIES = 20
+
+# How long a cluster may take to answer.
+_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -45,6 +50,8 @@ class RayPool:
             import ray  # noqa: PLC0415  (an extra)
         except ImportError:
             raise InputError("--engine=ray: needs a library: pip install 'bertworks[ray]'") from None
+        if address and (named := re.fullmatch(r"([\w.-]+):(\d{1,5})", address)):
+            _check_reachable(address, named[1], int(named[2]))
         local = {} if address else {"include_dashboard": False}
         try:
             ray.init(address=address, log_to_driver=False, logging_level="error", **local)
@@ -69,6 +76,14 @@ class RayPool:
     def leave(self) -> None:
         """Leave the cluster; one that was started here ends."""
         self._ray.shutdown()
+
+
+def _check_reachable(address: str, host: str, port: int) -> None:
+    """Raise InputError if nobody answers at an address: Ray itself would try for minutes."""
+    try:
+        socket.create_connection((host, port), timeout=_SECONDS).close()
+    except OSError as error:
+        raise InputError(f"--ray_address={address}: no Ray cluster is there ({error.strerror or error})") from None
 
 
 @contextmanager
