@@ -342,7 +342,7 @@ def test_a_prefix_of_a_checkpoint_brings_all_of_it(memory: Any) -> None:
     (prefix,) = {path.name.partition(".index")[0] for path in (FIXTURES / "google_tiny").glob("bert_model*.index")}
     memory.pipe_file("/b/tiny/vocab.txt", (FIXTURES / "vocab.txt").read_bytes())
     words = ("--bert_config_file=memory://b/tiny/bert_config.json", "--vocab_file=memory://b/tiny/vocab.txt")
-    assert run("fill_mask", f"--init_checkpoint=memory://b/tiny/{prefix}", *words, "--text=a [MASK]") in (0, 2)
+    assert run("fill_mask", f"--init_checkpoint=memory://b/tiny/{prefix}", *words, "--text=a [MASK]") == 0
     assert (addresses.inputs() / "memory/b/tiny" / f"{prefix}.index").exists()
     assert not (addresses.inputs() / "memory/b/tiny" / "forward.npz").exists()
 
