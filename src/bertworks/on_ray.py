@@ -49,7 +49,7 @@ class RayPool:
         try:
             import ray  # noqa: PLC0415  (an extra)
         except ImportError:
-            raise InputError("--engine=ray: needs a library: pip install 'bertworks[ray]'") from None
+            raise InputError('--engine=ray: needs a library: pip install "bertworks[ray]"') from None
         if address and (named := re.fullmatch(r"([\w.-]+):(\d{1,5})", address)):
             _check_reachable(address, named[1], int(named[2]))
         local = {} if address else {"include_dashboard": False}

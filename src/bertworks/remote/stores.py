@@ -211,7 +211,7 @@ def _store(scheme: str) -> Store:
             scheme, skip_instance_cache=True, use_listings_cache=False, **_OPTIONS.get(scheme, {})
         )
     except ImportError as error:
-        raise InputError(f"needs a library ({one_line(error)}): pip install 'bertworks[remote]'") from None
+        raise InputError(f'needs a library ({one_line(error)}): pip install "bertworks[remote]"') from None
     except Exception as error:
         raise InputError(f"cannot be used ({one_line(error)})") from None
     for name in _LOGGERS:  # after the libraries, which set them when they are imported
