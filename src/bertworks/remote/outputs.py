@@ -93,13 +93,24 @@ class Output:
         self._ended.set()
         self._thread.join()
         try:
-            self._send()
+            self._send_rest()
             if self.is_folder:
                 self._store.remove(f"{self.address}/{RUN}")
         except InputError as error:
             raise InputError(
                 f"{error}; what was not sent waits below {addresses.outputs()}, and the same command continues there"
             ) from None
+
+    def _send_rest(self) -> None:
+        """Send until all is there, or nothing more comes through."""
+        while True:
+            before = len(self._sent)
+            try:
+                self._send()
+                return
+            except InputError:
+                if len(self._sent) == before:
+                    raise
 
     def _wait_for_other_run(self) -> None:
         """Refuse to write where another run does."""
