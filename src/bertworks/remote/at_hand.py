@@ -39,6 +39,7 @@ def config_at_hand(words: Sequence[str]) -> list[str]:
             word = f"{name}={_local_inputs(value, '--config', is_model=False)}"  # noqa: PLW2901
         is_value = name.lstrip("-") == "config" and word.startswith("-") and not equals
         found.append(word)
+    cache.release()  # it is read at once
     return found
 
 
