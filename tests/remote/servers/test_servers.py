@@ -213,7 +213,8 @@ def test_text_to_shards_to_model_on_a_bad_network(place: Place, tmp_path: Path) 
     (tmp_path / "there" / "metrics.jsonl").write_bytes(there["metrics.jsonl"])
     assert metrics(tmp_path / "there") == metrics(plain)
     steps = {name.split("/")[1] for name in there if name.startswith("checkpoints/step")}
-    assert steps == {"step-30", "step-40"}
+    assert "step-40" in steps
+    assert steps <= {"step-30", "step-40"}  # where the kill came before all of step 30 was there, it is removed
     assert weather.counts["errors"] > 3
     assert weather.counts["cuts"] > 0
 
