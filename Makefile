@@ -8,7 +8,7 @@ AVX2 := ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS
 
 CLIENTS ?= .venv-clients
 
-.PHONY: demo test test-export test-serve browser test-browser test-other-processors soak check format bench load-test clean
+.PHONY: demo test test-export test-remote test-ray test-serve browser test-browser test-other-processors soak check format bench load-test clean
 
 demo: $(VENV)/.installed ## from plain text to a small pre-trained BERT; 3 to 7 minutes on two cores, see README
 	$(BIN)/bert demo
@@ -24,6 +24,12 @@ test-other-processors: $(VENV)/.installed-dev ## all tests with one and two thre
 
 test-export: $(VENV)/.installed-dev $(VENV)-export/.installed ## exports in ONNX Runtime, OpenVINO, sentence-transformers and transformers.js; not in CI
 	BERTWORKS_EXPORT_ENVIRONMENT=$(abspath $(VENV)-export) $(BIN)/python -m pytest -q -ra tests/export
+
+test-remote: $(VENV)-remote/.installed ## paths on s3://, gs:// and hf://, on servers of these kinds behind a bad network; not in CI
+	$(VENV)-remote/bin/python -m pytest -q -ra tests/remote
+
+test-ray: $(VENV)-ray/.installed ## data preparation on a real Ray cluster of this machine, whose workers are killed; not in CI
+	$(VENV)-ray/bin/python -m pytest -q -ra tests/ray
 
 test-serve: $(VENV)/.installed-dev $(CLIENTS)/.installed ## bert serve with OpenAI's client and with what Schemathesis sends; not in CI
 	$(BIN)/python -m tests.serve_clients.run $(CLIENTS)/bin
@@ -73,10 +79,20 @@ $(VENV)-export/.installed: tests/export/other_programs/requirements.txt tests/ex
 	else echo "npm is not installed, so transformers.js is not tested"; fi
 	touch $@
 
+# These libraries need other versions of what .venv has, so theirs come first and all else from there.
+$(VENV)-remote/.installed: tests/remote/servers/requirements.txt
+$(VENV)-ray/.installed: tests/ray/requirements.txt
+$(VENV)-remote/.installed $(VENV)-ray/.installed: $(VENV)/.installed-dev
+	$(PYTHON) -m venv $(@D)
+	$(BIN)/python -c "import sysconfig; print('import site; site.addsitedir(%r)' % sysconfig.get_path('purelib'))" > \
+		"$$($(@D)/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/beside.pth"
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check -r $(filter %requirements.txt,$^)
+	touch $@
+
 $(CLIENTS)/.installed: tests/serve_clients/requirements.txt
 	$(PYTHON) -m venv $(CLIENTS)
 	$(CLIENTS)/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-export $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo
+	rm -rf $(VENV) $(VENV)-export $(VENV)-remote $(VENV)-ray $(CLIENTS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache demo

@@ -86,6 +86,17 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(site.files[self.path])
 
+    def do_HEAD(self) -> None:
+        site = self.site
+        if self.path not in site.files:
+            self._empty(404)
+            return
+        self.send_response(200)
+        if site.etag:
+            self.send_header("ETag", site.etag)
+        self.send_header("Content-Length", str(len(site.files[self.path])))
+        self.end_headers()
+
     def _empty(self, status: int, **headers: str) -> None:
         self.send_response(status)
         for name, value in headers.items():

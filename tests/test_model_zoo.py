@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bertworks import model_zoo
+from bertworks.addresses import HOME
 from bertworks.datasets import download, registry
 from bertworks.datasets import models as zoo
 from bertworks.datasets.schema import KnownModel, RemoteFile
@@ -50,7 +51,7 @@ def _cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     models = (*registry.models(), row)
     monkeypatch.setattr(registry, "models", lambda: models)
     monkeypatch.setitem(model_zoo.MODELS, "bert_3_32_4", TINY)
-    monkeypatch.setenv(zoo.HOME, str(tmp_path))
+    monkeypatch.setenv(HOME, str(tmp_path))
     monkeypatch.setenv(download.OFFLINE, "1")
     place = zoo.cached_path(row)
     place.mkdir(parents=True)

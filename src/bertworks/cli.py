@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 
 from bertworks import __version__
+from bertworks.addresses import shown
 from bertworks.errors import InputError, printable, told
-from bertworks.flags import parse
+from bertworks.flags import CommandFlags, describe, parse
 
 # name -> what it does, in the order a newcomer meets them. Each is a module of bertworks.commands with a dataclass
 # `Flags` and a function `main(flags)`.
@@ -72,7 +73,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     code, message, speaker = _run(name, words[1:])
     if message and os.environ.get("RANK", "0") == str(speaker):  # one of several processes speaks for all
-        print(f"bert {name}: {printable(message)}", file=sys.stderr)
+        print(f"bert {name}: {printable(shown(message))}", file=sys.stderr)
     return code
 
 
@@ -84,7 +85,14 @@ def _run(name: str, words: Sequence[str]) -> tuple[int, str, int]:
     """
     try:
         command = importlib.import_module(f"bertworks.commands.{name}")
-        command.main(parse(command.Flags, words, f"bert {name}"))
+        flags = parse(command.Flags, _config_at_hand(words), f"bert {name}")
+        if not _has_addresses(flags):
+            command.main(flags)
+            return 0, "", 0
+        from bertworks.remote.at_hand import at_hand
+
+        with at_hand(flags) as local:
+            command.main(local)
     except InputError as error:
         return 2, str(error), error.speaker
     except BrokenPipeError:
@@ -99,3 +107,18 @@ def _run(name: str, words: Sequence[str]) -> tuple[int, str, int]:
     except KeyboardInterrupt:
         return 130, "interrupted", 0
     return 0, "", 0
+
+
+def _config_at_hand(words: Sequence[str]) -> Sequence[str]:
+    """Return the words with a local file where `--config` has an address."""
+    if not any("://" in word for word in words):
+        return words
+    from bertworks.remote.at_hand import config_at_hand
+
+    return config_at_hand(words)
+
+
+def _has_addresses(flags: CommandFlags) -> bool:
+    """Tell whether a flag names a file elsewhere."""
+    paths = (getattr(flags, name) for name, described in describe(type(flags)).items() if described.path)
+    return any("://" in path for path in paths if isinstance(path, str))

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+from bertworks.addresses import address_of
 from bertworks.errors import InputError
 
 # What some programs write in front of UTF-8; readers skip it.
@@ -220,8 +221,14 @@ def sha256(path: Path | str) -> str:
 
 
 def absolute(path: str | None) -> str | None:
-    """Return a path that means the same from any folder; an address, and nothing, stay as they are."""
-    return path if not path or "://" in path else str(Path(path.strip()).absolute())
+    """Return a path that means the same from any folder; an address, and nothing, stay as they are.
+
+    The place of an address in the cache gives the address.
+    """
+    if not path or "://" in path:
+        return path
+    there = Path(path.strip()).absolute()
+    return address_of(there) or str(there)
 
 
 def absolute_unless_name(path: str | None) -> str | None:

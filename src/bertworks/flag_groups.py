@@ -89,6 +89,11 @@ class TrainingMachineFlags(MachineFlags):
         above=0,
         highest=1e6,
     )
+    fsdp: bool = flag(
+        False,
+        "Several processes: each keeps a part of the optimizer's states and of the weights (torch's FSDP2).",
+        group="Machine",
+    )
     plan: bool = flag(
         False, "Say what the training would take, memory, time and disk, and do not train.", group="What to do"
     )
@@ -126,7 +131,7 @@ def input_bytes(flags: CommandFlags) -> int:
 
 
 # Flags of training that change nothing in what a run leaves.
-NO_SETTINGS = ("verbose", "process_timeout", "save_in_background", "plan", "plan_steps")
+NO_SETTINGS = ("verbose", "process_timeout", "save_in_background", "plan", "plan_steps", "fsdp")
 
 
 def warn_of_retired(flags: MachineFlags, device: torch.device) -> None:
@@ -193,7 +198,9 @@ class TextFlags(ModelFlags, MachineFlags):
     text_column: str | None = flag(
         None, "In tables: the column of the text, by name or number (from 0); by default found.", group="Input"
     )
-    output_file: str | None = flag(None, "Write to this file instead of standard output.", group="Output", path=True)
+    output_file: str | None = flag(
+        None, "Write to this file instead of standard output.", group="Output", path="written"
+    )
     precision: Precision = flag("fp32", PRECISION, group="Machine")
 
 

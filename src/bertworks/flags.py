@@ -29,6 +29,7 @@ from bertworks.files import absolute, absolute_unless_name
 
 REQUIRED: Any = object()
 RETIRED = flag_help.RETIRED
+PathKind = Literal["or name", "written", "written folder"]
 
 # No number of a command line is larger; it also keeps infinity and what is not a number out.
 _LARGEST = 1e18
@@ -64,7 +65,7 @@ def flag(
     help: str,
     *,
     group: str = "General",
-    path: bool | Literal["or name"] = False,
+    path: bool | PathKind = False,
     alias: str | tuple[str, ...] = "",
     lowest: float | None = None,
     highest: float | None = None,
@@ -81,7 +82,8 @@ def flag(
         default: the default value, or REQUIRED.
         help: what `--help` says.
         group: the heading under which `--help` shows it; RETIRED for flags that are accepted and ignored.
-        path: whether it names files or folders; `flags.toml` keeps these absolute. `or name`: it may also be a name.
+        path: whether it names files or folders (comma lists and globs too); `flags.toml` keeps these absolute. `or
+            name`: it may also be a name, which stays as it is. `written`, `written folder`: the command makes it.
         alias: other spellings, with blanks between or as a tuple.
         lowest, highest: the lowest and the highest number that make sense.
         above: what a number must be greater than, where it may be as near as one likes.
@@ -92,14 +94,8 @@ def flag(
         bare: what an alias means that stands without a value.
         listed: whether it may have several values, with commas between, which are a tuple; one stays itself.
     """
-    metadata: dict[str, Any] = {
-        "help": help,
-        "group": group,
-        "path": path,
-        "lowest": lowest,
-        "highest": highest,
-        "above": above,
-    }
+    metadata: dict[str, Any] = {"help": help, "group": group, "path": path}
+    metadata |= {"lowest": lowest, "highest": highest, "above": above}
     metadata |= {"positional": positional, "remembered": remembered, "bare": bare, "listed": listed}
     metadata["aliases"] = tuple(alias.split() if isinstance(alias, str) else alias)
     metadata["other_names"] = dict(other_names or {})
@@ -117,7 +113,7 @@ class _Flag:
     default: Any
     help: str
     group: str
-    path: bool | Literal["or name"]
+    path: bool | PathKind
     aliases: tuple[str, ...]
     lowest: float | None
     highest: float | None

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+from bertworks.addresses import shown
+
 Advance = Callable[..., None]
 
 # Seconds between plain lines when the output is not a terminal.
@@ -15,7 +17,7 @@ PLAIN_INTERVAL = 10.0
 
 def say(message: str) -> None:
     """Print one line for a person, on standard error, at once."""
-    print(message, file=sys.stderr, flush=True)
+    print(shown(message), file=sys.stderr, flush=True)
 
 
 def progress(description: str, total: float | None, unit: str, done: float = 0) -> AbstractContextManager[Advance]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from bertworks.addresses import HOME
 from bertworks.commands import models
 from bertworks.datasets import download, registry
 from bertworks.datasets import models as zoo
@@ -16,7 +17,7 @@ from bertworks.flags import parse
 
 @pytest.fixture(autouse=True)
 def _nothing_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(zoo.HOME, str(tmp_path))
+    monkeypatch.setenv(HOME, str(tmp_path))
     monkeypatch.setenv(download.OFFLINE, "1")
 
 

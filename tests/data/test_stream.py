@@ -333,6 +333,8 @@ def test_a_thousand_shards_of_a_hundred_thousand_rows_keep_one_group_in_memory(m
             outer = self
 
             class One:
+                path = Path("one")
+
                 def read(self):
                     outer.reads += 1
                     return data

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from bertworks.addresses import HOME
 from bertworks.checkpoints.load import open_checkpoint
 from bertworks.config import BertConfig
 from bertworks.datasets import download, registry
@@ -45,7 +46,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A server, a zoo of three tiny models on it, an empty cache, and an empty folder to work in."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY", download.OFFLINE):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv(zoo.HOME, str(tmp_path / "home"))
+    monkeypatch.setenv(HOME, str(tmp_path / "home"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     google = {name: (GOOGLE_TINY / name).read_bytes() for name in GOOGLE_FILES}
@@ -151,9 +152,9 @@ def test_short_names_mean_the_same_as_those_of_the_archives() -> None:
 
 
 def test_the_cache_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(zoo.HOME, "/somewhere")
+    monkeypatch.setenv(HOME, "/somewhere")
     assert zoo.cache() == Path("/somewhere/models")
-    monkeypatch.delenv(zoo.HOME)
+    monkeypatch.delenv(HOME)
     monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
     assert zoo.cache() == Path("/xdg/bertworks/models")
     monkeypatch.delenv("XDG_CACHE_HOME")
@@ -343,7 +344,7 @@ def test_a_name_that_is_unknown(site: Site) -> None:
 def test_a_handle_of_tensorflow_hub_names_a_model(
     handle: str, name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv(zoo.HOME, str(tmp_path))
+    monkeypatch.setenv(HOME, str(tmp_path))
     monkeypatch.setattr(zoo, "fetch", zoo.cached_path)
     known = registry.find_model(name)
     assert known is not None

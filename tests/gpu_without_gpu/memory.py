@@ -28,6 +28,7 @@ from bertworks.tasks.squad import task as squad
 from bertworks.tasks.squad.windows import Windows
 from bertworks.train import optimizer
 from bertworks.train.distributed import World
+from bertworks.train.gradients import GradientSums
 from bertworks.train.report import MetricWindow
 from bertworks.train.step import Stepper
 from tests.gpu_without_gpu.fake_cuda import CUDA, fake_cuda, install
@@ -129,6 +130,7 @@ def counted(step: Step) -> dict[str, int]:
             rate=lambda _: 1e-4,
             random_seed=1,
             token_budget=1 << 40,
+            gradient_sums=GradientSums(model, World(0, 1, CUDA)),
         )
         with no_modes(), torch.enable_grad():
             micro_batches = stepper.micro_batches(0)

@@ -38,6 +38,7 @@ from bertworks.tasks.squad import task as squad
 from bertworks.tasks.squad.windows import Windows
 from bertworks.train import optimizer
 from bertworks.train.distributed import World
+from bertworks.train.gradients import GradientSums
 from bertworks.train.report import MetricWindow
 from bertworks.train.step import Stepper
 from tests.gpu_without_gpu.fake_cuda import CUDA, fake_cuda, install
@@ -105,6 +106,7 @@ def take_steps(
         rate=lambda _: 1e-4,
         random_seed=1,
         token_budget=budget,
+        gradient_sums=GradientSums(model, world),
         precision=precision,
     )
     for step, phase in enumerate(("first step", "step")):

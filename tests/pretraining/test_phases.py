@@ -69,6 +69,7 @@ WRONG = [
     ({"matrix_learning_rate": 0.02}, "--matrix_learning_rate: is for --optimizer=muon, not for adam"),
     ({"muon_momentum": 0.9, "optimizer": "lamb"}, "--muon_momentum: is for --optimizer=muon, not for lamb"),
     ({"optimizer": "lamb", "optimizer_bits": "8"}, "--optimizer_bits=8: is for adam and adamw"),
+    ({"optimizer": "lamb", "fsdp": True}, "--fsdp: is for adam and adamw, not for --optimizer=lamb"),
     ({"optimizer": "lamb", "precision": "fp16"}, "--precision=fp16: is for adam and adamw"),
     ({"schedule": "warmup_stable_decay"}, "--num_decay_steps: give both or neither"),
     ({"num_decay_steps": 5}, "--num_decay_steps: give both or neither"),

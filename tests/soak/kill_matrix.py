@@ -24,15 +24,28 @@ from tests.soak.victim import MOMENTS, OF_MAIN, hit, words
 from tests.together import bert, ended, forked
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGKILL)
-SIZES = (1, 2)
+
+# How many processes, and whether they share out the optimizer's states.
+MODES = ("1", "2", "2+fsdp")
+CHANGES = ("1 to 2", "2 to 1", "2 to 3", "3 to 2", "2 to 4", "4 to 1", "1 to 2+fsdp", "2+fsdp to 1")
+CHANGES = (*CHANGES, "2 to 2+fsdp", "2+fsdp to 2", "4+fsdp to 2")
 
 # What several processes may differ by from one, in a loss or a weight.
 TOLERANCE = 1e-4
 
 
-def finished(shards: Path, output: Path, size: int, steps: int = 12) -> None:
+def processes_of(mode: str) -> int:
+    return int(mode.partition("+")[0])
+
+
+def words_of(mode: str, shards: Path, output: Path, steps: int = 12) -> list[str]:
+    return [*words(shards, output, steps), *(["--fsdp"] if "fsdp" in mode else [])]
+
+
+def finished(shards: Path, output: Path, mode: str, steps: int = 12) -> None:
     """Run to the end."""
-    codes = ended(forked(size, bert, log_folder(output), words(shards, output, steps)), 600)
+    size = processes_of(mode)
+    codes = ended(forked(size, bert, log_folder(output), words_of(mode, shards, output, steps)), 600)
     if codes != [0] * size:
         raise SystemExit(f"{output}: ended with {codes}: {errors(output)}")
 
@@ -66,26 +79,27 @@ def newest_step(output: Path) -> int:
     return max((int(path.name[5:]) for path in (output / "checkpoints").glob("step-*")), default=0)
 
 
-def matrix(shards: Path, folder: Path, whole: dict[int, Path]) -> dict[str, str]:
+def matrix(shards: Path, folder: Path, whole: dict[str, Path]) -> dict[str, str]:
     """Signal, moment and processes -> the exit codes of a run whose end was the same."""
     found = {}
-    for size in SIZES:
+    for mode in MODES:
+        size = processes_of(mode)
         for moment in MOMENTS:
             for number in SIGNALS:
-                output = folder / f"{moment}-{number.name}-{size}"
+                output = folder / f"{moment}-{number.name}-{mode}"
                 of_rank = 0 if moment in OF_MAIN else size - 1
                 log = log_folder(output)
                 began = time.monotonic()
-                command = words(shards, output)
+                command = words_of(mode, shards, output)
                 codes = ended(forked(size, hit, moment, int(number), of_rank, log, command), 600)
                 if not (log / "hit").exists():
                     raise SystemExit(f"{output}: the moment never came: {codes} {errors(output)}")
-                finished(shards, output, size)
-                difference = same(whole[size], output)
-                found[f"{number.name} {moment} {size}"] = " and ".join(map(str, codes))
+                finished(shards, output, mode)
+                difference = same(whole[mode], output)
+                found[f"{number.name} {moment} {mode}"] = " and ".join(map(str, codes))
                 took = time.monotonic() - began
                 print(
-                    f"{number.name} at {moment}, {size}: {codes} {difference} {took:.0f} s", file=sys.stderr, flush=True
+                    f"{number.name} at {moment}, {mode}: {codes} {difference} {took:.0f} s", file=sys.stderr, flush=True
                 )
                 if difference:
                     raise SystemExit(f"{output}: {difference}")
@@ -95,7 +109,7 @@ def matrix(shards: Path, folder: Path, whole: dict[int, Path]) -> dict[str, str]
 def random_kills(shards: Path, folder: Path, kills: int, steps: int, seed: int) -> Counter[str]:
     """Kill one or both of two processes at random moments until so many kills are done; then let them end."""
     whole, output, chance, counts = folder / "whole-long", folder / "random", random.Random(seed), Counter[str]()
-    finished(shards, whole, 2, steps)
+    finished(shards, whole, "2", steps)
     while counts["kills"] < kills:
         processes = forked(2, bert, log_folder(output), words(shards, output, steps))
         # Most of the time work is killed, sometimes the start.
@@ -122,26 +136,27 @@ def random_kills(shards: Path, folder: Path, kills: int, steps: int, seed: int) 
                 raise SystemExit(f"after {counts['kills']} kills: {difference}")
             output = output.with_name(f"random-{counts['whole runs']}")
             counts["steps"] = 0
-    finished(shards, output, 2, steps)
+    finished(shards, output, "2", steps)
     if difference := same(whole, output):
         raise SystemExit(f"after {counts['kills']} kills: {difference}")
     counts["whole runs"] += 1
     return counts
 
 
-def other_sizes(shards: Path, folder: Path, whole: dict[int, Path]) -> dict[str, str]:
+def other_sizes(shards: Path, folder: Path, whole: dict[str, Path]) -> dict[str, str]:
     """Stop a run of some processes and continue it with others; compare with the run of one."""
     found = {}
-    for first, second in ((1, 2), (2, 1), (2, 3), (3, 2)):
-        output = folder / f"from-{first}-to-{second}"
-        log = log_folder(output)
-        ended(forked(first, hit, "step", int(signal.SIGTERM), 0, log, words(shards, output)), 600)
+    for change in CHANGES:
+        first, second = change.split(" to ")
+        output = folder / f"from {change}"
+        log, size = log_folder(output), processes_of(first)
+        ended(forked(size, hit, "step", int(signal.SIGTERM), 0, log, words_of(first, shards, output)), 600)
         finished(shards, output, second)
-        difference = same(whole[1], output, TOLERANCE)
+        difference = same(whole["1"], output, TOLERANCE)
         if difference:
             raise SystemExit(f"{output}: {difference}")
-        found[f"{first} to {second}"] = f"within {TOLERANCE:g}"
-        print(f"{first} -> {second}: {found[f'{first} to {second}']}", file=sys.stderr, flush=True)
+        found[change] = f"within {TOLERANCE:g}"
+        print(f"{change}: {found[change]}", file=sys.stderr, flush=True)
     return found
 
 
@@ -156,9 +171,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         shards = make_shards(folder / "shards")
-        whole = {size: folder / f"whole-{size}" for size in SIZES}
-        for size, output in whole.items():
-            finished(shards, output, size)
+        whole = {mode: folder / f"whole-{mode}" for mode in MODES}
+        for mode, output in whole.items():
+            finished(shards, output, mode)
         parts = {
             "matrix": lambda: matrix(shards, folder, whole),
             "sizes": lambda: other_sizes(shards, folder, whole),

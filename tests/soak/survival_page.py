@@ -33,7 +33,7 @@ metrics.jsonl (without times) and the same eval_results.txt as a run that nothin
 The codes with which the processes ended. Every run was continued, and its end is the same as that of a run that was
 left alone with as many processes. Of two processes the last one gets the signal; at a checkpoint and at its
 publication the first one. Code 2 is the process that was left over; it says which one was lost. A negative code is a
-signal that ended the process.
+signal that ended the process. `2+fsdp` is two processes with `--fsdp`.
 """
 
 

@@ -30,7 +30,7 @@ def shards(tmp_path_factory) -> Path:
 def whole(shards: Path, tmp_path_factory) -> Path:
     """The end of a run of two processes that nothing disturbed."""
     output = tmp_path_factory.mktemp("whole") / "out"
-    finished(shards, output, 2, STEPS)
+    finished(shards, output, "2", STEPS)
     return output
 
 

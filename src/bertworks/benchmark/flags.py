@@ -116,5 +116,5 @@ class BenchmarkFlags(CommandFlags):
         above=0,
     )
     output_dir: str = flag(
-        "benchmark", "The folder for the tables: Markdown, JSON and a picture.", group=_OUTPUT, path=True
+        "benchmark", "The folder for the tables: Markdown, JSON and a picture.", group=_OUTPUT, path="written folder"
     )

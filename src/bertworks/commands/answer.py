@@ -59,7 +59,9 @@ class Flags(ModelFlags, MachineFlags):
     max_answer_length: int = flag(30, "The longest answer, in tokens.", group="Output", lowest=1)
     top_k: int = flag(3, "How many answers to give.", group="Output", lowest=1)
     format: Literal["table", "jsonl"] = flag("table", "A table for people, or JSON lines.", group="Output")
-    output_file: str | None = flag(None, "Write to this file instead of standard output.", group="Output", path=True)
+    output_file: str | None = flag(
+        None, "Write to this file instead of standard output.", group="Output", path="written"
+    )
 
     precision: Precision = flag("fp32", PRECISION, group="Machine")
 

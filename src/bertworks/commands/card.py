@@ -18,7 +18,7 @@ class Flags(CommandFlags):
     Every training writes it. What you write outside of the lines that mark our part is kept, also in the front matter.
     """
 
-    model: str = flag(REQUIRED, "The folder of the model.", group="Input", path=True, positional=True)
+    model: str = flag(REQUIRED, "The folder of the model.", group="Input", positional=True)
 
 
 def main(flags: Flags) -> None:

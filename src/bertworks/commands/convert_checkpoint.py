@@ -52,7 +52,7 @@ class Flags(CommandFlags):
         REQUIRED,
         "The folder to write: a new one, an empty one, or one of an earlier conversion.",
         group="Output",
-        path=True,
+        path="written",
         positional=True,
     )
     format: Literal["huggingface", "tensorflow"] = flag(

@@ -41,7 +41,7 @@ class Flags(CommandFlags):
         True, "Answers begin and end where words do; False: anywhere, as in the authors' script.", group="Input"
     )
 
-    squad_file: str = flag(REQUIRED, "The file to write, in SQuAD form.", group="Output", path=True)
+    squad_file: str = flag(REQUIRED, "The file to write, in SQuAD form.", group="Output", path="written")
     keep_unanswered: bool = flag(
         False,
         "Also write questions whose answer is not found, without answers: for prediction, and for the test files.",

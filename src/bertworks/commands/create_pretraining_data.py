@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bertworks.flags import REQUIRED, CommandFlags, flag
 
@@ -58,9 +58,9 @@ class Flags(CommandFlags):
     )
     text_field: str = flag("text", "The field of a JSON line that holds a document's text.", group="Input")
 
-    output_dir: str | None = flag(None, "Folder for token shards.", group="Output", path=True)
+    output_dir: str | None = flag(None, "Folder for token shards.", group="Output", path="written folder")
     output_file: str | None = flag(
-        None, "TFRecord file, or a comma-separated list: instances go to each in turn.", group="Output", path=True
+        None, "TFRecord file, or a comma-separated list: instances go to each in turn.", group="Output", path="written"
     )
     show: int = flag(0, "Print this many instances for a person to read.", group="Output", lowest=0)
 
@@ -68,6 +68,13 @@ class Flags(CommandFlags):
         0.0, "Noise: cut this share of the sentences at a random length (the original's README advises 0.02)."
     )
     num_workers: int = flag(0, "Processes that tokenize; 0: as many as there are processors and work for, at most 8.")
+    engine: Literal["local", "ray"] = flag(
+        "local",
+        "Where text is tokenized: in processes here, or on a Ray cluster; the shards are the same.",
+    )
+    ray_address: str | None = flag(
+        None, "With --engine=ray: the cluster, such as auto or ray://HOST:10001; by default one on this machine."
+    )
     random_seed: int = flag(12345, "The seed of all random choices.", lowest=0)
     num_shards: int = flag(
         1, "Several commands, each with its --shard_index, write --output_dir together: this many.", lowest=1
@@ -94,6 +101,7 @@ def main(flags: Flags) -> None:
     from bertworks.data.record_settings import RecordSettings, write_settings
     from bertworks.data.stream import Drawing, ShardSource
     from bertworks.flags import to_toml
+    from bertworks.on_ray import WorkEngine
 
     outputs = [Path(name.strip()) for name in (flags.output_file or "").split(",") if name.strip()]
     _check(flags, outputs)
@@ -117,6 +125,7 @@ def main(flags: Flags) -> None:
             random_seed=flags.random_seed,
             num_workers=flags.num_workers,
             part=Part(flags.shard_index, flags.num_shards),
+            engine=WorkEngine(flags.engine == "ray", flags.ray_address),
         )
         try:
             corpus = write()

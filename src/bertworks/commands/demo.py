@@ -37,7 +37,7 @@ class Flags(CommandFlags):
     If the demo was killed, run it again: every step continues where it stopped.
     """
 
-    output_dir: str = flag("demo", "The folder for everything that the demo writes.", path=True)
+    output_dir: str = flag("demo", "The folder for everything that the demo writes.", path="written folder")
     size: str = flag("2/128", "The model: a name or layers/hidden.")
     vocab_size: int = flag(8000, "How many pieces the vocabulary has.", lowest=200)
     num_train_steps: int = flag(6000, "Steps of training.", lowest=1)

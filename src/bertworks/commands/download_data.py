@@ -18,7 +18,7 @@ class Flags(CommandFlags):
     """
 
     names: str | None = flag(None, "Data sets, with commas between; if none is given, list them.", positional=True)
-    data_dir: str = flag("data", "Each data set gets a folder in this one.", path=True)
+    data_dir: str = flag("data", "Each data set gets a folder in this one.", path="written folder")
 
 
 def main(flags: Flags) -> None:

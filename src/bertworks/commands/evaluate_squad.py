@@ -44,7 +44,7 @@ class Flags(CommandFlags):
         "The folder for pictures of --na_prob_file: precision and recall, and histograms. Adds average "
         "precisions to the output.",
         group="Output",
-        path=True,
+        path="written folder",
     )
 
 

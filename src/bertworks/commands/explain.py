@@ -39,13 +39,15 @@ class Flags(ModelFlags, MachineFlags):
     format: Literal["table", "jsonl"] = flag(
         "table", "A table for people, or a JSON line for each decision.", group="Output"
     )
-    output_file: str | None = flag(None, "Write to this file instead of standard output.", group="Output", path=True)
-    html_file: str | None = flag(None, "Write a page that shows the words in colour.", group="Output", path=True)
+    output_file: str | None = flag(
+        None, "Write to this file instead of standard output.", group="Output", path="written"
+    )
+    html_file: str | None = flag(None, "Write a page that shows the words in colour.", group="Output", path="written")
     picture_file: str | None = flag(
-        None, "Draw the strongest words of the first decision (PNG).", group="Output", path=True
+        None, "Draw the strongest words of the first decision (PNG).", group="Output", path="written"
     )
     attention_file: str | None = flag(
-        None, "Draw which words attend to which, for each head of --layer (PNG).", group="Output", path=True
+        None, "Draw which words attend to which, for each head of --layer (PNG).", group="Output", path="written"
     )
     layer: int = flag(-1, "The layer of --attention_file: 0 is the first, -1 the last.", group="Output")
 

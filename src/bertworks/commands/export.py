@@ -42,7 +42,7 @@ class Flags(ModelFlags):
         REQUIRED,
         "The folder to write: a new one, an empty one, or one of an earlier export, which is replaced.",
         group="Output",
-        path=True,
+        path="written folder",
         positional=True,
     )
     format: Literal["onnx", "openvino"] = flag(

@@ -40,7 +40,7 @@ class Flags(ModelFlags, MachineFlags):
         "The file to write: .npz, .npy, .safetensors or .parquet; with any other name JSON lines, as the "
         "original writes them.",
         group="Output",
-        path=True,
+        path="written",
     )
     layers: str | None = flag(
         None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from bertworks.flags import REQUIRED, CommandFlags, flag
 
@@ -41,7 +41,7 @@ class Flags(CommandFlags):
     text_field: str = flag("text", "The field of a JSON line that holds a document's text.", group="Input")
 
     output_file: str = flag(
-        REQUIRED, "The vocabulary file to write, with one piece on each line.", group="Output", path=True
+        REQUIRED, "The vocabulary file to write, with one piece on each line.", group="Output", path="written"
     )
     vocab_size: int = flag(30522, "How many pieces the vocabulary has, with its special tokens.", group="Output")
     unused_tokens: int = flag(
@@ -55,6 +55,13 @@ class Flags(CommandFlags):
     )
 
     num_workers: int = flag(1, "Processes that count words; the result does not depend on it.")
+    engine: Literal["local", "ray"] = flag(
+        "local",
+        "Where words are counted: in processes here, or on a Ray cluster; the vocabulary is the same.",
+    )
+    ray_address: str | None = flag(
+        None, "With --engine=ray: the cluster, such as auto or ray://HOST:10001; by default one on this machine."
+    )
 
 
 def main(flags: Flags) -> None:
@@ -64,6 +71,7 @@ def main(flags: Flags) -> None:
 
     from bertworks import files
     from bertworks.errors import InputError
+    from bertworks.on_ray import WorkEngine
     from bertworks.progress import progress
     from bertworks.text.vocab_file import write_vocab
     from bertworks.text.vocabulary import learn_vocabulary
@@ -85,6 +93,7 @@ def main(flags: Flags) -> None:
             max_input_chars_per_word=flags.max_input_chars_per_word,
             num_workers=flags.num_workers,
             text_field=flags.text_field,
+            engine=WorkEngine(flags.engine == "ray", flags.ray_address),
             progress=lambda done: advance(done / 1e6),
         )
     if words.long_words and not words.counts:

@@ -33,7 +33,7 @@ class Flags(CommandFlags):
     )
     vocab_file: str | None = flag(None, "The vocabulary; by default one is learned.", group="Input", path=True)
     vocab_size: int = flag(30522, "How many pieces a learned vocabulary has.", group="Input", lowest=200)
-    output_dir: str = flag("speedrun", "The folder for everything.", group="Output", path=True)
+    output_dir: str = flag("speedrun", "The folder for everything.", group="Output", path="written folder")
     max_hours: float = flag(1.0, "The hours of pre-training.", group="Training", above=0)
     device: str = flag("auto", "The device: cpu, cuda, cuda:N, or auto.", group="Training")
     size: str | None = flag(

@@ -32,6 +32,7 @@ from bertworks.data.masking import MaskableWords
 from bertworks.data.shards import Shard, ShardData, Tokens, VocabularyIdentity, open_shard, write_shard
 from bertworks.data.tokenizing import TokenizedBlock, tokenizing
 from bertworks.errors import InputError, damage_named
+from bertworks.on_ray import HERE, WorkEngine
 from bertworks.progress import progress, say
 from bertworks.text.corpus import TextBlock, blocks
 from bertworks.text.tokenizer import Tokenizer
@@ -95,6 +96,7 @@ def write_corpus(
     num_workers: int = 0,
     shard_bytes: int = SHARD_BYTES,
     part: Part = Part(),
+    engine: WorkEngine = HERE,
 ) -> Corpus:
     """Tokenize text files into a folder of shards, or finish the folder of an earlier run.
 
@@ -107,7 +109,7 @@ def write_corpus(
         text_field: the field of a JSON line that holds the text.
         truncate_segments: the share of sentences that lose their end, at a random length; `random_seed` picks them.
         num_workers: processes that tokenize; 0 chooses a number from the machine and the amount of text.
-        part: which shards to make.
+        part: which shards to make; engine: where.
 
     Returns:
         the shards of this part; `is_finished` tells whether all others are there too.
@@ -129,7 +131,7 @@ def write_corpus(
     with (
         _nothing_left_of_nothing(folder) if part.count == 1 else nullcontext(),
         progress("Tokenizing", total / 1e6, "MB") as advance,
-        tokenizing(workers, tokenizer, folder / VOCABULARY) as tokenize,
+        tokenizing(workers, tokenizer, folder / VOCABULARY, engine) as tokenize,
     ):
         jobs = _jobs(texts, folder, vocabulary, noise, tokenize, part)
         # In pairs: while a shard is put together, the text of the next one is being tokenized.

@@ -29,6 +29,7 @@ from bertworks import files
 from bertworks.data.corpus_report import CorpusCounts
 from bertworks.data.safetensors_header import read_header
 from bertworks.errors import InputError, damage_named
+from bertworks.remote.cache import opened
 from bertworks.text.tokenizer import Tokenizer
 
 FORMAT = "bertworks token shard, version 1"
@@ -122,7 +123,7 @@ class Shard:
         with damage_named(self.path, REMEDY):
             facts, tensors, begin = _header(self.path)
             del facts["checksum"]
-            with self.path.open("rb") as stream:
+            with opened(self.path) as stream:
                 memory = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
             arrays: dict[str, NDArray[Any]] = {}
             for name, entry in tensors.items():

@@ -28,6 +28,7 @@ from bertworks.data.masking import MAX_LENGTH, MaskableWords, mask
 from bertworks.data.shards import ShardData
 from bertworks.errors import InputError
 from bertworks.files import check_whole, write_text
+from bertworks.remote.cache import read_ahead
 
 SHARDS_OF_A_GROUP = 8
 
@@ -211,13 +212,19 @@ class ShardSource:
             self.groups[number] = self._planned(number)
         return self.groups[number]
 
+    def _shards_of(self, number: int) -> NDArray[np.int64]:
+        """Return the numbers of the shards of a group, in their order."""
+        epoch, position = divmod(number, self._groups_of_an_epoch)
+        order = draws.key(self._drawing.random_seed, _SHARD_ORDER, epoch)
+        first = position * SHARDS_OF_A_GROUP
+        return draws.permutation(order, len(self.corpus.shards))[first : first + SHARDS_OF_A_GROUP]
+
     def _planned(self, number: int) -> _Group:
         epoch, position = divmod(number, self._groups_of_an_epoch)
         seed = self._drawing.random_seed
-        shards = draws.permutation(draws.key(seed, _SHARD_ORDER, epoch), len(self.corpus.shards))
-        first = position * SHARDS_OF_A_GROUP
-        numbers = shards[first : first + SHARDS_OF_A_GROUP]
+        numbers = self._shards_of(number)
         data = [self.corpus.shards[shard].read() for shard in numbers]
+        read_ahead([self.corpus.shards[shard].path for shard in self._shards_of(number + 1)])
         make_plan = plan.plan if self._drawing.next_sentence else plan.plan_of_single_texts
         plans = [
             make_plan(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bertworks.data.corpus_report import CorpusCounts, count_text
 from bertworks.data.shards import Tokens, VocabularyIdentity
+from bertworks.on_ray import HERE, WorkEngine, ray_pool
 from bertworks.text.tokenizer import Tokenizer
 from bertworks.workers import start_pool
 
@@ -29,13 +30,14 @@ class TokenizedBlock(NamedTuple):
 
 @contextmanager
 def tokenizing(
-    workers: int, tokenizer: Tokenizer, vocab_file: Path
+    workers: int, tokenizer: Tokenizer, vocab_file: Path, engine: WorkEngine = HERE
 ) -> Iterator[Callable[[bytes], Future[TokenizedBlock]]]:
     """Give a function that starts the tokenization of a block.
 
     Args:
         workers: number of processes. With one, the function tokenizes in this process before it returns.
         vocab_file: a file with its vocabulary, which each worker reads.
+        engine: on a Ray cluster there are as many workers as it has processors.
     """
 
     def tokenize_here(text: bytes) -> Future[TokenizedBlock]:
@@ -43,10 +45,15 @@ def tokenizing(
         done.set_result(_tokenized(tokenizer, text))
         return done
 
+    vocabulary = VocabularyIdentity.of(tokenizer)
+    if engine.on_ray:
+        with ray_pool(engine.address) as cluster:
+            tokens = cluster.put(tuple(tokenizer.tokens))
+            yield lambda text: cluster.submit(_tokenized_elsewhere, text, tokens, vocabulary)
+        return
     if workers == 1:
         yield tokenize_here
         return
-    vocabulary = VocabularyIdentity.of(tokenizer)
     pool = start_pool(workers)
     try:
         yield lambda text: pool.submit(_tokenized_in_worker, text, vocab_file, vocabulary)
@@ -70,6 +77,16 @@ def _tokenized(tokenizer: Tokenizer, text: bytes) -> TokenizedBlock:
 
 def _tokenized_in_worker(text: bytes, vocab_file: Path, vocabulary: VocabularyIdentity) -> TokenizedBlock:
     return _tokenized(_tokenizer(vocab_file, vocabulary), text)
+
+
+def _tokenized_elsewhere(text: bytes, tokens: tuple[str, ...], vocabulary: VocabularyIdentity) -> TokenizedBlock:
+    return _tokenized(_tokenizer_of(tokens, vocabulary), text)
+
+
+@lru_cache(maxsize=1)
+def _tokenizer_of(tokens: tuple[str, ...], vocabulary: VocabularyIdentity) -> Tokenizer:
+    """Make the tokenizer of a worker on another machine, once."""
+    return vocabulary.tokenizer(Tokenizer(tokens, vocabulary.do_lower_case))
 
 
 @lru_cache(maxsize=1)

@@ -8,7 +8,6 @@ checkpoints are read inside them; only GluonNLP's are unpacked, because weights 
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from collections.abc import Sequence
@@ -16,13 +15,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
+from bertworks.addresses import home
 from bertworks.datasets import registry
 from bertworks.datasets.archives import check_zip, unpack
 from bertworks.datasets.download import OFFLINE, download_file, is_offline
 from bertworks.datasets.schema import KnownModel, RemoteFile
 from bertworks.errors import InputError, one_line
-
-HOME = "BERTWORKS_HOME"
 
 # Weights and two slots of an optimizer in float32 for each parameter, and the other files of a checkpoint.
 _BYTES_PER_PARAMETER, _OTHER_BYTES = 16, 64 << 20
@@ -52,10 +50,7 @@ _HUB_SECONDS = 10.0
 
 def cache() -> Path:
     """Return the folder of downloaded models."""
-    if home := os.environ.get(HOME):
-        return Path(home).expanduser() / "models"
-    shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "bertworks" / "models"
+    return home() / "models"
 
 
 def locate(name: str, flag: str) -> Path:
@@ -89,6 +84,11 @@ def locate(name: str, flag: str) -> Path:
 def is_hub_name(name: str) -> bool:
     """Tell whether a name that is no path here may be one of the Hugging Face hub, `owner/name`."""
     return re.fullmatch(_HUB_NAME, name) is not None and not re.fullmatch(_FILE, name)
+
+
+def is_handle(name: str) -> bool:
+    """Tell whether a name is a handle of TensorFlow Hub."""
+    return _TF_HUB.fullmatch(name) is not None
 
 
 def _of_handle(name: str) -> str:

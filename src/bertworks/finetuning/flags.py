@@ -28,7 +28,7 @@ class FinetuningFlags(ModelFlags, TrainingMachineFlags):
         REQUIRED,
         "The folder for the model, its results and its predictions. An interrupted training there continues.",
         group="Output",
-        path=True,
+        path="written folder",
         alias="save_finetune_checkpoint_path",
     )
     max_seq_length: int = flag(

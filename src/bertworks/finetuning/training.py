@@ -13,7 +13,7 @@ from bertworks import files
 from bertworks.checkpoints.load import load_into, open_checkpoint
 from bertworks.errors import InputError, damage_named
 from bertworks.finetuning.flags import FinetuningFlags, seeds_of, steps_between
-from bertworks.flag_groups import NO_SETTINGS, input_bytes
+from bertworks.flag_groups import NO_SETTINGS
 from bertworks.flags import recorded
 from bertworks.job import Job, Network, Setup
 from bertworks.train import loop, resume
@@ -23,7 +23,7 @@ from bertworks.train.notes import write_notes
 from bertworks.train.optimizer import layerwise_rate_scale
 from bertworks.train.report import learning_curve
 from bertworks.train.results import begun_with, finish, shape_of, steps_done, write_model
-from bertworks.train.run import Run
+from bertworks.train.run import Run, of_machine
 
 SEEDS = "seeds.json"
 
@@ -113,22 +113,17 @@ def _train(
         num_warmup_steps=int(steps * flags.warmup_proportion),
         learning_rate=flags.learning_rate,
         optimizer=flags.optimizer,
-        optimizer_bits=int(flags.optimizer_bits),
         weight_decay=flags.weight_decay,
         random_seed=seed,
         precision=setup.precision,
         max_seq_length=flags.max_seq_length,
-        token_budget=flags.token_budget,
         log_every_steps=flags.log_every_steps,
         eval_every_steps=min(every, steps),
         save_at_evaluations=True,
         save_every_minutes=SAVE_EVERY_MINUTES,
         save_checkpoints_steps=flags.save_checkpoints_steps,
         keep_checkpoint_max=flags.keep_checkpoint_max,
-        save_in_background=flags.save_in_background,
-        plan=flags.plan,
-        plan_steps=flags.plan_steps,
-        input_bytes=input_bytes(flags) if flags.plan else 0,
+        **of_machine(flags),
         identity={**job.identity, "--random_seed": seed, **_identity(flags, job)},
         settings=recorded(flags, without=("output_dir", "do_train", "do_eval", "do_predict", *NO_SETTINGS)),
         rate_scale=layerwise_rate_scale(network, flags.layerwise_lr_decay),

@@ -47,6 +47,10 @@ def _check_optimizer(flags: PretrainingFlags) -> None:
     if flags.optimizer in ("muon", "lamb"):
         if flags.optimizer_bits == "8":
             raise InputError(f"--optimizer_bits=8: is for adam and adamw, not for --optimizer={flags.optimizer}")
+        if flags.fsdp:
+            raise InputError(
+                f"--fsdp: is for adam and adamw, not for --optimizer={flags.optimizer}, which needs whole matrices"
+            )
         if flags.precision == "fp16":
             raise InputError(f"--precision=fp16: is for adam and adamw, not for --optimizer={flags.optimizer}")
 

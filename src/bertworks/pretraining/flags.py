@@ -40,7 +40,10 @@ class OriginalFlags(CommandFlags):
         None, "Whether such files are without accents; by default where text is lower-cased.", group="Input"
     )
     output_dir: str | None = flag(
-        None, "The model folder to write; it also gets checkpoints, metrics and results.", group="Output", path=True
+        None,
+        "The model folder to write; it also gets checkpoints, metrics and results.",
+        group="Output",
+        path="written folder",
     )
 
     bert_config_file: str | None = flag(

@@ -11,7 +11,7 @@ from bertworks.checkpoints.load import load_into
 from bertworks.checkpoints.resolve import StartingPoint, starting_point
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
-from bertworks.flag_groups import NO_SETTINGS, input_bytes
+from bertworks.flag_groups import NO_SETTINGS
 from bertworks.flags import describe, recorded
 from bertworks.model.compiling import compile_blocks
 from bertworks.model.device import choose_precision, precision_name
@@ -28,7 +28,7 @@ from bertworks.train.distributed import World
 from bertworks.train.notes import write_notes
 from bertworks.train.results import begun_with, shape_of, steps_done, write_model, write_results
 from bertworks.train.rules import Schedule, UpdateRules, decay_by_group
-from bertworks.train.run import Run
+from bertworks.train.run import Run, of_machine
 
 # Flags that say what a run is about, not how it is done.
 _ABOUT = ("output_dir", "input_file", "do_train", "do_eval", "show_step", "size", "bert_config_file", *NO_SETTINGS)
@@ -124,7 +124,6 @@ def _run(flags: PretrainingFlags, output_dir: Path, given: TrainingInput, config
         num_warmup_steps=flags.num_warmup_steps,
         learning_rate=flags.learning_rate,
         optimizer=flags.optimizer,
-        optimizer_bits=int(flags.optimizer_bits),
         weight_decay=flags.weight_decay,
         random_seed=flags.random_seed,
         precision=precision,
@@ -142,16 +141,12 @@ def _run(flags: PretrainingFlags, output_dir: Path, given: TrainingInput, config
             final_share=flags.final_learning_rate / peak,
         ),
         max_seq_length=given.longest,
-        token_budget=flags.token_budget,
         log_every_steps=flags.log_every_steps,
         eval_every_steps=flags.eval_every_steps,
         save_checkpoints_steps=flags.save_checkpoints_steps,
         keep_checkpoint_max=flags.keep_checkpoint_max,
-        save_in_background=flags.save_in_background,
         phase_starts=tuple(phase.first_step for phase in given.phases),
-        plan=flags.plan,
-        plan_steps=flags.plan_steps,
-        input_bytes=input_bytes(flags) if flags.plan else 0,
+        **of_machine(flags),
         identity=identity,
         settings=recorded(flags, without=apart) | {"precision": precision_name(precision)},
         write_model=partial(write_model, config, given.opened.tokenizer, "BertForPreTraining"),

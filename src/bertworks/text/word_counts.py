@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from bertworks.on_ray import HERE, WorkEngine, ray_pool
 from bertworks.progress import say
 from bertworks.text.basic import drops_accents, normalized_block
 from bertworks.text.corpus import TextBlock, blocks
@@ -50,6 +52,7 @@ def count_words(
     max_input_chars_per_word: int = MAX_WORD_CHARACTERS,
     num_workers: int = 1,
     text_field: str = "text",
+    engine: WorkEngine = HERE,
     progress: Callable[[int], object] = lambda read: None,
 ) -> WordCounts:
     """Count the words of files, as the original's basic tokenization finds them.
@@ -62,6 +65,7 @@ def count_words(
             progress bar, a numeric library) may deadlock, and macOS and Windows have no other way. So a script that
             asks for more than one needs its `if __name__ == "__main__":`.
         text_field: the field of a JSON line that holds the text.
+        engine: where words are counted.
         progress: called with the number of bytes read since the last call.
 
     Raises:
@@ -70,7 +74,8 @@ def count_words(
     rules = _Rules(do_lower_case, drops_accents(do_lower_case, strip_accents), max_input_chars_per_word)
     counts: Counter[bytes] = Counter()
     long_words = long_characters = 0
-    for block, counted in _counted(blocks(paths, BLOCK_BYTES, text_field=text_field), rules, num_workers):
+    parts = blocks(paths, BLOCK_BYTES, text_field=text_field)
+    for block, counted in _counted(parts, rules, num_workers, engine):
         for guess in block.guesses:
             say(guess)
         counts.update(counted.counts)
@@ -109,15 +114,29 @@ def count_block(text: bytes, lower: bool, strip: bool, longest: int = MAX_WORD_C
     return BlockCounts(counts, sum(long.values()), sum(characters[word] * count for word, count in long.items()))
 
 
-def _counted(parts: Iterator[TextBlock], rules: _Rules, num_workers: int) -> Iterator[tuple[TextBlock, BlockCounts]]:
+def _counted(
+    parts: Iterator[TextBlock], rules: _Rules, num_workers: int, engine: WorkEngine
+) -> Iterator[tuple[TextBlock, BlockCounts]]:
     """Return each block with its counts. At most two blocks per worker wait at a time."""
+    if engine.on_ray:
+        with ray_pool(engine.address) as cluster:
+            begun = ((block, cluster.submit(count_block, block.text, *rules)) for block in parts)
+            yield from _in_order(begun, 2 * cluster.workers)
+        return
     if num_workers <= 1:
         yield from ((block, count_block(block.text, *rules)) for block in parts)
         return
     with start_pool(num_workers) as pool:
         begun = ((block, pool.submit(count_block, block.text, *rules)) for block in parts)
-        waiting = deque(islice(begun, 2 * num_workers))
-        while waiting:
-            block, future = waiting.popleft()
-            yield block, future.result()
-            waiting.extend(islice(begun, 1))
+        yield from _in_order(begun, 2 * num_workers)
+
+
+def _in_order(
+    begun: Iterator[tuple[TextBlock, Future[BlockCounts]]], most: int
+) -> Iterator[tuple[TextBlock, BlockCounts]]:
+    """Wait for counts in order, while at most so many blocks are begun."""
+    waiting = deque(islice(begun, most))
+    while waiting:
+        block, future = waiting.popleft()
+        yield block, future.result()
+        waiting.extend(islice(begun, 1))

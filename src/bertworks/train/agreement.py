@@ -13,6 +13,7 @@ import torch
 from bertworks import files
 from bertworks.flag_groups import TrainingMachineFlags, input_files, warn_of_retired
 from bertworks.flags import CommandFlags, recorded
+from bertworks.remote.cache import version
 from bertworks.train.distributed import World, world
 from bertworks.train.signals import requeued_at_once
 
@@ -61,6 +62,6 @@ def _files(flags: CommandFlags) -> dict[str, object]:
     digests: dict[str, Any] = {}
     for name, file in input_files(flags):
         size = file.stat().st_size
-        content = files.sha256(file) if size < _HASHED_BYTES else ""
+        content = version(file)[0] or (files.sha256(file) if size < _HASHED_BYTES else "")
         digests.setdefault(name, hashlib.sha256()).update(f"{file.name} {size} {content}".encode())
     return {f"what --{name} names (a hash)": digest.hexdigest()[:16] for name, digest in digests.items()}

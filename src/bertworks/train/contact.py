@@ -120,13 +120,18 @@ class Contact:
         return f"the processes lost each other ({error}); {_CONTINUES}"
 
     def _let_others_read(self) -> None:
-        """Wait until the others have read too, if this process holds the store."""
+        """Wait until the others have read too, if this process holds the store.
+
+        A process that ended with an error of its own reads nothing, nor does one that gives no sign of life.
+        """
         if self.rank != 0 or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
             self._ask(lambda: self._store.set(f"read/{self.rank}", ""))
             return
-        deadline = time.monotonic() + SILENCE
-        while time.monotonic() < deadline and not all(self._has(f"read/{rank}") for rank in range(1, self.size)):
+        deadline = time.monotonic() + 4 * SILENCE
+        late = [rank for rank in range(1, self.size) if not (self._has(f"left/{rank}") and self._read(f"left/{rank}"))]
+        while late and time.monotonic() < deadline:
             time.sleep(0.05)
+            late = [rank for rank in late if not (self._has(f"read/{rank}") or self._is_silent(rank))]
 
     def _first_there(self) -> int:
         """Return the first process that parts in order, which speaks for all."""

@@ -8,6 +8,7 @@ buckets in the same order, whatever it computes, and also one without a share of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 import torch.distributed as dist
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from bertworks.train.contact import exchange
 from bertworks.train.distributed import World
+from bertworks.train.optimizer import clip_by_global_norm
 
 # Gradients in a bucket: 32 MB of float32, enough to use a network well and few enough to begin early.
 BUCKET = 1 << 23
@@ -61,7 +63,10 @@ class GradientSums:
 
     Attributes:
         sent: how many buckets of this step are sent.
+        can_repeat: whether a process may begin a step again by itself.
     """
+
+    can_repeat = True
 
     def __init__(self, model: nn.Module, world: World) -> None:
         self._parameters = [p for p in model.parameters() if p.requires_grad]
@@ -101,6 +106,18 @@ class GradientSums:
             bucket.receive()
         self.sent, self._is_last = 0, False
         return [p.grad for p in self._parameters if p.grad is not None]
+
+    def exchanging(self) -> AbstractContextManager[None]:
+        """Surround forward and backward passes, which exchange nothing that is not in `exchange` already."""
+        return nullcontext()
+
+    def apart(self) -> AbstractContextManager[None]:
+        """Let each process use the model alone while the block runs."""
+        return nullcontext()
+
+    def clip(self, gradients: list[Tensor]) -> Tensor:
+        """Clip them by their norm; see `optimizer.clip_by_global_norm`."""
+        return clip_by_global_norm(gradients)
 
 
 def _parts(parameters: Sequence[nn.Parameter]) -> list[list[nn.Parameter]]:

@@ -9,10 +9,10 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, nullcontext
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bertworks.errors import InputError
 from bertworks.progress import progress
@@ -22,10 +22,15 @@ from bertworks.train import optimizer as optimizers
 from bertworks.train.background import BackgroundWriter
 from bertworks.train.budget import measured
 from bertworks.train.distributed import World
+from bertworks.train.gradients import GradientSums
+from bertworks.train.parts import all_full, full
 from bertworks.train.report import MetricWindow, Report
 from bertworks.train.run import Run
 from bertworks.train.signals import HANDLED, Listening, Stopped, exit_code
 from bertworks.train.step import Stepper
+
+if TYPE_CHECKING:
+    from bertworks.train.sharding import ShardedGradients
 
 
 def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, float] | None:
@@ -40,6 +45,24 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
         Stopped: a signal came (`signals.py`); a checkpoint is written, and the same command continues from it.
     """
     budget = run.token_budget or measured(model, world, run.precision, run.optimizer_bits, run.max_seq_length)
+    if not run.fsdp or world.size == 1:
+        return _train(model, task, run, world, budget, GradientSums(model, world))
+    if run.optimizer_bits != 32:
+        raise InputError(f"--optimizer_bits={run.optimizer_bits}: not with --fsdp, which shares out the states itself")
+    from bertworks.train.sharding import ShardedGradients, sharded  # noqa: PLC0415  (takes seconds)
+
+    with sharded(model, world) as network:
+        return _train(network, task, run, world, budget, ShardedGradients(network, world))
+
+
+def _train(
+    model: nn.Module,
+    task: Task,
+    run: Run,
+    world: World,
+    budget: int,
+    gradient_sums: GradientSums | ShardedGradients,
+) -> Mapping[str, float] | None:
     rules = run.weight_decay, run.rate_scale, run.optimizer_bits, run.rules
     optimizer = optimizers.build(model, run.optimizer, *rules)
     stepper = Stepper(
@@ -51,6 +74,7 @@ def train(model: nn.Module, task: Task, run: Run, world: World) -> Mapping[str, 
         rate=run.rate,
         random_seed=run.random_seed,
         token_budget=budget,
+        gradient_sums=gradient_sums,
         precision=run.precision,
     )
     if run.plan:
@@ -105,7 +129,7 @@ def _begin(run: Run, world: World, stack: ExitStack) -> resume.TrainingCheckpoin
 
 def _sum_of_bytes(model: nn.Module) -> int:
     """Return a number that differs where weights differ, the same on every machine."""
-    parameters = (p.detach().reshape(-1).view(torch.uint8) for p in model.parameters())
+    parameters = (full(p.detach()).reshape(-1).view(torch.uint8) for p in model.parameters())
     return sum(int(p.sum(dtype=torch.int64)) for p in parameters)
 
 
@@ -117,6 +141,8 @@ def _continue(checkpoint: resume.TrainingCheckpoint, run: Run, stepper: Stepper)
         torch.set_num_threads(then["threads"])
     if then["processes"] != world.size:
         notes.append(f"processes {then['processes']} -> {world.size}")
+    if then.get("fsdp", False) != run.fsdp:
+        notes.append(f"fsdp {then.get('fsdp', False)} -> {run.fsdp}")
     if run.token_budget is None:
         stepper.token_budget = then["token_budget"]
     elif run.token_budget != then["token_budget"]:
@@ -203,7 +229,7 @@ class _Loop:
     def evaluate(self, step: int) -> Mapping[str, float]:
         """Evaluate and report."""
         best = self.run.best
-        with self.report.clock_stopped() if self.report else nullcontext():
+        with self.report.clock_stopped() if self.report else nullcontext(), self.stepper.gradient_sums.apart():
             results = self.stepper.task.evaluate(self.stepper.model)
             if self.report is not None:
                 self.report.evaluation(step, results)
@@ -218,6 +244,8 @@ class _Loop:
         run, stepper = self.run, self.stepper
         stepper.check_finite(step)
         window, budget = self._window(), stepper.world.least(stepper.token_budget)
+        weights = all_full(stepper.model.state_dict(), self.report is not None)
+        optimizer_state = all_full(optimizers.state_tensors(stepper.optimizer, stepper.model), self.report is not None)
         if self.report is not None:
             self.report.flush()
             state = {
@@ -226,21 +254,23 @@ class _Loop:
                     "processes": stepper.world.size,
                     "threads": torch.get_num_threads(),
                     "token_budget": budget,
+                    **({"fsdp": True} if run.fsdp else {}),
                 },
                 "settings": dict(run.settings),
                 "seconds": self.report.seconds,
                 **stepper.scale_to_keep(),
             }
             with self.report.clock_stopped():
-                self.write(step, state)
+                self.write(step, state, weights, optimizer_state)
             self.saved = time.monotonic()
 
-    def write(self, step: int, state: Mapping[str, Any]) -> None:
+    def write(
+        self, step: int, state: Mapping[str, Any], weights: Mapping[str, Tensor], optimizer_state: Mapping[str, Tensor]
+    ) -> None:
         """Write the checkpoint, after the best model if there is a new one, as soon as the write before has ended."""
-        run, stepper, writer = self.run, self.stepper, self.writer
+        run, writer = self.run, self.writer
         writer.finish()
-        weights = writer.copy(stepper.model.state_dict())
-        optimizer_state = writer.copy(optimizers.state_tensors(stepper.optimizer, stepper.model))
+        weights, optimizer_state = writer.copy(weights), writer.copy(optimizer_state)
         write_best = run.best.writing(weights) if run.best and self.evaluated else lambda: None
         self.evaluated = False
 

@@ -17,6 +17,7 @@ from bertworks.errors import InputError
 from bertworks.train import eight_bits
 from bertworks.train.lamb import Lamb
 from bertworks.train.muon import AdamWWithMuon
+from bertworks.train.parts import fill
 from bertworks.train.rules import ORIGINAL_RULES, UpdateRules, group_of
 
 OPTIMIZERS = ("adam", "adamw", "lamb", "muon")
@@ -99,12 +100,13 @@ def skip_unless(optimizer: torch.optim.Optimizer, is_finite: Tensor) -> None:
     optimizer.found_inf = (~is_finite).float()  # type: ignore[attr-defined]  # what the fused AdamW looks at
 
 
-def clip_by_global_norm(gradients: list[Tensor]) -> Tensor:
+def clip_by_global_norm(gradients: list[Tensor], of_all: Callable[[Tensor], Tensor] = lambda own: own) -> Tensor:
     """Scale the gradients in place so that their global norm is at most 1; return the norm before, on device.
 
-    As tf.clip_by_global_norm: times 1 / max(norm, 1).
+    As tf.clip_by_global_norm: times 1 / max(norm, 1). Where these are a part of the gradients, `of_all` gives the norm
+    of all of them from that of the part.
     """
-    norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+    norm = of_all(torch.nn.utils.get_total_norm(gradients, foreach=True))
     scale = 1.0 / norm.clamp(min=1.0)
     # On CPU reading the scale costs nothing, so a pass over all gradients that would multiply by 1 is skipped.
     if norm.device.type != "cpu" or float(scale) != 1.0:
@@ -128,7 +130,7 @@ def load_state_tensors(optimizer: torch.optim.Optimizer, model: nn.Module, saved
     for name, tensor in state_tensors(optimizer, model).items():
         if name not in saved or (saved[name].shape, saved[name].dtype) != (tensor.shape, tensor.dtype):
             raise InputError(f"the checkpoint's optimizer state has no {name} of the right shape")
-        tensor.copy_(saved[name])
+        fill(tensor, saved[name])
 
 
 def freeze_layers(model: nn.Module, layers: int) -> None:

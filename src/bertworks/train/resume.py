@@ -29,6 +29,7 @@ from bertworks.checkpoints.formats import safetensors
 from bertworks.errors import InputError, damage_named, one_line
 from bertworks.progress import say
 from bertworks.train import optimizer as optimizers
+from bertworks.train.parts import fill
 
 # The files of a model that training replaces.
 _MODEL_FILES = ("config.json", "model.safetensors", "pytorch_model.bin", "vocab.txt", "tokenizer.json")
@@ -244,5 +245,5 @@ def load(checkpoint: TrainingCheckpoint, model: nn.Module, optimizer: torch.opti
         for name, parameter in model.named_parameters():
             if name not in weights or weights[name].shape != parameter.shape:
                 raise InputError(f"{checkpoint.folder / 'model.safetensors'}: has no {name} of the right shape")
-            parameter.copy_(weights[name])
+            fill(parameter, weights[name])
     optimizers.load_state_tensors(optimizer, model, load_file(checkpoint.folder / "optimizer.safetensors"))

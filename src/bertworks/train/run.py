@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from bertworks.flag_groups import TrainingMachineFlags, input_bytes
 from bertworks.train.best import Best
 from bertworks.train.resume import WriteModel
 from bertworks.train.rules import ORIGINAL_RULES, ORIGINAL_SCHEDULE, Schedule, UpdateRules
@@ -27,6 +29,7 @@ class Run:
         save_at_evaluations: whether every evaluation leaves a checkpoint.
         save_every_minutes: how long a kill may set a run back; 0 means any time.
         save_in_background: whether checkpoints are written while the training goes on.
+        fsdp: whether several processes share out the optimizer's states and the weights (`sharding.py`).
         eval_every_steps: 0 means never; otherwise before the first step and at the end too.
         identity: flag -> value of all that must stay the same when the run is resumed.
         settings: flag -> value of what may change on a resume; changes are printed.
@@ -60,6 +63,7 @@ class Run:
     save_every_minutes: float = 0.0
     keep_checkpoint_max: int = 5
     save_in_background: bool = True
+    fsdp: bool = False
     identity: Mapping[str, object] = field(default_factory=dict)
     settings: Mapping[str, object] = field(default_factory=dict)
     rate_scale: Callable[[str], float] = lambda name: 1.0
@@ -75,3 +79,16 @@ class Run:
     def rate(self, step: int) -> float:
         """Return the learning rate of the update after `step` finished steps."""
         return self.schedule.rate(step, self.learning_rate, self.num_train_steps, self.num_warmup_steps)
+
+
+def of_machine(flags: TrainingMachineFlags) -> dict[str, Any]:
+    """Return the settings that the flags of the machine give, by their names in `Run`."""
+    return {
+        "optimizer_bits": int(flags.optimizer_bits),
+        "token_budget": flags.token_budget,
+        "save_in_background": flags.save_in_background,
+        "fsdp": flags.fsdp,
+        "plan": flags.plan,
+        "plan_steps": flags.plan_steps,
+        "input_bytes": input_bytes(flags) if flags.plan else 0,
+    }

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,9 @@ from bertworks.train.distributed import World
 from bertworks.train.gradients import GradientSums
 from bertworks.train.loss_scale import LossScale
 from bertworks.train.report import MetricWindow
+
+if TYPE_CHECKING:
+    from bertworks.train.sharding import ShardedGradients
 
 
 class MicroBatches(NamedTuple):
@@ -57,17 +60,16 @@ class Stepper:
     rate: Callable[[int], float]
     random_seed: int
     token_budget: int
+    gradient_sums: GradientSums | ShardedGradients
     precision: torch.dtype = torch.float32
     loss_scale: LossScale | None = field(init=False)
     finite: Tensor = field(init=False)
     own_finite: Tensor = field(init=False)
-    gradient_sums: GradientSums = field(init=False)
 
     def __post_init__(self) -> None:
         self.loss_scale = LossScale(self.world.device) if self.precision == torch.float16 else None
         self.finite = torch.ones((), dtype=torch.bool, device=self.world.device)
         self.own_finite = self.finite.clone()
-        self.gradient_sums = GradientSums(self.model, self.world)
 
     def micro_batches(self, step: int) -> MicroBatches:
         """Return this process's share of a step, on the host."""
@@ -86,7 +88,7 @@ class Stepper:
         gradients = self.gradient_sums.finish()
         if self.loss_scale is not None:
             self.loss_scale.divide(gradients)
-        norm = optimizers.clip_by_global_norm(gradients)
+        norm = self.gradient_sums.clip(gradients)
         is_finite = torch.isfinite(norm)
         if self.loss_scale is not None:
             norm = self._decide(self.loss_scale, is_finite, norm)
@@ -156,7 +158,8 @@ class Stepper:
             if micro_batches.partition.token_budget != self.token_budget:  # prepared before memory ran out
                 micro_batches = self.micro_batches(step)
             try:
-                return self._accumulate(step, micro_batches.batches, totals)
+                with self.gradient_sums.exchanging():
+                    return self._accumulate(step, micro_batches.batches, totals)
             except (RuntimeError, MemoryError) as error:
                 if not ran_out(error):
                     raise
@@ -164,6 +167,8 @@ class Stepper:
             self.optimizer.zero_grad()
             if self.world.device.type == "cuda":
                 torch.cuda.empty_cache()
+            if not self.gradient_sums.can_repeat:
+                raise InputError("--fsdp: out of memory, and a step is not begun again; give a lower --token_budget")
             if max(map(len, micro_batches.batches)) <= 1:
                 raise InputError("--max_seq_length: not even one sequence fits into this device's memory")
             self.token_budget //= 2

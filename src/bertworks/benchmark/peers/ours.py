@@ -26,6 +26,7 @@ from bertworks.tasks.classification import task as classification
 from bertworks.tasks.squad import task as squad
 from bertworks.train import optimizer
 from bertworks.train.distributed import World
+from bertworks.train.gradients import GradientSums
 from bertworks.train.report import MetricWindow
 from bertworks.train.step import MicroBatches, Stepper
 
@@ -54,15 +55,17 @@ def _training(order: Order) -> Prepared:
     budget = int(order.options.get("token_budget", 0)) or training_token_budget(
         model, device, precision=dtype, optimizer_bits=bits, max_seq_length=order.max_seq_length
     )
+    alone = World(rank=0, size=1, device=device)
     stepper = Stepper(
         model=model,
         task=task,
         optimizer=optimizer.build(model, "adamw", bits=bits),
-        world=World(rank=0, size=1, device=device),
+        world=alone,
         window=window,
         rate=lambda step: _RATE,
         random_seed=0,
         token_budget=budget,
+        gradient_sums=GradientSums(model, alone),
     )
     batches = _micro_batches(order, budget)
     tokens = sum(batch.tokens + batch.filler for batch in batches)
