@@ -157,7 +157,7 @@ def test_columns_of_json_lines_are_those_of_all_lines(tmp_path: Path) -> None:
         ),
         ("a.parquet", "text", "is not a parquet file"),
         ("a.xlsx", b"PK\x03\x04", "is a spreadsheet; save the sheet as .csv, or: python -c"),
-        ("a.csv.gz", b"\x1f\x8b", "is compressed; decompress it; give a file that ends with .csv"),
+        ("a.csv.gz", b"\x1f\x8b", "is compressed with gzip; decompress it"),
         ("a.spss", "text", "cannot be read; give a file that ends with .csv, .tsv, .txt, .jsonl, .ndjson, .json"),
     ],
 )

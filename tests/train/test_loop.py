@@ -1,5 +1,6 @@
 """The loop on a toy: any partition gives the same numbers, a resumed run is the same run, errors are reported."""
 
+import json
 import os
 import signal
 import time
@@ -140,6 +141,16 @@ def test_a_damaged_newest_checkpoint_is_passed_over(tmp_path, name: str, capsys)
     assert (tmp_path / "cut" / "checkpoints" / "damaged-step-12").exists()
 
 
+@pytest.mark.parametrize("changed", [("threads", None), ("seconds", "x"), ("step", 4), ("files", {})])
+def test_a_state_that_is_no_longer_what_was_written_is_passed_over(tmp_path, changed, capsys) -> None:
+    whole = train(tmp_path, num_train_steps=12)
+    state = tmp_path / "checkpoints" / "step-12" / "state.json"
+    before = json.loads(state.read_text())
+    state.write_text(json.dumps({**before, changed[0]: changed[1]}))
+    assert torch.equal(train(tmp_path, num_train_steps=12), whole)
+    assert "state.json is damaged, its checksum differs" in capsys.readouterr().err
+
+
 def test_without_a_whole_checkpoint_the_last_one_is_named(tmp_path) -> None:
     train(tmp_path, num_train_steps=4)
     damage(tmp_path / "checkpoints" / "step-4" / "model.safetensors")
@@ -173,7 +184,8 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_p
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 75)])
-def test_a_signal_saves_and_leaves(tmp_path, number: int, code: int, capsys) -> None:
+def test_a_signal_saves_and_leaves(tmp_path, number: int, code: int, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(signals, "TOGETHER", 600.0)  # a busy machine may need seconds between the two
     whole = train(tmp_path / "whole")
     calls = 0
 

@@ -71,7 +71,7 @@ def finish(output_dir: Path, *, keep_model: bool) -> None:
     if found is None:
         return
     state = {**found.state, "files": {}, "finished": True}
-    files.write_text(found.folder / "state.json", json.dumps(state, indent=2) + "\n")
+    resume.write_state(found.folder, state)
     for step, folder in resume.steps(output_dir):
         if step < found.step:
             files.remove(folder)

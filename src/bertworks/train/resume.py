@@ -11,6 +11,7 @@ checkpoint before it. All tensors are stored in full, so any number of processes
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -45,6 +46,9 @@ _DEPARTURES = (
     *("adam_beta1", "adam_beta2", "adam_epsilon", "matrix_learning_rate", "muon_momentum", "group_weight_decay"),
     *("schedule", "num_decay_steps", "final_learning_rate"),
 )
+
+# The entry of state.json that has the checksum of the others.
+_CHECKSUM = "checksum"
 
 # What a run has whose run.json does not say it.
 _DEFAULTS: Mapping[str, object] = {"--optimizer_bits": 32}
@@ -159,7 +163,7 @@ def newest(output_dir: Path, tell: Callable[[str], None] = say) -> TrainingCheck
     problem = None
     for step, folder in reversed(steps(output_dir)):
         try:
-            state = json.loads((folder / "state.json").read_text())
+            state = _read_state(folder / "state.json")
             damaged = [name for name, digest in state["files"].items() if files.sha256(folder / name) != digest]
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             problem = f"{folder}: not a whole checkpoint ({one_line(error)})"
@@ -171,6 +175,28 @@ def newest(output_dir: Path, tell: Callable[[str], None] = say) -> TrainingCheck
     if problem:
         raise InputError(f"{problem}; no checkpoint is whole: delete {output_dir / 'checkpoints'} to begin again")
     return None
+
+
+def write_state(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write what a checkpoint has besides tensors, with the checksum of itself."""
+    content = {name: value for name, value in state.items() if name != _CHECKSUM}
+    files.write_text(folder / "state.json", json.dumps({**content, _CHECKSUM: _checksum(content)}, indent=2) + "\n")
+
+
+def _read_state(path: Path) -> dict[str, Any]:
+    """Read what `write_state` wrote. Checkpoints of earlier versions have no checksum.
+
+    Raises:
+        OSError, ValueError, AttributeError: it is missing or damaged.
+    """
+    state: dict[str, Any] = json.loads(path.read_bytes())
+    if state.pop(_CHECKSUM, None) not in (None, _checksum(state)):
+        raise ValueError("state.json is damaged, its checksum differs")
+    return state
+
+
+def _checksum(state: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state).encode()).hexdigest()
 
 
 def _set_aside(output_dir: Path, used: TrainingCheckpoint | None) -> None:
@@ -204,7 +230,7 @@ def save(
         with (folder / "optimizer.safetensors").open("wb") as stream:
             safetensors.write_tensors(stream, optimizer_state)
         digests = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
-        (folder / "state.json").write_text(json.dumps({"step": step, **state, "files": digests}, indent=2) + "\n")
+        write_state(folder, {"step": step, **state, "files": digests})
     publish(target, output_dir)
     for _, path in steps(output_dir)[: -max(keep, 1)]:
         # Renamed first: a kill while deleting must not leave half a checkpoint under its name.

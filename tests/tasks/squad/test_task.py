@@ -30,6 +30,7 @@ from bertworks.tasks.squad.task import DevQuestions, QuestionAnswering
 from bertworks.tasks.squad.windows import Windows, WindowSettings, make_windows
 from bertworks.text.tokenizer import Tokenizer
 from bertworks.train import optimizer as optimizers
+from bertworks.train.rules import ORIGINAL_SCHEDULE
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 GOLDEN = FIXTURES / "google_tiny"
@@ -298,7 +299,7 @@ def trained(task: Task, model: SpanClassifier, steps: int, batch_size: int) -> l
         (batch,) = task.batches(step, Partition())
         loss = task.sums(model, batch, None)["loss"] / batch_size
         loss.backward()
-        optimizers.set_learning_rate(optimizer, optimizers.learning_rate(step, 3e-3, steps, steps // 10))
+        optimizers.set_learning_rate(optimizer, ORIGINAL_SCHEDULE.rate(step, 3e-3, steps, steps // 10))
         optimizer.step()
         optimizer.zero_grad()
         losses.append(float(loss.detach()))
