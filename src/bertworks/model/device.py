@@ -14,6 +14,7 @@ from bertworks.cores import usable_cores
 from bertworks.errors import InputError
 from bertworks.model import int8
 from bertworks.model.free_memory import free_memory
+from bertworks.model.kernels import multiplies_bf16
 from bertworks.model.memory import StepBytes, most, step_bytes
 
 # On CUDA this takes about 2 GB for BERT-Base in float32. On CPU the activations of so many tokens stay in a core's
@@ -69,21 +70,13 @@ def choose_precision(name: str, device: torch.device, *, training: bool = False)
         InputError: there is no such precision, or not on this device.
     """
     if name == "auto":
-        return torch.bfloat16 if _multiplies_bf16(device) else torch.float32
+        return torch.bfloat16 if multiplies_bf16(device) else torch.float32
     known = [known for known in _PRECISIONS if known != ("int8" if training else "fp16")]
     if name not in known:
         raise InputError(f"--precision={name}: give {', '.join(known)} or auto")
     if name == "int8":
         int8.check_available(device)
     return _PRECISIONS[name]
-
-
-def _multiplies_bf16(device: torch.device) -> bool:
-    """Tell whether it is CUDA of compute capability 8.0 or higher, or a CPU with AVX512_BF16 or AMX."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    tell = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return device.type == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in tell)
 
 
 def limit_threads() -> None:

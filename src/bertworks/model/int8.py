@@ -2,7 +2,8 @@
 
 Weights are rounded to integers of -127 to 127 with a scale for each output (per channel). Activations are rounded when
 they arrive (dynamic), with a scale for each token: so the result for a text does not depend on the texts beside it.
-Products of the integers are exact, sums are 32 bits wide, and everything between the layers stays float32.
+Products of the integers are exact, and sums are 32 bits wide. Everything between the layers stays float32, except
+attention on processors that multiply bfloat16.
 
 Some processors multiply pairs of integers, unsigned by signed, into sums of 16 bits, which saturate: AVX2, and AVX-512
 without VNNI. There activations have 7 bits, so that no sum of a pair can be too large: 2 * 127 * 127 < 2^15.
@@ -130,11 +131,11 @@ class Int8Block:
         """From float32 x [T, H] to [T, H], or to [R, H] for the rows `read` [R]; see `bert.TransformerBlock`."""
         if read is None:
             queries = x
-            attended = attend(self._together(x).unflatten(1, self._shape), layout, None)
+            attended = _attend(self._together(x).unflatten(1, self._shape), layout)
         else:
             queries = x.index_select(0, read)
             key_value = self._key_value(x).unflatten(1, self._shape)
-            attended = attend(key_value, layout, None, self._query(queries).unflatten(1, self._shape[1:]))
+            attended = _attend(key_value, layout, self._query(queries).unflatten(1, self._shape[1:]))
         attended = attended.flatten(1)
         return torch.cat([self._rest(*rows) for rows in zip(attended.split(_ROWS), queries.split(_ROWS), strict=True)])
 
@@ -143,6 +144,13 @@ class Int8Block:
         middle = _add_norm(self._attended(attended), residual, self._norms[0])
         wide = kernels.activate(self._first(middle), self._activation)
         return _add_norm(self._second(wide), middle, self._norms[1])
+
+
+def _attend(projected: Tensor, layout: Layout, query: Tensor | None = None) -> Tensor:
+    """Compute `attend` in bfloat16 if the processor multiplies it, which is a seventh sooner; float32 -> float32."""
+    if not kernels.multiplies_bf16(projected.device):
+        return attend(projected, layout, None, query)
+    return attend(projected.bfloat16(), layout, None, None if query is None else query.bfloat16()).float()
 
 
 def _rounded_layers(*layers: nn.Linear, least: float | None = None) -> Int8Layer:

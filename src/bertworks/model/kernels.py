@@ -69,6 +69,14 @@ def transposed(x: Tensor) -> Tensor:
     return tiles.transpose(0, 1).reshape(width, -1).view(x.dtype)[:, :rows]
 
 
+def multiplies_bf16(device: torch.device) -> bool:
+    """Tell whether it is CUDA of compute capability 8.0 or higher, or a CPU with AVX512_BF16 or AMX."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    tell = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return device.type == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in tell)
+
+
 @cache
 def prefers_onednn() -> bool:
     """Tell whether this machine multiplies float32 faster with oneDNN, and torch has the operator."""
