@@ -6,8 +6,8 @@ import shlex
 from pathlib import Path
 
 import pytest
-from benchmarks import daily_jobs
 
+from benchmarks import daily_jobs
 from bertworks.flags import parse
 
 PAGE = (Path(__file__).parents[2] / "docs" / "results.md").read_text(encoding="utf-8")
