@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import json
 import mmap
 import os
 import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -175,6 +176,15 @@ def sync_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """Return the object of a small JSON file of ours; {} if the file is missing, damaged or something else."""
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict):
+            return found
+    return {}
 
 
 def state(path: Path) -> object:

@@ -34,7 +34,7 @@ _BEGINNINGS = {
 }
 
 # How files begin that a corpus may be, and other inputs may not.
-COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\0": "xz"}
 
 # Office files are zip archives, or begin with these bytes if they are old.
 _OFFICE = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")
@@ -64,9 +64,14 @@ def foreign(head: bytes, name: PurePath | str) -> str:
     return next((reason for begin, reason in _BEGINNINGS.items() if head.startswith(begin)), "")
 
 
+def compression(head: bytes) -> str | None:
+    """Return how a file is compressed that begins with `head`: gzip, bzip2 or xz; None if it is not."""
+    return next((name for begin, name in _COMPRESSED.items() if head.startswith(begin)), None)
+
+
 def compressed(head: bytes) -> str:
     """Return that a file is compressed, and what to do; empty if it is not."""
-    by = next((name for begin, name in COMPRESSED.items() if head.startswith(begin)), "")
+    by = compression(head)
     return f"is compressed with {by}; decompress it" if by else ""
 
 

@@ -71,3 +71,7 @@ def test_auto_measures_the_steps_once(tmp_path: Path, capsys) -> None:
     said = capsys.readouterr().err
     assert "steps are planned" not in said
     assert f"already has {recorded['num_train_steps']} of {recorded['num_train_steps']} steps" in said
+    (tmp_path / "out" / "recipe.json").write_text("{")
+    assert run(*command) == 2
+    assert "recipe.json: damaged (JSONDecodeError: " in (said := capsys.readouterr().err)
+    assert said.rstrip().endswith("; delete it, and the steps are measured again")

@@ -218,7 +218,7 @@ def test_a_copy_is_fetched_once_and_again_when_it_changes(memory: Any, monkeypat
         return cat(self, path, start, end, **options)
 
     monkeypatch.setattr(type(memory), "cat_file", counting)
-    monkeypatch.setattr(cache, "CHUNK", 10)
+    monkeypatch.setattr(stores, "CHUNK", 10)
     memory.pipe_file("/b/x", b"0123456789abc")
     store = stores.store_of("memory://b/x")
     for content, fetched in ((b"0123456789abc", [0, 10]), (b"0123456789abc", []), (b"another", [0])):
@@ -244,7 +244,7 @@ def test_a_copy_is_continued_where_it_was_cut(memory: Any, monkeypatch: pytest.M
         return content[:-1] if len(reads) == 2 else content  # half a part, once
 
     monkeypatch.setattr(type(memory), "cat_file", cutting)
-    monkeypatch.setattr(cache, "CHUNK", 10)
+    monkeypatch.setattr(stores, "CHUNK", 10)
     memory.pipe_file("/b/x", bytes(range(35)))
     file = stores.store_of("memory://b/x").find("memory://b/x")
     assert file is not None

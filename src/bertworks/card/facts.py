@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bertworks.card.record import read_record
+from bertworks.card.record import read_object, read_record
 from bertworks.errors import InputError
 from bertworks.run_folders import flags_of, results_of
 
@@ -72,14 +72,14 @@ def facts_of(folder: Path) -> Facts:
     """
     if not (folder / "config.json").is_file():
         raise InputError(f"{folder}: is no model folder (it has no config.json)")
-    seeds = _json(folder / "seeds.json")
+    seeds = read_object(folder / "seeds.json")
     of_seeds = [folder / f"seed-{seed}" for seed in seeds.get("seeds", ())]
     trained = folder / f"seed-{seeds['best']}" if "best" in seeds else folder
     flags, record = flags_of(trained), {**read_record(trained), **read_record(folder)}
     if not flags and not record:
         raise InputError(f"{folder}: holds no training (no flags.toml); a card says what a training left there")
     work = [_work(one / "metrics.jsonl") for one in of_seeds or [folder]]
-    config = _json(folder / "config.json")
+    config = read_object(folder / "config.json")
     return Facts(
         name=folder.resolve().name,
         config=config,
@@ -93,18 +93,6 @@ def facts_of(folder: Path) -> Facts:
         tokens=sum(tokens for _, tokens, _ in work),
         seconds=sum(seconds for _, _, seconds in work),
     )
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not a JSON file ({error})") from None
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: not an object of JSON")
-    return found
 
 
 def _work(path: Path) -> tuple[int, int, float]:

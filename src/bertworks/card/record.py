@@ -123,15 +123,26 @@ def read_record(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is not what we write.
     """
-    path = folder / RECORD
+    return read_object(folder / RECORD, "; delete it, and the card does without")
+
+
+def read_object(path: Path, remedy: str = "") -> dict[str, Any]:
+    """Return the object of a JSON file; {} if there is no file.
+
+    Args:
+        remedy: what to do if it is damaged, which the message ends with.
+
+    Raises:
+        InputError: the file is damaged, or holds something else.
+    """
     if not path.is_file():
         return {}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(f"{path}: not a JSON file ({error}); delete it, and the card does without") from None
+        raise InputError(f"{path}: not a JSON file ({error}){remedy}") from None
     if not isinstance(found, dict):
-        raise InputError(f"{path}: not an object of JSON; delete it, and the card does without")
+        raise InputError(f"{path}: not an object of JSON{remedy}")
     return found
 
 

@@ -30,7 +30,7 @@ class Transform(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [M, H] to [M, H]."""
-        x = kernels.activate(kernels.linear(x, self.dense.weight, self.dense.bias), self.activation)
+        x = kernels.activated_linear(x, self.dense.weight, self.dense.bias, self.activation)
         return kernels.norm(x, self.LayerNorm.weight, self.LayerNorm.bias, self.LayerNorm.eps)
 
 

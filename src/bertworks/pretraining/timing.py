@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bertworks import files
+from bertworks.errors import damage_named
 from bertworks.pretraining.flags import PretrainingFlags
 from bertworks.pretraining.recipes import WARMUP
 from bertworks.pretraining.run import pretrain
@@ -59,7 +60,8 @@ def with_steps(flags: _Flags, output_dir: Path, world: World) -> _Flags:
             files.write_text(path, json.dumps(found, indent=1) + "\n")
             files.remove(folder)
         world.wait()
-    steps = int(json.loads(path.read_text(encoding="utf-8"))["num_train_steps"])
+    with damage_named(path, "delete it, and the steps are measured again"):
+        steps = int(json.loads(path.read_bytes())["num_train_steps"])
     is_given = flags.given is not None and "num_warmup_steps" in flags.given
     return replace(
         flags,

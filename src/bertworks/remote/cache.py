@@ -25,7 +25,8 @@ from bertworks.remote.stores import Listed, store_of
 # The most gigabytes of copies that are kept; those that were used least lately go first.
 BOUND, _USUAL_GB = "BERTWORKS_REMOTE_CACHE_GB", 100.0
 
-CHUNK = 8 << 20
+# What of a shard is fetched at once: its header.
+_HEADER = 1 << 16
 
 # Files of which a running command must keep the copy; their notes stay open and locked until it ends.
 _held: list[IO[bytes]] = []
@@ -46,17 +47,12 @@ def copied(file: Listed) -> Path:
     return _brought(file, fill, lambda note: bool(note.get("whole")), hold=True)
 
 
-def stub(file: Listed, beginning: Callable[[Callable[[int, int], bytes]], bytes]) -> Path:
-    """Return a copy that is whole, or a stub of this version.
-
-    Args:
-        beginning: from a function that reads from one byte to before another, to the first bytes of the file.
-    """
+def stub(file: Listed) -> Path:
+    """Return a copy of a safetensors file that is whole, or a stub of this version with the file's header."""
 
     def begin(file: Listed, partial: Path) -> bool:
-        with partial.open("wb") as stream:
-            stream.write(beginning(lambda start, end: store_of(file.address).read(file, start, min(end, file.size))))
-            stream.truncate(file.size)
+        store = store_of(file.address)
+        _write_stub(partial, file.size, lambda start, end: store.read(file, start, min(end, file.size)))
         return False
 
     return _brought(file, begin, lambda note: True, hold=False)
@@ -127,11 +123,8 @@ def _scheme(file: Listed) -> str:
 
 
 def _read(note: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError):
-        found = json.loads(note.read_text(encoding="utf-8"))
-        if isinstance(found, dict) and {"size", "version", "whole"} <= found.keys():
-            return found
-    return {}
+    found = files.json_object(note)
+    return found if {"size", "version", "whole"} <= found.keys() else {}
 
 
 def _brought(
@@ -176,8 +169,7 @@ def _fetch(file: Listed, partial: Path) -> bool:
         have = stream.tell()
         name = addresses.shown(file.address).rpartition("/")[2]
         with progress(name, file.size / 1e6, "MB", have / 1e6) as advance:
-            for start in range(have, file.size, CHUNK):
-                part = store.read(file, start, min(start + CHUNK, file.size))
+            for part in store.parts(file, have):
                 stream.write(part)
                 stream.flush()  # a later process continues behind it
                 advance(len(part) / 1e6)
@@ -241,15 +233,25 @@ def _give_up(note: Path, path: Path) -> None:
     """Remove a copy. One that may have been a stub becomes one again: its beginning stays for those who opened it."""
     had = _read(note)
     if path.name.endswith(".safetensors") and path.name.startswith("shard-"):
-        with path.open("rb") as stream:
-            beginning = stream.read(8)
-            beginning += stream.read(int.from_bytes(beginning, "little"))
         partial = path.with_name(f".{path.name}.partial")
-        with partial.open("wb") as stream:
-            stream.write(beginning)
-            stream.truncate(had["size"])
+        with path.open("rb") as stream:
+            _write_stub(partial, had["size"], lambda start, end: os.pread(stream.fileno(), end - start, start))
         files.write_text(note, json.dumps({**had, "whole": False}) + "\n")
         partial.replace(path)
     else:
         note.unlink()
         path.unlink()
+
+
+def _write_stub(partial: Path, size: int, read: Callable[[int, int], bytes]) -> None:
+    """Write the header of a safetensors file, eight bytes with its length and so many more, and a hole for the rest.
+
+    Args:
+        size: of the file, in bytes.
+        read: gives the bytes of the file from one number to before another.
+    """
+    first = read(0, _HEADER)
+    length = 8 + int.from_bytes(first[:8], "little")
+    with partial.open("wb") as stream:
+        stream.write((first + read(len(first), length))[:length] if length > len(first) else first[:length])
+        stream.truncate(size)

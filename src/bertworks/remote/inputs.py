@@ -23,8 +23,8 @@ _OTHER_FORMS = ("onnx", "openvino", "coreml")
 _OTHER_WEIGHTS = (".bin", ".h5", ".msgpack", ".ot", ".pt", ".pth", ".gguf", ".onnx")
 _SMALL, _SMALL_BYTES = (".json", ".txt", ".model", ".toml"), 64 << 20
 
-# The index of a folder of token shards (`data/corpus.py`), and what of a shard is fetched at once: its header.
-_INDEX, _HEADER = "index.json", 1 << 16
+# The index of a folder of token shards (`data/corpus.py`).
+_INDEX = "index.json"
 
 _AT_ONCE = 8
 
@@ -111,7 +111,7 @@ def _folder(store: Store, address: str, place: Path, inside: Sequence[Listed]) -
         index = _copies([by_name[_INDEX]])[0]
         shards = [by_name[name] for name in _shard_names(index) if name in by_name]
     _copies([file for file in wanted if file not in shards])
-    _at_once(lambda file: cache.stub(file, _beginning), shards)
+    _at_once(cache.stub, shards)
     kept = {place / name for name in by_name}
     for path in place.rglob("*"):
         if path.is_file() and path not in kept and not path.name.startswith("."):
@@ -124,13 +124,6 @@ def _shard_names(index: Path) -> list[str]:
         return [str(row["name"]) for row in json.loads(index.read_bytes())["shards"]]
     except (ValueError, KeyError, TypeError):
         return []
-
-
-def _beginning(read: Callable[[int, int], bytes]) -> bytes:
-    """Return the header of a safetensors file: eight bytes with its length, and so many more."""
-    first = read(0, _HEADER)
-    length = 8 + int.from_bytes(first[:8], "little")
-    return (first + read(len(first), length))[:length] if length > len(first) else first[:length]
 
 
 def _copies(wanted: Sequence[Listed]) -> list[Path]:

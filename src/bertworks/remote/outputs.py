@@ -18,14 +18,12 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from bertworks import addresses, files
 from bertworks.errors import InputError
 from bertworks.progress import say
-from bertworks.remote.cache import CHUNK
 from bertworks.remote.stores import Listed, Store, store_of
 
 MARKERS = ("state.json", "index.json")
@@ -138,7 +136,7 @@ class Output:
     def _restore(self) -> None:
         """Continue with the local files or with a copy of those elsewhere."""
         there = {self._name(file): file for file in self._store.inside(self.address) if self._name(file) != RUN}
-        self._sent = _read(self._record)
+        self._sent = files.json_object(self._record)
         if self._sent and {name: of["there"] for name, of in self._sent.items()} == {
             name: file.version for name, file in there.items()
         }:
@@ -155,8 +153,7 @@ class Output:
 
     def _fetch(self, name: str, file: Listed) -> None:
         with files.written_whole(self.local / name) as stream:
-            for start in range(0, file.size, CHUNK):
-                stream.write(self._store.read(file, start, min(start + CHUNK, file.size)))
+            stream.writelines(self._store.parts(file))
         self._sent[name]["here"] = _state(self.local / name)
 
     def _name(self, file: Listed) -> str:
@@ -211,14 +208,6 @@ class Output:
 
     def _keep_record(self) -> None:
         files.write_text(self._record, json.dumps(self._sent) + "\n")
-
-
-def _read(record: Path) -> dict[str, dict[str, Any]]:
-    with suppress(OSError, ValueError):
-        found = json.loads(record.read_text(encoding="utf-8"))
-        if isinstance(found, dict):
-            return found
-    return {}
 
 
 def _state(path: Path) -> list[int]:

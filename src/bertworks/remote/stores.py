@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +22,9 @@ TRIES, FIRST_WAIT, LONGEST_WAIT = 6, 0.5, 10.0
 
 # Seconds for a connection, and for an answer.
 _CONNECT, _ANSWER = 10, 60
+
+# The bytes that are asked for at once.
+CHUNK = 8 << 20
 
 # Where stores keep what changes when a file changes, the most exact first.
 _VERSIONS = ("ETag", "etag", "generation", "blob_id", "md5Hash", "sha256", "created", "mtime", "last_modified")
@@ -124,6 +127,11 @@ class Store:
             return patiently(file.address, "read", part) if end > start else b""
         except FileNotFoundError:
             raise InputError(f"{file.address}: is no longer there") from None
+
+    def parts(self, file: Listed, start: int = 0) -> Iterator[bytes]:
+        """Yield the bytes from `start` to the end, some megabytes at a time."""
+        for at in range(start, file.size, CHUNK):
+            yield self.read(file, at, min(at + CHUNK, file.size))
 
     def put(self, local: Path, address: str) -> Listed:
         """Send a file; it appears whole or not at all.

@@ -18,7 +18,7 @@ from typing import BinaryIO, Literal, NamedTuple, cast
 
 from bertworks.errors import InputError
 from bertworks.files import BYTE_ORDER_MARK, unchanged
-from bertworks.foreign import COMPRESSED, HEAD_BYTES, compressed, foreign, foreign_folder, refuse_pipe, utf16
+from bertworks.foreign import HEAD_BYTES, compressed, compression, foreign, foreign_folder, refuse_pipe, utf16
 
 _ENDINGS = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}
 _JSON_ENDINGS = (".jsonl", ".json", ".ndjson")
@@ -42,7 +42,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, BufferedReader]]:
     Raises:
         InputError: it cannot be read, it is no text, or an archive is damaged. The block may raise such errors too.
     """
-    compression = _ENDINGS.get(path.suffix)
+    packed_by = _ENDINGS.get(path.suffix)
     if path.is_dir() and (wrong := foreign_folder(path)):
         raise InputError(f"{path}: {wrong} (--input_file)")
     refuse_pipe(path)
@@ -51,11 +51,10 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, BufferedReader]]:
             head = file.peek(HEAD_BYTES)[:HEAD_BYTES]
             if wrong := foreign(head, path) or utf16(head, marked=False):
                 raise InputError(f"{path}: {wrong} (--input_file)")
-            guessed = next((name for begin, name in COMPRESSED.items() if head.startswith(begin)), None)
-            compression = compression or guessed
+            packed_by = packed_by or compression(head)
             stream = file
-            if compression:
-                stream = _decompressed(compression, file)
+            if packed_by:
+                stream = _decompressed(packed_by, file)
                 head = stream.peek(HEAD_BYTES)[:HEAD_BYTES]
                 if wrong := foreign(head, path.stem) or utf16(head, marked=False):
                     raise InputError(f"{path}: what is in it {wrong} (--input_file)")
@@ -65,10 +64,10 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, BufferedReader]]:
     except UnicodeError as error:
         raise InputError(f"{path}: is not the UTF-16 that its byte order mark says ({error}) (--input_file)") from None
     except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
-        raise _damaged(path, compression, error) from None
+        raise _damaged(path, packed_by, error) from None
     except OSError as error:
-        if error.errno is None and compression:  # so bzip2 says that it is damaged
-            raise _damaged(path, compression, error) from None
+        if error.errno is None and packed_by:  # so bzip2 says that it is damaged
+            raise _damaged(path, packed_by, error) from None
         raise InputError(f"{path}: cannot be read ({error.strerror}) (--input_file)") from None
 
 

@@ -16,8 +16,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from bertworks import files
 from bertworks.errors import InputError
 
 # Seconds between signs of life, and how long one is waited for.
@@ -66,13 +67,13 @@ def _wait_for_other_host(path: Path, host: str, output_dir: Path) -> None:
     Raises:
         InputError: it is.
     """
-    before = _read(path)
+    before = files.json_object(path)
     if before.get("host") in (None, host):
         return
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         time.sleep(min(1.0, PATIENCE / 10))
-        if (now := _read(path)) and now != before:
+        if (now := files.json_object(path)) and now != before:
             raise InputError(f"--output_dir={output_dir}: another process is training there{_who(path)}")
 
 
@@ -92,12 +93,5 @@ def _put(stream: IO[str], text: str) -> None:
 
 
 def _who(path: Path) -> str:
-    holder = _read(path)
+    holder = files.json_object(path)
     return f" (pid {holder['pid']} on {holder['host']})" if {"pid", "host"} <= holder.keys() else ""
-
-
-def _read(path: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError):
-        found = json.loads(path.read_text())
-        return found if isinstance(found, dict) else {}
-    return {}
