@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertworks.errors import InputError, one_line
-from bertworks.export.libraries import library
+from bertworks.export.libraries import library, openvino_core
 
 Runtime = Literal["onnx", "openvino"]
 Precision = Literal["fp32", "int8"]
@@ -129,7 +129,7 @@ def _open_openvino(file: Path, threads: int) -> Session:
     settings: dict[str, object] = {"INFERENCE_PRECISION_HINT": "f32"}
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
-    compiled = openvino.Core().compile_model(str(file), "CPU", settings)
+    compiled = openvino_core().compile_model(str(file), "CPU", settings)
     outputs = tuple(name for port in compiled.outputs for name in OUTPUTS if name in port.names)
 
     def run(inputs: Mapping[str, NDArray[np.int64]]) -> Outputs:

@@ -18,7 +18,7 @@ from bertworks.export.certificate import Certificate
 from bertworks.export.heads import Head, head_of, sentence_rules_of, weights_of
 from bertworks.export.layers import Products
 from bertworks.export.layout import check_free, weights_sha256, write_beside
-from bertworks.export.libraries import library
+from bertworks.export.libraries import library, openvino_core
 from bertworks.export.measure import Measure
 from bertworks.export.opened import open_export
 from bertworks.export.parity import OutputError, compare, shapes
@@ -151,7 +151,7 @@ def _write_graph(
     # also sends usage statistics to a server.
     openvino = library("openvino")
     files = graph.write(path.with_suffix(".onnx"), about)
-    model = openvino.Core().read_model(str(files[0]))
+    model = openvino_core().read_model(str(files[0]))
     openvino.save_model(model, str(path), compress_to_fp16=False)
     del model
     for file in files:
