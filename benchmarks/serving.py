@@ -6,8 +6,8 @@
 We serve the model in float32 and int8, by torch and by both runtimes of exports. All answer OpenAI's `/v1/embeddings`;
 a request has one text. Each server runs alone, and they take turns in each round.
 The peers live in environments of their own, because they pin older libraries: `--infinity` is the Python of one with
-infinity-emb[server,torch,optimum] (0.0.78 runs with torch 2.13; of optimum 2.1 it opens no local folder, and its ONNX
-engine is left out then), `--fastapi` that of one with sentence-transformers[onnx], fastapi and uvicorn, which
+infinity-emb[server,torch,optimum] (0.0.78 runs with torch 2.13; its ONNX engine does not, by any optimum that it takes,
+and is left out then), `--fastapi` that of one with sentence-transformers[onnx], fastapi and uvicorn, which
 runs `benchmarks/serving_peer.py`. Those that are not given are left out. Clients are `benchmarks/http_load.py`.
 """
 
@@ -35,6 +35,7 @@ from pathlib import Path
 import bertworks
 from benchmarks.http_load import Connection, Request, load, post
 from benchmarks.serving_soak import memory
+from bertworks.cores import processor
 from bertworks.export.runtime import Runtime
 from bertworks.export.write import export
 from bertworks.files import write_text
@@ -238,7 +239,7 @@ def _measure(port: int, requests: Sequence[Request], clients: int) -> tuple[floa
 def _heading(folder: Path, threads: int, rounds: int) -> str:
     versions = f"Python {platform.python_version()}, torch {importlib.metadata.version('torch')}"
     return (
-        f"# Serving embeddings on CPU\n\n{platform.processor() or platform.machine()}, {threads} threads, float32 "
+        f"# Serving embeddings on CPU\n\n{processor()}, {threads} threads, float32 "
         f"(int8 where it says so), {versions}. Model {folder.parent.name}/{folder.name}. One text a request. Medians "
         f"of {rounds} rounds in turns. Made by `benchmarks/serving.py`."
     )

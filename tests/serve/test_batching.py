@@ -162,21 +162,34 @@ def test_too_much_waiting_is_refused_with_the_time_to_wait() -> None:
     run(work)
 
 
-def test_requests_share_a_batch_when_they_wait_for_each_other() -> None:
+def test_requests_wait_for_as_many_as_shared_the_last_batch() -> None:
     recorder, reports = Recorder(), list[BatchReport]()
-    recorder.go.set()
 
-    # Two fit; that a third waits starts the batch at once, and the end of the batcher starts the last.
-    async def both() -> None:
+    async def work() -> None:
         with batching(max_wait=30.0, on_batch=reports.append) as batcher:
-            tasks = [asyncio.ensure_future(batcher.compute(recorder.lane, [4])) for _ in range(3)]
-            assert await tasks[0] == [40]
+            alone = asyncio.ensure_future(batcher.compute(recorder.lane, [1]))
+            await until(recorder.held.is_set)
+            three = [asyncio.ensure_future(batcher.compute(recorder.lane, [4])) for _ in range(3)]
+            await until(lambda: batcher.waiting_tokens == 13)
+            recorder.go.set()
+            # The first was computed at once. Two of the others fit into a batch; the third waits for one more.
+            assert [await alone, await three[0], await three[1]] == [[10], [40], [40]]
+            fourth = asyncio.ensure_future(batcher.compute(recorder.lane, [3]))
+            assert [await three[2], await fourth] == [[40], [30]]
+            # The end of the batcher starts what waits.
+            last = asyncio.ensure_future(batcher.compute(recorder.lane, [2]))
+            await until(lambda: batcher.waiting_tokens == 2)
             await asyncio.to_thread(batcher.close)
-            assert await tasks[2] == [40]
+            assert await last == [20]
 
-    run(both)
-    assert recorder.batches == [[4, 4], [4]]
-    assert [(report.items, report.tokens, report.requests) for report in reports] == [(2, 8, 2), (1, 4, 1)]
+    run(work)
+    assert recorder.batches == [[1], [4, 4], [4, 3], [2]]
+    assert [(report.items, report.tokens, report.requests) for report in reports] == [
+        (1, 1, 1),
+        (2, 8, 2),
+        (2, 7, 2),
+        (1, 2, 1),
+    ]
 
 
 def test_a_batcher_that_is_closed_refuses() -> None:

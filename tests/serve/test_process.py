@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -25,6 +27,8 @@ from bertworks import cli
 from bertworks.commands.serve import Flags
 from bertworks.errors import InputError
 from bertworks.flags import parse
+from bertworks.pretrained import Pretrained
+from bertworks.serve import loading, run
 from bertworks.serve.loading import load_model
 from bertworks.serve.models import named_sources
 from tests.serve.models import TEXTS, serving
@@ -166,3 +170,38 @@ def test_a_server_in_integers_says_so(sources: dict[str, str]) -> None:
     with serving({"words": sources["words"]}, precision="int8") as running:
         assert running.ask("GET", "/info").json["model_dtype"] == "int8"
         assert running.post("/v1/embeddings", input=["a house"]).status == 200
+
+
+def test_answers_are_not_held_back_until_the_client_acknowledges() -> None:
+    sock = run.bind("127.0.0.1", 0)
+
+    async def accepted() -> int:
+        found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            found.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(connected, sock=sock):
+            _, writer = await asyncio.open_connection(*sock.getsockname()[:2])
+            writer.close()
+            return await found
+
+    assert asyncio.run(accepted()) != 0
+
+
+def test_a_model_is_loaded_in_a_thread_that_ends(sources: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """GNU OpenMP keeps a team for every thread that has computed; with two of them, all wait passively."""
+    used: list[threading.Thread] = []
+    opened = loading.load
+
+    def seen(*args: Any, **options: Any) -> Pretrained:
+        used.append(threading.current_thread())
+        return opened(*args, **options)
+
+    monkeypatch.setattr(loading, "load", seen)
+    load_model("cpu", "fp32", "torch", "words", sources["words"])
+    (thread,) = used
+    assert thread is not threading.current_thread()
+    assert not thread.is_alive()

@@ -87,7 +87,8 @@ class Batcher:
 
         Args:
             batch_tokens: the most tokens of a batch, unless one item has more.
-            max_wait: how long a request waits for others, in seconds; it does not wait when the batch is full.
+            max_wait: how long a request waits for others, in seconds. It does not wait when the batch is full, nor when
+                as many requests are there as the last batch had.
             waiting_tokens: more are refused.
             on_batch: called after each batch, in the thread.
         """
@@ -98,6 +99,7 @@ class Batcher:
         self._works: list[_Work] = []
         self._waiting = 0
         self._tokens_a_second = 0.0
+        self._last_requests = 1
         self._closed = False
         self._condition = threading.Condition()
         self._thread = threading.Thread(target=self._loop, name="bert-compute", daemon=True)
@@ -160,6 +162,7 @@ class Batcher:
         tokens = sum(self._take(work, count) for work, count in shares)
         speed = tokens / seconds
         self._tokens_a_second += (speed - self._tokens_a_second) * (_NEW if self._tokens_a_second else 1)
+        self._last_requests = len(shares)
         self._on_batch(BatchReport(sum(count for _, count in shares), tokens, len(shares), waited, seconds))
         return True
 
@@ -183,7 +186,7 @@ class Batcher:
             works = [work for work in self._works if work.lane is lane]
             shares, full = self._cut(works)
             left = min(work.waiting_since for work in works) + self._max_wait - time.monotonic()
-            if full or left <= 0 or self._closed:
+            if full or left <= 0 or len(works) >= self._last_requests or self._closed:
                 return shares, None
             due = min(due, left)
         return [], None if due == math.inf else due

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -48,7 +51,7 @@ def load_model(device: str, precision: str, runtime: Runtime, name: str, source:
     """
     digest = hashlib.sha256()
     if runtime == "torch":
-        pretrained = load(source, device=device, precision=precision)
+        pretrained = _in_own_thread(lambda: load(source, device=device, precision=precision))
         for tensor_name, tensor in pretrained.model.state_dict().items():
             digest.update(tensor_name.encode())
             digest.update(tensor.cpu().contiguous().numpy().data)
@@ -69,6 +72,27 @@ def load_model(device: str, precision: str, runtime: Runtime, name: str, source:
     if not model.abilities:
         raise InputError(f"{source}: can do nothing that --runtime={runtime} computes")
     return model
+
+
+def _in_own_thread(function: Callable[[], Pretrained]) -> Pretrained:
+    """Call a function in a thread that ends after it.
+
+    GNU OpenMP gives every thread that computes a team of its own, for as long as it lives. When the teams have more
+    threads than there are processors, they all wait passively, and short computations take half as long again.
+    """
+    future: Future[Pretrained] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    thread = threading.Thread(target=run, name="bert-load", daemon=True)
+    thread.start()
+    found = future.result()
+    thread.join()
+    return found
 
 
 def _with_held_rules(pretrained: Pretrained, digest: hashlib._Hash) -> Pretrained:
