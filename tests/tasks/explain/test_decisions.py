@@ -138,6 +138,42 @@ def test_a_text_that_is_cut(tmp_path: Path) -> None:
     assert len(found.contributions) <= 18
 
 
+@pytest.mark.parametrize("kind", ["single", "multi", "regression"])
+@pytest.mark.parametrize("pair", [False, True])
+def test_a_long_text_is_read_through_windows_as_in_training(tmp_path: Path, kind: str, pair: bool) -> None:
+    pretrained = load(tmp_path, kind, extra={"fine_tuning": {"long_text": "window", "doc_stride": 5}})
+    long = " ".join([TEXT, PAIR[1], "then the old cat went home"])
+    text = (PAIR[0], long) if pair else long
+    longest = 24 if pair else 16
+    (found,) = pretrained.explain(text, max_seq_length=longest)
+    check(found)
+    assert not found.cut
+    assert "".join(word.text for word in found.contributions if word.part == pair) == long.replace(" ", "")
+    (predicted,) = pretrained.classify([text], max_seq_length=longest)
+    if kind == "regression":
+        assert found.score == pytest.approx(predicted.label, abs=1e-5)
+    elif kind == "single":
+        assert found.decision == f"class: {predicted.label}"
+        probability = predicted.probabilities[str(predicted.label)]
+        assert found.score == pytest.approx(np.log(probability / (1 - probability)), abs=1e-4)
+    (whole,) = pretrained.explain(text)
+    assert found.score != pytest.approx(whole.score)
+
+
+def test_the_middle_of_a_long_text_contributes_nothing_where_it_was_cut(tmp_path: Path) -> None:
+    pretrained = load(tmp_path, "single", extra={"fine_tuning": {"long_text": "head_tail"}})
+    text = f"man {'cat ' * 30}mattress"  # the last word is of several pieces, of which the first few are cut off
+    (found,) = pretrained.explain(text, max_seq_length=5)
+    check(found)
+    assert found.cut
+    words = [word.text for word in found.contributions]
+    assert len(words) == 2
+    assert "man".startswith(words[0])
+    assert "mattress".endswith(words[1])
+    (predicted,) = pretrained.classify([text], max_seq_length=5)
+    assert found.decision == f"class: {predicted.label}"
+
+
 def test_a_word_that_decides_is_found(tmp_path: Path) -> None:
     """A model that reads one word only gives it everything."""
     pretrained = load(tmp_path, "single")

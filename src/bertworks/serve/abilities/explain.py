@@ -98,5 +98,5 @@ def _counts(model: ServedModel, text: str, text_pair: str | None) -> Sequence[Te
         return prepare_entities(model, [text], "window", model.max_seq_length).counts
     given = (text, text_pair) if text_pair is not None else text
     model.check_pairs([given], "text_pair")
-    reading = HowToRead(model.max_seq_length, "truncate", 1, "text")
+    reading = HowToRead(model.max_seq_length, model.long_text, model.stride, "text")
     return read_texts(model.tokenizer, [given], reading)[1]

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bertworks.config import BertConfig
 from bertworks.data.sequences import LongText
 from bertworks.model.heads import SequenceClassifier
 from bertworks.tasks.classification import task as classification
@@ -61,14 +62,19 @@ def classify(
     if not rows:
         return found
     longest = sequence_length(config, max_seq_length)
-    long_text = cast(LongText, config.fine_tuned("long_text", str, get_args(LongText)) or "truncate")
-    stride = config.fine_tuned("doc_stride", int) or longest // 2
+    long_text, stride = how_long_texts_are_read(config, longest)
     data = encode_rows(problem, rows, tokenizer, longest, long_text, stride)
     settings = Classification(kind=kind, classes=len(names), eval_precision=dtype)
     logits = classification.predict_logits(settings, model, data)
     for row, result in zip(rows, classified(kind, names, logits), strict=True):
         found[int(row.id)] = result
     return found
+
+
+def how_long_texts_are_read(config: BertConfig, max_seq_length: int) -> tuple[LongText, int]:
+    """Return what happens to long texts, and how many tokens further on the next window begins: as in training."""
+    long_text = config.fine_tuned("long_text", str, get_args(LongText)) or "truncate"
+    return cast(LongText, long_text), config.fine_tuned("doc_stride", int) or max(1, max_seq_length // 2)
 
 
 def classified(kind: ProblemKind, names: Sequence[str], logits: NDArray[np.float32]) -> list[Classified]:

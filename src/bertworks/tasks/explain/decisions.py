@@ -15,19 +15,20 @@ import torch
 from torch import Tensor, nn
 
 from bertworks.config import BertConfig
-from bertworks.data.batch import PackedBatch, pack
+from bertworks.data.batch import PackedBatch
+from bertworks.data.sequences import kept_tokens
 from bertworks.errors import InputError
 from bertworks.model.heads import SequenceClassifier, SpanClassifier, TokenClassifier
 from bertworks.names import listed
+from bertworks.tasks.classification.classify import how_long_texts_are_read
 from bertworks.tasks.classification.trained_labels import kind_of
 from bertworks.tasks.explain.entities import entity_decisions
-from bertworks.tasks.explain.explanation import Decision, Explanation, explained, words_of_parts
-from bertworks.tasks.explain.gradients import MOST_POINTS, Attribution, hidden, integrated_gradients, log_odds
+from bertworks.tasks.explain.explanation import Decision, Explanation
+from bertworks.tasks.explain.gradients import MOST_POINTS, integrated_gradients, log_odds
+from bertworks.tasks.explain.reading import ReadTexts, read_texts
 from bertworks.tasks.labels import names_of_outputs
 from bertworks.tasks.squad.answering import FoundAnswer, answer
 from bertworks.tasks.texts import Text, check_texts, is_blank, sequence_length
-from bertworks.text.offsets import Aligned
-from bertworks.text.pairs import Pair, joined, truncated_lengths
 from bertworks.text.tokenizer import Tokenizer
 
 
@@ -73,7 +74,7 @@ def decisions(
 def _class(
     model: SequenceClassifier, tokenizer: Tokenizer, text: Text, label: str | None, max_seq_length: int | None
 ) -> Decision:
-    """Return the class of a text or a pair, or the class `label`.
+    """Return the class of a text or a pair, or the class `label`; long texts are read as in training.
 
     Raises:
         InputError: the text is empty, there is no such class, or the model cannot read this length.
@@ -84,21 +85,26 @@ def _class(
     texts = [text] if isinstance(text, str) else [part for part in text if part]
     names = names_of_outputs(model.config, len(model.classifier.weight))
     kind = kind_of(model.config, len(names)) or "single"
-    parts, cut = _parts(tokenizer, texts, sequence_length(model.config, max_seq_length))
-    ids, segments = _sequence(tokenizer, parts)
-    chosen = 0 if kind == "regression" else _class_of(model, names, ids, segments, label)
+    longest = sequence_length(model.config, max_seq_length)
+    long_text, stride = how_long_texts_are_read(model.config, longest)
+    pieces = [tokenizer.encode_with_offsets(part) for part in texts]
+    lengths = [len(part.ids) for part in pieces]
+    read = read_texts(tokenizer, texts, pieces, kept_tokens(long_text, longest, stride, lengths[0], sum(lengths[1:])))
+    windows = len(read.lengths)
+    chosen = 0 if kind == "regression" else _class_of(model, names, read, label)
 
     def score(network: SequenceClassifier, batch: PackedBatch) -> Tensor:
         logits = network(batch)
+        logits = logits.view(-1, windows, logits.shape[1]).mean(1)
         return log_odds(logits, chosen) if kind == "single" else logits[:, chosen]
 
     def explanation(most_points: int) -> Explanation:
-        found = integrated_gradients(model, ids, segments, hidden(tokenizer, ids), score, most_points)
+        found = integrated_gradients(model, tokenizer, read.ids, read.segment_ids, read.lengths, score, most_points)
         regression = kind == "regression"
         decision, meaning = ("number", "the number") if regression else (f"class: {names[chosen]}", "log-odds")
-        return _explanation(tokenizer, texts, parts, found, decision, meaning, cut)
+        return read.explained(tokenizer, found, decision, meaning)
 
-    return Decision(len(ids), explanation)
+    return Decision(len(read.ids), explanation)
 
 
 def _answer(
@@ -115,20 +121,19 @@ def _answer(
     )
     if best is None:
         raise InputError(f"the document has no answer to {question!r:.60}")
-    parts, cut = _window(model.config, tokenizer, question, document, best, max_seq_length)
-    ids, segments = _sequence(tokenizer, parts)
-    begins, ends = parts[1].spans.T
-    before = len(parts[0].ids) + 2
+    read = _window(model.config, tokenizer, question, document, best, max_seq_length)
+    answers = read.origins >= len(read.pieces[0].ids)
+    begins, ends = read.pieces[1].spans[read.origins[answers] - len(read.pieces[0].ids)].T
+    before = int(answers.argmax())
     first = before + int(np.searchsorted(ends, best.begin, "right"))
     last = before + int(np.searchsorted(begins, best.end)) - 1
     score = partial(_answer_score, first, last)
 
     def explanation(most_points: int) -> Explanation:
-        found = integrated_gradients(model, ids, segments, hidden(tokenizer, ids), score, most_points)
-        decision, meaning = f"answer: {best.text}", "log-probability of its two ends"
-        return _explanation(tokenizer, (question, document), parts, found, decision, meaning, cut)
+        found = integrated_gradients(model, tokenizer, read.ids, read.segment_ids, read.lengths, score, most_points)
+        return read.explained(tokenizer, found, f"answer: {best.text}", "log-probability of its two ends")
 
-    return Decision(len(ids), explanation)
+    return Decision(len(read.ids), explanation)
 
 
 def _answer_score(first: int, last: int, network: SpanClassifier, batch: PackedBatch) -> Tensor:
@@ -137,30 +142,14 @@ def _answer_score(first: int, last: int, network: SpanClassifier, batch: PackedB
     return logits[:, first, 0] + logits[:, last, 1]
 
 
-def _class_of(
-    model: SequenceClassifier, names: Sequence[str], ids: Sequence[int], segments: Sequence[int], label: str | None
-) -> int:
+def _class_of(model: SequenceClassifier, names: Sequence[str], read: ReadTexts, label: str | None) -> int:
     """Return the number of a class, or of the one that the model decides for."""
     if label is not None:
         if label not in names:
             raise InputError(f"--label={label}: the classes are {listed(names)}")
         return names.index(label)
-    batch = pack(np.array(ids), np.array(segments), np.array([len(ids)]))
     with torch.no_grad():
-        return int(model(batch.to(model.classifier.weight.device))[0].argmax())
-
-
-def _parts(tokenizer: Tokenizer, texts: Sequence[str], longest: int) -> tuple[list[Aligned], bool]:
-    """Return the pieces of one text or two that a sequence has room for, and whether some were cut off."""
-    whole = [tokenizer.encode_with_offsets(text) for text in texts]
-    lengths = [len(part.ids) for part in whole]
-    first, second = truncated_lengths(lengths[0], sum(lengths[1:]), longest - len(whole) - 1)
-    kept = [_kept(part, 0, length) for part, length in zip(whole, (first, second), strict=False)]
-    return kept, first + second < sum(lengths)
-
-
-def _kept(part: Aligned, begin: int, end: int) -> Aligned:
-    return Aligned(part.ids[begin:end], part.spans[begin:end], part.words[begin:end])
+        return int(model(read.batch().to(model.classifier.weight.device)).mean(0).argmax())
 
 
 def _window(
@@ -170,34 +159,11 @@ def _window(
     document: str,
     best: FoundAnswer,
     max_seq_length: int | None,
-) -> tuple[list[Aligned], bool]:
-    """Return the pieces of the question and of the answer's window, and whether more was cut off."""
+) -> ReadTexts:
+    """Return the question and the answer's window of the document."""
     asked, text = tokenizer.encode_with_offsets(question), tokenizer.encode_with_offsets(document)
     inside = np.flatnonzero((text.spans[:, 0] >= best.window[0]) & (text.spans[:, 1] <= best.window[1]))
     begin, end = int(inside[0]), int(inside[-1]) + 1
     room = (max_seq_length or config.longest_sequence) - 3 - (end - begin)
-    kept = [_kept(asked, 0, max(0, room)), _kept(text, begin, end)]
-    return kept, len(kept[0].ids) < len(asked.ids) or end - begin < len(text.ids)
-
-
-def _sequence(tokenizer: Tokenizer, parts: Sequence[Aligned]) -> Pair:
-    """Return the ids and segments of a sequence."""
-    ids = [part.ids.tolist() for part in parts]
-    return joined(ids[0], ids[1] if len(ids) > 1 else [], tokenizer.cls_id, tokenizer.sep_id)
-
-
-def _explanation(
-    tokenizer: Tokenizer,
-    texts: Sequence[str],
-    parts: Sequence[Aligned],
-    found: Attribution,
-    decision: str,
-    meaning: str,
-    cut: bool,
-) -> Explanation:
-    values, first = [], 1
-    for part in parts:
-        values.append(found.contributions[first : first + len(part.ids)].tolist())
-        first += len(part.ids) + 1
-    tokens = [tokenizer.convert_ids_to_tokens(part.ids.tolist()) for part in parts]
-    return explained(found, texts, words_of_parts(texts, parts, tokens, values), decision, meaning, cut)
+    kept = ([slice(0, max(0, room))], [slice(begin, end)])
+    return read_texts(tokenizer, (question, document), (asked, text), [kept])

@@ -18,8 +18,8 @@ from torch import Tensor
 from bertworks import ragged
 from bertworks.data.batch import PackedBatch
 from bertworks.model.heads import TokenClassifier
-from bertworks.tasks.explain.explanation import Contribution, Decision, Explanation, explained
-from bertworks.tasks.explain.gradients import Attribution, hidden, integrated_gradients, log_odds
+from bertworks.tasks.explain.explanation import Contribution, Decision, Explanation
+from bertworks.tasks.explain.gradients import Attribution, integrated_gradients, log_odds
 from bertworks.tasks.labels import names_of_outputs
 from bertworks.tasks.ner.alignment import AlignedWords
 from bertworks.tasks.ner.entities import spans
@@ -85,10 +85,10 @@ def _entity(
     attributions, values = [], dict[int, float]()
     for sequence in np.unique(sequences).tolist():
         begin, end = aligned.starts[sequence : sequence + 2].tolist()
-        ids, chosen = aligned.ids[begin:end].tolist(), np.flatnonzero(sequences == sequence)
+        ids, chosen = aligned.ids[begin:end].astype(np.int64), np.flatnonzero(sequences == sequence)
         rows = aligned.rows[np.searchsorted(aligned.words, words[chosen])]
         score = partial(_tag_score, rows, [tags[i] for i in chosen.tolist()])
-        found = integrated_gradients(model, ids, [0] * len(ids), hidden(tokenizer, ids), score, most_points)
+        found = integrated_gradients(model, tokenizer, ids, np.zeros_like(ids), [len(ids)], score, most_points)
         attributions.append(found)
         first, last = aligned.seen[sequence].tolist()
         pieces = 1 + ragged.starts(aligned.counts[first:last])
@@ -96,7 +96,17 @@ def _entity(
             values[word] = values.get(word, 0.0) + float(found.contributions[i:j].sum())
     read = tuple(Contribution(text[slice(*edges[word])], 0, *edges[word], values[word]) for word in sorted(values))
     whole = Attribution.total(attributions)
-    return explained(whole, (text,), read, decision, "log-odds of its tags", len(read) < len(edges))
+    return Explanation(
+        texts=(text,),
+        decision=decision,
+        meaning="log-odds of its tags",
+        score=whole.score,
+        baseline=whole.baseline,
+        contributions=read,
+        error=whole.error,
+        points=whole.points,
+        cut=len(read) < len(edges),
+    )
 
 
 def _tag_score(rows: NDArray[np.int64], tags: Sequence[int], network: TokenClassifier, batch: PackedBatch) -> Tensor:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
-
-from bertworks.tasks.explain.gradients import Attribution
-from bertworks.text.offsets import Aligned
-from bertworks.text.wordpiece import CONTINUES
 
 
 @dataclass(frozen=True)
@@ -75,48 +71,3 @@ class Decision:
 
     tokens: int
     explain: Callable[[int], Explanation]
-
-
-def words_of_parts(
-    texts: Sequence[str], parts: Sequence[Aligned], tokens: Sequence[Sequence[str]], values: Sequence[Sequence[float]]
-) -> tuple[Contribution, ...]:
-    """Join the contributions of pieces to those of words.
-
-    Args:
-        texts: one or two.
-        parts: of each text, the pieces that the model read.
-        tokens: their strings.
-        values: their contributions.
-    """
-    found: list[Contribution] = []
-    for number, (text, part, names, own) in enumerate(zip(texts, parts, tokens, values, strict=True)):
-        first = len(found)
-        for (begin, end), name, value in zip(part.spans.tolist(), names, own, strict=True):
-            continued = name.startswith(CONTINUES) and len(found) > first
-            if continued:
-                before = found.pop()
-                begin, end, value = min(before.begin, begin), max(before.end, end), before.value + value  # noqa: PLW2901
-            found.append(Contribution(text[begin:end], number, begin, end, float(value)))
-    return tuple(found)
-
-
-def explained(
-    attribution: Attribution,
-    texts: Sequence[str],
-    words: tuple[Contribution, ...],
-    decision: str,
-    meaning: str,
-    cut: bool,
-) -> Explanation:
-    """Return the explanation that an attribution gives."""
-    return Explanation(
-        texts=tuple(texts),
-        decision=decision,
-        meaning=meaning,
-        score=attribution.score,
-        baseline=attribution.baseline,
-        contributions=words,
-        error=attribution.error,
-        points=attribution.points,
-        cut=cut,
-    )

@@ -3,9 +3,9 @@
 A straight line leads from the embeddings of a text whose words are all hidden ([MASK]) to those of the text itself. The
 contribution of a token is the integral of the score's gradient along it, times the way. Contributions sum up to the
 difference between both scores, exactly if the integral is. The integral is a Gauss-Legendre sum, and it gets twice as
-many points until the sum is right. Each point is a sequence of a packed batch.
+many points until the sum is right. Each point is a copy of all sequences of the text in a packed batch.
 
-Shapes: T tokens of the sequence, P points of a batch, H hidden.
+Shapes: S sequences of a text, T tokens of all of them, P points of a batch, H hidden.
 """
 
 from __future__ import annotations
@@ -71,18 +71,20 @@ class Attribution:
 
 def integrated_gradients(
     model: Head,
-    ids: Sequence[int],
-    segment_ids: Sequence[int],
-    hidden_ids: Sequence[int],
+    tokenizer: Tokenizer,
+    ids: NDArray[np.int64],
+    segment_ids: NDArray[np.int64],
+    lengths: Sequence[int],
     score: Callable[[Head, PackedBatch], Tensor],
     most_points: int = MOST_POINTS,
 ) -> Attribution:
-    """Return what the tokens of a sequence contribute to a score.
+    """Return what the tokens of a text contribute to a score, in all its sequences at once.
 
     Args:
-        ids, segment_ids: the sequence. Shape [T].
-        hidden_ids: the same sequence with its words hidden. Shape [T].
-        score: (network, batch) -> the score of each sequence [P].
+        tokenizer: says which tokens are words.
+        ids, segment_ids: the sequences, end to end. Shape [T].
+        lengths: of the sequences. Shape [S].
+        score: (network, batch of P S sequences) -> the score of each point [P].
         most_points: the integral has no more, also if its sum is not right yet.
 
     Raises:
@@ -91,15 +93,15 @@ def integrated_gradients(
     table = model.bert.embeddings.word_embeddings.weight.detach()
     if len(table) != model.config.vocab_size:
         raise InputError("an exported model has no gradients; explain the model that it was exported from")
-    words, base = (table[torch.tensor(numbers, device=table.device)] for numbers in (ids, hidden_ids))
+    hidden = np.where(np.isin(ids, (tokenizer.cls_id, tokenizer.sep_id)), ids, tokenizer.mask_id)
+    words, base = (table[torch.from_numpy(numbers).to(table.device)] for numbers in (ids, hidden))
     way = words - base
 
     def scores(shares: NDArray[np.float64], *, gradient: bool) -> tuple[Tensor, Tensor | None]:
         """Return the score at each point [P], and the gradient there [P, T, H]."""
         steps = torch.from_numpy(shares).to(way)
         points = (base + steps[:, None, None] * way).requires_grad_(gradient)
-        lengths = np.full(len(shares), len(ids))
-        batch = pack(np.tile(ids, len(shares)), np.tile(segment_ids, len(shares)), lengths).to(table.device)
+        batch = pack(*(np.tile(np.asarray(one), len(shares)) for one in (ids, segment_ids, lengths))).to(table.device)
         with torch.set_grad_enabled(gradient):
             found = score(with_words(model, points.flatten(0, 1)), batch)
         return found.detach(), torch.autograd.grad(found.sum(), points)[0] if gradient else None
@@ -143,12 +145,6 @@ def log_odds(logits: Tensor, chosen: int) -> Tensor:
     """Return the log-odds of a class: logits [P, C] -> [P]."""
     others = torch.cat([logits[:, :chosen], logits[:, chosen + 1 :]], 1)
     return logits[:, chosen] - others.logsumexp(1)
-
-
-def hidden(tokenizer: Tokenizer, ids: Sequence[int]) -> list[int]:
-    """Return a sequence with a [MASK] for every word."""
-    kept = (tokenizer.cls_id, tokenizer.sep_id)
-    return [token if token in kept else tokenizer.mask_id for token in ids]
 
 
 def _error(contributions: NDArray[np.float64], difference: float) -> float:
