@@ -110,6 +110,16 @@ class TrainingMachineFlags(MachineFlags):
     )
 
 
+def check_sharing(flags: TrainingMachineFlags) -> None:
+    """Refuse what processes that share out the optimizer's states cannot do.
+
+    Raises:
+        InputError: `--optimizer_bits=8` beside `--fsdp`.
+    """
+    if flags.fsdp and flags.optimizer_bits != "32":
+        raise InputError(f"--optimizer_bits={flags.optimizer_bits}: not with --fsdp; leave one of them out")
+
+
 def input_files(flags: CommandFlags) -> Iterator[tuple[str, Path]]:
     """Give the files that flags name, each with its flag, also those in folders; not those of the output."""
     for name, described in describe(type(flags)).items():

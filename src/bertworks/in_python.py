@@ -13,10 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from bertworks import files
+from bertworks import addresses, files
 from bertworks.errors import InputError
 from bertworks.flags import parse
 from bertworks.pretrained import Pretrained, load
+from bertworks.remote.at_hand import at_hand
 
 # What the model will do -> the command that trains it.
 _COMMANDS = {"classify": "run_classifier", "tag": "run_ner", "answer": "run_squad", "choose": "run_multiple_choice"}
@@ -51,7 +52,8 @@ def finetune(
         train, dev, test: the data: a path, as the command takes it; or rows: a list, a table of pandas or polars, a
             data set of `datasets`. A row is a dict with the names of columns, or, to classify, (text, label) or
             (text, second text, label); to tag, (words, tags) or (text, {"entities": [(begin, end, type), ...]}).
-        output_dir: the folder for the model and all files of the run. An interrupted training there continues.
+        output_dir: the folder for the model and all files of the run. An interrupted training there continues. It, and
+            paths of data, may be addresses such as s3://BUCKET/FOLDER.
         task: what the model will do; `choose` takes only a task known by name, with data_dir.
         flags: those of the command (bert run_classifier, run_ner, run_squad, run_multiple_choice), such as
             model="bert-base-uncased", num_train_epochs=2, dev_fraction=0.1, seeds=[1, 2, 3], task_name="MRPC",
@@ -67,8 +69,13 @@ def finetune(
     if task == "answer" and "dev" in given and "test" in given:
         raise InputError("finetune: give dev or test questions; run_squad answers one file besides the training file")
     flag_of = _OF_QUESTIONS if task == "answer" else _FILES
-    folder = Path(output_dir)
-    values = {flag_of[split]: _path(data, folder / "data" / f"{split}.jsonl", task) for split, data in given.items()}
+    folder = str(output_dir)
+    is_elsewhere = addresses.split(folder)[1] not in ("", "file")
+    if is_elsewhere and not all(isinstance(data, str | Path) for data in given.values()):
+        raise InputError(f"finetune: output_dir={folder}: rows in memory need a folder here; give it, or paths of data")
+    folder = addresses.of_file(folder) if "://" in folder and not is_elsewhere else folder
+    data_dir = Path(folder) / "data"
+    values = {flag_of[split]: _path(data, data_dir / f"{split}.jsonl", task) for split, data in given.items()}
     # A known task has a dev set.
     has_dev = "dev" in given or flags.get("dev_fraction") or flags.get("data_dir")
     asked = {"do_train": True, "do_eval": bool(has_dev), "do_predict": "test" in given}
@@ -76,7 +83,8 @@ def finetune(
     name = _COMMANDS[task]
     command = importlib.import_module(f"bertworks.commands.{name}")
     parsed = parse(command.Flags, [*words, f"--output_dir={folder}"], f"finetune, as bert {name}")
-    command.main(parsed)
+    with at_hand(parsed) as local:
+        command.main(local)
     return load(folder, device=parsed.device)
 
 

@@ -76,6 +76,8 @@ WRONG = [
     ({"schedule": "warmup_stable_decay", "num_decay_steps": 95}, "that is more than --num_train_steps=100"),
     ({"final_learning_rate": 1.0}, "is above --learning_rate"),
     ({"average_checkpoints": 6}, "--keep_checkpoint_max=5 keeps fewer"),
+    ({"average_checkpoints": 2}, "--average_checkpoints=2: 100 steps leave 1; give a smaller --save_checkpoints_steps"),
+    ({"optimizer_bits": "8", "fsdp": True}, "--optimizer_bits=8: not with --fsdp"),
     ({"average_checkpoints": 2, "do_train": False}, "--average_checkpoints: is for a training"),
     ({"grow_from": "a", "model": "b"}, "--grow_from and --model: give one of them"),
     ({"group_weight_decay": "x=1"}, "--group_weight_decay=x=1: give GROUP=NUMBER"),

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pytest
 
+import bertworks
 from bertworks import addresses, cli
 from bertworks.commands import create_pretraining_data, run_pretraining
 from bertworks.data import stream
@@ -30,10 +32,12 @@ _TRAIN = (
 
 
 @pytest.fixture(autouse=True)
-def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _quick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv(addresses.HOME, str(tmp_path / "home"))
     monkeypatch.setattr(stores, "FIRST_WAIT", 0.001)
     monkeypatch.setattr(outputs, "PERIOD", 0.05)
+    yield
+    cache.release()
 
 
 @pytest.fixture
@@ -96,6 +100,9 @@ def test_a_run_continues_elsewhere_on_a_machine_that_has_nothing_of_it(
     (tmp_path / "there" / "metrics.jsonl").write_bytes(there["metrics.jsonl"])
     assert metrics(tmp_path / "there") == metrics(tmp_path / "plain")
     assert run("fill_mask", "--model=memory://b/run", "--text=a [MASK]", "--device=cpu") == 0
+    # From Python too.
+    found = bertworks.load("memory://b/run", device="cpu").embed("a", pooling="mean")
+    np.testing.assert_array_equal(found, bertworks.load(tmp_path / "plain", device="cpu").embed("a", pooling="mean"))
 
 
 def _stopping_at(step: int) -> Callable[..., Any]:
@@ -442,3 +449,21 @@ def test_the_record_of_what_was_sent_is_json(memory: Any) -> None:
     output.end()
     record = json.loads(output._record.read_text())
     assert record["a"]["here"][0] == 1
+
+
+def test_a_fine_tuning_from_python_writes_to_an_address(memory: Any, tmp_path: Path) -> None:
+    memory.pipe_file("/b/train.csv", b"text,label\n" + b"the old market,good\na house,bad\n" * 6)
+    trained = bertworks.finetune(
+        "memory://b/train.csv",
+        output_dir="memory://b/tuned",
+        init_checkpoint=FIXTURES / "google_tiny" / "trained.ckpt",
+        vocab_file=FIXTURES / "vocab.txt",
+        bert_config_file=FIXTURES / "google_tiny" / "bert_config.json",
+        num_train_epochs=1,
+        train_batch_size=4,
+        device="cpu",
+    )
+    assert trained.classify("a house").label in ("good", "bad")
+    assert {"model.safetensors", "flags.toml", "README.md"} <= set(_below(memory, "/b/tuned"))
+    with pytest.raises(InputError, match="output_dir=memory://b/other: rows in memory need a folder here"):
+        bertworks.finetune([("a", "b")], output_dir="memory://b/other")

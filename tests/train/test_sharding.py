@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from bertworks import cli
 from bertworks.data.batch import PackedBatch
 from bertworks.errors import InputError
 from bertworks.task import Partition
@@ -179,8 +180,10 @@ def test_a_fine_tuning_with_a_head_outside_the_forward_pass(tmp_path: Path) -> N
         assert _flat(mine) == pytest.approx(_flat(other), abs=2e-5)
 
 
-def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
-    words = ("run_pretraining", *TINY, f"--input_file={make_shards(tmp_path / 'shards')}", "--num_train_steps=2")
-    found = together(tmp_path / "of", 2, *words, f"--output_dir={tmp_path / 'o'}", "--fsdp", "--optimizer_bits=8")
-    assert [done.code for done in found] == [2, 2]
-    assert "--optimizer_bits=8: not with --fsdp" in found[0].err
+def test_what_does_not_go_together_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (
+        ("run_pretraining", "--input_file=shards", "--do_train", *TINY),
+        ("run_classifier", "--train_file=a.csv", "--do_train", "--model=nowhere"),
+    ):
+        assert cli.main([*words, f"--output_dir={tmp_path / 'o'}", "--fsdp", "--optimizer_bits=8"]) == 2
+        assert "--optimizer_bits=8: not with --fsdp" in capsys.readouterr().err

@@ -100,14 +100,19 @@ def open_checkpoint(path: Path | str, flag: str = "--model") -> Checkpoint:
 
     Args:
         path: a TensorFlow checkpoint's prefix, one of its files or its folder; a model folder; a `.safetensors`,
-            `.bin`, `.params` (GluonNLP) or `.ckpt` (MindSpore) file; a zip with one of these, or a way inside it; or a
-            name that the zoo knows.
+            `.bin`, `.params` (GluonNLP) or `.ckpt` (MindSpore) file; a zip with one of these, or a way inside it; a
+            name that the zoo knows; or an address of one of these, such as gs://BUCKET/FOLDER, which is copied here.
         flag: where the path came from, for the message when nothing is there.
 
     Raises:
         InputError: nothing there, nothing that we read, or damaged.
     """
-    storage, name = find_storage(snapshot_of(zoo.locate(str(path), flag)))
+    local = str(path)
+    if "://" in local:
+        from bertworks.remote.at_hand import local_inputs  # noqa: PLC0415  (few models are elsewhere)
+
+        local = local_inputs(local, flag, is_model=True)
+    storage, name = find_storage(snapshot_of(zoo.locate(local, flag)))
     if name is None:
         return open_folder(storage, flag)
     if name in storage.files() and not TENSORFLOW_FILE.search(name):

@@ -34,7 +34,7 @@ class Layers:
     weights: Mapping[str, NDArray[np.float32]]
     products: Products
     graph: Graph = field(default_factory=Graph)
-    _quantized: dict[str, tuple[str, str]] = field(default_factory=dict)
+    _quantized: dict[str, tuple[str, str, str]] = field(default_factory=dict)
 
     def weight(self, name: str) -> str:
         """Return a weight as an initialiser."""
@@ -58,22 +58,26 @@ class Layers:
         if self.products == "int8_weights":
             stored = graph.op("DequantizeLinear", graph.keep(f"{weight}_quantized", numbers), stored, axis=0)
             return graph.op("Gemm", x, stored, self.weight(bias), transB=1)
-        rows, row_scale = self._quantized_rows(x)
-        middle = graph.keep("middle of uint8", np.array(128, np.uint8))
+        rows, row_scale, one = self._quantized_rows(x)
         transposed = graph.keep(f"{weight}_quantized", np.ascontiguousarray(numbers.T))
-        total = graph.op("Cast", graph.op("MatMulInteger", rows, transposed, middle), to=1)
-        scaled = graph.op("Mul", graph.op("Mul", total, row_scale), stored)
-        return graph.op("Add", scaled, self.weight(bias))
+        total = graph.op("Cast", graph.op("MatMulInteger", rows, transposed, self._middle()), to=1)
+        # ONNX Runtime makes one operation of these three where all rows have one scale, told when it runs. Such a scale
+        # would let a text depend on its neighbours, so it is 1, and that of each row comes after.
+        of_outputs = graph.op("Mul", total, graph.op("Mul", one, stored))
+        return graph.op("Add", graph.op("Mul", of_outputs, row_scale), self.weight(bias))
 
-    def _quantized_rows(self, x: str) -> tuple[str, str]:
-        """Return rows [N, K] as uint8 around 128, and the scale of each [N, 1]; once for all who read these rows."""
+    def _middle(self) -> str:
+        return self.graph.keep("middle of uint8", np.array(128, np.uint8))
+
+    def _quantized_rows(self, x: str) -> tuple[str, str, str]:
+        """Return rows [N, K] as uint8 around 128, the scale of each [N, 1], and 1; once for all who read these rows."""
         if x not in self._quantized:
             graph = self.graph
             largest = graph.op("ReduceMax", graph.op("Abs", x), axes=[-1], keepdims=1)
             scale = graph.op("Max", graph.op("Mul", largest, graph.number(1 / 127)), graph.number(1e-30))
-            whole = graph.op("Round", graph.op("Div", x, scale))
-            shifted = graph.op("Add", whole, graph.number(128.0))
-            self._quantized[x] = graph.op("Cast", shifted, to=2), scale
+            rows = graph.op("QuantizeLinear", graph.op("Div", x, scale), graph.number(1.0), self._middle())
+            one = graph.op("Sign", graph.op("ReduceMax", scale, keepdims=0))
+            self._quantized[x] = rows, scale, one
         return self._quantized[x]
 
     def words(self, ids: str, name: str) -> str:

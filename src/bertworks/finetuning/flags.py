@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bertworks.errors import InputError
-from bertworks.flag_groups import ModelFlags, Precision, TrainingMachineFlags
+from bertworks.flag_groups import ModelFlags, Precision, TrainingMachineFlags, check_sharing
 from bertworks.flags import REQUIRED, RETIRED, describe, flag
 
 if TYPE_CHECKING:
@@ -206,6 +206,7 @@ def check_training(flags: FinetuningFlags) -> None:
         if flags.plan:
             raise InputError("--plan: is the plan of a training; give --do_train too")
         return
+    check_sharing(flags)
     steps_between(flags.eval_every, 1.0)
     if flags.seeds is not None:
         seeds_of(flags)

@@ -148,11 +148,13 @@ def training_bytes(
     precision: torch.dtype,
     optimizer_bits: int,
     micro_batches: int = 2,
+    processes: int = 1,
 ) -> StepBytes:
     """Count the bytes of a training step of a BERT by `memory.py`; heads but the pre-training one read every row.
 
     Args:
         tokens, sequences: of the largest micro-batch.
+        processes: that share out the weights and the optimizer's states.
     """
     config: Any = model.config
     return step_bytes(
@@ -165,6 +167,7 @@ def training_bytes(
         optimizer_bits=optimizer_bits,
         device=device.type,
         micro_batches=micro_batches,
+        processes=processes,
     )
 
 

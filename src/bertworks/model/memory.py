@@ -125,6 +125,7 @@ def step_bytes(
     optimizer_bits: int = 32,
     device: str = "cpu",
     micro_batches: int = 1,
+    processes: int = 1,
 ) -> StepBytes:
     """Count the bytes of a training step on sequences of equal length.
 
@@ -137,6 +138,8 @@ def step_bytes(
         optimizer_bits: of the optimizer's states, 32 or 8.
         device: cpu or cuda.
         micro_batches: of a step; with several, gradients are there while the next one runs.
+        processes: that share out the weights and the optimizer's states, as with `--fsdp`. All weights are gathered for
+            a step, beside this process's part, and the gradients are copied to be summed and cut up.
     """
     asked = round(tokens * _MASKED) if head == "pretraining" else tokens
     asked = asked if rows is None else rows
@@ -153,17 +156,21 @@ def step_bytes(
         shares_table=head == "pretraining",
     )
     total = sum(parameters) + sum(tables)
+    shared = total * FLOAT // processes if processes > 1 else 0
     account = _Account()
     account.held.update(
-        parameters=total * FLOAT,
-        optimizer=sum(optimizer_bytes(count, optimizer_bits) for count in parameters)
-        + sum(optimizer_bytes(count, 32) for count in tables),
+        parameters=total * FLOAT + shared,
+        optimizer=(
+            sum(optimizer_bytes(count, optimizer_bits) for count in parameters)
+            + sum(optimizer_bytes(count, 32) for count in tables)
+        )
+        // processes,
         gradients=total * FLOAT if micro_batches > 1 else 0,
         fixed=FIXED["cpu" if device == "cpu" else "cuda"],
     )
     _walk(account, sizes, head, outputs, gradient_checkpointing)
     account.held["gradients"] = total * FLOAT
-    account.need(0)  # the optimizer's step
+    account.need(total * FLOAT + shared if shared else 0)  # the sum over the processes, or the optimizer's step
     return StepBytes(**account.most)
 
 

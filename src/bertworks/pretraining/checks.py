@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bertworks.errors import InputError
+from bertworks.flag_groups import check_sharing
 from bertworks.pretraining.flags import PretrainingFlags
 from bertworks.pretraining.phases import phases_of
 from bertworks.train.rules import decay_by_group
@@ -20,6 +21,7 @@ def check(flags: PretrainingFlags) -> None:
     if flags.next_sentence and any(phase.objective == "causal_lm" for phase in phases):
         raise InputError("--objective=causal_lm: needs --next_sentence=False; what comes later tells of a pair")
     decay_by_group(flags.group_weight_decay)
+    check_sharing(flags)
     _check_optimizer(flags)
     _check_schedule(flags)
     if flags.average_checkpoints and not flags.do_train:
@@ -28,6 +30,12 @@ def check(flags: PretrainingFlags) -> None:
         raise InputError(
             f"--average_checkpoints={flags.average_checkpoints}: --keep_checkpoint_max={flags.keep_checkpoint_max} "
             "keeps fewer; give at least as many"
+        )
+    checkpoints = -(-flags.num_train_steps // (flags.save_checkpoints_steps or flags.num_train_steps or 1))
+    if flags.average_checkpoints > checkpoints:
+        raise InputError(
+            f"--average_checkpoints={flags.average_checkpoints}: {flags.num_train_steps:,} steps leave {checkpoints}; "
+            f"give a smaller --save_checkpoints_steps than {flags.save_checkpoints_steps:,}"
         )
     if flags.grow_from and (flags.model or flags.init_checkpoint):
         other = "--model" if flags.model else "--init_checkpoint"

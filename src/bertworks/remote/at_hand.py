@@ -34,9 +34,9 @@ def config_at_hand(words: Sequence[str]) -> list[str]:
     for word in words:
         name, equals, value = word.partition("=")
         if is_value and addresses.split(word)[1]:
-            word = _local_inputs(word, "--config", is_model=False)  # noqa: PLW2901
+            word = local_inputs(word, "--config", is_model=False)  # noqa: PLW2901
         elif equals and name.lstrip("-") == "config" and addresses.split(value)[1]:
-            word = f"{name}={_local_inputs(value, '--config', is_model=False)}"  # noqa: PLW2901
+            word = f"{name}={local_inputs(value, '--config', is_model=False)}"  # noqa: PLW2901
         is_value = name.lstrip("-") == "config" and word.startswith("-") and not equals
         found.append(word)
     cache.release()  # it is read at once
@@ -60,7 +60,7 @@ def at_hand(flags: FlagsType) -> Iterator[FlagsType]:
             parts = [_output(part.strip(), described.path == "written folder", made) for part in value.split(",")]
             local[name] = ",".join(parts)
         else:
-            local[name] = _local_inputs(value, f"--{name}", is_model=described.path == "or name")
+            local[name] = local_inputs(value, f"--{name}", is_model=described.path == "or name")
     try:
         with ExitStack() as sending:
             for output in made.values():
@@ -90,8 +90,16 @@ def _scheme(part: str) -> str:
     return "" if is_handle(part) else addresses.split(part)[1]
 
 
-def _local_inputs(value: str, flag: str, *, is_model: bool) -> str:
-    """Return a comma-separated list of paths with local ones for its addresses."""
+def local_inputs(value: str, flag: str, *, is_model: bool) -> str:
+    """Return a comma-separated list of paths with local ones for its addresses, which are copied here first.
+
+    Args:
+        flag: for messages, with its dashes.
+        is_model: whether the small files beside weights belong to them.
+
+    Raises:
+        InputError: an input is not there, or cannot be read.
+    """
     found: list[str] = []
     for part in value.split(","):
         name, _, address = addresses.split(part)
