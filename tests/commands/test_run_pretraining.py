@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.commands.runs import FIXTURES, TINY, make_shards, metrics, run, start
+from tests.together import together
 
 
 @pytest.fixture(scope="module")
@@ -326,3 +327,38 @@ def test_a_casing_that_contradicts_the_model_is_an_error(tmp_path: Path, capsys)
     assert "--do_lower_case=False: " in capsys.readouterr().err
     assert run(*command, *rest) == 0
     assert '"do_lower_case": true' in (tmp_path / "out" / "tokenizer_config.json").read_text()
+
+
+def test_texts_become_shards_in_the_output_folder(shards: Path, tmp_path: Path, capsys) -> None:
+    more = (*TINY, "--precision=fp32", "--num_train_steps=4", "--do_eval", "--max_eval_steps=2")
+    text, vocab = f"--input_file={FIXTURES / 'corpus.txt'}", f"--vocab_file={FIXTURES / 'vocab.txt'}"
+    command = ["run_pretraining", *more, text, vocab, f"--output_dir={tmp_path / 'text'}"]
+    assert run(*command) == 0
+    assert "$ bert create_pretraining_data --input_file=" in capsys.readouterr().out
+    assert run("run_pretraining", *more, f"--input_file={shards}", f"--output_dir={tmp_path / 'shards'}") == 0
+    assert metrics(tmp_path / "text") == metrics(tmp_path / "shards")
+    for shard in shards.glob("shard-*"):
+        assert (tmp_path / "text" / "shards" / shard.name).read_bytes() == shard.read_bytes()
+    capsys.readouterr()
+    # The same command again finds its shards, and that it has ended.
+    assert run(*command) == 0
+    assert "Skipping training" in capsys.readouterr().err
+
+
+def test_texts_of_several_processes_are_prepared_once(tmp_path: Path) -> None:
+    text, vocab = f"--input_file={FIXTURES / 'corpus.txt'}", f"--vocab_file={FIXTURES / 'vocab.txt'}"
+    words = ("run_pretraining", *TINY, "--num_train_steps=2", text, f"--eval_{text[2:]}", "--do_eval", vocab)
+    done = together(tmp_path / "log", 2, *words, f"--output_dir={tmp_path / 'out'}")
+    assert [one.code for one in done] == [0, 0], done
+    assert done[0].out.count("$ bert create_pretraining_data") == 2
+    assert done[1].out == ""
+    assert (tmp_path / "out" / "eval_shards" / "index.json").exists()
+
+
+def test_texts_that_cannot_become_shards_are_refused(shards: Path, tmp_path: Path, capsys) -> None:
+    words = ("run_pretraining", *TINY, "--num_train_steps=2", f"--output_dir={tmp_path / 'out'}")
+    text = FIXTURES / "corpus.txt"
+    assert run(*words, f"--input_file={text}") == 2
+    assert "--vocab_file or --model: give one of them" in capsys.readouterr().err
+    assert run(*words, f"--input_file={text},{shards}") == 2
+    assert f"--input_file: {text} is text, but {shards} is not" in capsys.readouterr().err

@@ -172,13 +172,10 @@ def test_vectors_and_neighbours(bert: Bert, model: Path) -> None:
 
 
 def test_further_pretraining_and_fine_tuning(bert: Bert, model: Path) -> None:
-    """Your own text, then your own task: three commands."""
-    bert(
-        "create_pretraining_data", f"--input_file={FIXTURES / 'corpus.txt'}", f"--model={model}", "--output_dir=shards"
-    )
+    """Your own text, then your own task: two commands."""
     bert(
         "run_pretraining",
-        "--input_file=shards",
+        f"--input_file={FIXTURES / 'corpus.txt'}",
         f"--model={model}",
         "--output_dir=more",
         "--do_train",

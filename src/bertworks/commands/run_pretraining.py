@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bertworks import files
 from bertworks.card.write import write_card_of_run
@@ -13,6 +14,9 @@ from bertworks.pretraining.checks import check
 from bertworks.pretraining.flags import PretrainingFlags
 from bertworks.pretraining.recipes import with_recipe
 
+if TYPE_CHECKING:
+    from bertworks.train.distributed import World
+
 
 @dataclass(frozen=True, kw_only=True)
 class Flags(PretrainingFlags):
@@ -20,6 +24,7 @@ class Flags(PretrainingFlags):
 
     From scratch:  bert run_pretraining --input_file=SHARDS --output_dir=OUT --size=small --do_train --do_eval
     Continue from: --bert_config_file=... --init_checkpoint=... as in the original, or --model=FOLDER
+    From text:     --input_file='texts/*.txt' with --model or --vocab_file; its shards go to OUTPUT_DIR/shards first
     After a kill:  the same command continues; on CPU the result has the same bits
     To look:       --show_step=0 prints the instances of the first step
     """
@@ -55,6 +60,7 @@ def main(flags: Flags) -> None:
     with joined(flags) as world:
         for line in said if flags.do_train else ():
             world.say(line)
+        flags = _with_shards(flags, output_dir, world)
         if flags.recipe == "auto" and flags.do_train:
             flags = with_steps(flags, output_dir, world)
         if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
@@ -62,3 +68,30 @@ def main(flags: Flags) -> None:
         pretrain(flags, output_dir, world)
         if world.is_main:
             write_card_of_run(output_dir)
+
+
+def _with_shards(flags: Flags, output_dir: Path, world: World) -> Flags:
+    """Return flags that name shards: those of texts are written into the output folder first, by the first process.
+
+    A folder that has them already is left as it is.
+
+    Raises:
+        InputError: some files are texts and others are not, or nothing says what the vocabulary is.
+    """
+    from bertworks.commands import create_pretraining_data
+    from bertworks.text.text_files import names_texts
+    from bertworks.typed import typed
+
+    made: dict[str, str] = {}
+    for name, folder in (("input_file", "shards"), ("eval_input_file", "eval_shards")):
+        patterns = getattr(flags, name)
+        if not patterns or not names_texts(patterns, f"--{name}"):
+            continue
+        said = ("model",) if flags.model else ("vocab_file",)
+        rules = [rule for rule in ("do_lower_case", "strip_accents") if getattr(flags, rule) is not None]
+        words = [f"--{flag}={value}" for flag in (*said, *rules) if (value := getattr(flags, flag)) is not None]
+        if world.is_main:
+            typed(create_pretraining_data, f"--input_file={patterns}", *words, f"--output_dir={output_dir / folder}")
+        world.wait()
+        made[name] = str(output_dir / folder)
+    return replace(flags, **made)  # type: ignore[arg-type]

@@ -19,7 +19,8 @@ class OriginalFlags(CommandFlags):
     input_file: str = flag(
         REQUIRED,
         "The data to train on: a folder of shards that create_pretraining_data wrote, shard files, or "
-        "TFRecord files; several with commas between, and globs.",
+        "TFRecord files; or text files, whose shards are then written to OUTPUT_DIR/shards first. Several with commas "
+        "between, and globs.",
         group="Input",
         path=True,
     )

@@ -16,6 +16,7 @@ from io import BufferedReader, TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple, cast
 
+from bertworks import files
 from bertworks.errors import InputError
 from bertworks.files import BYTE_ORDER_MARK, unchanged
 from bertworks.foreign import HEAD_BYTES, compressed, compression, foreign, foreign_folder, refuse_pipe, utf16
@@ -31,6 +32,20 @@ class Content(NamedTuple):
 
     kind: Literal["lines", "json lines"]
     message: str = ""
+
+
+def names_texts(patterns: str, flag: str) -> bool:
+    """Tell by their names whether a list of paths and globs names text files, not shards or records.
+
+    Raises:
+        InputError: some are text files and others are not.
+    """
+    paths = files.expand(patterns, flag)
+    texts = [Path(path.stem if path.suffix in _ENDINGS else path).suffix in (".txt", *_JSON_ENDINGS) for path in paths]
+    if any(texts) and not all(texts):
+        text, other = paths[texts.index(True)], paths[texts.index(False)]
+        raise InputError(f"{flag}: {text} is text, but {other} is not; give only texts, or their shards")
+    return any(texts)
 
 
 @contextmanager
