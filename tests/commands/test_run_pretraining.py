@@ -353,6 +353,13 @@ def test_texts_of_several_processes_are_prepared_once(tmp_path: Path) -> None:
     assert done[0].out.count("$ bert create_pretraining_data") == 2
     assert done[1].out == ""
     assert (tmp_path / "out" / "eval_shards" / "index.json").exists()
+    damaged = tmp_path / "damaged.txt"
+    damaged.write_bytes(b"no text: \xff\xfe\n")
+    words = ("run_pretraining", *TINY, "--num_train_steps=2", f"--input_file={damaged}", vocab)
+    done = together(tmp_path / "log", 2, *words, f"--output_dir={tmp_path / 'other'}")
+    assert [one.code for one in done] == [2, 2], done
+    (line,) = [text for one in done for text in one.err.splitlines()]
+    assert f"{damaged}" in line
 
 
 def test_texts_that_cannot_become_shards_are_refused(shards: Path, tmp_path: Path, capsys) -> None:

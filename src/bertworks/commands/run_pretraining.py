@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,8 +91,7 @@ def _with_shards(flags: Flags, output_dir: Path, world: World) -> Flags:
         said = ("model",) if flags.model else ("vocab_file",)
         rules = [rule for rule in ("do_lower_case", "strip_accents") if getattr(flags, rule) is not None]
         words = [f"--{flag}={value}" for flag in (*said, *rules) if (value := getattr(flags, flag)) is not None]
-        if world.is_main:
-            typed(create_pretraining_data, f"--input_file={patterns}", *words, f"--output_dir={output_dir / folder}")
-        world.wait()
+        words = [f"--input_file={patterns}", *words, f"--output_dir={output_dir / folder}"]
+        world.in_main(partial(typed, create_pretraining_data, *words))
         made[name] = str(output_dir / folder)
     return replace(flags, **made)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -109,6 +109,21 @@ class World:
     def wait(self) -> None:
         """Wait until every process has called this."""
         self.sum_numbers([0])
+
+    def in_main(self, work: Callable[[], object]) -> None:
+        """Do work in the main process, while the others wait for it.
+
+        Raises:
+            InputError: what the work raises, in every process.
+        """
+        problem = ""
+        if self.is_main:
+            try:
+                work()
+            except InputError as error:
+                problem = str(error)
+        if told := self.gather(problem.encode())[0].decode():
+            raise InputError(told)
 
 
 def _differ(name: str, found: Sequence[Mapping[str, object]]) -> bool:
