@@ -57,7 +57,7 @@ class Int8Layer(NamedTuple):
                 *(integers, 1.0, zero, self.weight, self.scales, _zeros(self.outputs)),
                 *(None, 1.0, 0, torch.float32, "none", [], ""),
             )
-            torch.mul(products, steps, out=into).add_(self.bias)
+            torch.addcmul(self.bias, products, steps, out=into)
         return result
 
 
