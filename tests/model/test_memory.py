@@ -115,11 +115,12 @@ def test_parts_add_up_and_say_what_helps() -> None:
     several = step_bytes(BASE, 16 * 512, 16, micro_batches=2)
     assert several.total > plain.total
     assert several.gradients == several.parameters
-    shared = step_bytes(BASE, 512, 1, processes=4)
     alone = step_bytes(BASE, 512, 1)
+    # The gradients of several processes are copied for their sum.
+    assert step_bytes(BASE, 512, 1, processes=4).working == alone.parameters
+    shared = step_bytes(BASE, 512, 1, processes=4, fsdp=True)
     assert shared.optimizer == alone.optimizer // 4
     assert shared.parameters == alone.parameters * 5 // 4
-    # The gradients are copied for their sum.
     assert shared.working == shared.parameters
     assert shared.gradients == alone.parameters
 

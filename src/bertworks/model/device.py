@@ -149,12 +149,13 @@ def training_bytes(
     optimizer_bits: int,
     micro_batches: int = 2,
     processes: int = 1,
+    fsdp: bool = False,
 ) -> StepBytes:
     """Count the bytes of a training step of a BERT by `memory.py`; heads but the pre-training one read every row.
 
     Args:
         tokens, sequences: of the largest micro-batch.
-        processes: that share out the weights and the optimizer's states.
+        processes, fsdp: how many train together, and whether they share out the weights and the optimizer's states.
     """
     config: Any = model.config
     return step_bytes(
@@ -168,6 +169,7 @@ def training_bytes(
         device=device.type,
         micro_batches=micro_batches,
         processes=processes,
+        fsdp=fsdp,
     )
 
 

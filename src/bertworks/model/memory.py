@@ -126,6 +126,7 @@ def step_bytes(
     device: str = "cpu",
     micro_batches: int = 1,
     processes: int = 1,
+    fsdp: bool = False,
 ) -> StepBytes:
     """Count the bytes of a training step on sequences of equal length.
 
@@ -138,8 +139,9 @@ def step_bytes(
         optimizer_bits: of the optimizer's states, 32 or 8.
         device: cpu or cuda.
         micro_batches: of a step; with several, gradients are there while the next one runs.
-        processes: that share out the weights and the optimizer's states, as with `--fsdp`. All weights are gathered for
-            a step, beside this process's part, and the gradients are copied to be summed and cut up.
+        processes: that train together; the gradients are copied to be summed.
+        fsdp: whether they share out the weights and the optimizer's states. All weights are gathered for a step, beside
+            this process's part.
     """
     asked = round(tokens * _MASKED) if head == "pretraining" else tokens
     asked = asked if rows is None else rows
@@ -156,7 +158,7 @@ def step_bytes(
         shares_table=head == "pretraining",
     )
     total = sum(parameters) + sum(tables)
-    shared = total * FLOAT // processes if processes > 1 else 0
+    shared = total * FLOAT // processes if fsdp and processes > 1 else 0
     account = _Account()
     account.held.update(
         parameters=total * FLOAT + shared,
@@ -164,13 +166,13 @@ def step_bytes(
             sum(optimizer_bytes(count, optimizer_bits) for count in parameters)
             + sum(optimizer_bytes(count, 32) for count in tables)
         )
-        // processes,
+        // (processes if fsdp else 1),
         gradients=total * FLOAT if micro_batches > 1 else 0,
         fixed=FIXED["cpu" if device == "cpu" else "cuda"],
     )
     _walk(account, sizes, head, outputs, gradient_checkpointing)
     account.held["gradients"] = total * FLOAT
-    account.need(total * FLOAT + shared if shared else 0)  # the sum over the processes, or the optimizer's step
+    account.need(total * FLOAT + shared if processes > 1 else 0)  # the sum over the processes, or the optimizer's step
     return StepBytes(**account.most)
 
 

@@ -65,7 +65,8 @@ def _lines(run: Run, stepper: Stepper) -> Iterator[tuple[str, str]]:
         precision=run.precision,
         optimizer_bits=run.optimizer_bits,
         micro_batches=micro_batches,
-        processes=world.size if run.fsdp else 1,
+        processes=world.size,
+        fsdp=run.fsdp,
     )
     needed = account(*counted.largest)
     copied = weights + moments if run.save_in_background else 0
