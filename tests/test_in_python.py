@@ -27,6 +27,14 @@ MODEL: dict[str, Any] = {
 ROWS = [("the old market", "good"), ("a house", "bad")] * 6
 
 
+def test_a_loaded_model_is_no_path(tmp_path: Path) -> None:
+    loaded = bertworks.load(
+        MODEL["init_checkpoint"], vocab_file=MODEL["vocab_file"], bert_config_file=MODEL["bert_config_file"]
+    )
+    with pytest.raises(InputError, match=r"finetune: model=.*: give its path or name, not what load\(\) returned"):
+        bertworks.finetune(ROWS, output_dir=tmp_path / "out", model=loaded)
+
+
 class Frame:
     """What we use of a data frame of pandas."""
 

@@ -47,6 +47,20 @@ def test_a_difference_that_chance_does_not_make(tmp_path: Path) -> None:
     assert "no flag differs" in table(found, 0)
 
 
+def test_dev_sets_that_differ_are_told(tmp_path: Path) -> None:
+    one = folder(tmp_path / "one", 1, 1, ["pos"] * 5)
+    other = folder(tmp_path / "other", 1, 1, ["pos"] * 4)
+    path = other / "dev_predictions.tsv"
+    path.write_text(path.read_text().replace("3\ta text\tpos", "3\ta text\tneg"))
+    found = compared([one, other])
+    (pair,) = found["predictions"]
+    assert (pair["rows"], pair["of"], pair["other_labels"]) == (3, [5, 4], 1)
+    said = (
+        "their results are of different rows; 3 rows of 5 and 4 are in both; 1 more have another label. Of these: both"
+    )
+    assert said in table(found, 0)
+
+
 def test_runs_without_predictions_and_folders_without_runs(tmp_path: Path) -> None:
     one, other = (folder(tmp_path / name, 1, 1, ["pos"]) for name in ("one", "other"))
     (one / "dev_predictions.tsv").unlink()

@@ -136,8 +136,9 @@ def input_files(flags: CommandFlags) -> Iterator[tuple[str, Path]]:
 
 
 def input_bytes(flags: CommandFlags) -> int:
-    """Return the size of all files of `input_files`."""
-    return sum(file.stat().st_size for _, file in input_files(flags))
+    """Return the size of the files of data among `input_files`, without those of models."""
+    kinds = describe(type(flags))
+    return sum(file.stat().st_size for name, file in input_files(flags) if kinds[name].path != "or name")
 
 
 # Flags of training that change nothing in what a run leaves.
@@ -207,6 +208,12 @@ class TextFlags(ModelFlags, MachineFlags):
     )
     text_column: str | None = flag(
         None, "In tables: the column of the text, by name or number (from 0); by default found.", group="Input"
+    )
+    encoding: str | None = flag(
+        None, "In tables: the encoding, such as utf-8, cp1252, gb18030; by default found.", group="Input"
+    )
+    separator: str | None = flag(
+        None, "In tables: what separates the fields, a character, or tab; by default found.", group="Input"
     )
     output_file: str | None = flag(
         None, "Write to this file instead of standard output.", group="Output", path="written"

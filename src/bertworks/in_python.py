@@ -65,6 +65,10 @@ def finetune(
     """
     if task not in _COMMANDS:
         raise InputError(f"finetune: task={task!r} is none of {', '.join(_COMMANDS)}")
+    if isinstance(flags.get("model"), Pretrained):
+        raise InputError(
+            f"finetune: model={flags['model'].checkpoint.path!s}: give its path or name, not what load() returned"
+        )
     given = {split: data for split, data in (("train", train), ("dev", dev), ("test", test)) if data is not None}
     if task == "answer" and "dev" in given and "test" in given:
         raise InputError("finetune: give dev or test questions; run_squad answers one file besides the training file")

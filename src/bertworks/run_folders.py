@@ -87,7 +87,8 @@ def _predictions(folder: Path) -> dict[str, dict[str, str]]:
 def _pair(one: Mapping[str, Mapping[str, str]], other: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     """Return how often both runs are right, one, or none, on the rows that both have; {} if there are no such rows.
 
-    `chance` is the probability of a difference at least as large if both were equally good (McNemar's exact test).
+    `of` has the rows of each run, `other_labels` how many are in both with different labels. `chance` is the
+    probability of a difference at least as large if both were equally good (McNemar's exact test).
     """
     shared = [name for name, row in one.items() if name in other and row["label"] == other[name]["label"]]
     if not shared or "error" in next(iter(one.values())):
@@ -106,6 +107,8 @@ def _pair(one: Mapping[str, Mapping[str, str]], other: Mapping[str, Mapping[str,
     ]
     return {
         "rows": len(shared),
+        "of": [len(one), len(other)],
+        "other_labels": sum(name in other for name in one) - len(shared),
         "both": right.count((True, True)),
         "only": [first, second],
         "none": right.count((False, False)),
@@ -132,7 +135,7 @@ def table(found: Mapping[str, Any], show: int) -> str:
         one, other = (heads[i] for i in pair["runs"])
         lines += [
             "",
-            f"{pair['rows']:,} dev rows: both right {pair['both']:,}, only {one} {pair['only'][0]:,}, "
+            f"{_of_all(pair)}: both right {pair['both']:,}, only {one} {pair['only'][0]:,}, "
             f"only {other} {pair['only'][1]:,}, none {pair['none']:,}",
             f"by chance alone the difference would be as large with a probability of {pair['chance']:.3g}",
         ]
@@ -140,6 +143,18 @@ def table(found: Mapping[str, Any], show: int) -> str:
             a, b = row["predictions"]
             lines.append(f"  {row['id']}: {row['label']} ({one}: {a}, {other}: {b})  {row['text']:.70}")
     return "\n".join(lines).strip()
+
+
+def _of_all(pair: Mapping[str, Any]) -> str:
+    """Return how many dev rows two runs share, and what is not compared."""
+    rows, sizes, relabelled = pair["rows"], pair["of"], pair["other_labels"]
+    if sizes == [rows, rows]:
+        return f"{rows:,} dev rows"
+    others = f"; {relabelled:,} more have another label" if relabelled else ""
+    return (
+        f"the dev sets differ, so their results are of different rows; {rows:,} rows of {sizes[0]:,} and {sizes[1]:,} "
+        f"are in both{others}. Of these"
+    )
 
 
 def _short(runs: Sequence[str]) -> list[str]:

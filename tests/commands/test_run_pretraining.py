@@ -340,6 +340,11 @@ def test_texts_become_shards_in_the_output_folder(shards: Path, tmp_path: Path, 
     for shard in shards.glob("shard-*"):
         assert (tmp_path / "text" / "shards" / shard.name).read_bytes() == shard.read_bytes()
     capsys.readouterr()
+    # A plan leaves nothing behind.
+    with pytest.raises(SystemExit, match="0"):
+        run(*command[:-1], f"--output_dir={tmp_path / 'plan'}", "--plan")
+    assert "***** Plan" in capsys.readouterr().out
+    assert not (tmp_path / "plan").exists()
     # The same command again finds its shards, and that it has ended.
     assert run(*command) == 0
     assert "Skipping training" in capsys.readouterr().err

@@ -166,6 +166,10 @@ def test_vectors_as_arrays(name: str, models: Path, tmp_path: Path, capsys: pyte
         (["--input_file=gone.csv"], "--input_file: no file matches gone.csv"),
         (["a", "--output_file=none/out"], "--output_file=none/out: there is no folder none"),
         (["--input_file=."], "--input_file=.: is a folder"),
+        (["there.csv"], "--text=there.csv: is the name of a file; give --input_file=there.csv to read it"),
+        (["a", "--encoding=cp1252"], "--encoding: is for tables; give --input_file"),
+        (["--input_file=there.csv", "--encoding=nonsense"], "--encoding=nonsense: there is none of this name"),
+        (["--input_file=there.csv", "--separator=ab"], "--separator=ab: give one character, or tab"),
     ],
 )
 def test_mistakes_show_before_a_model_is_loaded(
@@ -181,8 +185,16 @@ def test_mistakes_show_before_a_model_is_loaded(
 
     monkeypatch.setattr(model_flags, "load_model", load)
     monkeypatch.chdir(tmp_path)
+    Path("there.csv").write_text("text\na\n")
     assert run(command, "--model=none", *words) == 2
     assert error in capsys.readouterr().err
+
+
+def test_a_table_is_read_as_flags_say(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.csv").write_bytes("text;id\nder König, die Königin;7\n".encode("cp1252"))
+    words = (f"--input_file={tmp_path / 'a.csv'}", "--encoding=cp1252", "--separator=;")
+    (row,) = use("classify", models, capsys, *words)
+    assert (row["text"], row["id"]) == ("der König, die Königin", "7")
 
 
 def test_a_file_without_a_text(models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -127,6 +127,15 @@ def test_bert_as_services_errors_have_its_shape(server: Running, body: Any, stat
     assert (found, answer["status"], set(answer)) == (status, status, {"description", "type", "status"})
 
 
+def test_an_unknown_field_or_path_is_told_the_known_ones(server: Running) -> None:
+    message = ask(server, {"text": "a"})[1]["error"]["message"]
+    assert "unknown field `text`; the fields are " in message
+    assert "texts" in message
+    status, answer = ask(server, GOOD, "/v1/classifi")
+    assert status == 404
+    assert answer["error"]["message"] == "there is no /v1/classifi; is /v1/classify meant? /docs has all routes"
+
+
 def test_other_ways_to_ask_wrongly(server: Running) -> None:
     assert ask(server, b"{}", content_type="text/plain")[0] == 415
     assert ask(server, b"texts=a", content_type="application/x-www-form-urlencoded")[0] == 415

@@ -111,7 +111,9 @@ def random_kills(shards: Path, folder: Path, kills: int, steps: int, seed: int) 
     whole, output, chance, counts = folder / "whole-long", folder / "random", random.Random(seed), Counter[str]()
     finished(shards, whole, "2", steps)
     while counts["kills"] < kills:
-        processes = forked(2, bert, log_folder(output), words(shards, output, steps))
+        # A process that was killed before it met the other one is waited for.
+        command = [*words(shards, output, steps), "--process_timeout=30"]
+        processes = forked(2, bert, log_folder(output), command)
         # Most of the time work is killed, sometimes the start.
         deadline, reached = time.monotonic() + 60, newest_step(output)
         waits = chance.random() < 0.8

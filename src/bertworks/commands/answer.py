@@ -29,7 +29,7 @@ class Flags(ModelFlags, MachineFlags):
 
     shown_first = "question input_file context context_file model top_k format output_file"
 
-    question: str | None = flag(None, "A question.", group="Input", positional=True)
+    question: str | None = flag(None, "A question; - is standard input.", group="Input", positional=True)
     input_file: str | None = flag(
         None, "A file with one question on each line; - is standard input.", group="Input", path=True
     )
@@ -123,6 +123,8 @@ def _contexts(flags: Flags) -> tuple[list[str], list[str]]:
         found = {"standard input": decoded_text(sys.stdin.buffer.read(), "standard input")}
     else:
         paths = files.expand(flags.context_file, "--context_file")
+        if folder := next((path for path in paths if path.is_dir()), None):
+            raise InputError(f"--context_file={folder}: is a folder; give its files, such as '{folder}/*.txt'")
         found = {str(path): decoded_text(path.read_bytes(), path) for path in paths}
     if not any(text.strip() for text in found.values()):
         raise InputError(f"{next(iter(found))}: is empty")
@@ -138,12 +140,16 @@ def _questions(flags: Flags) -> Iterable[str]:
     import sys
 
     from bertworks import files
+    from bertworks.tasks.text_input import check_is_no_file
 
     if (flags.question is None) == (flags.input_file is None):
         raise InputError("--question or --input_file: give one of them")
     if flags.input_file is None:
         if not (flags.question or "").strip():
             raise InputError("--question: is empty")
+        if flags.question == "-":
+            return _of_lines(sys.stdin.buffer, "-")
+        check_is_no_file(flags.question or "", "--question")
         return [flags.question or ""]
     if _is_standard_input(flags.input_file):
         return _of_lines(sys.stdin.buffer, "-")

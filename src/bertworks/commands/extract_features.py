@@ -73,6 +73,7 @@ def main(flags: Flags) -> None:
     import time
 
     from bertworks.checkpoints.early import check_model
+    from bertworks.data.delimited_tables import Reading
     from bertworks.files import check_is_file
     from bertworks.tasks.classification.columns import ColumnFlags
     from bertworks.tasks.text_input import TABLES, rows_of_table
@@ -103,7 +104,7 @@ def main(flags: Flags) -> None:
         found = extract(
             model.model.bert,
             model.tokenizer,
-            (row.whole for row in rows_of_table(source, columns, pairs=True, say=say))
+            (row.whole for row in rows_of_table(source, columns, Reading(), pairs=True, say=say))
             if is_table
             else _texts(source, lambda count: advance(count / 1e6)),
             layers=layers,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from bertworks import files
@@ -58,21 +60,26 @@ def main(flags: Flags) -> None:
     from bertworks.train.agreement import joined
 
     output_dir = Path(flags.output_dir)
-    with joined(flags) as world:
+    with joined(flags) as world, ExitStack() as stack:
         for line in said if flags.do_train else ():
             world.say(line)
-        flags = _with_shards(flags, output_dir, world)
+        # A plan leaves nothing behind.
+        folder = Path(stack.enter_context(TemporaryDirectory())) if flags.plan and world.size == 1 else output_dir
+        flags = _with_shards(flags, folder, world)
         if flags.recipe == "auto" and flags.do_train:
             flags = with_steps(flags, output_dir, world)
         if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
-            world.say(f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps.")
+            world.say(
+                f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps; usual "
+                f"is a tenth of them, --num_warmup_steps={max(1, flags.num_train_steps // 10)}."
+            )
         pretrain(flags, output_dir, world)
         if world.is_main:
             write_card_of_run(output_dir)
 
 
 def _with_shards(flags: Flags, output_dir: Path, world: World) -> Flags:
-    """Return flags that name shards: those of texts are written into the output folder first, by the first process.
+    """Return flags that name shards: those of texts are written into a folder first, by the first process.
 
     A folder that has them already is left as it is.
 

@@ -7,6 +7,7 @@ leaves, what is not computed yet never is.
 from __future__ import annotations
 
 import asyncio
+import difflib
 import hmac
 import sys
 import time
@@ -70,7 +71,10 @@ def make_app(engine: Engine, endpoints: Sequence[Endpoint], access: Access) -> A
         middleware.append(Middleware(CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=["*"]))
 
     async def not_found(request: Request, error: Exception) -> Response:
-        return _refused(DEFAULT_PROTOCOL, Refusal("not_found", f"there is no {request.url.path}"))
+        near = difflib.get_close_matches(request.url.path, by_path, 1, 0.6)
+        meant = f"is {near[0]} meant? " if near else ""
+        message = f"there is no {request.url.path}; {meant}/docs has all routes"
+        return _refused(DEFAULT_PROTOCOL, Refusal("not_found", message))
 
     return _drained(Starlette(routes=routes, middleware=middleware, exception_handlers={404: not_found}))
 
@@ -226,7 +230,7 @@ def _decoded(endpoint: Endpoint, content: bytes, form: bool) -> Any:
         }
         return msgspec.convert(fields, endpoint.body, strict=False)
     except msgspec.ValidationError as error:
-        raise invalid(error) from None
+        raise invalid(error, [field.encode_name for field in msgspec.structs.fields(endpoint.body)]) from None
     except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
         raise Refusal("malformed", f"the body cannot be read: {one_line(error)}") from None
     except RecursionError:

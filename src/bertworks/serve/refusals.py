@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -75,11 +75,13 @@ class Refusal(Exception):  # noqa: N818  (the field's other word, error, is what
         return STATUS[self.reason]
 
 
-def invalid(error: msgspec.ValidationError) -> Refusal:
-    """Return the refusal of a body that does not fit its type, with the field."""
+def invalid(error: msgspec.ValidationError, fields: Sequence[str] = ()) -> Refusal:
+    """Return the refusal of a body that does not fit its type, with the field; `fields` are those of the body."""
     message, _, where = str(error).partition(" - at `$")
     unknown = _UNKNOWN.search(message)
     field = ".".join(filter(None, (where.strip("`."), unknown[1] if unknown else "")))
+    if unknown and not where and fields:
+        message += f"; the fields are {', '.join(fields)}"
     return Refusal("invalid", message, field)
 
 

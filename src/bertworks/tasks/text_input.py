@@ -16,6 +16,7 @@ from typing import NamedTuple, cast
 from bertworks import files
 from bertworks.checkpoints.early import check_model
 from bertworks.data.bad_rows import BadRows
+from bertworks.data.delimited_tables import Reading
 from bertworks.data.json_rows import Record
 from bertworks.data.tables import FORMATS, open_table
 from bertworks.errors import InputError
@@ -68,6 +69,7 @@ class TextSource:
         text, pair: one text, or pair, of the command line.
         paths: files, or standard input.
         columns: of tables, as flags name them; what they do not name is found.
+        reading: how tables are read.
         pairs: whether texts may come in pairs: `A ||| B` in a line, or a second column.
         whole_files: whether a file is one text, whatever its lines.
     """
@@ -76,6 +78,7 @@ class TextSource:
     pair: str | None = None
     paths: Sequence[Path] = ()
     columns: ColumnFlags = field(default_factory=ColumnFlags)
+    reading: Reading = field(default_factory=Reading)
     pairs: bool = False
     whole_files: bool = False
 
@@ -111,7 +114,7 @@ class TextSource:
                 yield list(self._of_lines(lines, "standard input", first))
                 first += len(lines)
         elif path.suffix.lower() in TABLES:
-            yield from _in_blocks(rows_of_table(path, self.columns, pairs=self.pairs, say=say))
+            yield from _in_blocks(rows_of_table(path, self.columns, self.reading, pairs=self.pairs, say=say))
         else:
             with path.open("rb") as stream:
                 yield from _in_blocks(self._of_lines(stream, path))
@@ -124,9 +127,11 @@ class TextSource:
                 yield GivenText(location, text.strip(), pair.strip()) if divided else GivenText(location, line.strip())
 
 
-def rows_of_table(path: Path, given: ColumnFlags, *, pairs: bool, say: Callable[[str], None]) -> Iterator[GivenText]:
+def rows_of_table(
+    path: Path, given: ColumnFlags, reading: Reading, *, pairs: bool, say: Callable[[str], None]
+) -> Iterator[GivenText]:
     """Yield the text of every row of a table, "" where it has none; and say which columns these are."""
-    table = open_table(path, known_names=USUAL_NAMES | given.words)
+    table = open_table(path, reading, USUAL_NAMES | given.words)
     named = given.of(table, needs_label=False)
     columns = replace(guess_columns(table, named, needs_label=False), label=())
     columns = replace(columns, pair=columns.pair if pairs else None, id=id_of(table.columns, columns))
@@ -192,9 +197,13 @@ def source_of(
 
 def _source(flags: TextFlags, *, pair: str | None, pair_column: str | None, pairs: bool) -> TextSource:
     columns = ColumnFlags(text_column=flags.text_column, pair_column=pair_column)
-    if flags.text_column and flags.input_file is None:
-        raise InputError("--text_column: is for tables; give --input_file")
+    for name in ("text_column", "encoding", "separator"):
+        if getattr(flags, name) and flags.input_file is None:
+            raise InputError(f"--{name}: is for tables; give --input_file")
+    reading = Reading(encoding=flags.encoding, separator=flags.separator)
+    reading.check()
     if flags.text is not None and flags.text != _STANDARD_INPUT:
+        check_is_no_file(flags.text, "--text")
         return TextSource(text=flags.text, pair=pair)
     if pair is not None:
         raise InputError("--text_pair: needs --text")
@@ -204,7 +213,21 @@ def _source(flags: TextFlags, *, pair: str | None, pair_column: str | None, pair
     paths = [Path(_STANDARD_INPUT)] if is_standard else files.expand(given, "--input_file")
     for path in paths if not is_standard else ():
         files.check_is_file(path, "--input_file")
-    return TextSource(paths=paths, columns=columns, pairs=pairs)
+    return TextSource(paths=paths, columns=columns, reading=reading, pairs=pairs)
+
+
+# The longest name of a file.
+_LONGEST_NAME = 255
+
+
+def check_is_no_file(text: str, flag: str) -> None:
+    """Refuse a file's name where a text is meant.
+
+    Raises:
+        InputError: there is a file of this name.
+    """
+    if len(text.encode()) <= _LONGEST_NAME and "\0" not in text and Path(text).is_file():
+        raise InputError(f"{flag}={text}: is the name of a file; give --input_file={text} to read it")
 
 
 def check_output(path: Path) -> None:

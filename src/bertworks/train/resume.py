@@ -32,6 +32,9 @@ from bertworks.progress import say
 from bertworks.train import optimizer as optimizers
 from bertworks.train.parts import fill
 
+# What may be there before a training begins: its own notes.
+_RECORDS = (".json", ".jsonl", ".toml", ".png")
+
 # The files of a model that training replaces.
 _MODEL_FILES = ("config.json", "model.safetensors", "pytorch_model.bin", "vocab.txt", "tokenizer.json")
 
@@ -77,6 +80,15 @@ class TrainingCheckpoint:
     def is_finished(self) -> bool:
         """Whether only this record is left of it; see `results.finish`."""
         return bool(self.state.get("finished"))
+
+
+def _others(output_dir: Path) -> list[str]:
+    """Return the files in a new run's output folder that are of no run."""
+    return sorted(
+        path.name
+        for path in output_dir.iterdir()
+        if path.is_file() and not path.name.startswith(".") and path.suffix not in _RECORDS
+    )
 
 
 def check_own(output_dir: Path) -> None:
@@ -142,6 +154,9 @@ def begin(output_dir: Path, identity: Mapping[str, object]) -> TrainingCheckpoin
                     f"{before.get(name)}; give the same to continue it, or another --output_dir"
                 )
     else:
+        if not recorded.exists() and (others := _others(output_dir)):
+            shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+            say(f"--output_dir={output_dir}: has other files ({shown}); the model is written beside them.")
         told = {name: value for name, value in wanted.items() if (name, value) not in _DEFAULTS.items()}
         files.write_text(recorded, json.dumps(told, indent=2) + "\n")
     _set_aside(output_dir, found)

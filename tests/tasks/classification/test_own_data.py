@@ -360,6 +360,15 @@ def test_classes_that_differ_in_capitals_are_told(tmp_path: Path) -> None:
     assert said not in train(of_labels(path, ["Pos", "neg"])).notes
 
 
+def test_classes_that_may_be_typing_errors_are_told(tmp_path: Path) -> None:
+    path = of_labels(tmp_path / "a.csv", ["Rechnung", "Rechung", "Rechnung", "Aufzug"])
+    said = "'Rechung' and 'Rechnung' are nearly the same and taken for different classes; is one a typing error?"
+    swapped = said.replace("'Rechung' and 'Rechnung'", "'Rechnung' and 'Rechung'")
+    assert {said, swapped} & set(train(path).notes)
+    for labels in (["topic 11", "topic 12"], ["good", "goods"], ["Lift", "lift"]):
+        assert not any("typing error" in note for note in train(of_labels(path, labels)).notes)
+
+
 def test_whole_numbers_are_one_class_however_they_are_written_or_said(tmp_path: Path) -> None:
     path = of_labels(tmp_path / "a.csv", ["1.0", "0", "1"])
     assert [row.label for row in train(path).train] == ["1", "0", "1"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from itertools import compress
 from operator import not_
 from pathlib import Path
@@ -264,11 +265,22 @@ def _note_of_kind(values: LabelValues, columns: Columns) -> str:
     return f"{label} is a score (regression); if it is a class, give --kind=single"
 
 
+# Labels of so many letters may have typing errors; of so many classes; and how alike they are then, from 0 to 1.
+_LEAST_TYPED, _MOST_TYPED, _ALIKE = 5, 200, 0.9
+
+
 def _notes_of_spelling(labels: Sequence[str]) -> list[str]:
-    """Return a line about classes that differ only in capitals or blanks; none if there are no such classes."""
+    """Return lines about classes that differ only in capitals or blanks, or in what may be a typing error."""
     alike: dict[str, list[str]] = {}
     for label in labels:
         alike.setdefault(plain_label(label), []).append(label)
     pairs = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
-    note = f"{', '.join(pairs[:3])} are taken for different classes; if they are the same: --merge_labels"
-    return [note] if pairs else []
+    notes = []
+    if pairs:
+        notes.append(f"{', '.join(pairs[:3])} are taken for different classes; if they are the same: --merge_labels")
+    typed = [name for name in alike if len(name) >= _LEAST_TYPED and not any(map(str.isdigit, name))]
+    near = [(a, b) for i, a in enumerate(typed[:_MOST_TYPED]) for b in get_close_matches(a, typed[i + 1 :], 1, _ALIKE)]
+    if near:
+        shown = ", ".join(f"{alike[a][0]!r} and {alike[b][0]!r}" for a, b in near[:3])
+        notes.append(f"{shown} are nearly the same and taken for different classes; is one a typing error?")
+    return notes

@@ -41,7 +41,8 @@ def records_of(files: Mapping[str, str], splits: Sequence[str]) -> dict[str, lis
         InputError: a split that is asked for has no file.
     """
     if missing := next((split for split in splits if split not in files), None):
-        raise InputError(f"--{missing}_file: must be given (or --task_name and --data_dir)")
+        drawn = "; or --dev_fraction=0.1, which takes a part of --train_file" if missing == "dev" else ""
+        raise InputError(f"--{missing}_file: must be given (or --task_name and --data_dir{drawn})")
     return record_files({split: files[split] for split in splits})
 
 
