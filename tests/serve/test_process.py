@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import os
 import shutil
@@ -108,6 +109,12 @@ def test_a_model_whose_folder_is_deleted_goes_on_and_can_be_unloaded(sources: di
         assert running.post("/v1/classify", texts=TEXTS[:2]).json == before
         network = weakref.ref(running.engine.registry.named("one").pretrained.model)
         assert running.ask("DELETE", "/v1/models/one").json == {"id": "one", "deleted": True, "object": "model"}
+        deadline = time.monotonic() + 10
+        while (
+            network() is not None and time.monotonic() < deadline
+        ):  # the last answer was sent; its request may yet end
+            gc.collect()
+            time.sleep(0.01)
         assert network() is None
         gone = running.post("/v1/classify", texts=TEXTS[:2])
         assert (gone.status, gone.json["error"]["code"]) == (400, "unable")

@@ -183,7 +183,6 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(tmp_p
     assert resume.newest(tmp_path).step == 4
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 75)])
 def test_files_that_are_of_no_run_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "notes.txt").write_text("mine")
     (tmp_path / "flags.toml").write_text("")
@@ -193,6 +192,7 @@ def test_files_that_are_of_no_run_are_told(tmp_path: Path, capsys: pytest.Captur
     assert (tmp_path / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGUSR1, 75)])
 def test_a_signal_saves_and_leaves(tmp_path, number: int, code: int, capsys, monkeypatch) -> None:
     monkeypatch.setattr(signals, "TOGETHER", 600.0)  # a busy machine may need seconds between the two
     whole = train(tmp_path / "whole")

@@ -37,10 +37,13 @@ class Content(NamedTuple):
 def names_texts(patterns: str, flag: str) -> bool:
     """Tell by their names whether a list of paths and globs names text files, not shards or records.
 
+    `NAME.json` beside `NAME` says how the records were made.
+
     Raises:
         InputError: some are text files and others are not.
     """
-    paths = files.expand(patterns, flag)
+    found = files.expand(patterns, flag)
+    paths = [path for path in found if path.suffix != ".json" or path.with_suffix("") not in found]
     texts = [Path(path.stem if path.suffix in _ENDINGS else path).suffix in (".txt", *_JSON_ENDINGS) for path in paths]
     if any(texts) and not all(texts):
         text, other = paths[texts.index(True)], paths[texts.index(False)]
