@@ -1,5 +1,6 @@
 """`--plan` counts what a training would take, and leaves nothing."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,7 @@ def test_a_pretraining_is_planned_and_not_begun(shards: Path, tmp_path: Path, ca
     assert f"{8 * parameters / 1e3:.1f} kB optimizer, " in memory
     assert int(found["largest micro-batch"].removesuffix(" tokens fit").replace(",", "")) > 8192
     assert float(found["a checkpoint"].partition(" kB, ")[0]) == pytest.approx(12 * parameters / 1e3, rel=0.01)
+    assert re.search(r" for all that are kept; [\d.]+ s to write, by a file of 1 MB", found["a checkpoint"])
     assert "measured over 1 steps" in found["speed"]
     assert found["network"] == "none"
     assert found["breaks first"].endswith("which fits")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -29,6 +30,8 @@ from bertworks.train.step import Stepper
 
 # Parts of the account that a person knows by another name.
 _PARTS = {"weights": "copies of weights", "heads": "head", "fixed": "without a model"}
+
+_MB = 1 << 20
 
 # Steps whose batches are counted.
 _COUNTED = 3
@@ -88,7 +91,7 @@ def _lines(run: Run, stepper: Stepper) -> Iterator[tuple[str, str]]:
     yield "largest micro-batch", f"{fitting:,} tokens fit"
     checkpoint = weights + moments
     kept = checkpoint * run.keep_checkpoint_max + (weights if run.best else 0)
-    yield "a checkpoint", f"{_size(checkpoint)}, {_size(kept)} for all that are kept; time not measured"
+    yield "a checkpoint", f"{_size(checkpoint)}, {_size(kept)} for all that are kept; {_time_to_write(run, checkpoint)}"
     if copied:
         yield "copy for checkpoints", f"{_size(copied)} of host memory in the main process"
     yield "data", f"{_size(run.input_bytes)} of input files"
@@ -155,12 +158,32 @@ def _speed(run: Run, stepper: Stepper, counted: _Counted) -> str:
 
 def _first_to_break(run: Run, memory: float, device: float, kept: float) -> str:
     """Say which of memory and disk is nearer to its end, and whether it is beyond."""
-    folder = next(path for path in (run.output_dir, *run.output_dir.absolute().parents) if Path(path).exists())
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(_existing(run.output_dir)).free
     needs = {"memory": (memory, device), f"the disk of {run.output_dir}": (kept, free)}
     name, (need, there) = max(needs.items(), key=lambda item: item[1][0] / max(item[1][1], 1))
     verdict = "does not fit" if need > there else "fits"
     return f"{name}: needs {_size(need)} of {_size(there)}, which {verdict}"
+
+
+def _existing(output_dir: Path) -> Path:
+    """Return the output folder, or the nearest one above it that exists."""
+    return next(path for path in (output_dir, *output_dir.absolute().parents) if path.exists())
+
+
+def _time_to_write(run: Run, count: int) -> str:
+    """Say how long a checkpoint takes to reach the disk, judged by a file of 64 MB at most."""
+    block, blocks = os.urandom(_MB), min(64, -(-count // _MB))
+    began = time.perf_counter()
+    try:
+        with tempfile.TemporaryFile(dir=_existing(run.output_dir)) as stream:
+            for _ in range(blocks):
+                stream.write(block)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError:
+        return "time not measured"
+    seconds = (time.perf_counter() - began) * count / (blocks * _MB)
+    return f"{max(seconds, 0.1):.1f} s to write, by a file of {blocks} MB that was written now"
 
 
 def _device_bytes(device: torch.device) -> int:
