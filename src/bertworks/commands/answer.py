@@ -118,7 +118,7 @@ def _contexts(flags: Flags) -> tuple[list[str], list[str]]:
     if flags.context_file is None:
         found = {"--context": flags.context or ""}
     elif _is_standard_input(flags.context_file):
-        if flags.input_file is not None and _is_standard_input(flags.input_file):
+        if flags.question == "-" or (flags.input_file is not None and _is_standard_input(flags.input_file)):
             raise InputError("--input_file and --context_file: only one of them can be standard input")
         found = {"standard input": decoded_text(sys.stdin.buffer.read(), "standard input")}
     else:
@@ -144,16 +144,15 @@ def _questions(flags: Flags) -> Iterable[str]:
 
     if (flags.question is None) == (flags.input_file is None):
         raise InputError("--question or --input_file: give one of them")
-    if flags.input_file is None:
+    given = "-" if flags.question == "-" else flags.input_file
+    if given is None:
         if not (flags.question or "").strip():
             raise InputError("--question: is empty")
-        if flags.question == "-":
-            return _of_lines(sys.stdin.buffer, "-")
         check_is_no_file(flags.question or "", "--question")
         return [flags.question or ""]
-    if _is_standard_input(flags.input_file):
+    if _is_standard_input(given):
         return _of_lines(sys.stdin.buffer, "-")
-    path = Path(flags.input_file)
+    path = Path(given)
     files.check_is_file(path, "--input_file")
     with path.open("rb") as stream:
         return list(_of_lines(stream, str(path)))

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
-from bertworks.data.sequences import LongText
 from bertworks.errors import InputError
 from bertworks.model.heads import EncoderModel, PretrainingModel, SequenceClassifier, SpanClassifier, TokenClassifier
 from bertworks.pretrained import Pretrained
@@ -21,6 +20,7 @@ from bertworks.serve.refusals import Refusal
 from bertworks.tasks.classification.task import ProblemKind
 from bertworks.tasks.classification.trained_labels import kind_of
 from bertworks.tasks.labels import names_of_outputs
+from bertworks.tasks.texts import how_long_texts_are_read
 from bertworks.text.tokenizer import Tokenizer
 
 Ability = Literal["classify", "rerank", "tag", "answer", "fill_mask", "embed", "explain", "attend"]
@@ -122,13 +122,12 @@ class ServedModel:
     @cached_property
     def long_text(self) -> LongTextChoice:
         """What happens to long texts unless a request says otherwise: as in its training."""
-        found = self.pretrained.config.fine_tuned("long_text", str, get_args(LongText))
-        return cast(LongTextChoice, found or "truncate")
+        return how_long_texts_are_read(self.pretrained.config, self.max_seq_length)[0]
 
     @cached_property
     def stride(self) -> int:
         """Tokens from the beginning of a window to that of the next, as in its training."""
-        return self.pretrained.config.fine_tuned("doc_stride", int) or max(1, self.max_seq_length // 2)
+        return how_long_texts_are_read(self.pretrained.config, self.max_seq_length)[1]
 
     def require(self, ability: Ability) -> None:
         """Check that it can do this.

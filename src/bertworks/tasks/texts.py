@@ -1,11 +1,12 @@
-"""Checks of the texts, and of the sequence length, that are given to a fine-tuned model."""
+"""The texts that are given to a fine-tuned model: their checks, and how they are read, as in its training."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast, get_args
 
 from bertworks.config import BertConfig
+from bertworks.data.sequences import LongText
 from bertworks.errors import InputError
 from bertworks.text.basic import basic_tokenize
 
@@ -44,3 +45,9 @@ def sequence_length(config: BertConfig, max_seq_length: int | None) -> int:
     if max_seq_length is not None and not 3 <= max_seq_length <= positions:
         raise InputError(f"max_seq_length={max_seq_length}: must be from 3 to {positions}, the positions of the model")
     return max_seq_length or config.longest_sequence
+
+
+def how_long_texts_are_read(config: BertConfig, max_seq_length: int) -> tuple[LongText, int]:
+    """Return what happens to long texts, and how many tokens further on the next window begins: as in training."""
+    long_text = config.fine_tuned("long_text", str, get_args(LongText)) or "truncate"
+    return cast(LongText, long_text), config.fine_tuned("doc_stride", int) or max(1, max_seq_length // 2)

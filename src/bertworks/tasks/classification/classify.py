@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import compress
-from typing import cast, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bertworks.config import BertConfig
-from bertworks.data.sequences import LongText
 from bertworks.model.heads import SequenceClassifier
 from bertworks.tasks.classification import task as classification
 from bertworks.tasks.classification.problem import Problem, encode_rows
@@ -20,7 +17,7 @@ from bertworks.tasks.classification.task import Classification, ProblemKind
 from bertworks.tasks.classification.trained_labels import kind_of
 from bertworks.tasks.labels import names_of_outputs
 from bertworks.tasks.result import Result
-from bertworks.tasks.texts import Text, check_texts, is_blank, sequence_length
+from bertworks.tasks.texts import Text, check_texts, how_long_texts_are_read, is_blank, sequence_length
 from bertworks.text.tokenizer import Tokenizer
 
 
@@ -69,12 +66,6 @@ def classify(
     for row, result in zip(rows, classified(kind, names, logits), strict=True):
         found[int(row.id)] = result
     return found
-
-
-def how_long_texts_are_read(config: BertConfig, max_seq_length: int) -> tuple[LongText, int]:
-    """Return what happens to long texts, and how many tokens further on the next window begins: as in training."""
-    long_text = config.fine_tuned("long_text", str, get_args(LongText)) or "truncate"
-    return cast(LongText, long_text), config.fine_tuned("doc_stride", int) or max(1, max_seq_length // 2)
 
 
 def classified(kind: ProblemKind, names: Sequence[str], logits: NDArray[np.float32]) -> list[Classified]:

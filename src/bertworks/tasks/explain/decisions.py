@@ -20,7 +20,6 @@ from bertworks.data.sequences import kept_tokens
 from bertworks.errors import InputError
 from bertworks.model.heads import SequenceClassifier, SpanClassifier, TokenClassifier
 from bertworks.names import listed
-from bertworks.tasks.classification.classify import how_long_texts_are_read
 from bertworks.tasks.classification.trained_labels import kind_of
 from bertworks.tasks.explain.entities import entity_decisions
 from bertworks.tasks.explain.explanation import Decision, Explanation
@@ -28,7 +27,7 @@ from bertworks.tasks.explain.gradients import MOST_POINTS, integrated_gradients,
 from bertworks.tasks.explain.reading import ReadTexts, read_texts
 from bertworks.tasks.labels import names_of_outputs
 from bertworks.tasks.squad.answering import FoundAnswer, answer
-from bertworks.tasks.texts import Text, check_texts, is_blank, sequence_length
+from bertworks.tasks.texts import Text, check_texts, how_long_texts_are_read, is_blank, sequence_length
 from bertworks.text.tokenizer import Tokenizer
 
 

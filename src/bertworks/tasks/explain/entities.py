@@ -18,7 +18,7 @@ from torch import Tensor
 from bertworks import ragged
 from bertworks.data.batch import PackedBatch
 from bertworks.model.heads import TokenClassifier
-from bertworks.tasks.explain.explanation import Contribution, Decision, Explanation
+from bertworks.tasks.explain.explanation import Contribution, Decision, Explanation, explained
 from bertworks.tasks.explain.gradients import Attribution, integrated_gradients, log_odds
 from bertworks.tasks.labels import names_of_outputs
 from bertworks.tasks.ner.alignment import AlignedWords
@@ -96,17 +96,7 @@ def _entity(
             values[word] = values.get(word, 0.0) + float(found.contributions[i:j].sum())
     read = tuple(Contribution(text[slice(*edges[word])], 0, *edges[word], values[word]) for word in sorted(values))
     whole = Attribution.total(attributions)
-    return Explanation(
-        texts=(text,),
-        decision=decision,
-        meaning="log-odds of its tags",
-        score=whole.score,
-        baseline=whole.baseline,
-        contributions=read,
-        error=whole.error,
-        points=whole.points,
-        cut=len(read) < len(edges),
-    )
+    return explained(whole, (text,), read, decision, "log-odds of its tags", cut=len(read) < len(edges))
 
 
 def _tag_score(rows: NDArray[np.int64], tags: Sequence[int], network: TokenClassifier, batch: PackedBatch) -> Tensor:

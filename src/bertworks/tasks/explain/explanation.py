@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from bertworks.tasks.explain.gradients import Attribution
+
 
 @dataclass(frozen=True)
 class Contribution:
@@ -71,3 +73,26 @@ class Decision:
 
     tokens: int
     explain: Callable[[int], Explanation]
+
+
+def explained(
+    attribution: Attribution,
+    texts: tuple[str, ...],
+    words: tuple[Contribution, ...],
+    decision: str,
+    meaning: str,
+    *,
+    cut: bool,
+) -> Explanation:
+    """Return the explanation that an attribution gives."""
+    return Explanation(
+        texts=texts,
+        decision=decision,
+        meaning=meaning,
+        score=attribution.score,
+        baseline=attribution.baseline,
+        contributions=words,
+        error=attribution.error,
+        points=attribution.points,
+        cut=cut,
+    )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bertworks.data.batch import PackedBatch, pack
 from bertworks.data.sequences import Kept
-from bertworks.tasks.explain.explanation import Contribution, Explanation
+from bertworks.tasks.explain.explanation import Contribution, Explanation, explained
 from bertworks.tasks.explain.gradients import Attribution
 from bertworks.text.offsets import Aligned
 from bertworks.text.tokenizer import Tokenizer
@@ -56,17 +56,8 @@ class ReadTexts:
         read, total = self.origins != _SPECIAL, sum(len(part.ids) for part in self.pieces)
         values = np.bincount(self.origins[read], found.contributions[read], total).astype(np.float64)
         seen = np.bincount(self.origins[read], minlength=total) > 0
-        return Explanation(
-            texts=self.texts,
-            decision=decision,
-            meaning=meaning,
-            score=found.score,
-            baseline=found.baseline,
-            contributions=self._words(tokenizer, values, seen),
-            error=found.error,
-            points=found.points,
-            cut=not seen.all(),
-        )
+        words = self._words(tokenizer, values, seen)
+        return explained(found, self.texts, words, decision, meaning, cut=not seen.all())
 
     def _words(
         self, tokenizer: Tokenizer, values: NDArray[np.float64], seen: NDArray[np.bool_]
