@@ -64,7 +64,7 @@ def corpus(tmp_path_factory) -> Path:
     return path
 
 
-def in_this_process(*words: str, log: Path | None = None) -> None:
+def in_this_process(*words: str, log: Path | None = None, threads: int = 0) -> None:
     """A process for each command takes seconds to start."""
     assert run(*words) == 0, words
 
@@ -75,6 +75,7 @@ def test_rows_are_trained_once_and_the_page_is_written(
     for module in ("run", "texts"):
         monkeypatch.setattr(f"benchmarks.recipes.{module}.bert", in_this_process)
     monkeypatch.setattr("benchmarks.recipes.run.MEASURED", 4)
+    monkeypatch.setattr("benchmarks.recipes.run.MEASURED_SECONDS", 0.05)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     (tmp_path / "rows.toml").write_text(ROWS)
     results = tmp_path / "results.jsonl"

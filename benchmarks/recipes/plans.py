@@ -39,6 +39,12 @@ class Trial:
         return [f"--{name}={value}" for name, value in {**self.flags, **more}.items()]
 
     @property
+    def cost(self) -> str:
+        """What trials have in common that take the same time: the row and the values of its grid but for rates."""
+        values = (value for value in self.point.split(", ") if "learning_rate=" not in value)
+        return f"{self.row} {', '.join(values)}".strip()
+
+    @property
     def smallest_share(self) -> float:
         """The smallest share of the steps that a phase has."""
         shares = str(self.flags.get("phase_shares", 1.0)).split(",")

@@ -2,13 +2,17 @@
 
     python -m benchmarks.recipes.run --text=demo --corpus=demo --work=/tmp/ledger --minutes=10 --seeds=1
     python -m benchmarks.recipes.run --text=en.txt --corpus=english --work=/tmp/ledger --size=4/256 \
-        --max_seq_length=128 --minutes=60 --seeds=1,2,3 --only='baseline,fast' --task=CoLA:glue/CoLA
+        --max_seq_length=128 --minutes=60 --seeds=1,2,3 --only=baseline --only=fast --task=CoLA:glue/CoLA
 
 A row has a grid; all its points are trained with the first seed, and the best on the choosing documents is trained with
 the other seeds, reported on documents that nothing else touched, and fine-tuned. A row named `random` is the same model
-without pre-training. The number of steps is what fits into the time: a few steps of each row are measured first, and
-the time that the training took is in the results. Stop it at any moment; the same command continues, and trainings
-that are in the results are not done again. `python -m benchmarks.recipes.page` writes docs/recipes.md from them.
+without pre-training. Stop it at any moment; the same command continues, and trainings that are in the results are not
+done again. `python -m benchmarks.recipes.page` writes docs/recipes.md from them.
+
+The number of steps is what fits into the time: steps of each row are measured first, with --threads on a machine that
+does nothing else. `--only_measure` does no more, for all rows in turns, once each call; the least counts. So the
+trainings themselves may take place beside other work, and with fewer threads (--training_threads): their steps, and
+the seconds in the tables, are those of the measurement.
 """
 
 from __future__ import annotations
@@ -19,19 +23,21 @@ import math
 import os
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.recipes.plans import Trial, read_trials
 from benchmarks.recipes.texts import bert, prepare
+from bertworks.datasets.registry import find_task
 
 HERE = Path(__file__).parent
 
 # Checkpoints of a training that are evaluated for its curve.
 POINTS = 8
-# Steps that are measured; the first quarter does not count.
-MEASURED = 16
+# Steps that are measured at least, the first quarter of which does not count, and seconds.
+MEASURED, MEASURED_SECONDS = 16, 6.0
 # Every model is evaluated on the same instances: single texts and pairs, 15 % masked as in the original.
 EVALUATION = ("--masked_lm_prob=0.15", "--max_predictions_per_seq=0", "--eval_batch_size=32")
 RANDOM = "random"
@@ -53,6 +59,7 @@ class Setting:
     tasks: tuple[str, ...]
     finetuning_seeds: str
     finetuning: tuple[str, ...]
+    training_threads: int
     machine: str
 
 
@@ -64,7 +71,7 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, required=True, help="the folder of the trainings")
     parser.add_argument("--results", type=Path, default=HERE.parent / "results" / "recipes.jsonl")
     parser.add_argument("--rows", type=Path, default=HERE / "rows.toml")
-    parser.add_argument("--only", default="", help="names of rows with commas between")
+    parser.add_argument("--only", action="append", default=[], help="the name of a row, several times")
     parser.add_argument("--size", default="2/128")
     parser.add_argument("--max_seq_length", type=int, default=64)
     parser.add_argument("--minutes", type=float, default=10.0)
@@ -78,6 +85,8 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--finetuning_seeds", default="1,2,3,4,5")
     parser.add_argument("--finetuning_flag", action="append", default=[], help="a flag of run_classifier")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--training_threads", type=int, default=0, help="of trainings; 0: as many as --threads")
+    parser.add_argument("--only_measure", action="store_true", help="measure the steps of all rows, and stop")
     parser.add_argument("--machine", default="", help="how the tables call this machine")
     flags = parser.parse_args(words)
     os.environ["OMP_NUM_THREADS"] = str(flags.threads)
@@ -95,14 +104,19 @@ def main(words: list[str] | None = None) -> None:
         tasks=tuple(flags.task),
         finetuning_seeds=flags.finetuning_seeds,
         finetuning=tuple(flags.finetuning_flag),
+        training_threads=flags.training_threads or flags.threads,
         machine=f"{flags.machine or 'not named'}, {flags.threads} threads",
     )
     seeds = [int(seed) for seed in flags.seeds.split(",")]
     trials = read_trials(flags.rows, flags.max_seq_length)
     rows = list(dict.fromkeys(trial.row for trial in trials))
-    wanted = [name.strip() for name in flags.only.split(",")] if flags.only else [*rows, RANDOM]
+    wanted = flags.only or [*rows, RANDOM]
     if unknown := [name for name in wanted if name not in (*rows, RANDOM)]:
         raise SystemExit(f"--only: there is no row {unknown[0]!r}; rows are {', '.join((*rows, RANDOM))}")
+    if flags.only_measure:
+        for trial in {trial.cost: trial for trial in trials if trial.row in wanted}.values():
+            print(f"{trial.cost}: {_plan(trial, setting, another=True)['steps']:,} steps", flush=True)
+        return
     for row in wanted:
         if row == RANDOM:
             _train(
@@ -168,35 +182,63 @@ def _lacks(found: dict[str, Any], setting: Setting) -> bool:
 
 
 def _pretrain(trial: Trial, seed: int, setting: Setting, folder: Path, log: Path) -> dict[str, Any]:
-    """Measure, train for the time, and evaluate the checkpoints on the choosing documents."""
+    """Train for the time, and evaluate the checkpoints on the choosing documents."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = folder / "bert_config.json"
-    config.write_text(json.dumps(_config(setting)), encoding="utf-8")
-    common = ("run_pretraining", f"--input_file={setting.shards['train']}", f"--bert_config_file={config}")
-    common += ("--do_train", f"--random_seed={seed}", "--nosave_in_background")
-    model, plan = folder / "model", folder / "steps.json"
+    model = folder / "model"
     if trial.row == RANDOM:
-        steps = 1
+        steps, planned = 1, 0.0
         words = [*trial.words(1), "--learning_rate=0"]
     else:
-        if not plan.exists():
-            seconds = _seconds_of_a_step(trial, common, folder / "timing", log)
-            plan.write_text(json.dumps({"steps": max(POINTS, int(setting.minutes * 60 / seconds))}), encoding="utf-8")
-        steps = json.loads(plan.read_text(encoding="utf-8"))["steps"]
+        plan = _plan(trial, setting)
+        steps, planned = plan["steps"], plan["steps"] * plan["seconds_of_a_step"]
         words = trial.words(steps)
     every = math.ceil(steps / POINTS)
     saving = (f"--save_checkpoints_steps={every}", f"--keep_checkpoint_max={POINTS + 1}", "--log_every_steps=20")
-    bert(*common, *words, *saving, f"--output_dir={model}", log=log)
-    lines = [json.loads(line) for line in (model / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    lines = [line for line in lines if "seconds" in line]
+    common = (*_training(folder, setting), f"--random_seed={seed}")
+    bert(*common, *words, *saving, f"--output_dir={model}", log=log, threads=setting.training_threads)
+    lines = _steps(model)
+    took = sum(line["seconds"] for line in lines)
+    checkpoints = sorted(model.glob("checkpoints/step-*"), key=lambda path: int(path.name[5:]))
+    held_out = _evaluate_all(checkpoints, setting, folder, log)
     curve = []
-    for path in sorted(model.glob("checkpoints/step-*"), key=lambda path: int(path.name[5:])):
+    for path, result in zip(checkpoints, held_out, strict=True):
         done = [line for line in lines if line["step"] <= int(path.name[5:])]
-        held_out = _evaluate(path, "choose", setting, folder / "evaluation", log, pairs=False)
-        spent = {"tokens": sum(line["tokens"] for line in done), "seconds": sum(line["seconds"] for line in done)}
-        curve.append({"step": int(path.name[5:]), **spent, **held_out})
-    total = {name: sum(line[name] for line in lines) for name in ("tokens", "seconds")}
-    return {"steps": steps, **total, "curve": curve, "choose": curve[-1]}
+        seconds = planned * sum(line["seconds"] for line in done) / took
+        curve.append(
+            {"step": int(path.name[5:]), "tokens": sum(d["tokens"] for d in done), "seconds": seconds} | result
+        )
+    tokens = sum(line["tokens"] for line in lines)
+    return {"steps": steps, "tokens": tokens, "seconds": planned, "took": took, "curve": curve, "choose": curve[-1]}
+
+
+def _plan(trial: Trial, setting: Setting, another: bool = False) -> dict[str, Any]:
+    """Return the number of steps that fit into the time, and the seconds of one; measured, then kept.
+
+    `another`: measure again. What counts is the least of all measurements: others use these processors too, and come
+    and go.
+    """
+    name = re.sub(r"[^\w.]+", "-", f"{setting.size}-{setting.max_seq_length}-{trial.cost}").strip("-")
+    path = setting.work / "measured" / f"{name}.json"
+    found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
+    if another or not found:
+        found.append(_seconds_of_a_step(trial, setting, path.with_suffix(""), found[-1] if found else 0.0))
+        path.write_text(json.dumps(found), encoding="utf-8")
+    return {"steps": max(POINTS, int(setting.minutes * 60 / min(found))), "seconds_of_a_step": min(found)}
+
+
+def _training(folder: Path, setting: Setting) -> tuple[str, ...]:
+    """Return what all trainings have in common; write the configuration into the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / "bert_config.json"
+    config.write_text(json.dumps(_config(setting)), encoding="utf-8")
+    data = (f"--input_file={setting.shards['train']}", f"--bert_config_file={config}")
+    return ("run_pretraining", *data, "--do_train", "--nosave_in_background")
+
+
+def _steps(model: Path) -> list[dict[str, Any]]:
+    """Return what a training wrote of its steps."""
+    lines = [json.loads(line) for line in (model / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [line for line in lines if "seconds" in line]
 
 
 def _config(setting: Setting) -> dict[str, Any]:
@@ -208,23 +250,43 @@ def _config(setting: Setting) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name != "extra"}
 
 
-def _seconds_of_a_step(trial: Trial, common: tuple[str, ...], folder: Path, log: Path) -> float:
-    shutil.rmtree(folder, ignore_errors=True)
-    steps = min(200, math.ceil(MEASURED / trial.smallest_share))
-    bert(*common, *trial.words(steps), "--log_every_steps=1", f"--output_dir={folder}", log=log)
-    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    seconds = [line["seconds"] for line in lines if "seconds" in line][MEASURED // 4 :]
-    shutil.rmtree(folder)
-    return float(sum(seconds) / len(seconds))
+def _seconds_of_a_step(trial: Trial, setting: Setting, folder: Path, guess: float) -> float:
+    """Train for some steps, and again for more where those took little time; return the mean seconds of a step."""
+    least = math.ceil(MEASURED / trial.smallest_share)
+    mean = guess
+    while True:
+        steps = max(least, math.ceil(MEASURED_SECONDS / mean)) if mean else least
+        shutil.rmtree(folder, ignore_errors=True)
+        words = (*trial.words(steps), "--log_every_steps=1", f"--output_dir={folder / 'model'}")
+        bert(*_training(folder, setting), *words, log=folder / "log.txt")
+        seconds = [line["seconds"] for line in _steps(folder / "model")][MEASURED // 4 :]
+        mean = float(sum(seconds) / len(seconds))
+        if sum(seconds) > MEASURED_SECONDS / 2:
+            shutil.rmtree(folder)
+            return mean
 
 
-def _evaluate(model: Path, part: str, setting: Setting, folder: Path, log: Path, *, pairs: bool) -> dict[str, float]:
+def _evaluate_all(models: list[Path], setting: Setting, folder: Path, log: Path) -> list[dict[str, float]]:
+    """Return the results of models on the choosing documents, several at a time with a thread each."""
+
+    def evaluated(path: Path) -> dict[str, float]:
+        return _evaluate(path, "choose", setting, folder / f"evaluation-{path.name}", log, pairs=False, threads=1)
+
+    with ThreadPoolExecutor(setting.training_threads) as pool:
+        return list(pool.map(evaluated, models))
+
+
+def _evaluate(
+    model: Path, part: str, setting: Setting, folder: Path, log: Path, *, pairs: bool, threads: int = 0
+) -> dict[str, float]:
     """Return the held-out results of a model: of single texts, or of pairs."""
     shutil.rmtree(folder, ignore_errors=True)
     words = (f"--input_file={setting.shards[part]}", f"--model={model}", f"--max_seq_length={setting.max_seq_length}")
     more = (f"--next_sentence={pairs}", f"--max_eval_steps={setting.eval_steps}", f"--output_dir={folder}")
-    bert("run_pretraining", "--do_eval", *words, *EVALUATION, *more, log=log)
+    threads = threads or setting.training_threads
+    bert("run_pretraining", "--do_eval", *words, *EVALUATION, *more, log=log, threads=threads)
     pairs_of = [line.split(" = ") for line in (folder / "eval_results.txt").read_text(encoding="utf-8").splitlines()]
+    shutil.rmtree(folder)
     return {name: float(value) for name, value in pairs_of if name.startswith("masked_lm")}
 
 
@@ -232,9 +294,11 @@ def _finetune(task: str, model: Path, setting: Setting, folder: Path) -> list[fl
     """Return the task's first metric for each seed."""
     name, _, data = task.partition(":")
     output = folder / f"finetuned-{name}"
+    command = "run_ner" if find_task(name).kind == "tags" else "run_classifier"
     words = (f"--task_name={name}", f"--data_dir={data}", f"--model={model}", f"--output_dir={output}")
     more = (f"--max_seq_length={setting.max_seq_length}", f"--seeds={setting.finetuning_seeds}", *setting.finetuning)
-    bert("run_classifier", *words, "--do_train", "--do_eval", *more, log=folder / "log.txt")
+    log, threads = folder / "log.txt", setting.training_threads
+    bert(command, *words, "--do_train", "--do_eval", *more, log=log, threads=threads)
     seeds = json.loads((output / "seeds.json").read_text(encoding="utf-8"))
     return [float(value) for value in seeds["seeds"].values()]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -61,18 +62,21 @@ def prepare(source: str, folder: Path, vocab_file: str, vocab_size: int, more: l
     return shards
 
 
-def bert(*words: str, log: Path | None = None) -> None:
-    """Run `bert WORDS` as a process of its own; what it says goes to `log`."""
+def bert(*words: str, log: Path | None = None, threads: int = 0) -> None:
+    """Run `bert WORDS` as a process of its own; what it says goes to `log`. With `threads`, it takes as many."""
     command = [sys.executable, "-m", "bertworks", *words]
+    environment = {**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {})}
     if log is None:
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
         said = done.stderr
     else:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("a", encoding="utf-8") as stream:
             stream.write(f"$ bert {' '.join(words)}\n")
             stream.flush()
-            done = subprocess.run(command, check=False, stdout=stream, stderr=subprocess.STDOUT, text=True)
+            done = subprocess.run(
+                command, check=False, stdout=stream, stderr=subprocess.STDOUT, text=True, env=environment
+            )
         said = log.read_text(encoding="utf-8")
     if done.returncode:
         raise SystemExit(f"bert {' '.join(words)}: ended with {done.returncode}\n{said[-2000:]}")

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from bertworks.model import kernels
 from bertworks.model.kept_weights import keep_weights, ready
+from bertworks.model.processor import takes_packed
 
 DTYPES = [torch.float32, torch.bfloat16]
 
@@ -45,6 +46,31 @@ def test_a_change_is_noticed(dtype: torch.dtype) -> None:
     made[0].bias = nn.Parameter(torch.ones(4))
     assert of(made, dtype)[1][:4].tolist() == [1.0] * 4
     assert not torch.equal(before, of(made, dtype)[0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("rows", [2, 7, 64, 300])
+def test_packed_weights_give_the_same_bits(dtype: torch.dtype, rows: int) -> None:
+    if not takes_packed(dtype, torch.device("cpu")):
+        pytest.skip("oneDNN does not compute these products here")
+    torch.manual_seed(0)
+    made = [nn.Linear(96, 64), nn.Linear(96, 32)]
+    x = torch.randn(rows, 96).to(dtype)
+    parameters = [(layer.weight, layer.bias) for layer in made]
+    with torch.inference_mode():
+        fresh = kernels.linears(x, *parameters), kernels.activated_linear(x, *parameters[0], "gelu")
+        keep_weights(nn.ModuleList(made))
+        for _ in range(2):
+            kept = kernels.linears(x, *parameters), kernels.activated_linear(x, *parameters[0], "gelu")
+            assert all(torch.equal(a, b) for a, b in zip(fresh, kept, strict=True))
+        assert kernels.linears(x[:0], *parameters).shape == (0, 96)
+    weights, biases = zip(*parameters, strict=True)
+    assert ready(dtype, weights, biases, packed=True)[0].is_mkldnn
+    with torch.no_grad():
+        made[0].weight.mul_(2)
+        changed = kernels.linears(x, *parameters)
+    assert torch.equal(changed[:, 64:], fresh[0][:, 64:])
+    assert not torch.equal(changed[:, :64], fresh[0][:, :64])
 
 
 def test_other_models_keep_nothing() -> None:

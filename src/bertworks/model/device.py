@@ -14,8 +14,8 @@ from bertworks.cores import usable_cores
 from bertworks.errors import InputError
 from bertworks.model import int8
 from bertworks.model.free_memory import free_memory
-from bertworks.model.kernels import multiplies_bf16
 from bertworks.model.memory import StepBytes, most, step_bytes
+from bertworks.model.processor import multiplies_bf16
 
 # On CUDA this takes about 2 GB for BERT-Base in float32. On CPU the activations of so many tokens stay in a core's
 # caches: on two cores BERT-Base in float32 encodes 15.7 texts of 128 tokens a second with it, and 12.2 with twice as

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from bertworks.errors import InputError
 from bertworks.model import kernels
 from bertworks.model.attention import Layout, attend
+from bertworks.model.processor import multiplies_bf16
 
 # The least value of GELU, in both forms, rounded down.
 _LEAST_OF = {"gelu": -0.1701, "gelu_new": -0.1701, "relu": 0.0}
@@ -148,7 +149,7 @@ class Int8Block:
 
 def _attend(projected: Tensor, layout: Layout, query: Tensor | None = None) -> Tensor:
     """Compute `attend` in bfloat16 if the processor multiplies it, which is a seventh sooner; float32 -> float32."""
-    if not kernels.multiplies_bf16(projected.device):
+    if not multiplies_bf16(projected.device):
         return attend(projected, layout, None, query)
     return attend(projected.bfloat16(), layout, None, None if query is None else query.bfloat16()).float()
 

@@ -3,18 +3,12 @@
 Weights are float32. An operation computes in the type of its input, casts its weights at use, and returns gradients in
 float32.
 
-On CPU torch multiplies float32 matrices with MKL, which runs at half the speed on AMD processors. oneDNN, which torch
-uses for bfloat16, computes the same float32 products there at twice the speed (202 to 245 against 102 to 111 GFLOP/s a
-core of an AMD EPYC). Torch's operator for it has a private name, so `product` works without it too.
-
 Shapes: T packed tokens, M rows, H hidden, I intermediate, V vocabulary.
 """
 
 from __future__ import annotations
 
 import math
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,6 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from bertworks.model.dropout import Dropped, Keep, masked
 from bertworks.model.kept_weights import joined, ready
+from bertworks.model.processor import has_pointwise, prefers_onednn, takes_packed
 
 # The forms of GELU by their names in oneDNN.
 _FORMS_OF_GELU = {"gelu": "none", "gelu_new": "tanh"}
@@ -35,8 +30,11 @@ _LARGE = 4096 * 768
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Compute x [T, in] @ weight [out, in].T + bias [out] -> [T, out], without recording gradients."""
-    if x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() and prefers_onednn():
+    """Compute x [T, in] @ weight [out, in].T + bias [out] -> [T, out], without recording gradients.
+
+    The weight may be packed (`kept_weights.py`).
+    """
+    if weight.is_mkldnn or (x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() and prefers_onednn()):
         result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
         return result
     return F.linear(x, weight, bias)
@@ -69,30 +67,6 @@ def transposed(x: Tensor) -> Tensor:
     return tiles.transpose(0, 1).reshape(width, -1).view(x.dtype)[:, :rows]
 
 
-def multiplies_bf16(device: torch.device) -> bool:
-    """Tell whether it is CUDA of compute capability 8.0 or higher, or a CPU with AVX512_BF16 or AMX."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_capability(device) >= (8, 0)
-    tell = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return device.type == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in tell)
-
-
-@cache
-def prefers_onednn() -> bool:
-    """Tell whether this machine multiplies float32 faster with oneDNN, and torch has the operator."""
-    try:
-        processor = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:  # not Linux
-        return False
-    return _has_pointwise() and "AuthenticAMD" in processor
-
-
-@cache
-def _has_pointwise() -> bool:
-    """Tell whether torch has oneDNN's product with operations on its result."""
-    return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
-
-
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Compute x [T, in] @ weight [out, in].T + bias [out] -> [T, out], in the type of x."""
     return linears(x, (weight, bias))
@@ -102,7 +76,7 @@ def linears(x: Tensor, *layers: tuple[Tensor, Tensor]) -> Tensor:
     """Apply several linear layers (weight, bias) to the same rows in one product -> [T, sum of their outs]."""
     weights, biases = zip(*layers, strict=True)
     if not torch.is_grad_enabled():
-        return product(x, *ready(x.dtype, weights, biases))
+        return product(x, *ready(x.dtype, weights, biases, packed=x.numel() > 0 and takes_packed(x.dtype, x.device)))
     return _Linear.apply(x, len(layers), *weights, *biases)  # type: ignore[no-any-return, no-untyped-call]
 
 
@@ -128,9 +102,10 @@ def activated_linear(x: Tensor, weight: Tensor, bias: Tensor, name: str) -> Tens
     """Apply `linear` and then `activate`. Without gradients oneDNN computes both forms of GELU with the product."""
     form = _FORMS_OF_GELU.get(name)
     in_onednn = x.device.type == "cpu" and x.numel() and (x.dtype == torch.bfloat16 or prefers_onednn())
-    if form is None or torch.is_grad_enabled() or not (in_onednn and _has_pointwise()):
+    if form is None or torch.is_grad_enabled() or not (in_onednn and has_pointwise()):
         return activate(linear(x, weight, bias), name)
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, *ready(x.dtype, (weight,), (bias,)), "gelu", [], form)
+    parameters = ready(x.dtype, (weight,), (bias,), packed=x.numel() > 0 and takes_packed(x.dtype, x.device))
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, *parameters, "gelu", [], form)
     return result
 
 

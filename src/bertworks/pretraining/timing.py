@@ -15,8 +15,12 @@ from bertworks.pretraining.recipes import WARMUP
 from bertworks.pretraining.run import pretrain
 from bertworks.train.distributed import World
 
-# Steps that are measured, the first of which does not count; more, if a phase has a small share.
-MEASURED, MOST_MEASURED = 8, 100
+# Steps that are measured at least, the first of which does not count; more, if a phase has a small share.
+MEASURED, MOST_MEASURED = 8, 1000
+
+# Short steps are measured again, for so many seconds or this share of the time, whichever is less: a few of them take
+# more or less time by chance.
+MEASURED_SECONDS, MEASURED_SHARE = 5.0, 0.02
 
 # Of the time, what is left for evaluations, checkpoints and the end.
 RESERVE = 0.05
@@ -71,9 +75,22 @@ def with_steps(flags: _Flags, output_dir: Path, world: World) -> _Flags:
 
 
 def _seconds_of_a_step(flags: PretrainingFlags, folder: Path, world: World) -> float:
-    """Train for a few steps in a folder, with weights that are thrown away; return the mean time of a step."""
+    """Train for some steps in a folder, with weights that are thrown away; return the mean time of a step."""
     shares = flags.phase_shares if isinstance(flags.phase_shares, tuple) else (1.0,)
     steps = min(MOST_MEASURED, math.ceil(MEASURED / min(shares)))
+    enough = min(MEASURED_SECONDS, MEASURED_SHARE * (flags.max_hours or 0.0) * 3600)
+    mean = _mean_of_steps(flags, steps, folder, world)
+    if steps * mean < enough and steps < MOST_MEASURED:
+        steps = min(MOST_MEASURED, math.ceil(enough / mean))
+        if world.is_main:
+            files.remove(folder)
+        world.wait()
+        mean = _mean_of_steps(flags, steps, folder, world)
+    return mean
+
+
+def _mean_of_steps(flags: PretrainingFlags, steps: int, folder: Path, world: World) -> float:
+    """Train for so many steps; return the mean time of one, the same in all processes."""
     pretrain(replace(flags, output_dir=str(folder), num_train_steps=steps, **_BRIEF), folder, world)
     mean = 0.0
     if world.is_main:
