@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", default="", help="a file for the table")
+    parser.add_argument("--keep", default="", help="a folder for our trained models, seed by seed")
     flags = parser.parse_args()
     model = Path(flags.model) if flags.model else minilm()
     import torch
@@ -46,7 +47,9 @@ def main() -> None:
     torch.set_num_threads(flags.threads)
     rows: list[tuple[int, float, float, float, float]] = []
     for seed in map(int, flags.seeds.split(",")):
-        ours, our_seconds = _ours(flags.task, flags.data_dir, model, seed, flags.precision)
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(flags.keep or temporary) / f"seed-{seed}"
+            ours, our_seconds = _ours(flags.task, flags.data_dir, model, seed, flags.precision, folder)
         theirs, their_seconds = _theirs(flags.task, flags.data_dir, model, seed, flags.precision)
         rows.append((seed, ours, theirs, our_seconds, their_seconds))
         print(
@@ -67,24 +70,23 @@ def minilm() -> Path:
     return Path(found.origin).parent / "model"
 
 
-def _ours(task: str, data_dir: str, model: Path, seed: int, precision: str) -> tuple[float, float]:
+def _ours(task: str, data_dir: str, model: Path, seed: int, precision: str, folder: Path) -> tuple[float, float]:
     """Accuracy on the dev set, and seconds."""
     from bertworks import cli
 
-    with tempfile.TemporaryDirectory() as folder:
-        start = time.perf_counter()
-        words = [
-            "run_classifier", f"--task_name={task}", f"--data_dir={data_dir}", f"--model={model}",
-            f"--output_dir={folder}", "--do_train", "--do_eval",
-            f"--learning_rate={LEARNING_RATE}", f"--train_batch_size={BATCH}",
-            f"--num_train_epochs={EPOCHS}", f"--max_seq_length={LENGTH}", f"--warmup_proportion={WARMUP}",
-            f"--random_seed={seed}", "--optimizer=adamw", f"--precision={precision}",
-            "--keep=last", "--eval_every=1000000", "--save_checkpoints_steps=0", "--device=cpu",
-        ]  # fmt: skip
-        if code := cli.main(words):
-            sys.exit(code)
-        seconds = time.perf_counter() - start
-        return json.loads((Path(folder) / "eval_results.json").read_text())["eval_accuracy"], seconds
+    start = time.perf_counter()
+    words = [
+        "run_classifier", f"--task_name={task}", f"--data_dir={data_dir}", f"--model={model}",
+        f"--output_dir={folder}", "--do_train", "--do_eval",
+        f"--learning_rate={LEARNING_RATE}", f"--train_batch_size={BATCH}",
+        f"--num_train_epochs={EPOCHS}", f"--max_seq_length={LENGTH}", f"--warmup_proportion={WARMUP}",
+        f"--random_seed={seed}", "--optimizer=adamw", f"--precision={precision}",
+        "--keep=last", "--eval_every=1000000", "--save_checkpoints_steps=0", "--device=cpu",
+    ]  # fmt: skip
+    if code := cli.main(words):
+        sys.exit(code)
+    seconds = time.perf_counter() - start
+    return json.loads((folder / "eval_results.json").read_text())["eval_accuracy"], seconds
 
 
 def _theirs(task: str, data_dir: str, folder: Path, seed: int, precision: str) -> tuple[float, float]:

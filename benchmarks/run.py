@@ -30,8 +30,6 @@ def main() -> None:
     parser.add_argument("--glue", default="", help="a folder with MRPC and RTE as GLUE releases them")
     parser.add_argument("--squad", default="", help="the folder of train-v1.1.json and dev-v1.1.json")
     parser.add_argument("--peer_python", default="", help="as in bert benchmark: environments of peers")
-    parser.add_argument("--infinity", default="", help="see benchmarks/serving.py")
-    parser.add_argument("--fastapi", default="", help="see benchmarks/serving.py")
     flags = parser.parse_args()
     english = {"corpus": flags.corpus, "vocab_file": flags.vocab}
     peers = {"peer_python": flags.peer_python} if flags.peer_python else {}
@@ -39,6 +37,8 @@ def main() -> None:
         _bert(kind, {})
     _bert("encode", {"corpus": flags.corpus, "model": _minilm(), **peers})
     _bert("latency", {"corpus": flags.corpus, "model": _minilm(), **peers})
+    served = {"texts": "300", "rounds": "3", "precision": "fp32,int8"}
+    _bert("serve", {"corpus": flags.corpus, "model": _minilm(), **served, **peers})
     _bert("tokenize", {**english, **peers})
     _bert("tokenize", {"corpus": flags.chinese, "vocab_file": flags.chinese_vocab, **peers}, "chinese")
     _bert("data", {**english, **({"original": flags.original} if flags.original else {})})
@@ -49,8 +49,7 @@ def main() -> None:
     _script("squad", {"data_dir": flags.squad, "precision": "bf16"})
     _script("squad_parts", {"data_dir": flags.squad, "vocab": flags.vocab})
     _script("busy_machine", {})
-    servers = {"infinity": flags.infinity, "fastapi": flags.fastapi}
-    _script("serving", {"corpus": flags.corpus, **{name: value for name, value in servers.items() if value}})
+    _script("start_up", {})
 
 
 def _minilm() -> str:

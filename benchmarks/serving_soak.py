@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import random
 import subprocess
 import sys
@@ -24,7 +23,8 @@ from typing import Any
 
 from tests.serve.models import TEXTS, make_models
 
-from benchmarks.http_load import Connection, Request, load, post
+from bertworks.benchmark.peers.http_load import ClientConnection, Request, load, post
+from bertworks.benchmark.peers.serving import memory
 
 # One request in so many is bad.
 BAD = 100
@@ -64,11 +64,11 @@ async def bad(kind: int, address: tuple[str, int]) -> None:
     """Be a client that sends something wrong, stops in the middle, or leaves before the answer."""
     good = post("/v1/classify", texts=TEXTS)
     if kind == 0:
-        status, _ = await Connection(*address).ask(Request("/v1/classify", b'{"texts": ["a"'))
+        status, _ = await ClientConnection(*address).ask(Request("/v1/classify", b'{"texts": ["a"'))
         assert status == 400, status
         return
     if kind == 1:
-        status, _ = await Connection(*address).ask(post("/v1/classify", texts=["a", ""], nonsense=1))
+        status, _ = await ClientConnection(*address).ask(post("/v1/classify", texts=["a", ""], nonsense=1))
         assert status == 422, status
         return
     reader, writer = await asyncio.open_connection(*address)
@@ -97,25 +97,17 @@ def near(found: Any, expected: Any) -> bool:
     return bool(found == expected)
 
 
-def memory(process: int) -> float:
-    """Return the resident memory of a process and of those that it started, in MB."""
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-    started = [path.read_text().split() for path in Path(f"/proc/{process}/task").glob("*/children")]
-    own = pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-    return own + sum(memory(int(child)) for children in started for child in children)
-
-
 async def soak(address: tuple[str, int], process: int, count: int, clients: int) -> list[str]:
     """Send the requests; return what was found."""
     kinds = bodies()
-    alone = Connection(*address)
+    alone = ClientConnection(*address)
     expected = [json.loads((await alone.ask(request))[1]) for request in kinds]
     alone.close()
     drawn = random.Random(1)
     chosen = [drawn.randrange(len(kinds)) for _ in range(count)]
     wrong: list[str] = []
     background: set[asyncio.Task[None]] = set()
-    done, trace = 0, list[tuple[int, float]]()
+    done, trace = 0, list[tuple[int, int]]()
 
     def check(number: int, status: int, body: bytes) -> None:
         nonlocal done
@@ -141,7 +133,7 @@ async def soak(address: tuple[str, int], process: int, count: int, clients: int)
         f"memory: not judged, because {WARM:,} requests fill the caches"
         if warm is None or growth is None
         else f"memory: {growth:+.1%} from request {warm[0]:,} to the end; {GROWTH:.0%} is allowed",
-        f"MB, at every twentieth: {', '.join(f'{megabytes:.0f}' for _, megabytes in trace)}",
+        f"MB, at every twentieth: {', '.join(f'{used / 1e6:.0f}' for _, used in trace)}",
         *wrong[:5],
         *map(repr, failures[:5]),
     ]

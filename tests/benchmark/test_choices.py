@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bertworks.benchmark.choices import PEERS, check, contestants, mixes, pythons
+from bertworks.benchmark.choices import check, contestants, mixes, pythons
 from bertworks.benchmark.flags import BenchmarkFlags
+from bertworks.benchmark.known_peers import PEERS
 from bertworks.errors import InputError
 from bertworks.flags import parse
 
@@ -28,7 +29,7 @@ def flags(*words: str) -> BenchmarkFlags:
         (["encode", "--lengths=squad"], "--lengths=squad: bert benchmark encode takes natural, dense, mixed"),
         (["train", "--lengths=none.txt"], "takes dense, mrpc, squad, or a file with a length on each line"),
         (["train", "--precision=fp64"], "--precision=fp64: give auto, fp32, bf16, int8"),
-        (["train", "--precision=int8"], "--precision=int8: only encode and latency"),
+        (["train", "--precision=int8"], "--precision=int8: only encode, latency and serve"),
         (["train", "--gb=12"], "--gb=12: is for bert benchmark memory, not for train"),
         (["memory", "--against=transformers"], "--against=transformers: bert benchmark memory has no peers"),
         (["train", "--max_seq_length=2"], "--max_seq_length=2: must be at least 8, or 0"),
@@ -39,6 +40,10 @@ def flags(*words: str) -> BenchmarkFlags:
         (["encode", "--peer_python=openvino=/nowhere/python"], "/nowhere/python is not a program"),
         (["data", "--original=/nowhere"], "--original=/nowhere: has no create_pretraining_data.py"),
         (["encode", "--compile"], "--compile: is for train and finetune, not for encode"),
+        (["encode", "--clients=2"], "--clients=2: is for bert benchmark serve, not for encode"),
+        (["serve", "--clients=1,0"], "--clients=1,0: give numbers with commas between, such as 1,8,64"),
+        (["serve", "--precision=bf16"], "--precision=bf16: servers are compared in fp32 and int8"),
+        (["serve", "--against=openvino"], "openvino takes part in encode, latency, not here"),
         (["memory", "--optimizer_bits=8"], "--optimizer_bits: is for train and finetune, not for memory"),
         (["train", "--vocab_file=/nowhere"], "--vocab_file=/nowhere: no such file"),
     ],

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bertworks.benchmark.flags import BenchmarkFlags
+from bertworks.benchmark.known_peers import ANSWERS, PEERS, PRECISIONS, VECTORS, Peer
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
-
-PRECISIONS = ("fp32", "bf16", "int8")
 
 # The tokens that a batch has sequences of, and the longest sequence that there may be, which some peers pad to.
 MIXES = {"dense": 128, "mrpc": 128, "squad": 384, "natural": 256, "mixed": 256}
@@ -41,118 +40,11 @@ KINDS = {
     "finetune": BenchmarkKind(title="A step of fine-tuning", passes=2, mixes=("mrpc", "squad")),
     "encode": BenchmarkKind(title="Texts to vectors", mixes=_OF_TEXTS),
     "latency": BenchmarkKind(title="One text at a time", passes=100, mixes=_OF_TEXTS),
+    "serve": BenchmarkKind(title="Serving embeddings", mixes=_OF_TEXTS),
     "tokenize": BenchmarkKind(title="Text to ids"),
     "data": BenchmarkKind(title="Text to pre-training data"),
     "memory": BenchmarkKind(title="Largest batches"),
 }
-
-_BEST: Mapping[str, str] = {"best": "", "defaults": "fp32"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Peer:
-    """A library that takes part in some kinds of benchmark.
-
-    Attributes:
-        name: as `--against` has it.
-        module: of `peers/`.
-        kinds: of benchmark.
-        hint: what to do if it is not there.
-        settings: how it runs -> the precision that this always has; "" is what was ordered.
-        precisions: what it can compute in.
-    """
-
-    name: str
-    module: str
-    kinds: tuple[str, ...]
-    hint: str
-    settings: Mapping[str, str] = field(default_factory=lambda: _BEST)
-    precisions: tuple[str, ...] = ("fp32", "bf16")
-
-
-_VECTORS = ("encode", "latency")
-# What NVIDIA's grid of inference measures: the logits of answers, not vectors.
-_ANSWERS = "answers"
-_GRAPHS = "transformers tokenizers torch"
-
-PEERS = (
-    Peer(
-        name="bertworks",
-        module="ours",
-        kinds=("train", "finetune", _ANSWERS, *_VECTORS),
-        hint="pip install bertworks",
-        settings={"best": ""},
-        precisions=PRECISIONS,
-    ),
-    Peer(
-        name="bertworks",
-        module="ours_in_text",
-        kinds=("tokenize",),
-        hint="pip install bertworks",
-        settings={"bytes": "", "strings": ""},
-    ),
-    Peer(
-        name="bertworks",
-        module="ours_in_text",
-        kinds=("data",),
-        hint="pip install bertworks",
-        settings={"records": "", "shards": ""},
-    ),
-    Peer(
-        name="transformers",
-        module="with_transformers",
-        kinds=("train", "finetune", _ANSWERS, *_VECTORS),
-        hint="pip install transformers tokenizers",
-    ),
-    Peer(
-        name="sentence-transformers",
-        module="with_sentence_transformers",
-        kinds=_VECTORS,
-        hint="pip install sentence-transformers",
-    ),
-    Peer(
-        name="onnxruntime",
-        module="with_onnxruntime",
-        kinds=_VECTORS,
-        hint=f"pip install onnxruntime onnx {_GRAPHS}",
-        precisions=("fp32", "int8"),
-    ),
-    Peer(name="openvino", module="with_openvino", kinds=_VECTORS, hint=f"pip install openvino {_GRAPHS}"),
-    Peer(
-        name="infinity",
-        module="with_infinity",
-        kinds=_VECTORS,
-        hint="pip install 'infinity-emb[torch]' 'transformers<5' 'sentence-transformers<5'",
-    ),
-    Peer(
-        name="tokenizers",
-        module="tokenizers_of_rust",
-        kinds=("tokenize",),
-        hint="pip install tokenizers",
-        settings={"tokenizers.encode_batch": "", "tokenizers.encode_batch_fast": ""},
-    ),
-    Peer(
-        name="nanotoken",
-        module="tokenizers_of_rust",
-        kinds=("tokenize",),
-        hint="pip install nanotoken",
-        settings={"nanotoken.encode_batch": ""},
-    ),
-    Peer(
-        name="tokie",
-        module="tokenizers_of_rust",
-        kinds=("tokenize",),
-        hint="pip install tokie",
-        settings={"tokie.encode_batch_flat": ""},
-    ),
-    Peer(
-        name="original",
-        module="original",
-        kinds=("data",),
-        hint="git clone https://github.com/google-research/bert and --original=FOLDER",
-        settings={"instances": ""},
-    ),
-)
 
 
 def contestants(flags: BenchmarkFlags) -> list[Peer]:
@@ -161,7 +53,7 @@ def contestants(flags: BenchmarkFlags) -> list[Peer]:
     Raises:
         InputError: `--against` names a library that we do not know, or that does not do this work.
     """
-    kind = _ANSWERS if flags.like == "nvidia" and flags.what == "latency" else flags.what
+    kind = ANSWERS if flags.like == "nvidia" and flags.what == "latency" else flags.what
     known, against = [peer for peer in PEERS if kind in peer.kinds], flags.against
     if flags.what == "memory" and against not in (None, "none"):
         raise InputError(f"--against={against}: bert benchmark memory has no peers")
@@ -171,7 +63,7 @@ def contestants(flags: BenchmarkFlags) -> list[Peer]:
     by_name = {peer.name: peer for peer in known}
     for name in wanted:
         if name not in by_name:
-            others = {peer.name: [kind for kind in peer.kinds if kind != _ANSWERS] for peer in PEERS}
+            others = {peer.name: [kind for kind in peer.kinds if kind != ANSWERS] for peer in PEERS}
             does = f"takes part in {', '.join(others[name])}, not here" if name in others else "is not known"
             rest = ", ".join(one for one in by_name if one != "bertworks")
             raise InputError(f"--against={against}: {name} {does}; give none, or some of {rest}")
@@ -228,9 +120,25 @@ def precisions(flags: BenchmarkFlags) -> list[str]:
     for name in found:
         if name not in (*PRECISIONS, "auto"):
             raise InputError(f"--precision={name}: give auto, {', '.join(PRECISIONS)}, or several with commas")
-    if "int8" in found and flags.what not in _VECTORS:
-        raise InputError(f"--precision=int8: only encode and latency compute in int8, not {flags.what}")
+    if "int8" in found and flags.what not in (*VECTORS, "serve"):
+        raise InputError(f"--precision=int8: only encode, latency and serve compute in int8, not {flags.what}")
+    if "bf16" in found and flags.what == "serve":
+        raise InputError("--precision=bf16: servers are compared in fp32 and int8")
     return found
+
+
+def clients(flags: BenchmarkFlags) -> list[int]:
+    """Return the numbers of clients that `--clients` lists.
+
+    Raises:
+        InputError: no numbers, or nothing is served.
+    """
+    if flags.what != "serve" and flags.was_given("clients"):
+        raise InputError(f"--clients={flags.clients}: is for bert benchmark serve, not for {flags.what}")
+    found = names(flags.clients)
+    if not found or not all(number.isdecimal() and int(number) for number in found):
+        raise InputError(f"--clients={flags.clients}: give numbers with commas between, such as 1,8,64")
+    return list(map(int, found))
 
 
 def check(flags: BenchmarkFlags) -> None:
@@ -243,6 +151,7 @@ def check(flags: BenchmarkFlags) -> None:
     pythons(flags)
     mixes(flags)
     precisions(flags)
+    clients(flags)
     sizes = names(flags.size)
     for size in sizes:
         BertConfig.from_size(size, 100)

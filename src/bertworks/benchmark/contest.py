@@ -31,6 +31,7 @@ class Turn:
         memory: the most bytes that the process had so far; on a GPU those of its tensors.
         watts: the mean power of the machine's processors, or of the GPU; None if the machine does not tell.
         value: what the work gave to report: the loss.
+        latencies: the seconds of each request of the last pass, where a pass has requests.
     """
 
     seconds: tuple[float, ...]
@@ -38,6 +39,7 @@ class Turn:
     memory: int = 0
     watts: float | None = None
     value: float | None = None
+    latencies: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from bertworks.flags import REQUIRED, CommandFlags, flag
 
-Kind = Literal["train", "finetune", "encode", "latency", "tokenize", "data", "memory"]
+Kind = Literal["train", "finetune", "encode", "latency", "serve", "tokenize", "data", "memory"]
 
 _INPUT, _RUN, _OUTPUT = "What is worked on", "How it is measured", "Output"
 
@@ -21,8 +21,9 @@ class BenchmarkFlags(CommandFlags):
     what: Kind = flag(
         REQUIRED,
         "train: steps of pre-training. finetune: steps of fine-tuning. encode: vectors of many texts. latency: vectors "
-        "of one text after the other. tokenize: text to ids. data: text to pre-training data. memory: the largest "
-        "batches of a fine-tuning that fit, beside the original's; they are computed, and nothing is run.",
+        "of one text after the other. serve: vectors by HTTP, for several clients at once. tokenize: text to ids. "
+        "data: text to pre-training data. memory: the largest batches of a fine-tuning that fit, beside the "
+        "original's; they are computed, and nothing is run.",
         positional=True,
     )
     against: str | None = flag(
@@ -53,7 +54,7 @@ class BenchmarkFlags(CommandFlags):
     lengths: str | None = flag(
         None,
         "Mixes of lengths, with commas between. train: dense, mrpc, squad. finetune: mrpc (pairs of sentences, a class "
-        "each), squad (windows, an answer each). encode, latency: natural (sentences), dense, mixed (1 to 12 "
+        "each), squad (windows, an answer each). encode, latency, serve: natural (sentences), dense, mixed (1 to 12 "
         "sentences). For train and finetune also a file with a length on each line.",
         group=_INPUT,
     )
@@ -67,6 +68,7 @@ class BenchmarkFlags(CommandFlags):
         lowest=0,
     )
     texts: int = flag(500, "Texts to encode, at equal distances from the corpus.", group=_INPUT, lowest=1)
+    clients: str = flag("1,8,64", "For serve: how many clients ask at once, several with commas between.", group=_INPUT)
     corpus: str | None = flag(
         None,
         "Text files, one sentence on each line; by default Python's documentation.",

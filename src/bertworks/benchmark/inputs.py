@@ -237,6 +237,14 @@ def _filling(sentences: Sequence[str], first: int, tokenizer: Tokenizer, longest
     return " ".join(parts)
 
 
+def cut_words(text: str, tokenizer: Tokenizer, longest: int) -> str:
+    """Return a text without its last words, as many as make it longer than a sequence of so many tokens."""
+    words = text.split()
+    while len(words) > 1 and len(tokenizer.encode(" ".join(words))) > longest - 2:
+        words = words[: -max(1, len(words) // 10)]
+    return " ".join(words)
+
+
 def token_lengths(texts: Sequence[str], tokenizer: Tokenizer, longest: int) -> Ints:
     """Return the tokens of each text as a sequence of at most `longest`."""
     _, starts = tokenizer.encode_batch(list(texts))

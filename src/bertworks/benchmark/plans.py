@@ -14,6 +14,9 @@ from bertworks.errors import InputError
 
 DEFAULT_BATCH_SIZE = 32
 
+# Tokens that a text to be served has less than a model reads.
+_ROOM = 6
+
 _STEP = "A step is forward and backward with dropout, clipping to a norm of 1, and AdamW; "
 _TASKS = {
     "train": "masked words (15 %) and next sentence. Differences are those of the two losses without dropout.",
@@ -24,7 +27,7 @@ _TASKS = {
 
 def plan(around: Surroundings) -> tuple[list[str], list[Contest]]:
     """Make the inputs; return sentences about them, and the contests."""
-    kinds = {"tokenize": _tokenize, "data": _data, "encode": _texts, "latency": _texts}
+    kinds = {"tokenize": _tokenize, "data": _data, "encode": _texts, "latency": _texts, "serve": _serve}
     return kinds.get(around.flags.what, _steps)(around)
 
 
@@ -162,6 +165,37 @@ def _texts(around: Surroundings) -> tuple[list[str], list[Contest]]:
             )
         )
     about = "A vector is the mean over a text's tokens in the last layer. Differences are those of vectors of length 1."
+    return [f"{model.name}; text: {corpus.name}. {about}"], contests
+
+
+def _serve(around: Surroundings) -> tuple[list[str], list[Contest]]:
+    flags, contests = around.flags, []
+    corpus = inputs.read_corpus(flags.corpus, around.folder)
+    model = make_model(around, "encode", corpus, flags.size)
+    for mix in choices.mixes(flags):
+        # Some servers refuse longer texts, and others cut them; the room is for servers that count otherwise.
+        longest = longest_of(around, mix, model) - _ROOM
+        texts = inputs.choose_texts(mix, corpus.sentences, flags.texts, model.tokenizer, longest)
+        texts = [inputs.cut_words(text, model.tokenizer, longest) for text in texts]
+        tokens = int(inputs.token_lengths(texts, model.tokenizer, longest).sum())
+        folder = subfolder(around.folder, mix, model)
+        inputs.write_texts(folder, texts)
+        contests += [
+            Contest(
+                name=f"{len(texts)} texts, {mix}, mean {tokens / len(texts):.0f} tokens, {clients} at once",
+                entrants=around.entrants("serve", folder, longest, model.config, options={"clients": str(clients)}),
+                passes=around.passes,
+                sequences=len(texts),
+                tokens=tokens,
+                model=model.size,
+                longest=longest,
+            )
+            for clients in choices.clients(flags)
+        ]
+    about = (
+        "A request has one text. Latencies are those of all requests; memory is that of the server. Differences are "
+        "those of vectors of length 1."
+    )
     return [f"{model.name}; text: {corpus.name}. {about}"], contests
 
 

@@ -164,6 +164,7 @@ def _contestant(
             memory=reply["memory"],
             watts=power.watts,
             value=reply["value"],
+            latencies=tuple(reply["latencies"]),
         )
 
     def answers() -> NDArray[Any]:
@@ -184,4 +185,4 @@ def _contestant(
 
 
 # Work in which a matrix product is no limit.
-_WITHOUT_PRODUCTS = ("tokenize_cold", "tokenize_warm", "shards", "records")
+_WITHOUT_PRODUCTS = ("tokenize_cold", "tokenize_warm", "shards", "records", "serve")

@@ -99,8 +99,9 @@ class Entry:
         return max((turn.memory for turn in self.turns), default=0)
 
     def percentile(self, percent: float) -> float:
-        """Return the seconds that so many percent of the passes did not exceed."""
-        return float(np.percentile(self.passes, percent))
+        """Return the seconds that so many percent of the requests, or else of the passes, did not exceed."""
+        requests = [seconds for turn in self.turns for seconds in turn.latencies]
+        return float(np.percentile(requests or self.passes, percent))
 
     def price(self, an_hour: float) -> float | None:
         """Return the price of a million real tokens."""
@@ -112,7 +113,7 @@ class BenchmarkReport:
     """All entries, and where they were measured.
 
     Attributes:
-        kind: train, finetune, encode, latency, tokenize or data.
+        kind: train, finetune, encode, latency, serve, tokenize or data.
         about: sentences that say what was measured.
         power: what the watts are of.
         price: of an hour; None if it was not given.

@@ -51,11 +51,11 @@ def report_of(
 def measure(contest: Contest, rounds: int, starting: str) -> list[Entry]:
     """Start the contestants of a contest, let them take turns, and end them; `starting` is what the bar says first."""
     with ExitStack() as running:
-        started = []
+        started: list[Contestant | Absent] = []
         with progress(starting, len(contest.entrants), "contestants") as advance:
             for one in contest.entrants:
                 started.append(running.enter_context(one))
-                _check_ours(started[-1])
+                _check_ours(started)
                 advance(1)
         found = compared(started, contest.difference)
         for line in dict.fromkeys(f"{one.name}: {one.reason}" for one, _ in found if isinstance(one, Absent)):
@@ -66,10 +66,12 @@ def measure(contest: Contest, rounds: int, starting: str) -> list[Entry]:
     return entries_of(contest, found, turns)
 
 
-def _check_ours(started: Contestant | Absent) -> None:
-    """Raise InputError if this package itself did not start."""
-    if isinstance(started, Absent) and started.name == OURS:
-        raise InputError(f"{started.name} in {started.precision}: {started.reason}")
+def _check_ours(started: Sequence[Contestant | Absent]) -> None:
+    """Raise InputError if this package did not start in the way with which others are compared, the first."""
+    *before, last = started
+    is_first = all((one.name, one.precision) != (OURS, last.precision) for one in before)
+    if isinstance(last, Absent) and last.name == OURS and is_first:
+        raise InputError(f"{last.name} in {last.precision}: {last.reason}")
 
 
 def _reading(around: Surroundings) -> Iterator[str]:

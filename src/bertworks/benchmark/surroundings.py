@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 
 from bertworks.benchmark import choices, machine
-from bertworks.benchmark.choices import Peer
 from bertworks.benchmark.contest import Absent, Clock, Contestant
 from bertworks.benchmark.energy import Meter
 from bertworks.benchmark.flags import BenchmarkFlags
+from bertworks.benchmark.known_peers import Peer
 from bertworks.benchmark.peers.order import Order
 from bertworks.benchmark.processes import entrant
 from bertworks.config import BertConfig

@@ -143,6 +143,15 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         *_COSTS[:2],
         Column("largest difference", _difference),
     ),
+    "serve": (
+        *_WHO,
+        Column("requests/s", _per_second(lambda entry: entry.sequences, 1)),
+        _TOKENS[0],
+        *(Column(f"p{percent}, ms", _percentile(percent)) for percent in (50, 99)),
+        _COMPARED,
+        *_COSTS,
+        Column("largest difference", _difference),
+    ),
     "tokenize": (
         *_TEXT,
         Column("lines unlike ours", _unlike),
@@ -193,9 +202,10 @@ def show(report: BenchmarkReport) -> None:
         for i in shown:
             justify: Literal["left", "right"] = "left" if titles[i] in _TEXTS else "right"
             table.add_column(_SHORTER.get(titles[i], titles[i]), justify=justify, no_wrap=titles[i] == "contestant")
+        ways = len({entry.settings for entry in measured if entry.is_ours})
         for entry, row in zip(measured, cells, strict=True):
             setting = entry.settings.partition(":")[0].removeprefix("its ").removeprefix("example script's ")
-            who = entry.name if entry.is_ours else f"{entry.name}, {setting}"
+            who = entry.name if entry.is_ours and ways == 1 else f"{entry.name}, {setting}"
             table.add_row(who, *(row[i].replace("**", "") for i in shown[1:]))
         console.print(table)
         for entry in entries:

@@ -15,7 +15,8 @@ class Order:
 
     Attributes:
         module: of this package, which knows the library.
-        work: pretrain, classify, span, predict, encode, latency, tokenize_cold, tokenize_warm, shards or records.
+        work: pretrain, classify, span, predict, encode, latency, serve, tokenize_cold, tokenize_warm, shards or
+            records.
         folder: the shared inputs: `model/`, `batch.npz`, `texts.json`, whatever the work needs.
         setting: best or defaults, or another that the module knows.
         precision: fp32, bf16 or int8.
@@ -71,6 +72,9 @@ class Prepared:
         padded_tokens: what it computes in a pass, padding included; 0 if that is not known.
         precision: what it computes in; "" is what was ordered.
         value: gives a number to report of the passes since it was last called: their loss.
+        latencies: gives the seconds of each request of the last pass, where a pass has requests.
+        memory: gives the bytes in use, where another process computes.
+        close: ends what was started.
     """
 
     version: str
@@ -81,3 +85,6 @@ class Prepared:
     padded_tokens: int = 0
     precision: str = ""
     value: Callable[[], float | None] = lambda: None
+    latencies: Callable[[], list[float]] = list
+    memory: Callable[[], int] | None = None
+    close: Callable[[], object] = lambda: None

@@ -45,8 +45,11 @@ def main() -> None:
                     "precision": prepared.precision or order.precision,
                 }
             )
-            for line in sys.stdin:
-                reply(_obey(json.loads(line), order, prepared))
+            try:
+                for line in sys.stdin:
+                    reply(_obey(json.loads(line), order, prepared))
+            finally:
+                prepared.close()
         except ModuleNotFoundError as error:
             reply({"missing": error.name})
         except Exception as error:
@@ -76,8 +79,9 @@ def _obey(command: dict[str, Any], order: Order, prepared: Prepared) -> dict[str
         "seconds": seconds,
         "processor_seconds": processor_seconds,
         "peak": peak,
-        "memory": _memory(order.device),
+        "memory": prepared.memory() if prepared.memory else _memory(order.device),
         "value": prepared.value(),
+        "latencies": prepared.latencies(),
     }
 
 

@@ -1,4 +1,4 @@
-"""`sentence-transformers` behind FastAPI, as many people write it: `python serving_peer.py MODEL PORT torch|onnx`.
+"""`sentence-transformers` behind FastAPI: `python fastapi_app.py MODEL PORT torch|onnx DEVICE`.
 
 It runs in an environment of its own and imports nothing of ours. `onnx` is its own export to ONNX Runtime, made dynamic
 int8 for AVX512-VNNI as its documentation says.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
@@ -31,19 +32,19 @@ def _int8(folder: str) -> SentenceTransformer:
         return SentenceTransformer(made, device="cpu", backend="onnx", model_kwargs=file)
 
 
-def main(folder: str, port: int, backend: str) -> None:
+def main(folder: str, port: int, backend: str, device: str) -> None:
     """Load the model and serve it."""
-    model = _int8(folder) if backend == "onnx" else SentenceTransformer(folder, device="cpu")
+    model = _int8(folder) if backend == "onnx" else SentenceTransformer(folder, device=device)
     app = FastAPI()
 
-    @app.post("/v1/embeddings")
-    def embeddings(body: Body) -> dict:
+    def embeddings(body: Body) -> dict[str, Any]:
         texts = [body.input] if isinstance(body.input, str) else body.input
         vectors = model.encode(texts).tolist()
         return {"data": [{"index": i, "embedding": vector} for i, vector in enumerate(vectors)]}
 
+    app.add_api_route("/v1/embeddings", embeddings, methods=["POST"])
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="error")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    main(sys.argv[1], int(sys.argv[2]), sys.argv[3], sys.argv[4])

@@ -50,7 +50,7 @@ class Load:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-class Connection:
+class ClientConnection:
     """One client's connection."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -101,13 +101,15 @@ async def load(
     latencies = [0.0] * len(requests)
 
     async def client() -> None:
-        connection = Connection(*address)
-        for number in numbers:
-            began = time.perf_counter()
-            status, body = await connection.ask(requests[number])
-            latencies[number] = time.perf_counter() - began
-            check(number, status, body)
-        connection.close()
+        connection = ClientConnection(*address)
+        try:
+            for number in numbers:
+                began = time.perf_counter()
+                status, body = await connection.ask(requests[number])
+                latencies[number] = time.perf_counter() - began
+                check(number, status, body)
+        finally:
+            connection.close()
 
     began = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))
