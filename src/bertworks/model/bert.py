@@ -18,7 +18,8 @@ from torch.utils.checkpoint import checkpoint
 from bertworks.config import BertConfig
 from bertworks.data.batch import PackedBatch
 from bertworks.model import kernels
-from bertworks.model.attention import Layout, attend
+from bertworks.model.attention import attend
+from bertworks.model.attention_layout import Layout
 from bertworks.model.dropout import Dropout, at
 from bertworks.model.int8 import Int8Encoder
 

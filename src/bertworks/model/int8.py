@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from bertworks.errors import InputError
 from bertworks.model import kernels
-from bertworks.model.attention import Layout, attend
+from bertworks.model.attention import attend
+from bertworks.model.attention_layout import Layout
 from bertworks.model.processor import multiplies_bf16
 
 # The least value of GELU, in both forms, rounded down.

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Literal, NamedTuple
 
 from bertworks.config import BertConfig
-from bertworks.model.attention import GROUP_VALUES, padded_length
+from bertworks.model.attention_layout import GROUP_VALUES, padded_length
 
 # What is trained: the losses of pre-training, or a classifier of sequences, of tokens, or of spans.
 Head = Literal["pretraining", "sequence", "token", "span"]

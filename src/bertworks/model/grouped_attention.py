@@ -1,0 +1,171 @@
+"""Attention on CPU: for each group of sequences two batched products, with a softmax between them.
+
+For a model that is only used the softmax is a power of two, and the sums divide what was attended. torch computes
+powers of two three times as fast as its softmax, which reads the scores three times: attention in bf16 takes a sixth
+less time with it.
+
+Shapes: T packed tokens, R query rows, P padded rows, A heads, D head size; in a group n sequences of Q query rows and K
+key rows, padding included.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from bertworks.model.attention_layout import Group, Layout
+from bertworks.model.dropout import Keep, masked
+from bertworks.model.padded_groups import PaddedGroups
+
+# Sums of powers of two that are neither too large nor too small: a power that is missing in one has no weight.
+_LEAST_SUM, _LARGEST_SUM = 2.0**-90, 2.0**90
+
+
+def grouped_attention(projected: Tensor, query: Tensor | None, layout: Layout, keep: Keep | None) -> Tensor:
+    """Compute `attention.attend` on CPU; `keep` draws the dropout of the probabilities."""
+    if keep is None and not torch.is_grad_enabled():
+        return _without_gradients(projected, query, layout)
+    return _Grouped.apply(projected, query, layout, keep)  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _Operands(NamedTuple):
+    """What a group computes with: rows by head [n * A, Q or K, D], and where its result goes."""
+
+    group: Group
+    by_head: _ByHead
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    into: Tensor
+
+
+def _operands(padded: Tensor, queries: Tensor, result: Tensor, layout: Layout) -> Iterator[_Operands]:
+    """Yield those of each group, from padded rows [P, 2 or 3, A, D] and query rows [P, A, D]."""
+    *_, heads, size = padded.shape
+    for group in layout.groups:
+        by_head = _ByHead(group.sequences, heads, size)
+        q, k, v = (by_head(x) for x in (queries[group.queries], padded[group.keys, -2], padded[group.keys, -1]))
+        yield _Operands(group, by_head, q, k, v, result[group.queries])
+
+
+def _scores(q: Tensor, k: Tensor, scale: float, group: Group) -> Tensor:
+    """Return scale * q k^T [n * A, Q, K]; -inf at keys that are not seen."""
+    scores = q.new_empty(q.shape[0], q.shape[1], k.shape[1])
+    torch.baddbmm(scores, q, k.transpose(1, 2), beta=0, alpha=scale, out=scores)
+    if group.padding is not None:
+        by_sequence = scores.view(group.sequences, len(q) // group.sequences, *scores.shape[1:])
+        by_sequence.add_(group.padding.to(scores.dtype))
+    return scores
+
+
+def _padded(projected: Tensor, query: Tensor | None, layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
+    """Return padded rows [P, 2 or 3, A, D], query rows [P, A, D], and room for the result."""
+    assert layout.queries is not None
+    assert layout.keys is not None
+    padded = layout.keys.pad(projected)
+    queries = padded[:, 0] if query is None else layout.queries.pad(query)
+    return padded, queries, queries.new_empty(queries.shape)
+
+
+def _without_gradients(projected: Tensor, query: Tensor | None, layout: Layout) -> Tensor:
+    padded, queries, result = _padded(projected, query, layout)
+    for group, by_head, q, k, v, into in _operands(padded, queries, result, layout):
+        scale = 1 / math.sqrt(q.shape[-1])
+        powers = _scores(q, k, scale * math.log2(math.e), group)
+        torch.exp2(powers, out=powers)
+        sums = powers.sum(-1, keepdim=True, dtype=torch.float32)
+        attended = torch.bmm(powers, v).div_(sums)
+        # Too large or too small powers: whether a head of a sequence has them depends on nothing else.
+        wrong = ~((sums > _LEAST_SUM) & (sums < _LARGEST_SUM)).all(1).view(-1)
+        if wrong.any():
+            scores = _scores(q, k, scale, group)[wrong]
+            attended[wrong] = torch.bmm(torch.softmax(scores, -1), v[wrong])
+        by_head.put(attended, into)
+    assert layout.queries is not None
+    return layout.queries.unpad(result)
+
+
+class _Grouped(Function):
+    """Attention that is trained.
+
+    Saved for the backward pass are queries, keys and values by head and the probabilities before dropout. The dropout
+    mask is drawn again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, projected: Tensor, query: Tensor | None, layout: Layout, keep: Keep | None) -> Tensor:
+        padded, queries, result = _padded(projected, query, layout)
+        assert layout.queries is not None
+        saved = []
+        for group, by_head, q, k, v, into in _operands(padded, queries, result, layout):
+            scores = _scores(q, k, 1 / math.sqrt(q.shape[-1]), group)
+            probabilities = torch.softmax(scores, -1, out=scores)
+            saved += [q, k, v, probabilities]
+            if keep is not None:
+                probabilities = masked(probabilities, _mask(keep, layout.queries, group, probabilities))
+            attended = torch.bmm(probabilities, v)
+            by_head.put(attended if keep is None else attended.mul_(keep.scale), into)
+        ctx.save_for_backward(*saved)
+        ctx.layout, ctx.keep, ctx.shape, ctx.separate = layout, keep, padded.shape, query is not None
+        return layout.queries.unpad(result)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        layout: Layout = ctx.layout
+        keep: Keep | None = ctx.keep
+        assert layout.queries is not None
+        assert layout.keys is not None
+        *_, heads, size = ctx.shape
+        to_result = layout.queries.pad_with_zeros(gradient)
+        to_padded = gradient.new_empty(ctx.shape)
+        to_queries = torch.empty_like(to_result) if ctx.separate else to_padded[:, 0]
+        saved = ctx.saved_tensors  # once: under gradient checkpointing each access computes the block again
+        for number, group in enumerate(layout.groups):
+            by_head = _ByHead(group.sequences, heads, size)
+            q, k, v, probabilities = saved[4 * number : 4 * number + 4]
+            g = by_head(to_result[group.queries])
+            if keep is None:
+                dropped, slope = probabilities, torch.bmm(g, v.transpose(1, 2))
+            else:
+                g = g * keep.scale
+                mask = _mask(keep, layout.queries, group, probabilities)
+                dropped, slope = masked(probabilities, mask), masked(torch.bmm(g, v.transpose(1, 2)), mask)
+            by_head.put(torch.bmm(dropped.transpose(1, 2), g), to_padded[group.keys, -1])
+            slope = torch._softmax_backward_data(slope, probabilities, -1, slope.dtype)
+            scale = 1 / math.sqrt(size)
+            by_head.put(torch.bmm(slope, k).mul_(scale), to_queries[group.queries])
+            by_head.put(torch.bmm(slope.transpose(1, 2), q).mul_(scale), to_padded[group.keys, -2])
+        to_query = layout.queries.unpad(to_queries) if ctx.separate else None
+        return layout.keys.unpad(to_padded), to_query, None, None
+
+
+@dataclass(frozen=True)
+class _ByHead:
+    """Converts between a group's padded rows [n * S, A, D] and the input of batched products [n * A, S, D]."""
+
+    sequences: int
+    heads: int
+    size: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        x = x.view(self.sequences, -1, self.heads, self.size).transpose(1, 2)
+        return x.reshape(self.sequences * self.heads, -1, self.size)
+
+    def put(self, x: Tensor, into: Tensor) -> None:
+        x = x.view(self.sequences, self.heads, -1, self.size).transpose(1, 2)
+        into.view(self.sequences, -1, self.heads, self.size).copy_(x)
+
+
+def _mask(keep: Keep, queries: PaddedGroups, group: Group, like: Tensor) -> Tensor:
+    """Return the group's dropout mask in the shape of its probabilities [n * A, Q, K]."""
+    padded, of = group.queries, queries.row_of_padded
+    rows = torch.arange(padded.start, padded.stop) if of is None else of[padded]
+    return keep.group_mask(rows.view(group.sequences, -1), like.shape[2]).view(like.shape)
