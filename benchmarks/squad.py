@@ -259,8 +259,9 @@ def _answers(
 def _table(model: Path, threads: int, about: str, rows: Sequence[tuple[int, str, Measured]]) -> str:
     lines = [
         "# SQuAD 1.1 beside transformers\n",
-        f"{about}. {cpu()}, {threads} threads, Python {platform.python_version()}, torch {version('torch')}, transformers {version('transformers')}, model "
-        f"{model.parent.name}/{model.name}. Made by `benchmarks/squad.py`, which describes the recipe.\n",
+        f"{about}. {cpu()}, {threads} threads, Python {platform.python_version()}, torch {version('torch')}, "
+        f"transformers {version('transformers')}, model {model.parent.name}/{model.name}. "
+        "Made by `benchmarks/squad.py`, which describes the recipe.\n",
         "| seed | | training, s | predicted in | exact match | F1 | prediction, s |",
         "|---|---|---|---|---|---|---|",
         *(
