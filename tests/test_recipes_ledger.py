@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from benchmarks.recipes import page, texts
 from benchmarks.recipes.plans import read_trials
-from benchmarks.recipes.run import HERE, main, read_results
+from benchmarks.recipes.run import HERE, POINTS, main, read_results
 
 from tests.commands.runs import FIXTURES, run
 
@@ -82,8 +82,21 @@ def test_rows_are_trained_once_and_the_page_is_written(
     words = [f"--text={corpus}", "--corpus=toy", f"--work={tmp_path / 'work'}", f"--results={results}"]
     words += [f"--rows={tmp_path / 'rows.toml'}", f"--vocab_file={FIXTURES / 'vocab.txt'}", "--size=1/32"]
     words += ["--max_seq_length=32", "--minutes=0.004", "--eval_steps=1", "--threads=1", "--machine=a test"]
-    main(words)
+    for times in (1, 2):
+        main([*words, "--only_measure"])
+        measured = {
+            path.stem: json.loads(path.read_text()) for path in (tmp_path / "work" / "toy" / "measured").glob("*")
+        }
+        assert {name: len(seconds) for name, seconds in measured.items()} == {
+            "1-32-32-baseline": times,  # one for both points of its grid: a rate takes no time
+            "1-32-32-phases": times,
+        }
+    assert not results.exists()
+    main([*words, "--training_threads=1"])
     found = read_results(results)
+    least = min(measured["1-32-32-phases"])
+    assert found[2]["steps"] == max(POINTS, int(0.004 * 60 / least))
+    assert found[2]["seconds"] == pytest.approx(found[2]["steps"] * least)
     assert [(one["key"]["row"], one["key"]["point"]) for one in found] == [
         ("baseline", "learning_rate=0.001"),
         ("baseline", "learning_rate=0.0"),
