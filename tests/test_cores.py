@@ -73,7 +73,7 @@ def test_torch_gets_no_more_threads_than_there_are_processors() -> None:
 
 @pytest.mark.parametrize(
     ("given", "expected"),
-    [({}, "1000 -"), ({"GOMP_SPINCOUNT": "5"}, "5 -"), ({"OMP_WAIT_POLICY": "passive"}, "- passive")],
+    [({}, "10000 -"), ({"GOMP_SPINCOUNT": "5"}, "5 -"), ({"OMP_WAIT_POLICY": "passive"}, "- passive")],
 )
 def test_threads_wait_briefly_unless_the_environment_says_how(given: dict[str, str], expected: str) -> None:
     names = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")

@@ -14,10 +14,11 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 _PRESSURE = Path("/proc/pressure/cpu")
 
-# Turns that a thread of GNU OpenMP waits actively, some microseconds, before it gives its processor away. The library's
-# own default is 300,000, milliseconds. While another program has a thread's processor, all others wait for that thread,
-# and most of the time is spent on waiting actively.
-ACTIVE_TURNS = "1000"
+# Turns that a thread of GNU OpenMP waits actively, tens of microseconds, before it gives its processor away. The
+# library's own default is 300,000, milliseconds. While another program has a thread's processor, all others wait for
+# that thread, and most of the time is spent on waiting actively. With 1,000 one short text takes a sixth longer: a
+# thread that has given its processor away has to be woken.
+ACTIVE_TURNS = "10000"
 
 
 def usable_cores(own_cgroups: Path = _OWN_CGROUPS, cgroups: Path = _CGROUPS) -> int:

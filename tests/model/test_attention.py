@@ -177,3 +177,16 @@ def test_large_scores_of_a_sequence_change_no_other() -> None:
         after = attend(x, layout_of(lengths), None)
     assert torch.equal(before[:33], after[:33])
     assert torch.equal(before[97:], after[97:])
+
+
+@pytest.mark.parametrize(
+    ("lengths", "groups"), [([33, 1], 1), ([40, 60, 2], 1), ([128, 32], 1), ([70, 10, 2], 2), ([256, 32], 2)]
+)
+def test_filler_joins_a_group_beside_few_tokens(lengths: list[int], groups: int) -> None:
+    starts = torch.tensor(ragged.starts(lengths), dtype=torch.int32)
+    joined = Layout.of(starts, np.array(lengths, np.int64), HEADS, filler=True)
+    assert len(joined.groups) == groups
+    x = projected(sum(lengths))
+    with torch.no_grad():
+        found, expected = attend(x, joined, None), attend(x, layout_of(lengths), None)
+    assert torch.equal(found[: -lengths[-1]], expected[: -lengths[-1]])

@@ -24,6 +24,8 @@ from bertworks.model.padded_groups import PaddedGroups
 
 # Lengths inside a group are rounded up to a multiple of this, the width of the processors' matrix tiles.
 _TILE = 32
+# So few tokens, padding included, are attended to sooner than two groups are computed instead of one.
+_FEW = 256
 # A group has at most about so many attention probabilities, which fit the second-level caches.
 GROUP_VALUES = 1 << 20
 
@@ -82,6 +84,7 @@ class Layout:
         read: Tensor | None = None,
         unseen: NDArray[np.int64] | None = None,
         causal: bool = False,
+        filler: bool = False,
     ) -> Layout:
         """Return the layout of a batch.
 
@@ -92,6 +95,8 @@ class Layout:
             read: the query rows, ascending; None for all.
             unseen: [B]; this number of each sequence's last rows are no keys, fewer than its length. None for 0.
             causal: whether no row sees those after it; only where all rows are query rows and keys.
+            filler: whether the last sequence is filler. Beside few tokens it joins the group of the shortest sequence:
+                a group of its own would take longer.
         """
         assert not causal or (read is None and unseen is None)
         query_starts = starts if read is None else torch.searchsorted(read, starts.long()).int()
@@ -105,6 +110,8 @@ class Layout:
             return cls(query_starts, key_starts, longest, key_rows, causal=causal)
         query_lengths = np.diff(query_starts.numpy()).astype(np.int64)
         padded = padded_length(lengths)
+        if filler and len(lengths) > 1 and lengths.sum() <= _FEW:
+            padded[-1] = max(padded[-1], padded[:-1].min())
         # The longest come first, so that rows stay where they are if full sequences are followed by a little filler.
         order = np.argsort(-padded, kind="stable")
         padded = padded[order]

@@ -7,7 +7,7 @@ Shapes: T packed tokens, B sequences, R rows to return, H hidden, I intermediate
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -156,6 +156,11 @@ class TransformerBlock(nn.Module):
         return result
 
 
+def _layouts(batch: PackedBatch, heads: int) -> Callable[..., Layout]:
+    """Return `Layout.of` for a batch, which still takes `read` or `causal`."""
+    return partial(Layout.of, batch.starts, batch.lengths, heads, unseen=batch.unseen, filler=batch.filler > 0)
+
+
 @cache
 def compiled_block(backend: str | Callable[..., Any] = "inductor") -> Callable[..., Tensor]:
     """Return `TransformerBlock.forward` compiled: one graph for all blocks and lengths, one more for the last block."""
@@ -238,7 +243,8 @@ class Bert(nn.Module):
             return self._integer_states(batch, layers, read)
         drawn = None if dropout is None else Dropout.of(batch, dropout)
         heads, last = self.config.num_attention_heads, max(layers)
-        layout = Layout.of(batch.starts, batch.lengths, heads, unseen=batch.unseen, causal=batch.causal)
+        layout_of = _layouts(batch, heads)
+        layout = layout_of(causal=batch.causal)
         # The kernels of a GPU know what comes after a row only where all rows ask.
         asked = None if batch.causal else read
         # On CPU dropout has no state and is the same when a block is computed again.
@@ -251,7 +257,7 @@ class Bert(nn.Module):
                 outputs[number - 1] = x if read is None else x.index_select(0, read)
             if number == last:
                 if asked is not None:
-                    layout = Layout.of(batch.starts, batch.lengths, heads, asked, batch.unseen)
+                    layout = layout_of(read=asked)
                 x = run(block, x, layout, drawn, asked)
             elif self.gradient_checkpointing and torch.is_grad_enabled():
                 x = checkpoint(run, block, x, layout, drawn, use_reentrant=False, preserve_rng_state=keep_state)
@@ -266,11 +272,12 @@ class Bert(nn.Module):
         heads, last = self.config.num_attention_heads, max(layers)
         x: Tensor = self.embeddings(batch, torch.float32, None)
         outputs = {0: x}
-        layout = Layout.of(batch.starts, batch.lengths, heads, unseen=batch.unseen)
+        layout_of = _layouts(batch, heads)
+        layout = layout_of()
         for number, block in enumerate(self._integers.blocks()[:last], 1):
             rows = read if number == last else None
             if rows is not None:
-                layout = Layout.of(batch.starts, batch.lengths, heads, rows, batch.unseen)
+                layout = layout_of(read=rows)
             x = block(x, layout, rows)
             outputs[number] = x
         if read is not None:

@@ -18,8 +18,13 @@ def multiplies_bf16(device: torch.device) -> bool:
     """Tell whether it is CUDA of compute capability 8.0 or higher, or a CPU with AVX512_BF16 or AMX."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cpu" and _cpu_multiplies_bf16()
+
+
+@cache
+def _cpu_multiplies_bf16() -> bool:
     tell = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return device.type == "cpu" and any(getattr(torch.cpu, name, lambda: False)() for name in tell)
+    return any(getattr(torch.cpu, name, lambda: False)() for name in tell)
 
 
 @cache
