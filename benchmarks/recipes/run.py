@@ -197,17 +197,14 @@ def _pretrain(trial: Trial, seed: int, setting: Setting, folder: Path, log: Path
     common = (*_training(folder, setting), f"--random_seed={seed}")
     bert(*common, *words, *saving, f"--output_dir={model}", log=log, threads=setting.training_threads)
     lines = _steps(model)
-    took = sum(line["seconds"] for line in lines)
+    took, tokens = (sum(line[name] for line in lines) for name in ("seconds", "tokens"))
     checkpoints = sorted(model.glob("checkpoints/step-*"), key=lambda path: int(path.name[5:]))
     held_out = _evaluate_all(checkpoints, setting, folder, log)
     curve = []
     for path, result in zip(checkpoints, held_out, strict=True):
-        done = [line for line in lines if line["step"] <= int(path.name[5:])]
-        seconds = planned * sum(line["seconds"] for line in done) / took
-        curve.append(
-            {"step": int(path.name[5:]), "tokens": sum(d["tokens"] for d in done), "seconds": seconds} | result
-        )
-    tokens = sum(line["tokens"] for line in lines)
+        done = sum(line["tokens"] for line in lines if line["step"] <= int(path.name[5:]))
+        # By tokens: whatever else the machine did meanwhile is not in it.
+        curve.append({"step": int(path.name[5:]), "tokens": done, "seconds": planned * done / tokens} | result)
     return {"steps": steps, "tokens": tokens, "seconds": planned, "took": took, "curve": curve, "choose": curve[-1]}
 
 
