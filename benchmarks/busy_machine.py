@@ -20,11 +20,11 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.finetuning import cpu
+from bertworks.cores import ACTIVE_TURNS, processor
 
 # How it is called in the table -> threads, and what the environment says; {} is what torch does by itself.
 WAYS: dict[str, tuple[int, dict[str, str]]] = {
-    "**as `bert` does it**: 10,000 turns of active waiting": (2, {"GOMP_SPINCOUNT": "10000"}),
+    f"**as `bert` does it**: {int(ACTIVE_TURNS):,} turns of active waiting": (2, {"GOMP_SPINCOUNT": ACTIVE_TURNS}),
     "1,000 turns": (2, {"GOMP_SPINCOUNT": "1000"}),
     "as torch does it: 300,000 turns": (2, {}),
     "`OMP_WAIT_POLICY=passive`": (2, {"OMP_WAIT_POLICY": "passive"}),
@@ -125,8 +125,8 @@ def _table(columns: list[dict[str, list[float]]], flags: argparse.Namespace) -> 
         lines.append(f"| {way} | " + " | ".join(cells) + " |")
     return (
         "# Training beside other work\n\n"
-        f"Tokens/s of training steps (4 layers, hidden size 256, 32 x 128 tokens, float32), two threads; {cpu()}, "
-        f"Python {platform.python_version()}, torch {version('torch')}. Medians (least to greatest) of "
+        f"Tokens/s of training steps (4 layers, hidden size 256, 32 x 128 tokens, float32), two threads; "
+        f"{processor()}, Python {platform.python_version()}, torch {version('torch')}. Medians (least to greatest) of "
         f"{flags.rounds} rounds in turns; ratios within a round. "
         f"`python -m benchmarks.busy_machine {' '.join(sys.argv[1:])}`\n\n" + "\n".join(lines) + "\n"
     )

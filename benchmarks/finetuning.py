@@ -26,6 +26,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from bertworks.cores import processor
+
 LEARNING_RATE, BATCH, EPOCHS, LENGTH, WARMUP = 5e-5, 32, 3, 128, 0.1
 
 
@@ -149,7 +151,7 @@ def _table(
 ) -> str:
     lines = [
         f"# Fine-tuning {task} beside transformers\n",
-        f"{cpu()}, {threads} threads, trained in {precision}, Python {platform.python_version()}, "
+        f"{processor()}, {threads} threads, trained in {precision}, Python {platform.python_version()}, "
         f"torch {version('torch')}, transformers {version('transformers')}, model {model.parent.name}/{model.name}. "
         "Made by `benchmarks/finetuning.py`, which describes the recipe. Seconds are those of the whole run.\n",
         "| seed | **bertworks** | transformers | bertworks, s | transformers, s | ratio |",
@@ -166,14 +168,6 @@ def _table(
         )
         lines.append(f"Mean difference in accuracy {mean:+.4f}, its standard error {error:.4f}.")
     return "\n".join(lines) + "\n"
-
-
-def cpu() -> str:
-    """What the processor is called."""
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor()
 
 
 if __name__ == "__main__":

@@ -30,8 +30,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.finetuning import cpu, minilm
+from benchmarks.finetuning import minilm
 from bertworks import load
+from bertworks.cores import processor
 from bertworks.tasks.metrics import spearman
 
 PRECISIONS = ("fp32", "bf16", "int8")
@@ -54,18 +55,20 @@ def main() -> None:
     rows = []
     for words in flags.trained:
         folder, *command = shlex.split(words)
-        rows.append(_row(" ".join([Path(folder).name, *command[:2]]), *_evaluated(Path(folder), command)))
+        metric, found = _evaluated(Path(folder), command)
+        rows.append(_row(" ".join([Path(folder).name, *command[:2]]), metric, found))
         print(rows[-1], flush=True)
     if flags.sentences:
-        rows.append(_row("STS-B, cosines of sentence vectors", "spearman", *_of_vectors(flags.model, flags.sentences)))
+        found = _of_vectors(flags.model, flags.sentences)
+        rows.append(_row("STS-B, cosines of sentence vectors", "spearman", found))
     text = _table(rows)
     print(text)
     if flags.output:
         Path(flags.output).write_text(text, encoding="utf-8")
 
 
-def _evaluated(folder: Path, command: list[str]) -> tuple[str, Measured, int]:
-    """Evaluate the trained models in a folder; return the metric's name, its values, and how many examples it has."""
+def _evaluated(folder: Path, command: list[str]) -> tuple[str, Measured]:
+    """Evaluate the trained models in a folder; return the metric's name and its values."""
     found: Measured = {precision: [] for precision in PRECISIONS}
     models = sorted(path.parent for path in folder.glob("*/eval_results.json")) or [folder]
     metric = ""
@@ -78,10 +81,10 @@ def _evaluated(folder: Path, command: list[str]) -> tuple[str, Measured, int]:
                 results = json.loads((Path(output) / "eval_results.json").read_text(encoding="utf-8"))
             metric = next(name for name in METRICS if name in results)
             found[precision].append(float(results[metric]))
-    return metric, found, len(models)
+    return metric, found
 
 
-def _of_vectors(folder: Path | None, data: Path) -> tuple[Measured, int]:
+def _of_vectors(folder: Path | None, data: Path) -> Measured:
     """Compare cosines of vectors with the scores of STS-B's pairs."""
     with (data / "dev.tsv").open(encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
@@ -89,7 +92,7 @@ def _of_vectors(folder: Path | None, data: Path) -> tuple[Measured, int]:
     scores = np.array([float(row["score"]) for row in rows])
     model = folder or minilm()
     vectors = {name: load(model, device="cpu", precision=name).embed(texts, pooling="mean") for name in PRECISIONS}
-    return {name: [similarity(found, scores)] for name, found in vectors.items()}, 1
+    return {name: [similarity(found, scores)] for name, found in vectors.items()}
 
 
 def similarity(vectors: NDArray[np.float32], scores: NDArray[np.float64]) -> float:
@@ -98,8 +101,9 @@ def similarity(vectors: NDArray[np.float32], scores: NDArray[np.float64]) -> flo
     return spearman((units[::2] * units[1::2]).sum(-1), scores)
 
 
-def _row(name: str, metric: str, found: Measured, models: int) -> str:
+def _row(name: str, metric: str, found: Measured) -> str:
     """Return a line of the table: means, and the mean differences from float32 with their standard errors."""
+    models = len(found["fp32"])
     cells = [name, metric.removeprefix("eval_"), str(models), f"{statistics.mean(found['fp32']):.4f}"]
     for precision in PRECISIONS[1:]:
         differences = [value - exact for value, exact in zip(found[precision], found["fp32"], strict=True)]
@@ -118,8 +122,9 @@ def _table(rows: list[str]) -> str:
     return "\n".join(
         [
             "# What a precision costs in accuracy\n",
-            f"{cpu()}, Python {platform.python_version()}, torch {version('torch')}. Dev sets; each trained model is "
-            "evaluated in all precisions. Differences from float32: their mean, its standard error over the models, "
+            f"{processor()}, Python {platform.python_version()}, torch {version('torch')}. "
+            "Dev sets; each trained model is evaluated in all precisions. "
+            "Differences from float32: their mean, its standard error over the models, "
             "and the share of float32's result. Made by `benchmarks/precision.py`.\n",
             "| what | metric | models | fp32 | bf16 | difference | int8 | difference |",
             "|---|---|---|---|---|---|---|---|",

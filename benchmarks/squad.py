@@ -24,7 +24,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.finetuning import cpu, minilm
+from benchmarks.finetuning import minilm
+from bertworks.cores import processor
 
 LEARNING_RATE, BATCH, WARMUP, LENGTH, STRIDE = 1e-4, 16, 0.1, 384, 128
 N_BEST, LONGEST_ANSWER = 20, 30
@@ -259,7 +260,7 @@ def _answers(
 def _table(model: Path, threads: int, about: str, rows: Sequence[tuple[int, str, Measured]]) -> str:
     lines = [
         "# SQuAD 1.1 beside transformers\n",
-        f"{about}. {cpu()}, {threads} threads, Python {platform.python_version()}, torch {version('torch')}, "
+        f"{about}. {processor()}, {threads} threads, Python {platform.python_version()}, torch {version('torch')}, "
         f"transformers {version('transformers')}, model {model.parent.name}/{model.name}. "
         "Made by `benchmarks/squad.py`, which describes the recipe.\n",
         "| seed | | training, s | predicted in | exact match | F1 | prediction, s |",

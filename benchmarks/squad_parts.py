@@ -22,7 +22,7 @@ import numpy as np
 from tests.tasks.squad import slow_answers, slow_squad
 from tests.text import slow_tokenizer
 
-from benchmarks.finetuning import cpu
+from bertworks.cores import processor
 from bertworks.tasks.squad import nbest
 from bertworks.tasks.squad.documents import SquadExample
 from bertworks.tasks.squad.reader import SquadReader
@@ -57,7 +57,7 @@ def main() -> None:
     table = "\n".join(
         [
             "# SQuAD before and behind the model\n",
-            f"{cpu()}, one thread. Made by `benchmarks/squad_parts.py`, which says what is measured.\n",
+            f"{processor()}, one thread. Made by `benchmarks/squad_parts.py`, which says what is measured.\n",
             "| what | bertworks, s | slow and plain, s | ratio |",
             "|---|---|---|---|",
             *(f"| {name} | {ours:.2f} | {theirs:.2f} | {theirs / ours:.1f} |" for name, ours, theirs in rows),

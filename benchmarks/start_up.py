@@ -19,7 +19,8 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.finetuning import cpu, minilm
+from benchmarks.finetuning import minilm
+from bertworks.cores import processor
 
 TORCH = "`import torch`"
 CODE = {
@@ -59,9 +60,9 @@ def main() -> None:
     lines = [
         "# From nothing to a first answer",
         "",
-        f"{cpu()}, Python {platform.python_version()}, torch {version('torch')}. Seconds of a whole process, medians "
-        f"(least to greatest) of {flags.rounds} rounds in turns; ratios within a round. "
-        "Made by `benchmarks/start_up.py`.",
+        f"{processor()}, Python {platform.python_version()}, torch {version('torch')}. "
+        f"Seconds of a whole process, medians (least to greatest) of {flags.rounds} rounds in turns; ratios "
+        "within a round. Made by `benchmarks/start_up.py`.",
         "",
         f"| process | seconds | times {TORCH} |",
         "|---|---|---|",

@@ -20,6 +20,7 @@ class Trial:
         row: the name of the row.
         what: what it is, for a person.
         point: the values that the grid gives it, as text; "" without a grid.
+        cost: what it has in common with trials that take the same time: the row, and the values but for rates.
         flags: of `bert run_pretraining`, but for those that depend on the number of steps.
         warmup, decay: shares of the steps.
     """
@@ -27,6 +28,7 @@ class Trial:
     row: str
     what: str
     point: str
+    cost: str
     flags: dict[str, Any] = field(hash=False)
     warmup: float = 0.05
     decay: float = 0.0
@@ -37,12 +39,6 @@ class Trial:
         if self.decay:
             more["num_decay_steps"] = math.ceil(self.decay * steps)
         return [f"--{name}={value}" for name, value in {**self.flags, **more}.items()]
-
-    @property
-    def cost(self) -> str:
-        """What trials have in common that take the same time: the row and the values of its grid but for rates."""
-        values = (value for value in self.point.split(", ") if "learning_rate=" not in value)
-        return f"{self.row} {', '.join(values)}".strip()
 
     @property
     def smallest_share(self) -> float:
@@ -68,8 +64,12 @@ def read_trials(path: Path, max_seq_length: int) -> list[Trial]:
             warmup = flags.pop("warmup", 0.05)
             lengths = {"length": max_seq_length, "half": max_seq_length // 2}
             flags = {name: v.format(**lengths) if isinstance(v, str) else v for name, v in flags.items()}
-            shown = ", ".join(f"{name}={value}" for name, value in point.items())
-            trials.append(Trial(row["name"], row.get("what", ""), shown, flags, warmup, row.get("decay", 0.0)))
+            shown = {name: f"{name}={value}" for name, value in point.items()}
+            # A rate takes no time.
+            costly = [text for name, text in shown.items() if not name.endswith("learning_rate")]
+            cost = " ".join([row["name"], ", ".join(costly)]).strip()
+            texts = (row["name"], row.get("what", ""), ", ".join(shown.values()), cost)
+            trials.append(Trial(*texts, flags, warmup, row.get("decay", 0.0)))
     sizes = {trial.row: sum(other.row == trial.row for other in trials) for trial in trials}
     if BASELINE not in sizes:
         raise ValueError(f"{path}: has no row named {BASELINE}")

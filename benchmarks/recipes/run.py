@@ -115,12 +115,15 @@ def main(words: list[str] | None = None) -> None:
         raise SystemExit(f"--only: there is no row {unknown[0]!r}; rows are {', '.join((*rows, RANDOM))}")
     if flags.only_measure:
         for trial in {trial.cost: trial for trial in trials if trial.row in wanted}.values():
-            print(f"{trial.cost}: {_plan(trial, setting, another=True)['steps']:,} steps", flush=True)
+            print(f"{trial.cost}: {_plan(trial, setting, another=True)[0]:,} steps", flush=True)
         return
     for row in wanted:
         if row == RANDOM:
             _train(
-                Trial(RANDOM, "random weights", "", {"max_seq_length": flags.max_seq_length}), seeds[0], setting, True
+                Trial(RANDOM, "random weights", "", "", {"max_seq_length": flags.max_seq_length}),
+                seeds[0],
+                setting,
+                True,
             )
             continue
         points = [trial for trial in trials if trial.row == row]
@@ -189,8 +192,8 @@ def _pretrain(trial: Trial, seed: int, setting: Setting, folder: Path, log: Path
         steps, planned = 1, 0.0
         words = [*trial.words(1), "--learning_rate=0"]
     else:
-        plan = _plan(trial, setting)
-        steps, planned = plan["steps"], plan["steps"] * plan["seconds_of_a_step"]
+        steps, of_a_step = _plan(trial, setting)
+        planned = steps * of_a_step
         words = trial.words(steps)
     every = math.ceil(steps / POINTS)
     saving = (f"--save_checkpoints_steps={every}", f"--keep_checkpoint_max={POINTS + 1}", "--log_every_steps=20")
@@ -208,7 +211,7 @@ def _pretrain(trial: Trial, seed: int, setting: Setting, folder: Path, log: Path
     return {"steps": steps, "tokens": tokens, "seconds": planned, "took": took, "curve": curve, "choose": curve[-1]}
 
 
-def _plan(trial: Trial, setting: Setting, another: bool = False) -> dict[str, Any]:
+def _plan(trial: Trial, setting: Setting, another: bool = False) -> tuple[int, float]:
     """Return the number of steps that fit into the time, and the seconds of one; measured, then kept.
 
     `another`: measure again. What counts is the least of all measurements: others use these processors too, and come
@@ -220,7 +223,7 @@ def _plan(trial: Trial, setting: Setting, another: bool = False) -> dict[str, An
     if another or not found:
         found.append(_seconds_of_a_step(trial, setting, path.with_suffix(""), found[-1] if found else 0.0))
         path.write_text(json.dumps(found), encoding="utf-8")
-    return {"steps": max(POINTS, int(setting.minutes * 60 / min(found))), "seconds_of_a_step": min(found)}
+    return max(POINTS, int(setting.minutes * 60 / min(found))), min(found)
 
 
 def _training(folder: Path, setting: Setting) -> tuple[str, ...]:

@@ -148,9 +148,7 @@ def _texts(around: Surroundings) -> tuple[list[str], list[Contest]]:
     for mix in choices.mixes(flags):
         longest = longest_of(around, mix, model)
         texts = inputs.choose_texts(mix, corpus.sentences, flags.texts, model.tokenizer, longest)
-        lengths = inputs.token_lengths(texts, model.tokenizer, longest)
-        folder = subfolder(around.folder, mix, model)
-        inputs.write_texts(folder, texts)
+        folder, lengths = _written(around, mix, model, texts, longest)
         tokens, in_a_pass = int(lengths.sum()), 1 if flags.what == "latency" else len(texts)
         contests.append(
             Contest(
@@ -168,6 +166,15 @@ def _texts(around: Surroundings) -> tuple[list[str], list[Contest]]:
     return [f"{model.name}; text: {corpus.name}. {about}"], contests
 
 
+def _written(
+    around: Surroundings, mix: str, model: inputs.SharedModel, texts: Sequence[str], longest: int
+) -> tuple[Path, inputs.Ints]:
+    """Write the texts of a mix; return their folder and the tokens of each."""
+    folder = subfolder(around.folder, mix, model)
+    inputs.write_texts(folder, texts)
+    return folder, inputs.token_lengths(texts, model.tokenizer, longest)
+
+
 def _serve(around: Surroundings) -> tuple[list[str], list[Contest]]:
     flags, contests = around.flags, []
     corpus = inputs.read_corpus(flags.corpus, around.folder)
@@ -177,9 +184,8 @@ def _serve(around: Surroundings) -> tuple[list[str], list[Contest]]:
         longest = longest_of(around, mix, model) - _ROOM
         texts = inputs.choose_texts(mix, corpus.sentences, flags.texts, model.tokenizer, longest)
         texts = [inputs.cut_words(text, model.tokenizer, longest) for text in texts]
-        tokens = int(inputs.token_lengths(texts, model.tokenizer, longest).sum())
-        folder = subfolder(around.folder, mix, model)
-        inputs.write_texts(folder, texts)
+        folder, lengths = _written(around, mix, model, texts, longest)
+        tokens = int(lengths.sum())
         contests += [
             Contest(
                 name=f"{len(texts)} texts, {mix}, mean {tokens / len(texts):.0f} tokens, {clients} at once",

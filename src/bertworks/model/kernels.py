@@ -9,6 +9,7 @@ Shapes: T packed tokens, M rows, H hidden, I intermediate, V vocabulary.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -76,8 +77,13 @@ def linears(x: Tensor, *layers: tuple[Tensor, Tensor]) -> Tensor:
     """Apply several linear layers (weight, bias) to the same rows in one product -> [T, sum of their outs]."""
     weights, biases = zip(*layers, strict=True)
     if not torch.is_grad_enabled():
-        return product(x, *ready(x.dtype, weights, biases, packed=x.numel() > 0 and takes_packed(x.dtype, x.device)))
+        return product(x, *_ready_for(x, weights, biases))
     return _Linear.apply(x, len(layers), *weights, *biases)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _ready_for(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Return what `product` takes with x, packed where oneDNN computes it."""
+    return ready(x.dtype, weights, biases, packed=x.numel() > 0 and takes_packed(x.dtype, x.device))
 
 
 class _Linear(Function):
@@ -104,8 +110,7 @@ def activated_linear(x: Tensor, weight: Tensor, bias: Tensor, name: str) -> Tens
     in_onednn = x.device.type == "cpu" and x.numel() and (x.dtype == torch.bfloat16 or prefers_onednn())
     if form is None or torch.is_grad_enabled() or not (in_onednn and has_pointwise()):
         return activate(linear(x, weight, bias), name)
-    parameters = ready(x.dtype, (weight,), (bias,), packed=x.numel() > 0 and takes_packed(x.dtype, x.device))
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, *parameters, "gelu", [], form)
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, *_ready_for(x, (weight,), (bias,)), "gelu", [], form)
     return result
 
 

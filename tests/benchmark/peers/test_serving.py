@@ -141,4 +141,5 @@ def test_clients_ask_at_once_and_every_request_is_timed() -> None:
     assert most == 3
     assert sorted(answers) == [(number, 200, Request("/", b'{"number": %d}' % number).body) for number in range(7)]
     assert all(seconds >= 0.02 for seconds in found.latencies)
-    assert min(found.latencies) <= found.percentile(0.5) <= found.percentile(1.0) == max(found.latencies)
+    assert len(found.latencies) == 7
+    assert max(found.latencies) <= found.seconds

@@ -44,11 +44,6 @@ class Load:
     seconds: float
     latencies: list[float]
 
-    def percentile(self, share: float) -> float:
-        """Return the latency below which this share of the requests lies."""
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
-
 
 class ClientConnection:
     """One client's connection."""

@@ -1,4 +1,4 @@
-"""A server of embeddings as a contestant: it runs beside this process, which is its clients. It needs only Python.
+"""A server of embeddings as a contestant: it runs beside this process, which is its clients. It needs only numpy.
 
 All servers answer OpenAI's `/v1/embeddings`, a text a request, for a model called "model".
 """
@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -19,7 +18,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from bertworks.benchmark.peers.http_load import ClientConnection, Load, Request, load, post
+import numpy as np
+from numpy.typing import NDArray
+
+from bertworks.benchmark.peers.http_load import Request, load, post
 from bertworks.benchmark.peers.inputs import unit_vectors
 from bertworks.benchmark.peers.order import Order, Prepared
 
@@ -56,19 +58,20 @@ def served(order: Order, command: Sequence[str], version: str, settings: str) ->
     except BaseException:
         end(server)
         raise
+    address = ("127.0.0.1", port)
     requests = [post("/v1/embeddings", model=MODEL, input=text) for text in order.texts()]
     clients = int(order.options["clients"])
-    found: list[Load] = []
+    latencies: list[float] = []
 
     def one_pass(number: int) -> None:
-        found.append(asyncio.run(load(("127.0.0.1", port), requests, clients, _check)))
+        latencies[:] = asyncio.run(load(address, requests, clients, _check)).latencies
 
     return Prepared(
         version=version,
         settings=settings,
         one_pass=one_pass,
-        answers=lambda: unit_vectors(asyncio.run(_vectors(port, requests[:_COMPARED]))),
-        latencies=lambda: [seconds for one in found[-1:] for seconds in one.latencies],
+        answers=lambda: unit_vectors(_vectors(address, requests[:_COMPARED])),
+        latencies=lambda: latencies,
         memory=lambda: memory(server.pid),
         close=lambda: end(server),
     )
@@ -124,19 +127,13 @@ def _check(number: int, status: int, body: bytes) -> None:
         raise RuntimeError(f"the server answered {status}: {body[:200].decode(errors='replace')}")
 
 
-async def _vectors(port: int, requests: Sequence[Request]) -> Any:
+def _vectors(address: tuple[str, int], requests: Sequence[Request]) -> NDArray[Any]:
     """Return the vectors of texts, [N, H]."""
-    import numpy as np  # noqa: PLC0415  (of the peer's environment)
+    found = []
 
-    connection, found = ClientConnection("127.0.0.1", port), []
-    for number, request in enumerate(requests):
-        status, body = await connection.ask(request)
+    def keep(number: int, status: int, body: bytes) -> None:
         _check(number, status, body)
         found.append(json.loads(body)["data"][0]["embedding"])
-    connection.close()
+
+    asyncio.run(load(address, requests, 1, keep))  # one client: in order
     return np.array(found)
-
-
-def program(name: str) -> str:
-    """Return the path of a program beside this Python."""
-    return str(Path(sys.executable).with_name(name))
