@@ -20,12 +20,14 @@ def test_float32_goes_to_onednn_on_amd(said: str, expected: bool, monkeypatch: p
 
 
 @pytest.mark.parametrize("native", [True, False])
-def test_bf16_is_packed_where_the_processor_multiplies_it(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_packed(native: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    takes_packed = processor.takes_packed.__wrapped__
     monkeypatch.setattr(processor, "has_pointwise", lambda: True)
     monkeypatch.setattr(processor, "multiplies_bf16", lambda device: native)
     has_packing = hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
-    assert processor.takes_packed(torch.bfloat16, CPU) is (native and has_packing)
-    assert not processor.takes_packed(torch.float64, CPU)
-    assert not processor.takes_packed(torch.bfloat16, torch.device("cuda"))
+    assert takes_packed(torch.bfloat16, CPU) is (native and has_packing)
+    assert takes_packed(torch.float32, CPU) is has_packing
+    assert not takes_packed(torch.float64, CPU)
+    assert not takes_packed(torch.bfloat16, torch.device("cuda"))
     monkeypatch.setattr(processor, "has_pointwise", lambda: False)
-    assert not processor.takes_packed(torch.bfloat16, CPU)
+    assert not takes_packed(torch.bfloat16, CPU)

@@ -1,7 +1,7 @@
 """attend(): attention inside each sequence. The rest of the network works on flat tokens.
 
-On a GPU attention is one kernel over all sequences (`fused_attention.py`). On CPU there is no such kernel, and the
-library's fused attention is slower than batched products over groups of sequences (`grouped_attention.py`).
+On a GPU attention is one kernel over all sequences (`fused_attention.py`). On CPU there is no such kernel: sequences of
+about the same length are computed together (`grouped_attention.py`).
 
 Shapes: T packed tokens, R query rows, A heads, D head size.
 """

@@ -133,16 +133,9 @@ class Layout:
             groups.append(Group(n, slice(query, query + n * queries), slice(key, key + n * keys), padding))
             padded_queries[first : first + n] = queries
             query, key, first = query + n * queries, key + n * keys, first + n
-        return cls(
-            query_starts,
-            key_starts,
-            longest,
-            key_rows,
-            PaddedGroups.of(query_lengths, order, padded_queries),
-            PaddedGroups.of(lengths, order, padded),
-            tuple(groups),
-            causal,
-        )
+        of_keys = PaddedGroups.of(lengths, order, padded)
+        of_queries = of_keys if read is None else PaddedGroups.of(query_lengths, order, padded_queries)
+        return cls(query_starts, key_starts, longest, key_rows, of_queries, of_keys, tuple(groups), causal)
 
     @property
     def borders(self) -> Borders:

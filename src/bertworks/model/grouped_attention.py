@@ -1,8 +1,9 @@
-"""Attention on CPU: for each group of sequences two batched products, with a softmax between them.
+"""Attention on CPU, group by group of sequences.
 
-For a model that is only used the softmax is a power of two, and the sums divide what was attended. torch computes
-powers of two three times as fast as its softmax, which reads the scores three times (a million scores on two cores of
-an AMD EPYC: 71 against 244 microseconds in float32, 114 against 350 in bf16).
+Training computes two batched products with a softmax between them, whose result the backward pass reads. A model that
+is only used takes torch's attention in blocks: in one call a group, without copies by head. On two cores of an Intel
+Xeon with AMX, 12 heads of 32, it takes 163 instead of 315 microseconds in bf16 for one sequence of 128 tokens, 302
+instead of 348 in float32.
 
 Shapes: T packed tokens, R query rows, P padded rows, A heads, D head size; in a group n sequences of Q query rows and K
 key rows, padding included.
@@ -19,13 +20,11 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import scaled_dot_product_attention
 
 from bertworks.model.attention_layout import Group, Layout
 from bertworks.model.dropout import Keep, masked
 from bertworks.model.padded_groups import PaddedGroups
-
-# Sums of powers of two that are neither too large nor too small: a power that is missing in one has no weight.
-_LEAST_SUM, _LARGEST_SUM = 2.0**-90, 2.0**90
 
 
 def grouped_attention(projected: Tensor, query: Tensor | None, layout: Layout, keep: Keep | None) -> Tensor:
@@ -76,18 +75,15 @@ def _padded(projected: Tensor, query: Tensor | None, layout: Layout) -> tuple[Te
 
 def _without_gradients(projected: Tensor, query: Tensor | None, layout: Layout) -> Tensor:
     padded, queries, result = _padded(projected, query, layout)
-    for group, by_head, q, k, v, into in _operands(padded, queries, result, layout):
-        scale = 1 / math.sqrt(q.shape[-1])
-        powers = _scores(q, k, scale * math.log2(math.e), group)
-        torch.exp2(powers, out=powers)
-        sums = powers.sum(-1, keepdim=True, dtype=torch.float32)
-        attended = torch.bmm(powers, v).div_(sums)
-        # Too large or too small powers: whether a head of a sequence has them depends on nothing else.
-        wrong = ~((sums > _LEAST_SUM) & (sums < _LARGEST_SUM)).all(1).view(-1)
-        if wrong.any():
-            scores = _scores(q, k, scale, group)[wrong]
-            attended[wrong] = torch.bmm(torch.softmax(scores, -1), v[wrong])
-        by_head.put(attended, into)
+    for group in layout.groups:
+        parts = (queries[group.queries], padded[group.keys, -2], padded[group.keys, -1])
+        q, k, v = (part.unflatten(0, (group.sequences, -1)).transpose(1, 2) for part in parts)
+        seen = None if group.padding is None else group.padding.to(q.dtype)
+        attended = scaled_dot_product_attention(q, k, v, attn_mask=seen).transpose(1, 2).flatten(0, 1)
+        if len(layout.groups) == 1:
+            result = attended
+        else:
+            result[group.queries] = attended
     assert layout.queries is not None
     return layout.queries.unpad(result)
 

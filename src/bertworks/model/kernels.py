@@ -9,7 +9,6 @@ Shapes: T packed tokens, M rows, H hidden, I intermediate, V vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -31,14 +30,16 @@ _LARGE = 4096 * 768
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Compute x [T, in] @ weight [out, in].T + bias [out] -> [T, out], without recording gradients.
-
-    The weight may be packed (`kept_weights.py`).
-    """
-    if weight.is_mkldnn or (x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() and prefers_onednn()):
-        result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
-        return result
+    """Compute x [T, in] @ weight [out, in].T + bias [out] -> [T, out], without recording gradients."""
+    if x.dtype == torch.float32 and x.device.type == "cpu" and x.numel() and prefers_onednn():
+        return _in_onednn(x, weight, bias)
     return F.linear(x, weight, bias)
+
+
+def _in_onednn(x: Tensor, weight: Tensor, bias: Tensor | None, operation: str = "none", form: str = "") -> Tensor:
+    """Compute `product` and an operation on its result. The weight may be packed (`kept_weights.py`)."""
+    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, operation, [], form)
+    return result
 
 
 def product_over_rows(a: Tensor, b: Tensor) -> Tensor:
@@ -76,14 +77,10 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 def linears(x: Tensor, *layers: tuple[Tensor, Tensor]) -> Tensor:
     """Apply several linear layers (weight, bias) to the same rows in one product -> [T, sum of their outs]."""
     weights, biases = zip(*layers, strict=True)
-    if not torch.is_grad_enabled():
-        return product(x, *_ready_for(x, weights, biases))
-    return _Linear.apply(x, len(layers), *weights, *biases)  # type: ignore[no-any-return, no-untyped-call]
-
-
-def _ready_for(x: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Return what `product` takes with x, packed where oneDNN computes it."""
-    return ready(x.dtype, weights, biases, packed=x.numel() > 0 and takes_packed(x.dtype, x.device))
+    if torch.is_grad_enabled():
+        return _Linear.apply(x, len(layers), *weights, *biases)  # type: ignore[no-any-return, no-untyped-call]
+    packed = takes_packed(x.dtype, x.device)
+    return (_in_onednn if packed else product)(x, *ready(x.dtype, weights, biases, packed=packed))
 
 
 class _Linear(Function):
@@ -107,11 +104,11 @@ class _Linear(Function):
 def activated_linear(x: Tensor, weight: Tensor, bias: Tensor, name: str) -> Tensor:
     """Apply `linear` and then `activate`. Without gradients oneDNN computes both forms of GELU with the product."""
     form = _FORMS_OF_GELU.get(name)
-    in_onednn = x.device.type == "cpu" and x.numel() and (x.dtype == torch.bfloat16 or prefers_onednn())
-    if form is None or torch.is_grad_enabled() or not (in_onednn and has_pointwise()):
+    packed = takes_packed(x.dtype, x.device)
+    in_bf16 = x.dtype == torch.bfloat16 and x.device.type == "cpu" and has_pointwise()
+    if form is None or torch.is_grad_enabled() or not (packed or in_bf16):
         return activate(linear(x, weight, bias), name)
-    result: Tensor = torch.ops.mkldnn._linear_pointwise(x, *_ready_for(x, (weight,), (bias,)), "gelu", [], form)
-    return result
+    return _in_onednn(x, *ready(x.dtype, (weight,), (bias,), packed=packed), "gelu", form)
 
 
 def activate(x: Tensor, name: str) -> Tensor:
@@ -159,16 +156,28 @@ class _GeluTanh(Function):
 def norm(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
     """LayerNorm over the last dimension, in the type of x, with means and variances in float32."""
     if x.device.type == "cpu":
-        return _AddNorm.apply(x, None, weight, bias, eps, None)  # type: ignore[no-any-return, no-untyped-call]
+        return _normed(x, None, weight, bias, eps, None)
     return F.layer_norm(x, weight.shape, weight.to(x.dtype), bias.to(x.dtype), eps)
 
 
 def add_norm(x: Tensor, residual: Tensor, weight: Tensor, bias: Tensor, eps: float, dropped: Dropped | None) -> Tensor:
     """LayerNorm(residual + dropout(x))."""
     if x.device.type == "cpu":
-        keep = None if dropped is None else dropped.keep(x.shape[1])
-        return _AddNorm.apply(x, residual, weight, bias, eps, keep)  # type: ignore[no-any-return, no-untyped-call]
+        return _normed(x, residual, weight, bias, eps, None if dropped is None else dropped.keep(x.shape[1]))
     return norm(residual + dropout(x, dropped), weight, bias, eps)
+
+
+def _normed(x: Tensor, residual: Tensor | None, weight: Tensor, bias: Tensor, eps: float, keep: Keep | None) -> Tensor:
+    """Compute `add_norm` on CPU."""
+    if torch.is_grad_enabled():
+        return _AddNorm.apply(x, residual, weight, bias, eps, keep)  # type: ignore[no-any-return, no-untyped-call]
+    return torch.native_layer_norm(_total(x, residual, keep), weight.shape, weight, bias, eps)[0]
+
+
+def _total(x: Tensor, residual: Tensor | None, keep: Keep | None) -> Tensor:
+    """Return residual + dropout(x)."""
+    total = x if keep is None else masked(x, keep.mask())
+    return total if residual is None else torch.add(residual, total, alpha=1.0 if keep is None else keep.scale)
 
 
 class _AddNorm(Function):
@@ -176,9 +185,7 @@ class _AddNorm(Function):
     def forward(
         ctx: Any, x: Tensor, residual: Tensor | None, weight: Tensor, bias: Tensor, eps: float, keep: Keep | None
     ) -> Tensor:
-        total = x if keep is None else masked(x, keep.mask())
-        if residual is not None:
-            total = torch.add(residual, total, alpha=1.0 if keep is None else keep.scale)
+        total = _total(x, residual, keep)
         result, mean, rstd = torch.native_layer_norm(total, weight.shape, weight, bias, eps)
         ctx.save_for_backward(total, mean, rstd, weight, bias)
         ctx.keep = keep

@@ -2,7 +2,8 @@
 
 On CPU torch multiplies float32 matrices with MKL, which runs at half the speed on AMD processors. oneDNN, which torch
 uses for bfloat16, computes the same float32 products there at twice the speed (202 to 245 against 102 to 111 GFLOP/s a
-core of an AMD EPYC).
+core of an AMD EPYC). On Intel they are equally fast, but weights that are packed once gain a third on short texts (33
+rows on two cores of a Xeon: 0.19 to 0.25 TFLOP/s).
 """
 
 from __future__ import annotations
@@ -39,8 +40,9 @@ def has_pointwise() -> bool:
     return torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
+@cache
 def takes_packed(dtype: torch.dtype, device: torch.device) -> bool:
     """Tell whether oneDNN computes products of a type, and takes weights that are packed for it."""
     if device.type != "cpu" or not (has_pointwise() and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")):
         return False
-    return prefers_onednn() if dtype == torch.float32 else dtype == torch.bfloat16 and multiplies_bf16(device)
+    return dtype == torch.float32 or (dtype == torch.bfloat16 and multiplies_bf16(device))
