@@ -71,6 +71,14 @@ def test_a_layer_is_the_product_of_rounded_numbers(rows: int, least: float | Non
     assert (found - exact).abs().mean() < 0.1 * worst.mean()
 
 
+@pytest.mark.parametrize("value", [0.0, 1e-38])
+def test_rows_of_zeros_are_the_integer_of_zero(value: float) -> None:
+    integers, zero, _ = int8._rounded(torch.full((3, 48), value), None)
+    assert (integers == zero).all()
+    weight, bias = torch.ones(20, 48), torch.arange(20.0)
+    assert torch.equal(int8.int8_layer(weight, bias)(torch.full((3, 48), value)), bias.expand(3, -1))
+
+
 @pytest.mark.parametrize("limit", ["", "AVX2", "AVX512_CORE"])
 def test_no_sum_saturates(limit: str) -> None:
     """AVX2, and AVX-512 without VNNI, add pairs of products in 16 bits; all inputs and weights at their largest."""

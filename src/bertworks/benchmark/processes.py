@@ -143,7 +143,8 @@ class _Asking:
     def _last_line(self) -> str:
         self._log.seek(0)
         lines = self._log.read().decode(errors="replace").split("\n")
-        return next((one_line(line) for line in reversed(lines) if line.strip()), "")[:300]
+        # Lines that a progress bar wrote over do not say why a process ended.
+        return next((one_line(line) for line in reversed(lines) if line.strip() and "\r" not in line), "")[:300]
 
 
 def _contestant(

@@ -29,6 +29,9 @@ from bertworks.model.processor import multiplies_bf16
 # The least value of GELU, in both forms, rounded down.
 _LEAST_OF = {"gelu": -0.1701, "gelu_new": -0.1701, "relu": 0.0}
 
+# Rows without larger values are zero; the inverse of such a step is still a number.
+_TINY = 1e-30
+
 # Rows of one product. What belongs to them stays in the cache between the product and the operations beside it.
 _ROWS = 256
 
@@ -68,14 +71,19 @@ def _rounded(x: Tensor, least: float | None) -> tuple[Tensor, int, Tensor]:
     top = 255 if _has_wide_sums() else 127
     if least is None:
         half = top // 2
-        steps = x.abs().amax(1, keepdim=True).clamp_min_(torch.finfo(x.dtype).tiny).div_(half)
-        signed = (x / steps).round_().to(torch.int8)  # conversion to signed integers is several times as fast
-        # Adding 128 to a signed byte, as an unsigned one, inverts its first bit.
-        unsigned = signed.bitwise_xor_(-128) if half == 127 else signed.add_(half + 1)
-        return unsigned.view(torch.uint8), half + 1, steps
-    steps = x.amax(1, keepdim=True).sub_(least).clamp_min_(torch.finfo(x.dtype).tiny).div_(top)
-    signed = ((x - least) / steps).round_().sub_(128).to(torch.int8)
-    return signed.bitwise_xor_(-128).view(torch.uint8), 0, steps
+        steps = x.abs().amax(1, keepdim=True).clamp_min_(_TINY).div_(half)
+        return _nearest(x * steps.reciprocal(), half + 1), half + 1, steps
+    steps = x.amax(1, keepdim=True).sub_(least).clamp_min_(_TINY).div_(top)
+    return _nearest((x - least).mul_(steps.reciprocal()), 0), 0, steps
+
+
+def _nearest(x: Tensor, zero: int) -> Tensor:
+    """Round float32 x in place to the nearest integers, halves to even ones; add `zero`, and return them as bytes.
+
+    Between 2^23 and 2^24 float32 has the integers only, so the sum rounds, and the last byte of a number is the
+    integer's. That takes two thirds of the time of rounding and converting.
+    """
+    return x.add_(1.5 * 2**23 + zero).view(torch.int32).to(torch.uint8)
 
 
 @cache
