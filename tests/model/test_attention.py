@@ -165,7 +165,9 @@ def test_a_model_that_is_only_used_gets_the_same_from_scores_of_any_size(size: f
         used = attend(x, layout_of(lengths), None)
     trained = attend(x.requires_grad_(), layout_of(lengths), None).detach()
     assert torch.isfinite(used).all()
-    torch.testing.assert_close(used, trained, rtol=2e-5 * max(1, size / 100), atol=2e-5 * size**0.5)
+    # Scores of the first head are up to shift^2; float32 knows them, and with them the result, that much less exactly.
+    tolerance = max(2e-5 * max(1, size / 100), 2**-23 * shift**2)
+    torch.testing.assert_close(used, trained, rtol=tolerance, atol=max(2e-5, 2**-23 * shift**2) * size**0.5)
 
 
 def test_large_scores_of_a_sequence_change_no_other() -> None:

@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 
 from bertworks.model.dropout import Dropped, Keep, masked
 from bertworks.model.kept_weights import joined, ready
-from bertworks.model.processor import has_pointwise, prefers_onednn, takes_packed
+from bertworks.model.processor import prefers_onednn, takes_packed
 
 # The forms of GELU by their names in oneDNN.
 _FORMS_OF_GELU = {"gelu": "none", "gelu_new": "tanh"}
@@ -104,11 +104,9 @@ class _Linear(Function):
 def activated_linear(x: Tensor, weight: Tensor, bias: Tensor, name: str) -> Tensor:
     """Apply `linear` and then `activate`. Without gradients oneDNN computes both forms of GELU with the product."""
     form = _FORMS_OF_GELU.get(name)
-    packed = takes_packed(x.dtype, x.device)
-    in_bf16 = x.dtype == torch.bfloat16 and x.device.type == "cpu" and has_pointwise()
-    if form is None or torch.is_grad_enabled() or not (packed or in_bf16):
+    if form is None or torch.is_grad_enabled() or not takes_packed(x.dtype, x.device):
         return activate(linear(x, weight, bias), name)
-    return _in_onednn(x, *ready(x.dtype, (weight,), (bias,), packed=packed), "gelu", form)
+    return _in_onednn(x, *ready(x.dtype, (weight,), (bias,), packed=True), "gelu", form)
 
 
 def activate(x: Tensor, name: str) -> Tensor:

@@ -16,7 +16,10 @@ from bertworks.cores import cpuinfo
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """Tell whether it is CUDA of compute capability 8.0 or higher, or a CPU with AVX512_BF16 or AMX."""
+    """Tell whether it is CUDA of compute capability 8.0 or higher, or a CPU with AVX512_BF16 or AMX.
+
+    A CPU whose instructions oneDNN may not use (`ONEDNN_MAX_CPU_ISA`) does not.
+    """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
     return device.type == "cpu" and _cpu_multiplies_bf16()
@@ -25,7 +28,10 @@ def multiplies_bf16(device: torch.device) -> bool:
 @cache
 def _cpu_multiplies_bf16() -> bool:
     tell = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, lambda: False)() for name in tell)
+    if not any(getattr(torch.cpu, name, lambda: False)() for name in tell):
+        return False
+    allowed = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    return torch.backends.mkldnn.is_available() and bool(allowed())
 
 
 @cache
