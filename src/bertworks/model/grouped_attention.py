@@ -64,28 +64,25 @@ def _scores(q: Tensor, k: Tensor, scale: float, group: Group) -> Tensor:
     return scores
 
 
-def _padded(projected: Tensor, query: Tensor | None, layout: Layout) -> tuple[Tensor, Tensor, Tensor]:
-    """Return padded rows [P, 2 or 3, A, D], query rows [P, A, D], and room for the result."""
+def _padded(projected: Tensor, query: Tensor | None, layout: Layout) -> tuple[Tensor, Tensor]:
+    """Return padded rows [P, 2 or 3, A, D] and query rows [P, A, D]."""
     assert layout.queries is not None
     assert layout.keys is not None
     padded = layout.keys.pad(projected)
-    queries = padded[:, 0] if query is None else layout.queries.pad(query)
-    return padded, queries, queries.new_empty(queries.shape)
+    return padded, padded[:, 0] if query is None else layout.queries.pad(query)
 
 
 def _without_gradients(projected: Tensor, query: Tensor | None, layout: Layout) -> Tensor:
-    padded, queries, result = _padded(projected, query, layout)
+    padded, queries = _padded(projected, query, layout)
+    attended = []
     for group in layout.groups:
         parts = (queries[group.queries], padded[group.keys, -2], padded[group.keys, -1])
         q, k, v = (part.unflatten(0, (group.sequences, -1)).transpose(1, 2) for part in parts)
         seen = None if group.padding is None else group.padding.to(q.dtype)
-        attended = scaled_dot_product_attention(q, k, v, attn_mask=seen).transpose(1, 2).flatten(0, 1)
-        if len(layout.groups) == 1:
-            result = attended
-        else:
-            result[group.queries] = attended
+        attended.append(scaled_dot_product_attention(q, k, v, attn_mask=seen).transpose(1, 2).flatten(0, 1))
     assert layout.queries is not None
-    return layout.queries.unpad(result)
+    # Without sequences there is no group, and no row.
+    return layout.queries.unpad(attended[0] if len(attended) == 1 else torch.cat([queries[:0], *attended]))
 
 
 class _Grouped(Function):
@@ -97,7 +94,8 @@ class _Grouped(Function):
 
     @staticmethod
     def forward(ctx: Any, projected: Tensor, query: Tensor | None, layout: Layout, keep: Keep | None) -> Tensor:
-        padded, queries, result = _padded(projected, query, layout)
+        padded, queries = _padded(projected, query, layout)
+        result = queries.new_empty(queries.shape)
         assert layout.queries is not None
         saved = []
         for group, by_head, q, k, v, into in _operands(padded, queries, result, layout):

@@ -27,7 +27,7 @@ _ROWS = 64
 def keep_weights(model: nn.Module) -> None:
     """Let a model that is not trained any more keep what its products take.
 
-    That is up to half of its size in bf16, and up to its size in float32 where oneDNN computes float32 products.
+    That is up to half of its size in bf16, and up to its size in float32 where torch has oneDNN.
     Weights that are replaced or changed in place are noticed, unless that is done through `.data`.
     """
     for module in model.modules():
