@@ -200,3 +200,52 @@ def test_filler_joins_a_group_beside_few_tokens(lengths: list[int], groups: int)
     with torch.no_grad():
         found, expected = attend(x, joined, None), attend(x, layout_of(lengths), None)
     assert torch.equal(found[: -lengths[-1]], expected[: -lengths[-1]])
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.integers(0, 9), st.integers(1, 3)), min_size=1, max_size=5),
+    st.integers(0, 5),
+    st.data(),
+)
+def test_sequences_that_lie_where_they_are(runs: list[tuple[int, int, int]], filler: int, data: st.DataObject) -> None:
+    """Equal ones one after the other, padding that no row looks at, filler, and rows that ask."""
+    unseen = [last for _, last, times in runs for _ in range(times)] + [0] * (filler > 0)
+    lengths = [seen + last for seen, last, times in runs for _ in range(times)] + [filler] * (filler > 0)
+    real, x = sum(lengths) - filler, projected(sum(lengths))
+    starts = torch.tensor(ragged.starts(lengths), dtype=torch.int32)
+
+    def lying(read: torch.Tensor | None) -> Layout:
+        hidden = np.array(unseen, np.int64) if any(unseen) else None
+        sizes = np.array(lengths, np.int64)
+        return Layout.of(starts, sizes, HEADS, read, hidden, filler=filler > 0, in_place=True)
+
+    some = torch.tensor(sorted(data.draw(st.sets(st.integers(0, sum(lengths) - 1), min_size=1))))
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(attention_layout, "_FEW_GROUPS", 99)
+        whole, of_some = lying(None), lying(some)
+        found = attend(x, whole, None)
+        asked = attend(x[:, 1:], of_some, None, x[:, 0].index_select(0, some))
+    assert all(group.padding is None for group in (*whole.groups, *of_some.groups))
+    expected = plain(x, lengths, unseen)
+    torch.testing.assert_close(found[:real], expected[:real])
+    torch.testing.assert_close(asked[some < real], expected[some[some < real]])
+
+
+@pytest.mark.parametrize(
+    ("lengths", "filler", "groups", "in_place"),
+    [
+        ([33, 1], True, 1, True),
+        ([33, 20, 3], True, 2, True),
+        ([33, 20, 21, 6], True, 2, False),
+        ([48] * 30, False, 1, True),
+        ([48] * 30 + [32], True, 2, True),
+        ([7], False, 1, True),
+    ],
+)
+def test_few_groups_lie_where_they_are(lengths: list[int], filler: bool, groups: int, in_place: bool) -> None:
+    starts = torch.tensor(ragged.starts(lengths), dtype=torch.int32)
+    layout = Layout.of(starts, np.array(lengths, np.int64), HEADS, filler=filler, in_place=True)
+    assert len(layout.groups) == groups
+    assert layout.keys is not None
+    assert (layout.keys.row_of_padded is None) == in_place

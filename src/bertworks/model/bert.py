@@ -21,7 +21,8 @@ from bertworks.model import kernels
 from bertworks.model.attention import attend
 from bertworks.model.attention_layout import Layout
 from bertworks.model.dropout import Dropout, at
-from bertworks.model.int8 import Int8Encoder
+from bertworks.model.inference_encoder import InferenceEncoder
+from bertworks.model.processor import takes_packed
 
 # Dropout sites: number 0 follows the embeddings, block i has 3 i + 1 (probabilities), 3 i + 2 and 3 i + 3.
 _SITES = 3
@@ -139,7 +140,7 @@ class TransformerBlock(nn.Module):
         self.intermediate = Intermediate(config)
         self.output = AddNorm(config, config.intermediate_size)
 
-    def forward(self, x: Tensor, layout: Layout, dropout: Dropout | None, read: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, layout: Layout, read: Tensor | None = None, dropout: Dropout | None = None) -> Tensor:
         """From x [T, H] to [T, H], or to [R, H] for the rows `read` [R]; then `layout` must be made for `read`.
 
         Keys and values are computed for all rows, everything else only for the rows `read`.
@@ -154,11 +155,6 @@ class TransformerBlock(nn.Module):
         attended = self.attention.output(attended, queries, dropout, site + 1)
         result: Tensor = self.output(self.intermediate(attended), attended, dropout, site + 2)
         return result
-
-
-def _layouts(batch: PackedBatch, heads: int) -> Callable[..., Layout]:
-    """Return `Layout.of` for a batch, which still takes `read` or `causal`."""
-    return partial(Layout.of, batch.starts, batch.lengths, heads, unseen=batch.unseen, filler=batch.filler > 0)
 
 
 @cache
@@ -202,7 +198,7 @@ class Bert(nn.Module):
         self.gradient_checkpointing = self.compiled = False
         self.embeddings = Embeddings(config)
         self.encoder = Encoder(config)
-        self._integers = Int8Encoder(self.encoder, config.hidden_act)
+        self._inference = InferenceEncoder(self.encoder, config.hidden_act)
         if pooler:
             self.pooler = Pooler(config)
 
@@ -239,47 +235,42 @@ class Bert(nn.Module):
         Returns:
             [R, H] for each of `layers`, or [T, H] where `read` is None, in `dtype`, or in float32 for int8.
         """
-        if dtype == torch.int8:
-            return self._integer_states(batch, layers, read)
         drawn = None if dropout is None else Dropout.of(batch, dropout)
-        heads, last = self.config.num_attention_heads, max(layers)
-        layout_of = _layouts(batch, heads)
+        last = max(layers)
+        trained = drawn is not None or torch.is_grad_enabled()
+        layout_of = partial(
+            Layout.of, batch.starts, batch.lengths, self.config.num_attention_heads,
+            unseen=batch.unseen, filler=batch.filler > 0, in_place=not trained and dtype != torch.int8,
+        )  # fmt: skip
         layout = layout_of(causal=batch.causal)
         # The kernels of a GPU know what comes after a row only where all rows ask.
         asked = None if batch.causal else read
-        # On CPU dropout has no state and is the same when a block is computed again.
-        keep_state = batch.starts.device.type != "cpu"
-        run = compiled_block() if self.compiled and keep_state else TransformerBlock.__call__
-        x: Tensor = self.embeddings(batch, dtype, drawn)
+        x: Tensor = self.embeddings(batch, torch.float32 if dtype == torch.int8 else dtype, drawn)
         outputs: dict[int, Tensor] = {}
-        for number, block in enumerate(self.encoder.layer[:last], 1):
+        for number, block in enumerate(self._blocks(last, dtype, x.device, drawn, trained), 1):
             if number - 1 in layers:
                 outputs[number - 1] = x if read is None else x.index_select(0, read)
-            if number == last:
-                if asked is not None:
-                    layout = layout_of(read=asked)
-                x = run(block, x, layout, drawn, asked)
-            elif self.gradient_checkpointing and torch.is_grad_enabled():
-                x = checkpoint(run, block, x, layout, drawn, use_reentrant=False, preserve_rng_state=keep_state)
-            else:
-                x = run(block, x, layout, drawn)
+            if number == last and asked is not None:
+                layout = layout_of(read=asked)
+            x = block(x, layout, asked if number == last else None)
         all_rows = not last or asked is None
         outputs[last] = x.index_select(0, read) if all_rows and read is not None else x
         return [outputs[number] for number in layers]
 
-    def _integer_states(self, batch: PackedBatch, layers: Sequence[int], read: Tensor | None) -> list[Tensor]:
-        """Compute `hidden_states` with products of integers."""
-        heads, last = self.config.num_attention_heads, max(layers)
-        x: Tensor = self.embeddings(batch, torch.float32, None)
-        outputs = {0: x}
-        layout_of = _layouts(batch, heads)
-        layout = layout_of()
-        for number, block in enumerate(self._integers.blocks()[:last], 1):
-            rows = read if number == last else None
-            if rows is not None:
-                layout = layout_of(read=rows)
-            x = block(x, layout, rows)
-            outputs[number] = x
-        if read is not None:
-            outputs = {i: y if i and i == last else y.index_select(0, read) for i, y in outputs.items() if i in layers}
-        return [outputs[number] for number in layers]
+    def _blocks(
+        self, count: int, dtype: torch.dtype, device: torch.device, drawn: Dropout | None, trained: bool
+    ) -> Sequence[Callable[[Tensor, Layout, Tensor | None], Tensor]]:
+        """Return the first blocks as functions of x, a layout and the rows to read."""
+        kept = not trained and self._inference.is_kept() and takes_packed(dtype, device)
+        if kept or dtype == torch.int8:
+            return self._inference.blocks(dtype)[:count]
+        # On CPU dropout has no state and is the same when a block is computed again.
+        keep_state = device.type != "cpu"
+        run = compiled_block() if self.compiled and keep_state else TransformerBlock.__call__
+        blocks: list[Callable[..., Tensor]] = [
+            partial(run, block, dropout=drawn) for block in self.encoder.layer[:count]
+        ]
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            again = partial(checkpoint, use_reentrant=False, preserve_rng_state=keep_state)
+            blocks[:-1] = [partial(again, block) for block in blocks[:-1]]
+        return blocks

@@ -77,7 +77,9 @@ def _without_gradients(projected: Tensor, query: Tensor | None, layout: Layout) 
     attended = []
     for group in layout.groups:
         parts = (queries[group.queries], padded[group.keys, -2], padded[group.keys, -1])
-        q, k, v = (part.unflatten(0, (group.sequences, -1)).transpose(1, 2) for part in parts)
+        q, k, v = (
+            part.view(group.sequences, len(part) // group.sequences, *part.shape[1:]).transpose(1, 2) for part in parts
+        )
         seen = None if group.padding is None else group.padding.to(q.dtype)
         attended.append(scaled_dot_product_attention(q, k, v, attn_mask=seen).transpose(1, 2).flatten(0, 1))
     assert layout.queries is not None

@@ -15,16 +15,13 @@ from __future__ import annotations
 
 import os
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bertworks.errors import InputError
 from bertworks.model import kernels
-from bertworks.model.attention import attend
-from bertworks.model.attention_layout import Layout
-from bertworks.model.processor import multiplies_bf16
 
 # The least value of GELU, in both forms, rounded down.
 _LEAST_OF = {"gelu": -0.1701, "gelu_new": -0.1701, "relu": 0.0}
@@ -33,7 +30,7 @@ _LEAST_OF = {"gelu": -0.1701, "gelu_new": -0.1701, "relu": 0.0}
 _TINY = 1e-30
 
 # Rows of one product. What belongs to them stays in the cache between the product and the operations beside it.
-_ROWS = 256
+ROWS = 256
 
 
 class Int8Layer(NamedTuple):
@@ -44,26 +41,27 @@ class Int8Layer(NamedTuple):
         scales: float32 [O], the size of a step of each output's weights.
         bias: float32 [O].
         least: the smallest value that an input can have; None if inputs are of both signs alike.
-        outputs: O.
+        activation: of the outputs.
     """
 
     weight: Tensor
     scales: Tensor
     bias: Tensor
     least: float | None
-    outputs: int
+    activation: str = "linear"
 
     def __call__(self, x: Tensor) -> Tensor:
         """Compute float32 x [T, I] -> [T, O]."""
-        result = x.new_empty(len(x), self.outputs)
-        for rows, into in zip(x.split(_ROWS), result.split(_ROWS), strict=True):
+        outputs = len(self.bias)
+        result = x.new_empty(len(x), outputs)
+        for rows, into in zip(x.split(ROWS), result.split(ROWS), strict=True):
             integers, zero, steps = _rounded(rows, self.least)
             products = torch.ops.onednn.qlinear_pointwise(
-                *(integers, 1.0, zero, self.weight, self.scales, _zeros(self.outputs)),
+                *(integers, 1.0, zero, self.weight, self.scales, _zeros(outputs)),
                 *(None, 1.0, 0, torch.float32, "none", [], ""),
             )
             torch.addcmul(self.bias, products, steps, out=into)
-        return result
+        return kernels.activate(result, self.activation)
 
 
 def _rounded(x: Tensor, least: float | None) -> tuple[Tensor, int, Tensor]:
@@ -100,6 +98,11 @@ def _zeros(outputs: int) -> Tensor:
     return torch.zeros(outputs, dtype=torch.int32)
 
 
+def rounded_layers(weight: Tensor, bias: Tensor, applies: str, reads: str) -> Int8Layer:
+    """Round a linear layer that reads the outputs of the activation `reads`, and applies another to its own."""
+    return int8_layer(weight, bias, _LEAST_OF.get(reads))._replace(activation=applies)
+
+
 def int8_layer(weight: Tensor, bias: Tensor, least: float | None = None) -> Int8Layer:
     """Round a linear layer with weight [O, I] and bias [O].
 
@@ -113,83 +116,7 @@ def int8_layer(weight: Tensor, bias: Tensor, least: float | None = None) -> Int8
         # The integers stand for x - least; the product of the weights with `least` is the same for all tokens.
         bias = bias + least * scales * integers.sum(1)
     packed = torch.ops.onednn.qlinear_prepack(integers, None)
-    return Int8Layer(packed, scales, bias.clone(), least, len(bias))
-
-
-class Int8Block:
-    """A block of the encoder with its linear layers in integers; without dropout.
-
-    The block's own parameters are read once. The feed-forward is computed for a few rows at a time, so that its wide
-    rows stay in the cache.
-    """
-
-    def __init__(self, block: Any, activation: str) -> None:
-        """Round the weights of a `bert.TransformerBlock`."""
-        attention = block.attention.self
-        query, key, value = attention.query, attention.key, attention.value
-        self._shape = (-1, attention.heads, attention.head_size)
-        self._together = _rounded_layers(query, key, value)
-        # The last block needs keys and values of all rows, and queries of few.
-        self._query, self._key_value = _rounded_layers(query), _rounded_layers(key, value)
-        self._attended = _rounded_layers(block.attention.output.dense)
-        self._first = _rounded_layers(block.intermediate.dense)
-        self._second = _rounded_layers(block.output.dense, least=_LEAST_OF.get(activation))
-        self._norms = block.attention.output.LayerNorm, block.output.LayerNorm
-        self._activation = activation
-
-    def __call__(self, x: Tensor, layout: Layout, read: Tensor | None = None) -> Tensor:
-        """From float32 x [T, H] to [T, H], or to [R, H] for the rows `read` [R]; see `bert.TransformerBlock`."""
-        if read is None:
-            queries = x
-            attended = _attend(self._together(x).unflatten(1, self._shape), layout)
-        else:
-            queries = x.index_select(0, read)
-            key_value = self._key_value(x).unflatten(1, self._shape)
-            attended = _attend(key_value, layout, self._query(queries).unflatten(1, self._shape[1:]))
-        attended = attended.flatten(1)
-        return torch.cat([self._rest(*rows) for rows in zip(attended.split(_ROWS), queries.split(_ROWS), strict=True)])
-
-    def _rest(self, attended: Tensor, residual: Tensor) -> Tensor:
-        """Compute what follows attention, for a few rows."""
-        middle = _add_norm(self._attended(attended), residual, self._norms[0])
-        wide = kernels.activate(self._first(middle), self._activation)
-        return _add_norm(self._second(wide), middle, self._norms[1])
-
-
-def _attend(projected: Tensor, layout: Layout, query: Tensor | None = None) -> Tensor:
-    """Compute `attend` in bfloat16 if the processor multiplies it, which is a seventh sooner; float32 -> float32."""
-    if not multiplies_bf16(projected.device):
-        return attend(projected, layout, None, query)
-    return attend(projected.bfloat16(), layout, None, None if query is None else query.bfloat16()).float()
-
-
-def _rounded_layers(*layers: nn.Linear, least: float | None = None) -> Int8Layer:
-    """Round layers that read the same rows into one product."""
-    return int8_layer(torch.cat([each.weight for each in layers]), torch.cat([each.bias for each in layers]), least)
-
-
-def _add_norm(x: Tensor, residual: Tensor, norm: nn.LayerNorm) -> Tensor:
-    return kernels.add_norm(x, residual, norm.weight, norm.bias, norm.eps, None)
-
-
-class Int8Encoder:
-    """The blocks of an encoder in integers, rounded again whenever the encoder's weights have changed."""
-
-    def __init__(self, encoder: nn.Module, activation: str) -> None:
-        """Remember the encoder; nothing is rounded yet."""
-        self._encoder, self._activation = encoder, activation
-        self._versions: list[int] = []
-        self._blocks: list[Int8Block] = []
-
-    def blocks(self) -> list[Int8Block]:
-        """Return the blocks, first to last."""
-        versions = [0 if p.is_inference() else p._version for p in self._encoder.parameters()]
-        if versions != self._versions:
-            with torch.no_grad():
-                layers: Any = self._encoder.layer
-                self._blocks = [Int8Block(block, self._activation) for block in layers]
-            self._versions = versions
-        return self._blocks
+    return Int8Layer(packed, scales, bias.clone(), least)
 
 
 def check_available(device: torch.device) -> None:

@@ -103,10 +103,15 @@ class _Linear(Function):
 
 def activated_linear(x: Tensor, weight: Tensor, bias: Tensor, name: str) -> Tensor:
     """Apply `linear` and then `activate`. Without gradients oneDNN computes both forms of GELU with the product."""
-    form = _FORMS_OF_GELU.get(name)
-    if form is None or torch.is_grad_enabled() or not takes_packed(x.dtype, x.device):
+    if torch.is_grad_enabled() or not takes_packed(x.dtype, x.device):
         return activate(linear(x, weight, bias), name)
-    return _in_onednn(x, *ready(x.dtype, (weight,), (bias,), packed=True), "gelu", form)
+    return activated_product(x, *ready(x.dtype, (weight,), (bias,), packed=True), name)
+
+
+def activated_product(x: Tensor, weight: Tensor, bias: Tensor, name: str) -> Tensor:
+    """Compute `activated_linear` in oneDNN, without gradients. The weight may be packed (`kept_weights.py`)."""
+    form = _FORMS_OF_GELU.get(name)
+    return activate(_in_onednn(x, weight, bias), name) if form is None else _in_onednn(x, weight, bias, "gelu", form)
 
 
 def activate(x: Tensor, name: str) -> Tensor:

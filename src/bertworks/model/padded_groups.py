@@ -57,3 +57,7 @@ class PaddedGroups:
     def unpad(self, x: Tensor) -> Tensor:
         """Map [P, ...] to [R, ...]."""
         return x if self.row_of_padded is None else x.index_select(0, self.padded_of_row)
+
+
+# Rows of groups without padding.
+UNMOVED = PaddedGroups(None, torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice, pairwise, tee
+from itertools import islice, pairwise, repeat, tee
 from typing import Literal, NamedTuple, TypedDict, Unpack
 
 import numpy as np
@@ -195,7 +195,8 @@ def _encoded(
     rest = iter(texts)
     while block := list(islice(rest, _BLOCK)):
         first = _ids(tokenizer, [text if isinstance(text, str) else text[0] for text in block])
-        second = _ids(tokenizer, ["" if isinstance(text, str) else text[1] for text in block])
+        texts_b = ["" if isinstance(text, str) else text[1] for text in block]
+        second = _ids(tokenizer, texts_b) if any(texts_b) else repeat([], len(block))
         for text, a, b in zip(block, first, second, strict=True):
             if b and config.type_vocab_size < 2:
                 raise InputError(
