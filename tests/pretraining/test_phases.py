@@ -79,6 +79,8 @@ WRONG = [
     ({"average_checkpoints": 2}, "--average_checkpoints=2: 100 steps leave 1; give a smaller --save_checkpoints_steps"),
     ({"optimizer_bits": "8", "fsdp": True}, "--optimizer_bits=8: not with --fsdp"),
     ({"average_checkpoints": 2, "do_train": False}, "--average_checkpoints: is for a training"),
+    ({"neighbour_heads": True, "model": "b"}, "--neighbour_heads and --model: give one of them"),
+    ({"neighbour_heads": True, "grow_from": "b"}, "--neighbour_heads and --grow_from: give one of them"),
     ({"grow_from": "a", "model": "b"}, "--grow_from and --model: give one of them"),
     ({"group_weight_decay": "x=1"}, "--group_weight_decay=x=1: give GROUP=NUMBER"),
 ]

@@ -32,6 +32,13 @@ def test_without_a_recipe_nothing_changes() -> None:
     assert with_recipe(given) == (given, [])
 
 
+def test_weights_from_elsewhere_keep_their_heads() -> None:
+    found, said = with_recipe(flags("--recipe=fast", "--model=a", "--num_train_steps=100"))
+    check(found)
+    assert not found.neighbour_heads
+    assert "neighbour" not in said[0]
+
+
 def test_another_optimizer_is_kept() -> None:
     found, _ = with_recipe(flags("--recipe=fast", "--optimizer=lamb", "--num_train_steps=100"))
     check(found)

@@ -39,6 +39,7 @@ RUNS = {
         *("--phase_shares=0.375,0.375,0.25", "--max_predictions_per_seq=0", "--next_sentence=False"),
     ),
     "causal": ("--objective=causal_lm,masked_lm", "--phase_shares=0.5,0.5", "--next_sentence=False"),
+    "neighbours": ("--neighbour_heads",),
     "spans": ("--mean_span_length=5", "--mask_all"),
 }
 

@@ -37,6 +37,9 @@ def check(flags: PretrainingFlags) -> None:
             f"--average_checkpoints={flags.average_checkpoints}: {flags.num_train_steps:,} steps leave {checkpoints}; "
             f"give a smaller --save_checkpoints_steps than {flags.save_checkpoints_steps:,}"
         )
+    begun = next((name for name in ("model", "init_checkpoint", "grow_from") if getattr(flags, name)), None)
+    if flags.neighbour_heads and begun and flags.do_train:
+        raise InputError(f"--neighbour_heads and --{begun}: give one of them; each says which weights to begin with")
     if flags.grow_from and (flags.model or flags.init_checkpoint):
         other = "--model" if flags.model else "--init_checkpoint"
         raise InputError(f"--grow_from and {other}: give one of them; each says which weights to begin with")

@@ -215,6 +215,12 @@ class RecipeFlags(CommandFlags):
         group="Optimizer",
         lowest=0,
     )
+    neighbour_heads: bool = flag(
+        False,
+        "Begin with positions as sinusoids and with heads that attend to the words before and after, rather than with "
+        "random ones: they need not be found first.",
+        group="Model",
+    )
     grow_from: str | None = flag(
         None,
         "Begin with the weights of a smaller model (a name, a folder or a zip): its layers are stacked, its width is "

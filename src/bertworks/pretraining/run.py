@@ -20,6 +20,7 @@ from bertworks.pretraining.averages import load_average, write_average
 from bertworks.pretraining.flags import PretrainingFlags, RecipeFlags
 from bertworks.pretraining.growing import grow
 from bertworks.pretraining.instances import TrainingInput, evaluation_source, training_input, without_room
+from bertworks.pretraining.neighbour_heads import attend_to_neighbours
 from bertworks.pretraining.phases import described
 from bertworks.tasks import pretraining
 from bertworks.train import loop, resume
@@ -102,6 +103,8 @@ def _model(
         pretraining.freeze_next_sentence(model)
     if not (flags.do_train and steps_done(Path(flags.output_dir or ""))):
         model.initialise(flags.random_seed)
+        if flags.neighbour_heads and flags.do_train:
+            world.say(attend_to_neighbours(model.bert))
         if start.checkpoint is not None:
             world.say(load_into(model, start.checkpoint, config).shown(verbose=flags.verbose))
         if flags.grow_from and flags.do_train:
@@ -174,6 +177,7 @@ def _identity(flags: PretrainingFlags, given: TrainingInput, config: BertConfig)
         "--optimizer_bits": int(flags.optimizer_bits),
         **begun_with(flags.model, flags.init_checkpoint),
         **({"--grow_from": files.absolute_unless_name(flags.grow_from)} if flags.grow_from else {}),
+        **({"--neighbour_heads": True} if flags.neighbour_heads else {}),
         **shape_of(config, "--size or --bert_config_file"),
         **({"--vocab_file": tokenizer.sha256[:16]} if tokenizer else {}),
     }
