@@ -70,7 +70,7 @@ def main() -> None:
 def _evaluated(folder: Path, command: list[str]) -> tuple[str, Measured]:
     """Evaluate the trained models in a folder; return the metric's name and its values."""
     found: Measured = {precision: [] for precision in PRECISIONS}
-    models = sorted(path.parent for path in folder.glob("*/eval_results.json")) or [folder]
+    models = sorted(path.parent for path in folder.glob("seed-*/model.safetensors")) or [folder]
     metric = ""
     for model in models:
         for precision in PRECISIONS:

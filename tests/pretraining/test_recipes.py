@@ -59,7 +59,7 @@ def test_auto_says_what_the_ledger_has_and_no_more() -> None:
     far = expectation(row, "cpu", row.hours * 50)
     assert far.startswith("what to expect: not measured; the nearest row has")
     assert expectation(None, "cuda", 1.0) == "what to expect: not measured; the ledger has no row on cuda"
-    found, said = with_recipe(flags("--recipe=auto", "--max_hours=0.2", "--device=cpu"))
+    found, said = with_recipe(flags("--recipe=auto", f"--max_hours={row.hours}", "--device=cpu"))
     assert (found.size, found.max_seq_length) == (row.size, row.max_seq_length)
     assert any("what to expect" in line for line in said)
 
