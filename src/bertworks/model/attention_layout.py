@@ -163,7 +163,7 @@ def _as_they_lie(
 
     Nobody reads what filler attends to: its rows ask the keys of the sequence before it.
     """
-    if len(lengths) > _FEW_GROUPS + 1 and np.count_nonzero(np.diff(lengths)) > _FEW_GROUPS:
+    if np.count_nonzero(np.diff(lengths)) > _FEW_GROUPS:
         return ()
     sizes = np.stack([lengths, queries, seen], 1).tolist()
     if filler and len(sizes) > 1:

@@ -13,7 +13,7 @@ Shapes: I inputs, O outputs of a layer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -49,13 +49,18 @@ def ready(
     kept = getattr(weights[0], _KEPT, None)
     if kept is None or (len(weights) == 1 and weights[0].dtype == dtype and not packed):
         return joined(dtype, weights), joined(dtype, biases)
-    state = [(p.data_ptr(), 0 if p.is_inference() else p._version) for p in (*weights, *biases)]
+    state = state_of((*weights, *biases))
     before, *found = kept.get((dtype, len(weights)), (None,))
     if before != state:
         weight = joined(dtype, weights)
         found = [pack(weight) if packed else weight, joined(dtype, biases)]
         kept[dtype, len(weights)] = state, *found
     return found[0], found[1]
+
+
+def state_of(parameters: Iterable[Tensor]) -> list[tuple[int, int]]:
+    """Return what changes when one of them is replaced or changed in place, unless that is done through `.data`."""
+    return [(p.data_ptr(), 0 if p.is_inference() else p._version) for p in parameters]
 
 
 def is_kept(weight: Tensor | None) -> bool:
