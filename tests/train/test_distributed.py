@@ -1,16 +1,18 @@
 """Several processes train as one does, and all of them end when one fails."""
 
+import importlib
 import os
 import resource
 import signal
 import time
+import weakref
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
+from bertworks.checkpoints.formats.safetensors import write_tensors
 from bertworks.data.batch import PackedBatch
 from bertworks.errors import InputError, told
 from bertworks.task import Partition
@@ -116,6 +118,25 @@ def test_another_process_speaks_where_the_first_is_killed(tmp_path: Path) -> Non
     assert (tmp_path / "error-1").read_text().startswith("1 process 0 ")
 
 
+def _keep_no_group(rank: int, folder: Path) -> None:
+    """Lose the other process in an exchange; write whether the group, whose connections it holds, has gone."""
+    try:
+        with distributed.world("cpu", 60.0) as world:
+            importlib.import_module("torch._dynamo")  # as optimizers do, after the processes have met
+            if rank == 1:
+                os.kill(os.getpid(), signal.SIGKILL)
+            group = weakref.ref(torch.distributed.group.WORLD)
+            world.wait()
+    except InputError:
+        (folder / "group").write_text("gone" if group() is None else "kept")
+
+
+def test_a_process_that_parts_closes_its_connections(tmp_path: Path) -> None:
+    """A third process, which waits for this one, would else notice only when this one has ended."""
+    spawned(2, _keep_no_group, tmp_path)
+    assert (tmp_path / "group").read_text() == "gone"
+
+
 def _fill_the_disk(rank: int, folder: Path, fills: bool) -> None:
     """Train; at the second checkpoint no file of process 0 may grow beyond some bytes any more."""
     written = 0
@@ -125,7 +146,8 @@ def _fill_the_disk(rank: int, folder: Path, fills: bool) -> None:
         written += 1
         if fills and written == 2:
             resource.setrlimit(resource.RLIMIT_FSIZE, (64, 64))
-        save_file(dict(weights), target / "model.safetensors")
+        with (target / "model.safetensors").open("wb") as stream:
+            write_tensors(stream, weights)
 
     model = ToyModel()
     try:

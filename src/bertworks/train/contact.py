@@ -12,11 +12,16 @@ import signal
 import socket
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch.distributed as dist
+
+# Functions of this module have the group as a default value. It is imported here, before there is one: imported later,
+# as optimizers do, it would keep the group, and so its connections, to the end of the process.
+import torch.distributed.nn.functional  # noqa: F401
 from torch.distributed.distributed_c10d import Store
 
 from bertworks.errors import InputError, one_line, told
@@ -40,6 +45,7 @@ def exchange() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, ValueError) as error:  # a closed connection, a process that does not come, a closed group
+        traceback.clear_frames(error.__traceback__)  # they keep the group, whose connections are open while it is kept
         raise LostContactError(error, time.monotonic() - began) from None
 
 
