@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertworks import ragged
-from bertworks.model import attention_layout
+from bertworks.model import attention_layout, grouped_attention
 from bertworks.model.attention import attend
 from bertworks.model.attention_layout import Layout
 from bertworks.model.dropout import Dropout, at
@@ -170,6 +170,35 @@ def test_a_model_that_is_only_used_gets_the_same_from_scores_of_any_size(size: f
     # Scores of the first head are up to shift^2; float32 knows them, and with them the result, that much less exactly.
     known = 2**-23 * shift**2
     torch.testing.assert_close(used[:, 0], trained[:, 0], rtol=max(rtol, known), atol=max(atol, known * size**0.5))
+
+
+@pytest.mark.parametrize("by_products", [False, True])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_bf16_is_attended_to_by_either_way(monkeypatch: pytest.MonkeyPatch, by_products: bool, in_place: bool) -> None:
+    monkeypatch.setattr(grouped_attention, "prefers_onednn", lambda: by_products)
+    lengths, unseen, some = [150, 150, 3], [20, 20, 0], torch.tensor([0, 7, 149, 150, 301])
+    x = projected(sum(lengths)).bfloat16()
+    starts = torch.tensor(ragged.starts(lengths), dtype=torch.int32)
+    sizes, hidden = np.array(lengths, np.int64), np.array(unseen, np.int64)
+    with torch.no_grad():
+        found = attend(x, Layout.of(starts, sizes, HEADS, None, hidden, in_place=in_place), None)
+        layout = Layout.of(starts, sizes, HEADS, some, hidden, in_place=in_place)
+        asked = attend(x[:, 1:], layout, None, x[:, 0].index_select(0, some))
+    expected = plain(x.float(), lengths, unseen)
+    torch.testing.assert_close(found.float(), expected, rtol=2e-2, atol=2e-2)
+    torch.testing.assert_close(asked.float(), expected[some], rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.parametrize("by_products", [False, True])
+def test_bf16_of_a_sequence_has_the_same_bits_beside_others(monkeypatch: pytest.MonkeyPatch, by_products: bool) -> None:
+    monkeypatch.setattr(grouped_attention, "prefers_onednn", lambda: by_products)
+    lengths = [33, 64, 40, 7, 60, 64, 32, 33]
+    x = projected(sum(lengths)).bfloat16()
+    with torch.no_grad():
+        together = attend(x, layout_of(lengths), None)
+        for first, length in zip(ragged.starts(lengths)[:-1], lengths, strict=True):
+            rows = slice(first, first + length)
+            assert torch.equal(attend(x[rows], layout_of([length]), None), together[rows])
 
 
 @pytest.mark.parametrize("trained", [False, True])
