@@ -53,6 +53,15 @@ def use(command: str, models: Path, capsys: pytest.CaptureFixture[str], *words: 
     return lines(capsys.readouterr().out)
 
 
+def _about(value: Any) -> Any:
+    """What equals a value up to the last digits of its numbers: these may differ beside other texts."""
+    if isinstance(value, dict):
+        return {name: _about(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_about(part) for part in value]
+    return pytest.approx(value, abs=1e-5) if isinstance(value, float) else value
+
+
 @pytest.mark.parametrize("command", ["classify", "tag", "embed"])
 def test_texts_come_from_everywhere_and_mean_the_same(
     command: str, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -62,7 +71,7 @@ def test_texts_come_from_everywhere_and_mean_the_same(
     (tmp_path / "b.csv").write_text("id,text,label\n7,the man went,x\n8,,x\n9,a house,x\n")
     (tmp_path / "c.jsonl").write_text(json.dumps({"text": "the man went"}) + "\n")
     first, second = use(command, models, capsys, f"--input_file={tmp_path / 'a.txt'}")
-    assert first == one or command == "embed"  # a vector may differ in the last digits
+    assert first == _about(one)
     assert second["text"] == "a house"
     rows = use(command, models, capsys, f"--input_file={tmp_path / 'b.csv'},{tmp_path / 'c.jsonl'}")
     assert [row.get("id") for row in rows] == ["7", "8", "9", None]
