@@ -13,9 +13,8 @@ key rows, padding included.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,24 +38,9 @@ def grouped_attention(projected: Tensor, query: Tensor | None, layout: Layout, k
     return _Grouped.apply(projected, query, layout, keep)  # type: ignore[no-any-return, no-untyped-call]
 
 
-class _Operands(NamedTuple):
-    """What a group computes with: rows by head [n * A, Q or K, D], and where its result goes."""
-
-    group: Group
-    by_head: _ByHead
-    query: Tensor
-    key: Tensor
-    value: Tensor
-    into: Tensor
-
-
-def _operands(padded: Tensor, queries: Tensor, result: Tensor, layout: Layout) -> Iterator[_Operands]:
-    """Yield those of each group, from padded rows [P, 2 or 3, A, D] and query rows [P, A, D]."""
-    *_, heads, size = padded.shape
-    for group in layout.groups:
-        by_head = _ByHead(group.sequences, heads, size)
-        q, k, v = (by_head(x) for x in (queries[group.queries], padded[group.keys, -2], padded[group.keys, -1]))
-        yield _Operands(group, by_head, q, k, v, result[group.queries])
+def _parts(group: Group, padded: Tensor, queries: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a group's queries [n * Q, A, D], keys and values [n * K, A, D] of padded rows and query rows."""
+    return queries[group.queries], padded[group.keys, -2], padded[group.keys, -1]
 
 
 def _probabilities(q: Tensor, k: Tensor, group: Group) -> Tensor:
@@ -81,7 +65,7 @@ def _without_gradients(projected: Tensor, query: Tensor | None, layout: Layout) 
     padded, queries = _padded(projected, query, layout)
     attended = []
     for group in layout.groups:
-        parts = queries[group.queries], padded[group.keys, -2], padded[group.keys, -1]
+        parts = _parts(group, padded, queries)
         is_short = layout.queries is UNMOVED and len(parts[1]) <= _SHORT
         by_products = queries.dtype == torch.bfloat16 and prefers_onednn() and not is_short
         attended.append(_by_products(group, *parts) if by_products else _in_blocks(group, *parts))
@@ -119,13 +103,15 @@ class _Grouped(Function):
         result = queries.new_empty(queries.shape)
         assert layout.queries is not None
         saved = []
-        for group, by_head, q, k, v, into in _operands(padded, queries, result, layout):
+        for group in layout.groups:
+            by_head = _ByHead(group.sequences, *queries.shape[1:])
+            q, k, v = (by_head(part) for part in _parts(group, padded, queries))
             probabilities = _probabilities(q, k, group)
             saved += [q, k, v, probabilities]
             if keep is not None:
                 probabilities = masked(probabilities, _mask(keep, layout.queries, group, probabilities))
             attended = torch.bmm(probabilities, v)
-            by_head.put(attended if keep is None else attended.mul_(keep.scale), into)
+            by_head.put(attended if keep is None else attended.mul_(keep.scale), result[group.queries])
         ctx.save_for_backward(*saved)
         ctx.layout, ctx.keep, ctx.shape, ctx.separate = layout, keep, padded.shape, query is not None
         return layout.queries.unpad(result)
