@@ -27,7 +27,7 @@ from bertworks.model.dropout import Keep, masked
 from bertworks.model.padded_groups import UNMOVED, PaddedGroups
 from bertworks.model.processor import prefers_onednn
 
-# Keys of a group of few texts, as they lie, up to which attention in blocks is sooner everywhere.
+# Keys of a group of few texts, as they lie, up to which products are no sooner on AMD processors, either.
 _SHORT = 128
 
 

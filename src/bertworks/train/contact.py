@@ -96,7 +96,7 @@ class Contact:
         with suppress(RuntimeError, ValueError):
             dist.destroy_process_group(group)
         if not isinstance(error, LostContactError):
-            return error  # only its end closes all connections, so it does not wait
+            return error  # its end closes what connections are left, so it does not wait
         found = InputError(self._reason(error))
         found.speaker = self._first_there()
         self._let_others_read()
