@@ -15,7 +15,7 @@ def entry() -> int:
     from bertworks.cli import main  # noqa: PLC0415
     from bertworks.cores import wait_briefly  # noqa: PLC0415
 
-    wait_briefly()
+    wait_briefly(answers=sys.argv[1:2] == ["serve"])
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return main()

@@ -7,18 +7,19 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 _CGROUPS = Path("/sys/fs/cgroup")
 _OWN_CGROUPS = Path("/proc/self/cgroup")
 _PRESSURE = Path("/proc/pressure/cpu")
 
-# Turns that a thread of GNU OpenMP waits actively, tens of microseconds, before it gives its processor away. The
-# library's own default is 300,000, milliseconds. While another program has a thread's processor, all others wait for
-# that thread, and most of the time is spent on waiting actively. With 1,000 one short text takes a sixth longer: a
-# thread that has given its processor away has to be woken.
-ACTIVE_TURNS = "10000"
+# Turns that a thread of GNU OpenMP waits actively, microseconds, before it gives its processor away. The library's own
+# default is 300,000, milliseconds. A thread that waits actively keeps its processor from the thread that it waits for,
+# while another program has that one's: the more turns, the slower beside other programs. With fewer turns than these
+# an idle machine is slower, for a thread that has given its processor away has to be woken. One short text has so
+# little to compute between two waits that it needs more of them (benchmarks/results/busy_machine.md).
+ACTIVE_TURNS, ACTIVE_TURNS_OF_ANSWERS = "1000", "3000"
 
 
 def usable_cores(own_cgroups: Path = _OWN_CGROUPS, cgroups: Path = _CGROUPS) -> int:
@@ -66,13 +67,19 @@ def processor() -> str:
     return found[1].strip() if found else platform.processor() or platform.machine()
 
 
-def wait_briefly() -> None:
+def wait_briefly(answers: bool = False) -> None:
     """Let the threads of OpenMP wait actively for microseconds only, unless the environment says how they wait.
 
-    It has an effect before torch is imported. On a machine without other work the speed stays the same.
+    `answers`: this program answers single texts, as a server does. It has an effect before torch is imported.
     """
-    if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
-        os.environ["GOMP_SPINCOUNT"] = ACTIVE_TURNS
+    os.environ.update(brief_waiting(os.environ, answers))
+
+
+def brief_waiting(environment: Mapping[str, str], answers: bool) -> dict[str, str]:
+    """Return the variables that let a program's threads wait briefly; none if its environment says how they wait."""
+    if {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & environment.keys():
+        return {}
+    return {"GOMP_SPINCOUNT": ACTIVE_TURNS_OF_ANSWERS if answers else ACTIVE_TURNS}
 
 
 class CpuPressure:

@@ -1,12 +1,41 @@
-"""What is said of a contestant's process that ended."""
+"""The environment of a contestant's process, and what is said of one that ended."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from bertworks.benchmark.processes import _Asking
+import pytest
+
+from bertworks.benchmark import processes
+from bertworks.benchmark.peers.order import Order
+from bertworks.benchmark.processes import _Asking, _start
+
+
+@pytest.mark.parametrize(
+    ("module", "work", "given", "turns"),
+    [
+        ("ours", "pretrain", "1000", "1000"),
+        ("ours", "latency", "1000", "3000"),
+        ("ours", "latency", "7", "7"),
+        ("with_transformers", "latency", "1000", None),
+        ("with_transformers", "latency", "7", "7"),
+    ],
+)
+def test_only_our_own_threads_wait_as_our_commands_let_them(
+    module: str, work: str, given: str, turns: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.setenv("GOMP_SPINCOUNT", given)
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(processes.subprocess, "Popen", lambda words, **options: seen.update(options))
+    where: dict[str, Any] = {"folder": str(tmp_path), "device": "cpu", "threads": 2, "max_seq_length": 128}
+    order = Order(module=module, work=work, setting="best", precision="fp32", **where)
+    with (tmp_path / "log").open("w+b") as log:
+        _start(sys.executable, tmp_path, order, log)
+    assert seen["env"].get("GOMP_SPINCOUNT") == turns
 
 
 def test_the_reason_is_the_last_line_that_no_progress_bar_wrote_over(tmp_path: Path) -> None:

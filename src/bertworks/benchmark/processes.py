@@ -20,7 +20,7 @@ import bertworks
 from bertworks.benchmark.contest import Absent, Clock, Contestant, Turn
 from bertworks.benchmark.energy import Meter
 from bertworks.benchmark.peers.order import Order
-from bertworks.cores import ACTIVE_TURNS
+from bertworks.cores import ACTIVE_TURNS, brief_waiting
 from bertworks.errors import InputError, one_line
 
 _SECONDS_TO_END = 10
@@ -105,11 +105,10 @@ def _start(python: str, place: Path, order: Order, log: IO[bytes]) -> subprocess
         "HF_HUB_OFFLINE": "1",
     }
     # Our commands let OpenMP's threads wait briefly, and this process has inherited that; peers run as they do alone.
-    if order.module.startswith("ours"):
-        if not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & environment.keys():
-            environment["GOMP_SPINCOUNT"] = ACTIVE_TURNS
-    elif environment.get("GOMP_SPINCOUNT") == ACTIVE_TURNS:
+    if environment.get("GOMP_SPINCOUNT") == ACTIVE_TURNS:
         del environment["GOMP_SPINCOUNT"]
+    if order.module.startswith("ours"):
+        environment |= brief_waiting(environment, answers=order.work in ("latency", "serve"))
     words = [python, "-m", "bertworks.benchmark.peers.worker"]
     try:
         return subprocess.Popen(
