@@ -72,7 +72,7 @@ def in_this_process(*words: str, log: Path | None = None, threads: int = 0) -> N
 def test_rows_are_trained_once_and_the_page_is_written(
     corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("run", "texts"):
+    for module in ("run", "texts", "judge"):
         monkeypatch.setattr(f"benchmarks.recipes.{module}.bert", in_this_process)
     monkeypatch.setattr("benchmarks.recipes.run.MEASURED", 4)
     monkeypatch.setattr("benchmarks.recipes.run.MEASURED_SECONDS", 0.05)
@@ -112,6 +112,18 @@ def test_rows_are_trained_once_and_the_page_is_written(
     size = results.stat().st_size
     main(words)
     assert results.stat().st_size == size
+    cola = tmp_path / "CoLA"
+    cola.mkdir()
+    for name in ("train", "dev"):
+        (cola / f"{name}.tsv").write_text("".join(f"gj04\t{n % 2}\t*\tthe cat sat {n}\n" for n in range(4)))
+    tuned = [*words, "--only=random", f"--task=CoLA:{cola}", "--finetuning_seeds=1,2"]
+    for epochs in (1, 2, 2):
+        main([*tuned, "--finetuning_flag=--train_batch_size=2", f"--finetuning_flag=--num_train_epochs={epochs}"])
+    values = read_results(results)[-1]["finetuning"]
+    assert {name: len(seeds) for name, seeds in values.items()} == {
+        "CoLA train_batch_size=2 num_train_epochs=1": 2,
+        "CoLA train_batch_size=2 num_train_epochs=2": 2,
+    }
     (tmp_path / "page.md").write_text(f"before\n{page.BEGIN}\nold\n{page.END}\nafter\n")
     arguments = [f"--results={results}", f"--page={tmp_path / 'page.md'}", f"--pictures={tmp_path / 'pictures'}"]
     page.main(arguments)
@@ -122,6 +134,7 @@ def test_rows_are_trained_once_and_the_page_is_written(
     assert written.endswith("after\n")
     assert "old" not in written
     assert "| baseline |" in written
+    assert "| CoLA train_batch_size=2 num_train_epochs=1 | CoLA train_batch_size=2 num_train_epochs=2 |" in written
     assert "learning_rate=0.0: " in written
     (picture,) = (tmp_path / "pictures").iterdir()
     assert picture.read_bytes().startswith(b"\x89PNG")

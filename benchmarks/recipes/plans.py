@@ -47,6 +47,26 @@ class Trial:
         return min(map(float, shares))
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What all trainings of a call share."""
+
+    corpus: str
+    work: Path
+    results: Path
+    shards: dict[str, Path]
+    size: str
+    max_seq_length: int
+    minutes: float
+    dropout: bool
+    eval_steps: int
+    tasks: tuple[str, ...]
+    finetuning_seeds: str
+    finetuning: tuple[str, ...]
+    training_threads: int
+    machine: str
+
+
 def read_trials(path: Path, max_seq_length: int) -> list[Trial]:
     """Return all trials of a file of rows, in order.
 

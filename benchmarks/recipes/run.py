@@ -23,14 +23,12 @@ import math
 import os
 import re
 import shutil
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.recipes.plans import Trial, read_trials
+from benchmarks.recipes.judge import evaluate, evaluate_all, finetune, label
+from benchmarks.recipes.plans import Setting, Trial, read_trials
 from benchmarks.recipes.texts import bert, prepare
-from bertworks.datasets.registry import find_task
 
 HERE = Path(__file__).parent
 
@@ -38,29 +36,7 @@ HERE = Path(__file__).parent
 POINTS = 8
 # Steps that are measured at least, the first quarter of which does not count, and seconds.
 MEASURED, MEASURED_SECONDS = 16, 6.0
-# Every model is evaluated on the same instances: single texts and pairs, 15 % masked as in the original.
-EVALUATION = ("--masked_lm_prob=0.15", "--max_predictions_per_seq=0", "--eval_batch_size=32")
 RANDOM = "random"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all trainings of a call share."""
-
-    corpus: str
-    work: Path
-    results: Path
-    shards: dict[str, Path]
-    size: str
-    max_seq_length: int
-    minutes: float
-    dropout: bool
-    eval_steps: int
-    tasks: tuple[str, ...]
-    finetuning_seeds: str
-    finetuning: tuple[str, ...]
-    training_threads: int
-    machine: str
 
 
 def main(words: list[str] | None = None) -> None:
@@ -167,12 +143,12 @@ def _train(trial: Trial, seed: int, setting: Setting, last: bool) -> dict[str, A
         result |= _pretrain(trial, seed, setting, folder, log)
     model = folder / "model"
     if last:
-        result["report"] = _evaluate(model, "report", setting, folder / "evaluation", log, pairs=False)
-        result["report_pairs"] = _evaluate(model, "report", setting, folder / "evaluation", log, pairs=True)
+        result["report"] = evaluate(model, "report", setting, folder / "evaluation", log, pairs=False)
+        result["report_pairs"] = evaluate(model, "report", setting, folder / "evaluation", log, pairs=True)
         for task in setting.tasks:
-            result.setdefault("finetuning", {}).setdefault(
-                task.partition(":")[0], _finetune(task, model, setting, folder)
-            )
+            tuned = result.setdefault("finetuning", {})
+            if (called := label(task, setting)) not in tuned:
+                tuned[called] = finetune(task, model, setting, folder)
     setting.results.parent.mkdir(parents=True, exist_ok=True)
     with setting.results.open("a", encoding="utf-8") as stream:
         stream.write(json.dumps(result) + "\n")
@@ -181,7 +157,7 @@ def _train(trial: Trial, seed: int, setting: Setting, last: bool) -> dict[str, A
 
 def _lacks(found: dict[str, Any], setting: Setting) -> bool:
     done = found.get("finetuning", {})
-    return "report" not in found or any(task.partition(":")[0] not in done for task in setting.tasks)
+    return "report" not in found or any(label(task, setting) not in done for task in setting.tasks)
 
 
 def _pretrain(trial: Trial, seed: int, setting: Setting, folder: Path, log: Path) -> dict[str, Any]:
@@ -202,7 +178,7 @@ def _pretrain(trial: Trial, seed: int, setting: Setting, folder: Path, log: Path
     lines = _steps(model)
     took, tokens = (sum(line[name] for line in lines) for name in ("seconds", "tokens"))
     checkpoints = sorted(model.glob("checkpoints/step-*"), key=lambda path: int(path.name[5:]))
-    held_out = _evaluate_all(checkpoints, setting, folder, log)
+    held_out = evaluate_all(checkpoints, setting, folder, log)
     curve = []
     for path, result in zip(checkpoints, held_out, strict=True):
         done = sum(line["tokens"] for line in lines if line["step"] <= int(path.name[5:]))
@@ -264,43 +240,6 @@ def _seconds_of_a_step(trial: Trial, setting: Setting, folder: Path, guess: floa
         if sum(seconds) > MEASURED_SECONDS / 2:
             shutil.rmtree(folder)
             return mean
-
-
-def _evaluate_all(models: list[Path], setting: Setting, folder: Path, log: Path) -> list[dict[str, float]]:
-    """Return the results of models on the choosing documents, several at a time with a thread each."""
-
-    def evaluated(path: Path) -> dict[str, float]:
-        return _evaluate(path, "choose", setting, folder / f"evaluation-{path.name}", log, pairs=False, threads=1)
-
-    with ThreadPoolExecutor(setting.training_threads) as pool:
-        return list(pool.map(evaluated, models))
-
-
-def _evaluate(
-    model: Path, part: str, setting: Setting, folder: Path, log: Path, *, pairs: bool, threads: int = 0
-) -> dict[str, float]:
-    """Return the held-out results of a model: of single texts, or of pairs."""
-    shutil.rmtree(folder, ignore_errors=True)
-    words = (f"--input_file={setting.shards[part]}", f"--model={model}", f"--max_seq_length={setting.max_seq_length}")
-    more = (f"--next_sentence={pairs}", f"--max_eval_steps={setting.eval_steps}", f"--output_dir={folder}")
-    threads = threads or setting.training_threads
-    bert("run_pretraining", "--do_eval", *words, *EVALUATION, *more, log=log, threads=threads)
-    pairs_of = [line.split(" = ") for line in (folder / "eval_results.txt").read_text(encoding="utf-8").splitlines()]
-    shutil.rmtree(folder)
-    return {name: float(value) for name, value in pairs_of if name.startswith("masked_lm")}
-
-
-def _finetune(task: str, model: Path, setting: Setting, folder: Path) -> list[float]:
-    """Return the task's first metric for each seed."""
-    name, _, data = task.partition(":")
-    output = folder / f"finetuned-{name}"
-    command = "run_ner" if find_task(name).kind == "tags" else "run_classifier"
-    words = (f"--task_name={name}", f"--data_dir={data}", f"--model={model}", f"--output_dir={output}")
-    more = (f"--max_seq_length={setting.max_seq_length}", f"--seeds={setting.finetuning_seeds}", *setting.finetuning)
-    log, threads = folder / "log.txt", setting.training_threads
-    bert(command, *words, "--do_train", "--do_eval", *more, log=log, threads=threads)
-    seeds = json.loads((output / "seeds.json").read_text(encoding="utf-8"))
-    return [float(value) for value in seeds["seeds"].values()]
 
 
 if __name__ == "__main__":
