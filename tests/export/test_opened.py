@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +91,53 @@ def test_vectors(tmp_path: Path, form: Runtime) -> None:
     assert again.checkpoint.sentences is not None
     with pytest.raises(InputError, match="an exported model gives its last layer only"):
         again.embed(TEXTS, layers=(-2,))
+
+
+@pytest.mark.parametrize(
+    "pooling", ["cls_token", "max_tokens", "mean_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens", "lasttoken"]
+)
+def test_vectors_are_pooled_as_the_model_does(tmp_path: Path, pooling: str) -> None:
+    folder = add_sentences(save(tmp_path / "model", "encoder"), (pooling,))
+    says = {"prompts": {"query": "the ", "passage": "a "}, "default_prompt_name": None, "similarity_fn_name": "dot"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(says))
+    pretrained = bertworks.load(folder)
+    again = opened(pretrained, tmp_path / "export", "onnx")
+    np.testing.assert_allclose(again.embed(TEXTS), pretrained.embed(TEXTS), atol=1e-5)
+    assert json.loads((tmp_path / "export" / "config_sentence_transformers.json").read_text()) == says
+
+
+def test_vectors_of_a_model_that_also_has_a_head(tmp_path: Path, form: Runtime) -> None:
+    pretrained = bertworks.load(add_sentences(save(tmp_path / "model", "words")))
+    again = opened(pretrained, tmp_path / "export", form)
+    np.testing.assert_allclose(again.embed(TEXTS), pretrained.embed(TEXTS), atol=1e-5)
+    assert again.fill_mask("the [MASK] sat")[0][0][0] == pretrained.fill_mask("the [MASK] sat")[0][0][0]
+
+
+@pytest.mark.parametrize("kind", ["words", "tokens", "answers", "single"])
+def test_a_head_alone_gives_no_vectors(tmp_path: Path, kind: str) -> None:
+    again = opened(load(tmp_path / "model", kind), tmp_path / "export", "onnx")
+    with pytest.raises(InputError, match="gives the outputs of its head, and no vectors; embed with the model that it"):
+        again.embed(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        ("single", {"architectures": None}, "architectures is '', which no export has"),
+        ("single", {"architectures": ["BertModel"]}, "has no output last_hidden_state, which BertModel in config.json"),
+        ("single", {"id2label": {"0": "a"}, "label2id": {"a": 0}}, "logits has 3 numbers a row, config.json says 1"),
+        ("encoder", {"vocab_size": 5}, "the vocabulary beside it has 900 words, the model only 5; export again"),
+        ("crf", {"crf": [1]}, "config.json: crf does not have the scores of"),
+    ],
+)
+def test_files_that_do_not_fit_the_graph(
+    tmp_path: Path, kind: str, changes: dict[str, object], message: str, form: Runtime
+) -> None:
+    export(load(tmp_path / "model", kind), tmp_path / "export", form)
+    path = tmp_path / "export" / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    with pytest.raises(InputError, match=message):
+        open_export(tmp_path / "export", form)
 
 
 def test_folders_that_are_no_exports(tmp_path: Path) -> None:

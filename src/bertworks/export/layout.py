@@ -7,37 +7,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bertworks.checkpoints.formats import safetensors
 from bertworks.checkpoints.formats.huggingface import STORAGE_KEYS
-from bertworks.checkpoints.weights import DenseLayer, SentenceRules
+from bertworks.checkpoints.sentences import save_sentence_rules
+from bertworks.checkpoints.weights import SentenceRules
 from bertworks.errors import InputError
 from bertworks.export.certificate import CERTIFICATE, PAGE
 from bertworks.export.heads import Head
 from bertworks.export.opened import CRF_KEY
-from bertworks.files import write_text, written_whole
+from bertworks.files import write_text
 from bertworks.model.heads import TokenClassifier
 from bertworks.pretrained import Pretrained
 from bertworks.tasks.labels import names_of_outputs
-
-_MODULES = "sentence_transformers.models."
-_POOLINGS = {
-    "cls": "cls_token",
-    "mean": "mean_tokens",
-    "max": "max_tokens",
-    "mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-}
-_ACTIVATIONS = {
-    "Identity": "linear.Identity",
-    "Tanh": "activation.Tanh",
-    "ReLU": "activation.ReLU",
-    "GELU": "activation.GELU",
-    "Sigmoid": "activation.Sigmoid",
-}
 
 
 def check_free(folder: Path, model: Path) -> None:
@@ -101,59 +85,8 @@ def write_beside(
     longest = sentences.max_seq_length if sentences else None
     pretrained.tokenizer.save(folder, min(longest or config.longest_sequence, config.max_position_embeddings))
     if sentences:
-        _write_sentences(folder, pretrained, sentences)
+        save_sentence_rules(folder, sentences, config.hidden_size)
     return notes
-
-
-def _write_sentences(folder: Path, pretrained: Pretrained, rules: SentenceRules) -> None:
-    """Write the files of sentence-transformers."""
-    hidden = pretrained.config.hidden_size
-    modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
-    flags = {f"pooling_mode_{flag}": name in rules.poolings for name, flag in _POOLINGS.items()}
-    _write_json(
-        folder / "1_Pooling" / "config.json", {"word_embedding_dimension": hidden, **flags, "include_prompt": True}
-    )
-    for number, step in enumerate(rules.steps, 2):
-        modules.append(("Normalize" if step is None else "Dense", f"{number}_{'Dense' if step else 'Normalize'}"))
-        if step is None:
-            (folder / modules[-1][1]).mkdir()
-        else:
-            _write_dense(folder / modules[-1][1], step)
-    entries = [
-        {"idx": number, "name": str(number), "path": path, "type": _MODULES + kind}
-        for number, (kind, path) in enumerate(modules)
-    ]
-    _write_json(folder / "modules.json", entries)
-    lengths: dict[str, object] = {"do_lower_case": rules.do_lower_case}
-    if rules.max_seq_length:
-        lengths["max_seq_length"] = rules.max_seq_length
-    _write_json(folder / "sentence_bert_config.json", lengths)
-    prompts: dict[str, object] = {}
-    if rules.prompt:
-        prompts = {"prompts": {"default": rules.prompt}, "default_prompt_name": "default"}
-    _write_json(folder / "config_sentence_transformers.json", prompts)
-
-
-def _write_dense(folder: Path, layer: DenseLayer) -> None:
-    """Write a dense layer as sentence-transformers reads it."""
-    weight = layer.weight
-    _write_json(
-        folder / "config.json",
-        {
-            "in_features": weight.shape[1],
-            "out_features": weight.shape[0],
-            "bias": layer.bias is not None,
-            "activation_function": f"torch.nn.modules.{_ACTIVATIONS[layer.activation]}",
-        },
-    )
-    tensors = {"linear.weight": weight} | ({"linear.bias": layer.bias} if layer.bias else {})
-    with written_whole(folder / "model.safetensors") as stream:
-        safetensors.write(stream, tensors, {"format": "pt"})
-
-
-def _write_json(path: Path, values: Any) -> None:
-    path.parent.mkdir(exist_ok=True)
-    write_text(path, json.dumps(values, indent=2) + "\n")
 
 
 def weights_sha256(weights: Mapping[str, NDArray[np.float32]]) -> str:

@@ -17,10 +17,11 @@ from bertworks.checkpoints.weights import Checkpoint
 from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.export.heads import ARCHITECTURES, Head
-from bertworks.export.runtime import Precision, Runtime, session
-from bertworks.export.stand_in import computed_by, stand_in
+from bertworks.export.runtime import Precision, Runtime, Session, session
+from bertworks.export.stand_in import computed_by, last_layer_of, stand_in
 from bertworks.model.crf import LinearChainCRF
 from bertworks.pretrained import Pretrained
+from bertworks.text.tokenizer import Tokenizer
 
 # The key of config.json with the scores of transitions between tags, by the names of our parameters.
 CRF_KEY = "crf"
@@ -42,7 +43,7 @@ def open_export(folder: Path | str, runtime: Runtime, precision: Precision = "fp
     values = read_json(storage, "config.json")
     config = BertConfig.from_huggingface(values, storage.path / "config.json")
     words, rules = tokenizer_of_folder(storage)
-    architecture = next(iter(values.get("architectures", ())), "")
+    architecture = str(next(iter(values.get("architectures") or ()), ""))
     checkpoint = Checkpoint(
         path=storage.path,
         format=f"{runtime}, {precision}",
@@ -57,10 +58,12 @@ def open_export(folder: Path | str, runtime: Runtime, precision: Precision = "fp
         storage=storage,
     )
     head = _head(checkpoint, architecture, config)
+    tokenizer = tokenizer_of(checkpoint, None, None)
+    _check_fit(opened, head, config, tokenizer)
     return Pretrained(
         config=config,
-        tokenizer=tokenizer_of(checkpoint, None, None),
-        model=stand_in(config, head, computed_by(opened, head), _crf(config, head)),
+        tokenizer=tokenizer,
+        model=stand_in(config, head, computed_by(opened, head), _crf(checkpoint, head), last_layer_of(opened)),
         device=torch.device("cpu"),
         dtype=torch.float32,
         report=LoadReport(
@@ -82,14 +85,42 @@ def _head(checkpoint: Checkpoint, architecture: str, config: BertConfig) -> Head
     return Head(kind, classes if kind in ("sequence", "choice", "tokens") else 0)
 
 
-def _crf(config: BertConfig, head: Head) -> LinearChainCRF | None:
+def _check_fit(opened: Session, head: Head, config: BertConfig, tokenizer: Tokenizer) -> None:
+    """Refuse a graph whose outputs are not what the files beside it say, and a vocabulary that is too large."""
+    wanted = {"encoder": ("last_hidden_state",), "answers": ("start_logits", "end_logits")}.get(head.kind, ("logits",))
+    if missing := [name for name in wanted if name not in opened.outputs]:
+        raise InputError(
+            f"{opened.file}: has no output {missing[0]}, which {head.architecture} in config.json needs; export again"
+        )
+    sizes = {
+        "encoder": config.hidden_size,
+        "words": config.vocab_size,
+        "sequence": head.classes,
+        "tokens": head.classes,
+    }
+    width, said = opened.outputs[wanted[0]], sizes.get(head.kind, 0)
+    if width and said and width != said:
+        raise InputError(
+            f"{opened.file}: {wanted[0]} has {width:,} numbers a row, config.json says {said:,}; export again"
+        )
+    if tokenizer.vocab_size > config.vocab_size:
+        raise InputError(
+            f"{opened.file.parent}: the vocabulary beside it has {tokenizer.vocab_size:,} words, the model only "
+            f"{config.vocab_size:,}; export again"
+        )
+
+
+def _crf(checkpoint: Checkpoint, head: Head) -> LinearChainCRF | None:
     """Return the scores of transitions in a configuration."""
-    if CRF_KEY not in config.extra:
+    config = checkpoint.config
+    if config is None or CRF_KEY not in config.extra:
         return None
     crf = LinearChainCRF(head.classes)
-    scores = {name: torch.from_numpy(np.array(values, np.float32)) for name, values in config.extra[CRF_KEY].items()}
     try:
+        scores = {name: torch.from_numpy(np.array(rows, np.float32)) for name, rows in config.extra[CRF_KEY].items()}
         crf.load_state_dict(scores)
-    except RuntimeError:
-        raise InputError(f"config.json: {CRF_KEY} does not have the scores of {head.classes} tags") from None
+    except (RuntimeError, ValueError, TypeError, AttributeError):
+        raise InputError(
+            f"{checkpoint.path / 'config.json'}: {CRF_KEY} does not have the scores of {head.classes} tags"
+        ) from None
     return crf

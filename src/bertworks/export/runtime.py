@@ -12,7 +12,7 @@ in float32; OpenVINO by itself would compute in bfloat16 where the processor can
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -49,7 +49,7 @@ class Session:
     Attributes:
         file: what was opened.
         version: the name and version of the program that computes.
-        outputs: the names of all outputs.
+        outputs: the names of all outputs, with how many numbers each has for a row; 0 where the file does not say.
         run: computes. It takes `input_ids`, `attention_mask` (1 for a token, 0 for padding) and `token_type_ids`, int64
             of one shape: [sequences, tokens], or [examples, choices, tokens] for a model that chooses. It gives every
             output by name. Rows of padding hold numbers without a meaning.
@@ -57,7 +57,7 @@ class Session:
 
     file: Path
     version: str
-    outputs: tuple[str, ...]
+    outputs: Mapping[str, int]
     run: Callable[[Mapping[str, NDArray[np.int64]]], Outputs]
 
 
@@ -116,10 +116,10 @@ def _open_onnx(file: Path, threads: int) -> Session:
         opened = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its own classes, which derive from Exception alone
         raise InputError(f"{file}: ONNX Runtime cannot read it ({one_line(error):.200})") from None
-    outputs = tuple(port.name for port in opened.get_outputs())
+    outputs = {port.name: _width(port.shape) for port in opened.get_outputs()}
 
     def run(inputs: Mapping[str, NDArray[np.int64]]) -> Outputs:
-        return dict(zip(outputs, opened.run(outputs, dict(inputs)), strict=True))
+        return dict(zip(outputs, opened.run(list(outputs), dict(inputs)), strict=True))
 
     return Session(file, f"onnxruntime {onnxruntime.__version__}", outputs, run)
 
@@ -130,7 +130,12 @@ def _open_openvino(file: Path, threads: int) -> Session:
     if threads:
         settings["INFERENCE_NUM_THREADS"] = threads
     compiled = openvino_core().compile_model(str(file), "CPU", settings)
-    outputs = tuple(name for port in compiled.outputs for name in OUTPUTS if name in port.names)
+    outputs = {
+        name: _width([None if size.is_dynamic else size.get_length() for size in port.partial_shape])
+        for port in compiled.outputs
+        for name in OUTPUTS
+        if name in port.names
+    }
 
     def run(inputs: Mapping[str, NDArray[np.int64]]) -> Outputs:
         # A request of its own for each call, so that calls from several threads do not meet.
@@ -138,3 +143,9 @@ def _open_openvino(file: Path, threads: int) -> Session:
         return {name: np.array(found[name]) for name in outputs}
 
     return Session(file, f"openvino {openvino.__version__.partition('-')[0]}", outputs, run)
+
+
+def _width(shape: Sequence[object]) -> int:
+    """Return the last size of an output's shape; 0 where it depends on the inputs."""
+    last = shape[-1] if shape else None
+    return last if isinstance(last, int) else 0

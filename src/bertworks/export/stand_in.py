@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,21 @@ def computed_by(session: Session, head: Head) -> Compute:
     return lambda batch: read_rows("last_hidden_state" if head.kind == "encoder" else "logits", batch)
 
 
-def stand_in(config: BertConfig, head: Head, compute: Compute, crf: LinearChainCRF | None = None) -> Model:
+def last_layer_of(session: Session) -> Compute | None:
+    """Return what computes the last layer's rows [R, H] of a batch; None if the exported model has no such output."""
+    name = "last_hidden_state"
+    if name not in session.outputs:
+        return None
+    return lambda batch: rows_of(batch, session.run(padded(batch))[name], batch.rows.numpy())
+
+
+def stand_in(
+    config: BertConfig,
+    head: Head,
+    compute: Compute,
+    crf: LinearChainCRF | None = None,
+    last_layer: Compute | None = None,
+) -> Model:
     """Return a network without weights whose outputs are what `compute` gives.
 
     Its head is the identity, so whatever puts the outputs of a head into another order does so here, too.
@@ -92,6 +107,7 @@ def stand_in(config: BertConfig, head: Head, compute: Compute, crf: LinearChainC
         config: of the model; the network bears it.
         compute: the outputs of the head, [B, C] and so on; of an encoder the last layer's rows.
         crf: the scores of transitions, of a tagger that has them.
+        last_layer: the last layer's rows. Without it, whoever asks the encoder for them is refused.
     """
     small = replace(
         config,
@@ -106,16 +122,17 @@ def stand_in(config: BertConfig, head: Head, compute: Compute, crf: LinearChainC
     network.config = network.bert.config = config
     computes: Any = network  # its methods are replaced, which types do not allow
 
+    computes.bert.forward = computes.bert.hidden_states = _no_vectors(head)
+    if last_layer is not None:
+        computes.bert.forward = partial(_read, last_layer)
+        computes.bert.hidden_states = partial(_layers, config, last_layer)
     if isinstance(network, SequenceClassifier | TokenClassifier):
         classifier = network.classifier = _identity(head.classes)
         computes.forward = lambda batch, dropout=None, dtype=torch.float32: classifier(compute(batch))
     elif isinstance(network, SpanClassifier):
         computes.forward = lambda batch, dropout=None, dtype=torch.float32: compute(batch)
     else:
-        computes.bert.forward = lambda batch, **options: _read(compute, batch, **options)
-        computes.bert.hidden_states = lambda batch, layers, **options: _layers(
-            config, compute, batch, layers, **options
-        )
+        computes.bert.forward = partial(_read, compute)  # of words: what their head makes of the rows
         computes.masked_lm_logits = lambda rows: rows
     return network.eval()
 
@@ -142,6 +159,16 @@ def _identity(size: int) -> Dense:
         torch.nn.init.eye_(layer.weight)
         layer.bias.zero_()
     return layer
+
+
+def _no_vectors(head: Head) -> Callable[..., Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise InputError(
+            f"an exported {head.architecture} gives the outputs of its head, and no vectors; embed with the model that "
+            "it was exported from"
+        )
+
+    return refuse
 
 
 def _read(
