@@ -136,6 +136,12 @@ def test_an_unknown_field_or_path_is_told_the_known_ones(server: Running) -> Non
     assert answer["error"]["message"] == "there is no /v1/classifi; is /v1/classify meant? /docs has all routes"
 
 
+@pytest.mark.parametrize("query", ["", "\u200b"])
+def test_an_empty_query_is_not_a_wrong_text(server: Running, query: str) -> None:
+    found, answer = ask(server, {"query": query, "texts": ["the man"]}, "/rerank")
+    assert (found, answer["error"]) == (422, "`query`: the query is empty")
+
+
 def test_other_ways_to_ask_wrongly(server: Running) -> None:
     assert ask(server, b"{}", content_type="text/plain")[0] == 415
     assert ask(server, b"texts=a", content_type="application/x-www-form-urlencoded")[0] == 415
@@ -194,6 +200,16 @@ def test_slow_and_cut_off_clients_cost_nothing(strict: Running) -> None:
     with socket.create_connection(("127.0.0.1", strict.port), timeout=10) as cut:
         cut.sendall(head + b'{"texts": [')
     assert strict.ask("POST", "/v1/classify", GOOD, authorization="Bearer secret").status == 200
+
+
+def test_half_a_head_after_a_request_holds_no_connection(strict: Running) -> None:
+    whole = b"GET /health HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", strict.port), timeout=10) as client:
+        for start in (b"", b"GE"):
+            client.sendall(whole[len(start) :])
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+            client.sendall(b"GE")  # the first time, the rest comes
+        assert client.recv(1000) == b""
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

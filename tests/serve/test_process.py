@@ -17,6 +17,7 @@ import urllib.request
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from bertworks import cli
+from bertworks.checkpoints.weights import DenseLayer, SentenceRules, Weight
 from bertworks.commands.serve import Flags
 from bertworks.errors import InputError
 from bertworks.flags import parse
 from bertworks.pretrained import Pretrained
 from bertworks.serve import loading, run
 from bertworks.serve.loading import load_model
-from bertworks.serve.models import named_sources
+from bertworks.serve.models import listed, named_sources
 from tests.serve.models import TEXTS, serving
 
 
@@ -81,6 +83,8 @@ def test_flags_of_other_servers_are_accepted() -> None:
 def test_models_have_names(sources: dict[str, str]) -> None:
     words = sources["words"]
     assert named_sources(f"{words},other={words}") == {"words": words, "other": words}
+    assert named_sources(f" {words} , other = {words},") == {"words": words, "other": words}
+    assert listed(" http://a.example, *,, ") == ["http://a.example", "*"]
     with pytest.raises(InputError, match="both named a"):
         named_sources(f"a={words},a={words}")
 
@@ -94,6 +98,39 @@ def test_the_version_follows_the_weights(sources: dict[str, str], tmp_path: Path
     weights["bert.embeddings.LayerNorm.bias"][0] += 1
     save_file(weights, tmp_path / "copy" / "model.safetensors")
     assert load_model("cpu", "fp32", "torch", "b", str(tmp_path / "copy")).version != first.version
+
+
+def test_the_version_follows_the_rules_of_the_tokenizer(sources: dict[str, str], tmp_path: Path) -> None:
+    shutil.copytree(sources["words"], tmp_path / "copy")
+    for name, key in (("tokenizer_config.json", "do_lower_case"), ("tokenizer.json", "lowercase")):
+        content = json.loads((tmp_path / "copy" / name).read_text())
+        rules = content if name == "tokenizer_config.json" else content["normalizer"]
+        rules[key] = not rules[key]
+        (tmp_path / "copy" / name).write_text(json.dumps(content))
+    first, other = (load_model("cpu", "fp32", "torch", "a", str(of)) for of in (sources["words"], tmp_path / "copy"))
+    assert first.tokenizer.do_lower_case != other.tokenizer.do_lower_case
+    assert first.version != other.version
+
+
+def test_the_version_follows_all_rules_of_a_sentence(sources: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def weight(number: float) -> Weight:
+        return Weight("w", (2,), lambda out: out.fill(number))
+
+    opened = loading.load(sources["words"], device="cpu")
+    dense = DenseLayer(weight(1), weight(1), "tanh")
+    plain = SentenceRules(("mean",), (dense,), max_seq_length=20)
+    kinds = [
+        *(plain, replace(plain, poolings=("cls",)), replace(plain, max_seq_length=16), replace(plain, prompt="a ")),
+        *(replace(plain, do_lower_case=True), replace(plain, steps=(dense, None))),
+        *(replace(plain, steps=(replace(dense, bias=bias),)) for bias in (weight(2), None)),
+        *(replace(plain, steps=(replace(dense, **one),)) for one in ({"weight": weight(2)}, {"activation": "relu"})),
+    ]
+    versions = set()
+    for rules in (*kinds, plain):
+        checkpoint = replace(opened.checkpoint, sentences=rules)
+        monkeypatch.setattr(loading, "load", lambda *_, of=checkpoint, **__: replace(opened, checkpoint=of))
+        versions.add(load_model("cpu", "fp32", "torch", "a", "words").version)
+    assert len(versions) == len(kinds)
 
 
 def test_a_model_whose_folder_is_deleted_goes_on_and_can_be_unloaded(sources: dict[str, str], tmp_path: Path) -> None:

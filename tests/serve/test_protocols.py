@@ -121,6 +121,10 @@ def test_bert_as_service_gives_the_last_layer_but_one(server: Running, sources: 
     assert int(answer.headers["x-tokens-cut"]) > 0
     form = server.ask("POST", "/encode", b"id=7&model=words&texts=no", content_type="application/x-www-form-urlencoded")
     np.testing.assert_allclose(form.json["result"][0], expected[3], atol=1e-5)
+    blank = server.ask(
+        "POST", "/encode", b"id=7&model=&texts=&texts=no", content_type="application/x-www-form-urlencoded"
+    )
+    assert blank.json["result"] == server.post("/encode", texts=["", "no"]).json["result"]
     tokens = [["the", "nonsense_word"]]
     assert server.post("/encode", texts=tokens, is_tokenized=True, model="words").status == 200
     pair = server.post("/encode", texts=["the man ||| a house"], model="words")

@@ -106,6 +106,8 @@ def test_what_only_the_model_itself_can_is_refused(exported: tuple[Running, dict
         answer = server.post(route, **body)
         assert (answer.status, answer.json["error"]["param"]) == (400, "model")
         assert "without --runtime" in answer.json["error"]["message"]
+    vectors = server.post("/v1/embeddings", input="no", model="classifier")
+    assert (vectors.status, "exported with a head" in vectors.json["error"]["message"]) == (400, True)
     assert server.ask("POST", "/tokenize", {"inputs": "a house"}).status == 200
     refused = server.post("/encode", id=1, texts=["a house"])
     assert refused.status == 400
@@ -117,6 +119,7 @@ def test_int8_is_another_version(exported: tuple[Running, dict[str, str]]) -> No
     model = server.engine.registry.named("classifier")
     runtime: Runtime = "onnx" if "onnx" in model.pretrained.checkpoint.format else "openvino"
     small = load_model("auto", "int8", runtime, "small", model.source)
+    assert (small.precision, model.precision) == ("int8", "fp32")
     assert small.version != model.version
     assert load_model("auto", "fp32", runtime, "again", model.source).version == model.version
 

@@ -109,7 +109,7 @@ def main(flags: Flags) -> None:
     from bertworks.serve.http import Access, make_app
     from bertworks.serve.limits import Limits
     from bertworks.serve.loading import check_runtime, load_model
-    from bertworks.serve.models import Registry, named_sources
+    from bertworks.serve.models import Registry, listed, named_sources
     from bertworks.serve.routes import all_endpoints
 
     key = os.environ.get("BERT_API_KEY", "") if flags.api_key is None else flags.api_key
@@ -126,12 +126,8 @@ def main(flags: Flags) -> None:
         body_seconds=flags.body_seconds,
         request_seconds=flags.request_seconds,
     )
-    names = (flags.allowed_hosts or ",".join(run.own_names(flags.host))).lower().split(",")
-    access = Access(
-        api_key=key,
-        cors=[origin for origin in (flags.cors or "").split(",") if origin],
-        hosts=[name for name in names if name] if "*" not in names else (),
-    )
+    names = listed((flags.allowed_hosts or ",".join(run.own_names(flags.host))).lower())
+    access = Access(api_key=key, cors=listed(flags.cors or ""), hosts=names if "*" not in names else ())
     sources = named_sources(flags.model)
     with run.bind(flags.host, flags.port) as sock:
         registry = Registry(sources, partial(load_model, flags.device, flags.precision, flags.runtime))

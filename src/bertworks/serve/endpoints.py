@@ -51,6 +51,21 @@ def reply_of(prepared: PreparedRequest[Any], content: Any) -> Reply:
     return Reply(content, prepared.model, TextCounts.total(prepared.counts))
 
 
+def check_size(size: int, what: str, most: int) -> None:
+    """Check how large an answer will be, before it is computed.
+
+    Args:
+        size: how many numbers, or as large things, it has.
+        what: they are.
+        most: `Limits.numbers`.
+
+    Raises:
+        Refusal: they are more.
+    """
+    if size > most:
+        raise Refusal("too_large", f"the answer has {size:,} {what}; it may have {most:,}")
+
+
 @dataclass(frozen=True)
 class Protocol:
     """A family of routes whose refusals look alike.
@@ -81,6 +96,7 @@ class Endpoint:
         refusals: why it may refuse, beside the reasons that all routes of its kind have.
         public: whether it answers without a key.
         form: whether the body may also be that of an HTML form.
+        timed: whether its answer may take no longer than `Limits.request_seconds`.
     """
 
     method: Literal["GET", "POST", "DELETE"]
@@ -93,4 +109,5 @@ class Endpoint:
     refusals: Sequence[Reason] = ()
     public: bool = False
     form: bool = False
+    timed: bool = True
     media_type: str = "application/json"

@@ -168,12 +168,13 @@ class _PathOf:
             body = await _read_body(endpoint, request, engine)
             part = str(request.path_params.get("model", ""))
             work = endpoint.handler(engine, body, part)
-            return await _while_connected(work, request, engine.limits.request_seconds)
+            seconds = engine.limits.request_seconds if endpoint.timed else None
+            return await _while_connected(work, request, seconds)
         finally:
             engine.running -= 1
 
     def _check_access(self, endpoint: Endpoint, request: Request) -> None:
-        """Check the name that the client calls the server by, and its key.
+        """Check the name that the client calls the server by, the page that it asks from, and its key.
 
         Raises:
             Refusal: it must not ask.
@@ -183,10 +184,17 @@ class _PathOf:
         name = host[1 : host.find("]")] if host.startswith("[") else host.partition(":")[0]
         if access.hosts and name.lower() not in access.hosts:
             raise Refusal("forbidden", "the server is not known by this name; see --allowed_hosts")
+        # A browser lets a page of any origin send forms and requests without a body; it only hides the answer.
+        origin = request.headers.get("origin")
+        own = origin is None or origin.partition("://")[2].lower() == host.lower()
+        if not own and origin not in access.cors and "*" not in access.cors:
+            raise Refusal("forbidden", "pages of this origin may not ask; see --cors")
         if endpoint.public or not access.api_key:
             return
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(key.encode(), access.api_key.encode()):
+        # A header is bytes, which are read as Latin-1 here. Programs write a key as UTF-8 or as Latin-1.
+        given = (key.encode(), key.encode("latin-1"))
+        if scheme.lower() != "bearer" or not any(hmac.compare_digest(one, access.api_key.encode()) for one in given):
             raise Refusal("unauthorized", "give the key in the header Authorization: Bearer KEY")
 
 
@@ -225,8 +233,12 @@ def _decoded(endpoint: Endpoint, content: bytes, form: bool) -> Any:
     try:
         if not form:
             return msgspec.json.decode(content, type=endpoint.body)
+        # An empty text is a text; another field that is left empty is none.
+        several = parse_qs(content.decode(), keep_blank_values=True)
         fields: dict[str, Any] = {
-            name: values if name == "texts" else values[0] for name, values in parse_qs(content.decode()).items()
+            name: values if name == "texts" else values[0]
+            for name, values in several.items()
+            if name == "texts" or values[0]
         }
         return msgspec.convert(fields, endpoint.body, strict=False)
     except msgspec.ValidationError as error:
@@ -237,8 +249,8 @@ def _decoded(endpoint: Endpoint, content: bytes, form: bool) -> Any:
         raise Refusal("malformed", "the body is nested too deeply") from None
 
 
-async def _while_connected(work: Awaitable[Reply], request: Request, seconds: float) -> Reply | None:
-    """Return the answer, or None if the client leaves before; then the work is cancelled.
+async def _while_connected(work: Awaitable[Reply], request: Request, seconds: float | None) -> Reply | None:
+    """Return the answer, or None if the client leaves before; then the work is cancelled. None is any time.
 
     Raises:
         Refusal: it takes too long, or what the work raises.

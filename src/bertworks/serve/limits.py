@@ -17,10 +17,11 @@ class Limits:
         batch_tokens: the most tokens of a batch, unless one sequence has more.
         max_wait_ms: how long a request waits for others to share its batch.
         connections: the most requests at a time; twice as many connections may be open.
-        head_seconds: how long a client may take to send the head of its first request.
+        head_seconds: how long a client may take to send the head of a request.
         body_seconds: how long a client may take to send a body.
         request_seconds: how long an answer may take.
-        numbers: the most numbers in an answer that has one for each token or pair of tokens.
+        numbers: the most numbers in an answer that has one for each token or pair of tokens, or the most words and
+            probabilities in one that has them for each [MASK].
     """
 
     body_bytes: int = 2_000_000

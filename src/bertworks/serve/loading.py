@@ -20,8 +20,10 @@ from bertworks.cores import usable_cores
 from bertworks.errors import InputError
 from bertworks.export.opened import open_export
 from bertworks.export.runtime import Precision, files_of
+from bertworks.model.device import precision_name
 from bertworks.pretrained import Pretrained, load
 from bertworks.serve.models import ServedModel
+from bertworks.text.tokenizer import Tokenizer
 
 Runtime = Literal["torch", "onnx", "openvino"]
 
@@ -50,6 +52,7 @@ def load_model(device: str, precision: str, runtime: Runtime, name: str, source:
         InputError: it cannot be opened, or has weights that are no numbers.
     """
     digest = hashlib.sha256()
+    computes_in: str
     if runtime == "torch":
         pretrained = _in_own_thread(lambda: load(source, device=device, precision=precision))
         for tensor_name, tensor in pretrained.model.state_dict().items():
@@ -57,8 +60,10 @@ def load_model(device: str, precision: str, runtime: Runtime, name: str, source:
             digest.update(tensor.cpu().contiguous().numpy().data)
         if pretrained.dtype != torch.float32:
             digest.update(str(pretrained.dtype).encode())
+        computes_in = precision_name(pretrained.dtype)
     else:
         exported: Precision = "int8" if precision == "int8" else "fp32"
+        computes_in = exported
         pretrained = open_export(source, runtime, exported, usable_cores())
         for file in files_of(Path(source), runtime, exported):
             with file.open("rb") as stream:
@@ -66,9 +71,11 @@ def load_model(device: str, precision: str, runtime: Runtime, name: str, source:
     pretrained.tokenizer.encode("a")  # what it prepares is shared by the tokenizers of all threads
     digest.update(repr(pretrained.config).encode())
     digest.update(pretrained.tokenizer.sha256.encode())
+    digest.update(_rules_of(pretrained.tokenizer).encode())
     pretrained = _with_held_rules(pretrained, digest)
     version = digest.hexdigest()[:_VERSION]
-    model = ServedModel(name, source, pretrained, version, int(time.time()), exported=runtime != "torch")
+    loaded_at, by_another = int(time.time()), runtime != "torch"
+    model = ServedModel(name, source, pretrained, version, loaded_at, computes_in, exported=by_another)
     if not model.abilities:
         raise InputError(f"{source}: can do nothing that --runtime={runtime} computes")
     return model
@@ -95,16 +102,27 @@ def _in_own_thread(function: Callable[[], Pretrained]) -> Pretrained:
     return found
 
 
+def _rules_of(tokenizer: Tokenizer) -> str:
+    """Return all that says how text becomes pieces, beside the vocabulary."""
+    rules = (
+        *(tokenizer.do_lower_case, tokenizer.strip_accents, tokenizer.split_special_tokens),
+        *(tokenizer.max_input_chars_per_word, tokenizer.split_ideographs, tokenizer.added),
+    )
+    return repr(rules)
+
+
 def _with_held_rules(pretrained: Pretrained, digest: hashlib._Hash) -> Pretrained:
     """Return a model whose layers after the pooling are in memory; hash them."""
     rules = pretrained.checkpoint.sentences
     if not rules:
         return pretrained
     held = _held(rules)
-    digest.update(repr([step and step.activation for step in held.steps]).encode() + held.prompt.encode())
+    steps = [step and (step.activation, step.weight.shape, step.bias is not None) for step in held.steps]
+    digest.update(repr((held.poolings, steps, held.max_seq_length, held.prompt, held.do_lower_case)).encode())
     for step in held.steps:
         if step is not None:
-            digest.update(step.weight.read().data)
+            for weight in filter(None, (step.weight, step.bias)):
+                digest.update(weight.read().data)
     return replace(pretrained, checkpoint=replace(pretrained.checkpoint, sentences=held))
 
 

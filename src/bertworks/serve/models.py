@@ -45,8 +45,10 @@ class ServedModel:
     Attributes:
         name: what requests call it.
         source: what it was loaded from.
-        version: a digest of its weights, configuration and vocabulary: equal versions give equal answers.
+        version: a digest of its weights, configuration, vocabulary, and of how it reads and pools texts: equal
+            versions give equal answers.
         loaded_at: when, in seconds since 1970.
+        precision: that it computes in: fp32, bf16 or int8.
         exported: whether another program computes it; then only what its head gives is known.
         lanes: what can be computed together; `abilities` make them when they are first needed.
     """
@@ -56,6 +58,7 @@ class ServedModel:
     pretrained: Pretrained
     version: str
     loaded_at: int
+    precision: str
     exported: bool = False
     lanes: dict[str, Lane] = field(default_factory=dict)
     local: threading.local = field(default_factory=threading.local)
@@ -129,6 +132,13 @@ class ServedModel:
         """Tokens from the beginning of a window to that of the next, as in its training."""
         return how_long_texts_are_read(self.pretrained.config, self.max_seq_length)[1]
 
+    def advice(self, ability: Ability) -> str:
+        """Return what to do about an ability that it does not have."""
+        rules = self.pretrained.checkpoint.sentences
+        if ability == "embed" and not (rules and rules.refusal):
+            return "it was exported with a head, which gives no vectors; serve it without --runtime"
+        return _ADVICE[ability]
+
     def require(self, ability: Ability) -> None:
         """Check that it can do this.
 
@@ -138,7 +148,7 @@ class ServedModel:
         if ability not in self.abilities:
             raise Refusal(
                 "unable",
-                f"{self.name} cannot {ability.replace('_', ' ')}; {_ADVICE[ability]}. "
+                f"{self.name} cannot {ability.replace('_', ' ')}; {self.advice(ability)}. "
                 f"It can {', '.join(self.abilities)}",
                 "model",
             )
@@ -179,7 +189,8 @@ class Registry:
         if name is None:
             able = [model for model in self._models.values() if ability in model.abilities]
             if not able:
-                raise Refusal("unable", f"no model here can {ability.replace('_', ' ')}; {_ADVICE[ability]}", "model")
+                advice = next((model.advice(ability) for model in self), _ADVICE[ability])
+                raise Refusal("unable", f"no model here can {ability.replace('_', ' ')}; {advice}", "model")
             return next((model for model in able if model.abilities[0] == ability), able[0])
         model = self.named(name)
         model.require(ability)
@@ -213,9 +224,15 @@ class Registry:
             raise Refusal("unhealthy", "no model is loaded")
         return next(iter(self._models.values()))
 
-    def put(self, model: ServedModel) -> None:
-        """Add a model, or put it in the place of the one of its name. Requests that run keep the old one."""
-        self._models = {**self._models, model.name: model}
+    def replace(self, old: ServedModel, new: ServedModel) -> None:
+        """Put a model in the place of one that was loaded before. Requests that run keep the old one.
+
+        Raises:
+            Refusal: the old one is served no more.
+        """
+        if self._models.get(old.name) is not old:
+            raise Refusal("not_found", f"the model {old.name!r:.60} was unloaded meanwhile", "model")
+        self._models = {**self._models, old.name: new}
         gc.collect()  # a model and its lanes know each other, so only this frees it now
 
     def remove(self, name: str) -> None:
@@ -225,6 +242,11 @@ class Registry:
         gc.collect()
 
 
+def listed(words: str) -> list[str]:
+    """Return what stands between commas, without the blanks around it."""
+    return [word for word in map(str.strip, words.split(",")) if word]
+
+
 def named_sources(words: str) -> dict[str, str]:
     """Return name -> source from `SOURCE,NAME=SOURCE,...`; a folder or file is named after its last part.
 
@@ -232,8 +254,8 @@ def named_sources(words: str) -> dict[str, str]:
         InputError: two have the same name.
     """
     found: dict[str, str] = {}
-    for word in filter(None, words.split(",")):
-        given, equals, source = word.partition("=")
+    for word in listed(words):
+        given, equals, source = (part.strip() for part in word.partition("="))
         if not equals or Path(word).exists():
             given, source = _name_of(word), word
         if given in found:

@@ -53,6 +53,7 @@ class HowToRead:
     Attributes:
         max_seq_length: the most tokens of a sequence, special tokens included.
         stride: tokens from the beginning of a window to that of the next.
+        most_tokens: the most tokens of all sequences of a request.
         field: the part of the body that has the texts, for messages.
         from_left: whether a text that is truncated loses its beginning instead of its end.
     """
@@ -60,6 +61,7 @@ class HowToRead:
     max_seq_length: int
     long_text: LongTextChoice
     stride: int
+    most_tokens: int
     field: str = "texts"
     from_left: bool = False
 
@@ -76,25 +78,55 @@ def read_texts(
         rows: the tokens of each sequence that a head reads.
 
     Raises:
-        Refusal: a text is too long, and `long_text` is `error`.
+        Refusal: a text is too long, and `long_text` is `error`; all sequences have more tokens than a request may.
     """
     parts = [part for text in texts for part in (text if isinstance(text, tuple) else (text, ""))]
     ids = _encode(tokenizer, parts)
+    pairs = list(zip(ids[::2], ids[1::2], strict=True))
+    # A text of a million tokens may have as many windows, so they are counted before any is made.
+    check_tokens(_needed(reading, [(len(a), len(b)) for a, b in pairs]), reading.most_tokens)
     found, counts = [], []
-    for number, (a, b) in enumerate(zip(ids[::2], ids[1::2], strict=True)):
-        kept = _kept(reading, len(a), len(b))
-        room = reading.max_seq_length - (3 if len(b) else 2)
-        tokens = len(a) + len(b)
+    for a, b in pairs:
+        kept, tokens = _kept(reading, len(a), len(b)), len(a) + len(b)
+        found.append([_sequence(tokenizer, a, b, slices, rows) for slices in kept])
+        seen = _distinct(kept, 0, len(a)) + _distinct(kept, 1, len(b))
+        counts.append(TextCounts(tokens, tokens - seen, len(kept)))
+    return found, counts
+
+
+def check_tokens(tokens: int, most: int, bound: str = "") -> None:
+    """Check how many tokens all sequences of a request have; `bound` stands before a number that is not exact.
+
+    Raises:
+        Refusal: more than `most`.
+    """
+    if tokens > most:
+        raise Refusal("too_large", f"needs {bound}{tokens:,} tokens; a request may have {most:,}")
+
+
+def _needed(reading: HowToRead, lengths: Sequence[tuple[int, int]]) -> int:
+    """Return how many tokens the sequences of texts have, from the lengths of the texts, without making them.
+
+    Raises:
+        Refusal: a text is too long, and `long_text` is `error`.
+    """
+    needed = 0
+    for number, (length_a, length_b) in enumerate(lengths):
+        tokens, room = length_a + length_b, reading.max_seq_length - (3 if length_b else 2)
         if reading.long_text == "error" and tokens > room:
             raise Refusal(
                 "invalid",
                 f"has {tokens:,} tokens, but the model reads {room:,}; give long_text=truncate, head_tail or window",
                 f"{reading.field}[{number}]",
             )
-        found.append([_sequence(tokenizer, a, b, slices, rows) for slices in kept])
-        seen = _distinct(kept, 0, len(a)) + _distinct(kept, 1, len(b))
-        counts.append(TextCounts(tokens, tokens - seen, len(kept)))
-    return found, counts
+        if reading.long_text != "window" or tokens <= room:
+            needed += min(tokens, room) + reading.max_seq_length - room
+            continue
+        # All windows are full. Each has the first tokens of the shorter text, half a window at most.
+        shorter = min(length_a, length_b, room // 2)
+        windows = 1 + len(range(0, max(length_a, length_b) - room + shorter, min(reading.stride, room - shorter)))
+        needed += windows * reading.max_seq_length
+    return needed
 
 
 def _encode(tokenizer: Tokenizer, parts: Sequence[str | Sequence[int]]) -> list[NDArray[np.unsignedinteger]]:

@@ -19,6 +19,7 @@ from bertworks.errors import InputError, one_line
 from bertworks.progress import say
 from bertworks.serve.engine import Engine
 from bertworks.serve.limits import Limits
+from bertworks.serve.refusals import Refusal
 
 # Seconds that a connection without requests stays open.
 _KEEP_ALIVE = 20
@@ -73,18 +74,32 @@ def make_server(app: ASGIApp, limits: Limits, drain_seconds: int) -> BertServer:
     """Return the server of an application, not running yet."""
 
     class Connection(H11Protocol):
-        """A connection that is closed when its first request does not come, or when there are far too many."""
+        """A connection that is closed when the head of a request does not come, or when there are far too many."""
+
+        waiting: asyncio.TimerHandle | None = None  # for the end of a head
 
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
             if len(self.connections) > 2 * limits.connections:
                 transport.close()
-            self.loop.call_later(limits.head_seconds, self._close_if_silent)
+            self.waiting = self.loop.call_later(limits.head_seconds, transport.close)
 
-        def _close_if_silent(self) -> None:
-            silent = not self.scope
-            if silent and not self.transport.is_closing():
-                self.transport.close()
+        def data_received(self, data: bytes) -> None:
+            # The first byte ends uvicorn's own wait for the next request, so the rest of its head has a time, too.
+            super().data_received(data)
+            if self.cycle and not self.cycle.response_complete:
+                self._wait_no_more()
+            elif not self.waiting:
+                self.waiting = self.loop.call_later(limits.head_seconds, self.transport.close)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._wait_no_more()
+            super().connection_lost(exc)
+
+        def _wait_no_more(self) -> None:
+            if self.waiting:
+                self.waiting.cancel()
+                self.waiting = None
 
     config = uvicorn.Config(
         app,
@@ -138,10 +153,12 @@ def serve(server: BertServer, engine: Engine, sock: socket.socket) -> None:
 
 
 async def _reload(engine: Engine) -> None:
-    """Load every model again. Where that fails, the old one stays."""
+    """Load every model again. Where that fails, the old one stays, and the others are loaded all the same."""
     for old in engine.registry:
         try:
-            engine.registry.put(await asyncio.to_thread(engine.registry.load, old.name, old.source))
+            await engine.reload(old.name)
             say(f"{old.name}: loaded again from {old.source}")
-        except InputError as error:
+        except Refusal as refusal:
+            say(f"{old.name}: is not loaded again: {refusal.message}")
+        except Exception as error:
             say(f"{old.name}: stays as it is, because it cannot be loaded again: {one_line(error)}")

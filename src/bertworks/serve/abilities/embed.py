@@ -17,7 +17,7 @@ from torch import Tensor
 from bertworks.data.batch import PackedBatch
 from bertworks.serve.models import ServedModel
 from bertworks.serve.prepared import PreparedRequest, grouped, lane_of
-from bertworks.serve.reading import Given, HowToRead, TextCounts, read_texts
+from bertworks.serve.reading import Given, HowToRead, read_texts
 from bertworks.serve.refusals import Refusal
 from bertworks.tasks.embed import features
 from bertworks.tasks.embed.sentences import after_pooling, pooled
@@ -76,11 +76,6 @@ def prepare_token_vectors(
     network, dtype = model.pretrained.model.bert, model.pretrained.dtype
     lane = lane_of(model, "embed all", "token", lambda: partial(features.pooled, network, [last], "none", dtype))
     return PreparedRequest(model, lane, [one for part in sequences for one in part], finish, counts)
-
-
-def total_numbers(model: ServedModel, counts: Sequence[TextCounts]) -> int:
-    """Return how many numbers the vectors of all tokens have."""
-    return sum(count.tokens + 2 * count.windows for count in counts) * model.pretrained.config.hidden_size
 
 
 def _prompted(model: ServedModel, texts: Sequence[Given]) -> list[Given]:

@@ -24,6 +24,9 @@ from bertworks.tasks.texts import Text
 # The most tokens of a text that is explained. Each point of an integral takes a forward and a backward pass.
 MOST_TOKENS = 512
 
+# Sequences of texts that short have few tokens.
+_ANY = 1 << 62
+
 # The most points of an integral; an answer says how exact it is.
 _MOST_POINTS = 64
 
@@ -53,16 +56,23 @@ def prepare_decisions(
         Refusal: the text is none for the model, or has too many tokens.
     """
     given: Text = (text, text_pair) if text_pair is not None else text
+    # Before the text is read, because one of a million tokens may have as many windows.
+    of_text = [] if isinstance(model.pretrained.model, SpanClassifier) else [text]
+    _check_length(len(model.tokenizer.encode_batch([*of_text, text_pair or ""])[0]))
     counts = _counts(model, text, text_pair)
     tokens = sum(of.tokens for of in counts)
-    if tokens > MOST_TOKENS:
-        raise Refusal("invalid", f"has {tokens:,} tokens; up to {MOST_TOKENS} are explained", "text")
+    _check_length(tokens)
 
     def decide() -> list[Decision]:
         with refusing("label" if label is not None else "text"):
             return decisions(model.pretrained.model, model.tokenizer, given, label, model.max_seq_length)
 
     return PreparedRequest(model, _lane(model), [_Work(decide, tokens)], lambda outputs: outputs[0], counts)
+
+
+def _check_length(tokens: int) -> None:
+    if tokens > MOST_TOKENS:
+        raise Refusal("invalid", f"has {tokens:,} tokens; up to {MOST_TOKENS} are explained", "text")
 
 
 def affordable(found: Sequence[Decision], most: int, most_tokens: int) -> Sequence[Decision]:
@@ -91,12 +101,12 @@ def _counts(model: ServedModel, text: str, text_pair: str | None) -> Sequence[Te
     if isinstance(network, SpanClassifier):
         if text_pair is None:
             raise Refusal("invalid", "give the text that has the answer", "text_pair")
-        return prepare_answers(model, text, [text_pair], field="text_pair").counts
+        return prepare_answers(model, text, [text_pair], _ANY, field="text_pair").counts
     if isinstance(network, TokenClassifier):
         if text_pair is not None:
             raise Refusal("invalid", "a model that tags reads one text", "text_pair")
-        return prepare_entities(model, [text], "window", model.max_seq_length).counts
+        return prepare_entities(model, [text], "window", model.max_seq_length, _ANY).counts
     given = (text, text_pair) if text_pair is not None else text
     model.check_pairs([given], "text_pair")
-    reading = HowToRead(model.max_seq_length, model.long_text, model.stride, "text")
+    reading = HowToRead(model.max_seq_length, model.long_text, model.stride, _ANY, "text")
     return read_texts(model.tokenizer, [given], reading)[1]

@@ -13,7 +13,7 @@ from bertworks.model.heads import TokenClassifier
 from bertworks.model.predict import ModelInput
 from bertworks.serve.models import ServedModel
 from bertworks.serve.prepared import PreparedRequest, grouped, lane_of
-from bertworks.serve.reading import TextCounts
+from bertworks.serve.reading import TextCounts, check_tokens
 from bertworks.serve.refusals import Refusal
 from bertworks.tasks.ner import task as tagging
 from bertworks.tasks.ner.tag import Entity, TextPart, encode_parts, entities, parts_of, stride_of, unit_of
@@ -23,21 +23,29 @@ LongTaggedText = Literal["truncate", "window", "error"]
 
 
 def prepare_entities(
-    model: ServedModel, texts: Sequence[str], long_text: LongTaggedText, max_seq_length: int, field: str = "texts"
+    model: ServedModel,
+    texts: Sequence[str],
+    long_text: LongTaggedText,
+    max_seq_length: int,
+    most_tokens: int,
+    field: str = "texts",
 ) -> PreparedRequest[list[list[Entity]]]:
     """Prepare the entities of each text.
 
     Raises:
-        Refusal: a text is too long, and `long_text` is `error`.
+        Refusal: a text is too long, and `long_text` is `error`; all sequences have more than `most_tokens` tokens.
     """
     network, tokenizer, config = model.pretrained.model, model.tokenizer, model.pretrained.config
     assert isinstance(network, TokenClassifier)
     settings = tagging.Tagging(labels=model.labels, eval_precision=model.pretrained.dtype)
     stride = stride_of(config, max_seq_length) if long_text == "window" else None
-    parts, read = [], [TextCounts(0, 0, 0) for _ in texts]
-    for part in parts_of(texts, config, unit_of(config)):
-        data = encode_parts(texts, [part], model.labels, tokenizer, max_seq_length, stride)
-        parts.append(_Part(part, data, list(tagging.inputs(data.aligned))))
+    of_texts = parts_of(texts, config, unit_of(config))
+    if stride is not None:
+        # Every word is read once at least. This is known before the windows are made, which may be as many.
+        check_tokens(sum(len(part.edges) for part in of_texts), most_tokens, "at least ")
+    encoded = [encode_parts(texts, [part], model.labels, tokenizer, max_seq_length, stride) for part in of_texts]
+    read = [TextCounts(0, 0, 0) for _ in texts]
+    for part, data in zip(of_texts, encoded, strict=True):
         counts = _counts(tokenizer, data)
         read[part.number] = TextCounts.total((read[part.number], counts))
         if counts.tokens_cut and long_text == "error":
@@ -47,6 +55,10 @@ def prepare_entities(
                 "or window",
                 f"{field}[{part.number}]",
             )
+    check_tokens(sum(int(data.aligned.starts[-1]) for data in encoded), most_tokens)
+    parts = [
+        _Part(part, data, list(tagging.inputs(data.aligned))) for part, data in zip(of_texts, encoded, strict=True)
+    ]
 
     def finish(outputs: Sequence[NDArray[np.float32]]) -> list[list[Entity]]:
         found: list[list[Entity]] = [[] for _ in texts]

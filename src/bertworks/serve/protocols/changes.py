@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Literal
 
 from msgspec import Struct
@@ -30,12 +29,10 @@ async def unload(engine: Engine, body: None, part: str) -> Reply:
 
 async def reload(engine: Engine, body: None, part: str) -> Reply:
     """Answer POST `/v1/models/{model}/reload`: read the model's files again; on failure the old one stays."""
-    old = engine.registry.named(part)
     try:
-        new = await asyncio.to_thread(engine.registry.load, old.name, old.source)
+        new = await engine.reload(part)
     except InputError as error:
         raise Refusal("unable", f"cannot be loaded, so the old one stays: {one_line(error)}", "model") from None
-    engine.registry.put(new)
     return Reply(card_of(new), new)
 
 
@@ -57,5 +54,6 @@ ENDPOINTS = (
         reload,
         answer=ModelCard,
         refusals=("not_found", "unable"),
+        timed=False,
     ),
 )

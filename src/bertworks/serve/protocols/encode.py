@@ -65,7 +65,7 @@ async def encode(engine: Engine, body: EncodeBody, part: str) -> Reply:
     model = engine.registry.get(body.model, "embed")
     check_texts(body.texts, engine.limits.texts, "texts")
     texts = _given(model, body)
-    reading = reading_for(model, "truncate", "texts")
+    reading = reading_for(engine, model, "truncate", "texts")
     prepared, vectors = await engine.run(lambda: prepare_vectors(model, texts, reading, second_to_last=True))
     rows = vectors.tolist()
     return reply_of(prepared, EncodeAnswer(body.id, rows, rows))

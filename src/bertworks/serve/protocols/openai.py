@@ -146,9 +146,12 @@ def shortened(vectors: Vectors, dimensions: int | None, normalize: bool, field: 
     return unit
 
 
-def reading_for(model: ServedModel, long_text: LongTextChoice, field: str, **more: Any) -> HowToRead:
-    """Return how a model reads texts."""
-    return HowToRead(model.max_seq_length, long_text, model.stride, field, **more)
+def reading_for(
+    engine: Engine, model: ServedModel, long_text: LongTextChoice, field: str, *, from_left: bool = False
+) -> HowToRead:
+    """Return how a model reads the texts of a request."""
+    most = engine.limits.request_tokens
+    return HowToRead(model.max_seq_length, long_text, model.stride, most, field, from_left)
 
 
 async def embeddings(engine: Engine, body: EmbeddingsBody, part: str) -> Reply:
@@ -157,7 +160,7 @@ async def embeddings(engine: Engine, body: EmbeddingsBody, part: str) -> Reply:
     texts = given_inputs(body.input, model, engine.limits.texts, "input")
 
     def prepare() -> PreparedRequest[Vectors]:
-        return prepare_vectors(model, texts, reading_for(model, body.long_text, "input"))
+        return prepare_vectors(model, texts, reading_for(engine, model, body.long_text, "input"))
 
     prepared, vectors = await engine.run(prepare)
     vectors = shortened(vectors, body.dimensions, normalize=True)

@@ -10,9 +10,10 @@ from bertworks.serve.abilities.classify import prepare_logits
 from bertworks.serve.abilities.explain import affordable, prepare_decisions, prepare_explanations
 from bertworks.serve.abilities.fill_mask import prepare_fill_mask
 from bertworks.serve.abilities.tag import prepare_entities
-from bertworks.serve.endpoints import Endpoint, Protocol, Reply, reply_of
+from bertworks.serve.endpoints import Endpoint, Protocol, Reply, check_size, reply_of
 from bertworks.serve.engine import Engine
 from bertworks.serve.models import ServedModel
+from bertworks.serve.prepared import PreparedRequest
 from bertworks.serve.protocols import openai
 from bertworks.serve.protocols.bodies import (
     AnswerAnswer,
@@ -71,7 +72,7 @@ async def classify(engine: Engine, body: ClassifyBody, part: str) -> Reply:
     model = engine.registry.get(body.model, "classify")
     check_texts(body.texts, engine.limits.texts, "texts")
     length, how = _length(model, body.max_seq_length), body.long_text or model.long_text
-    reading = HowToRead(length, how, min(model.stride, length))
+    reading = HowToRead(length, how, min(model.stride, length), engine.limits.request_tokens)
     prepared, logits = await engine.run(lambda: prepare_logits(model, body.texts, reading))
     results = []
     for one, counts in zip(classified(model.kind, model.labels, logits), prepared.counts, strict=True):
@@ -85,7 +86,8 @@ async def tag(engine: Engine, body: TagBody, part: str) -> Reply:
     model = engine.registry.get(body.model, "tag")
     check_texts(body.texts, engine.limits.texts, "texts")
     length = _length(model, body.max_seq_length)
-    prepared, found = await engine.run(lambda: prepare_entities(model, body.texts, body.long_text, length))
+    most = engine.limits.request_tokens
+    prepared, found = await engine.run(lambda: prepare_entities(model, body.texts, body.long_text, length, most))
     results = [
         TaggedText([FoundEntity(**entity) for entity in one], **_read(counts))
         for one, counts in zip(found, prepared.counts, strict=True)
@@ -98,8 +100,9 @@ async def answer(engine: Engine, body: AnswerBody, part: str) -> Reply:
     model = engine.registry.get(body.model, "answer")
     check_texts(body.texts, engine.limits.texts, "texts")
     options = {"top_k": body.top_k, "allow_none": body.allow_none, "max_answer_length": body.max_answer_length}
+    most = engine.limits.request_tokens
     prepared, found = await engine.run(
-        lambda: prepare_answers(model, body.question, body.texts, body.long_text, "texts", **options)
+        lambda: prepare_answers(model, body.question, body.texts, most, body.long_text, "texts", **options)
     )
     answers = [PossibleAnswer(a.text, a.begin, a.end, a.document, a.probability) for a in found.answers]
     content = AnswerAnswer(
@@ -119,7 +122,12 @@ async def fill_mask(engine: Engine, body: FillMaskBody, part: str) -> Reply:
     """Answer `/v1/fill_mask`."""
     model = engine.registry.get(body.model, "fill_mask")
     check_texts(body.texts, engine.limits.texts, "texts")
-    prepared, found = await engine.run(lambda: prepare_fill_mask(model, body.texts, body.top_k))
+
+    def check(prepared: PreparedRequest[Any]) -> None:
+        values = 2 * body.top_k * sum(len(item.rows) for item in prepared.items)
+        check_size(values, "words and probabilities", engine.limits.numbers)
+
+    prepared, found = await engine.run(lambda: prepare_fill_mask(model, body.texts, body.top_k), check)
     results = [
         FilledText([[PossibleWord(*guess) for guess in mask] for mask in masks], **_read(counts))
         for masks, counts in zip(found, prepared.counts, strict=True)

@@ -1,20 +1,31 @@
 """POST `/` and `/models/{model}`: what text-embeddings-inference and Hugging Face's `InferenceClient` send there.
 
-The body and the model's kind decide which route is meant. A body with `parameters` comes from the client, which wants
-the answers of Hugging Face's tasks: https://huggingface.co/docs/inference-providers/tasks/index.
+The body and what the model does best decide which route is meant: https://huggingface.co/docs/inference-providers.
+`parameters` are those of Hugging Face's tasks; one that is not known here is refused.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import msgspec
 
-from bertworks.serve.abilities.fill_mask import MOST_WORDS
 from bertworks.serve.endpoints import Endpoint, Reply
 from bertworks.serve.engine import Engine
 from bertworks.serve.models import ServedModel
 from bertworks.serve.protocols import bodies, ours, tei
+from bertworks.serve.protocols.root_parameters import (
+    ClassParameters,
+    EntityParameters,
+    QuestionParameters,
+    RankParameters,
+    VectorParameters,
+    WordParameters,
+    given_of,
+    parameters_as,
+)
 from bertworks.serve.protocols.tei_bodies import EmbedBody, PredictBody, RerankBody, RootBody, SimilarityBody
 from bertworks.serve.refusals import Refusal, invalid
 from bertworks.text.vocab_file import MASK
@@ -31,25 +42,33 @@ async def root(engine: Engine, body: RootBody, part: str) -> Reply:
         asked = _converted(SimilarityBody, inputs=body.inputs, parameters=body.parameters or None, model=name)
         return await tei.similarity(engine, asked, "")
     if body.query is not None or body.texts is not None:
-        fields = {field: getattr(body, field) for field in RerankBody.__struct_fields__}
+        fields = _fields(RerankBody, body, given_of(parameters_as(RankParameters, body.parameters)))
         return await tei.rerank(engine, _converted(RerankBody, **{**fields, "model": name}), "")
     return await _by_model(engine, body, engine.registry.named(name) if name else engine.registry.first())
 
 
 async def _by_model(engine: Engine, body: RootBody, model: ServedModel) -> Reply:
-    """Answer by what the model does best."""
+    """Answer by what the model does best.
+
+    Nearly every model has words for [MASK], so one whose best this is gives vectors of texts that have none, unless
+    `parameters` say that Hugging Face's client asks for words.
+    """
     best = model.abilities[0]
-    if body.parameters is not None and isinstance(body.inputs, str) and best in ("tag", "fill_mask"):
-        return await (_entities if best == "tag" else _words)(engine, body, model.name)
+    if best == "tag":
+        return await _entities(engine, body, model.name)
+    texts = body.inputs if isinstance(body.inputs, list) else [body.inputs]
+    masked = any(isinstance(text, str) and MASK in text for text in texts)
+    if best == "fill_mask" and (masked or (body.parameters is not None and isinstance(body.inputs, str))):
+        return await _words(engine, body, model.name)
     if best in ("classify", "rerank"):
-        fields = {f: getattr(body, f) for f in ("inputs", "raw_scores", "truncate", "truncation_direction")}
-        reply = await tei.predict(engine, _converted(PredictBody, **fields, model=model.name), "")
-        if body.parameters is None or not isinstance(body.inputs, str):
-            return reply
-        top_k = _number(body.parameters, "top_k", len(model.labels))
-        return Reply([reply.content[:top_k]], reply.model, reply.counts)
-    fields = {field: getattr(body, field) for field in EmbedBody.__struct_fields__}
+        return await _classes(engine, body, model)
+    fields = _fields(EmbedBody, body, given_of(parameters_as(VectorParameters, body.parameters)))
     return await tei.embed(engine, _converted(EmbedBody, **{**fields, "model": model.name}), "")
+
+
+def _fields(kind: type[msgspec.Struct], body: RootBody, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields of a body of another kind; parameters count more than fields of their names."""
+    return {**{name: getattr(body, name) for name in kind.__struct_fields__}, **parameters}
 
 
 def _converted(kind: type[Body], **fields: Any) -> Body:
@@ -64,67 +83,105 @@ def _converted(kind: type[Body], **fields: Any) -> Body:
         raise invalid(error) from None
 
 
-def _number(parameters: dict[str, Any], name: str, default: int, most: int = MOST_WORDS) -> int:
-    """Return a whole number among the parameters.
-
-    Raises:
-        Refusal: it is none, or out of range.
-    """
-    value = parameters.get(name)
-    if value is None:
-        return default
-    if type(value) is not int or not 1 <= value <= most:
-        raise Refusal("invalid", f"give a whole number from 1 to {most}", f"parameters.{name}")
-    return value
+async def _classes(engine: Engine, body: RootBody, model: ServedModel) -> Reply:
+    parameters = parameters_as(ClassParameters, body.parameters)
+    given = given_of(parameters)
+    top_k, function = given.pop("top_k", None), given.pop("function_to_apply", None)
+    if function == "none":
+        given["raw_scores"] = True
+    elif function not in (None, own := tei.function_of(model)):
+        raise Refusal("invalid", f"the model was trained with {own}; give it, or none", "parameters.function_to_apply")
+    reply = await tei.predict(
+        engine, _converted(PredictBody, **_fields(PredictBody, body, {**given, "model": model.name})), ""
+    )
+    several = isinstance(reply.content[0], list)
+    found = [classes[:top_k] for classes in (reply.content if several else [reply.content])]
+    # Hugging Face's client wants a list for its one text.
+    nested = several or (body.parameters is not None and isinstance(body.inputs, str))
+    return Reply(found if nested else found[0], reply.model, reply.counts)
 
 
 async def _question(engine: Engine, body: RootBody, name: str | None) -> Reply:
-    parameters = body.parameters or {}
-    top_k = _number(parameters, "top_k", 1)
+    parameters = parameters_as(QuestionParameters, body.parameters)
     context = body.inputs.get("context")
     asked = _converted(
         bodies.AnswerBody,
         question=body.inputs["question"],
         texts=[context],
         model=name,
-        top_k=top_k,
-        allow_none=parameters.get("handle_impossible_answer"),
+        top_k=parameters.top_k,
+        allow_none=parameters.handle_impossible_answer,
+        max_answer_length=parameters.max_answer_len,
     )
     reply = await ours.answer(engine, asked, "")
     found = [{"answer": a.text, "score": a.probability, "start": a.begin, "end": a.end} for a in reply.content.answers]
     if not reply.content.has_answer:
         found.insert(0, {"answer": "", "score": reply.content.no_answer_probability or 0.0, "start": 0, "end": 0})
-    return Reply(found[0] if top_k == 1 else found[:top_k], reply.model, reply.counts)
+    return Reply(found[0] if parameters.top_k == 1 else found[: parameters.top_k], reply.model, reply.counts)
 
 
 async def _entities(engine: Engine, body: RootBody, name: str) -> Reply:
-    reply = await ours.tag(engine, _converted(bodies.TagBody, texts=[body.inputs], model=name), "")
+    parameters_as(EntityParameters, body.parameters)
+    texts, single = _texts(body.inputs)
+    with _of_inputs(single):
+        reply = await ours.tag(engine, _converted(bodies.TagBody, texts=texts, model=name), "")
     found = [
-        {"entity_group": e.type, "score": e.score, "word": e.text, "start": e.begin, "end": e.end}
-        for e in reply.content.results[0].entities
+        [
+            {"entity_group": e.type, "score": e.score, "word": e.text, "start": e.begin, "end": e.end}
+            for e in of_text.entities
+        ]
+        for of_text in reply.content.results
     ]
-    return Reply(found, reply.model, reply.counts)
+    return Reply(found[0] if single else found, reply.model, reply.counts)
 
 
 async def _words(engine: Engine, body: RootBody, name: str) -> Reply:
-    top_k = _number(body.parameters or {}, "top_k", 5)
-    asked = _converted(bodies.FillMaskBody, texts=[body.inputs], top_k=top_k, model=name)
-    reply = await ours.fill_mask(engine, asked, "")
+    top_k = parameters_as(WordParameters, body.parameters).top_k
+    texts, single = _texts(body.inputs)
+    with _of_inputs(single):
+        reply = await ours.fill_mask(engine, _converted(bodies.FillMaskBody, texts=texts, top_k=top_k, model=name), "")
     assert reply.model is not None
     vocab = reply.model.pretrained.tokenizer.vocab
-    several = [
-        [
-            {
-                "score": word.probability,
-                "token": vocab[word.token],
-                "token_str": word.token,
-                "sequence": _filled(body.inputs, number, word.token),
-            }
-            for word in words
+    found = []
+    for text, of_text in zip(texts, reply.content.results, strict=True):
+        several = [
+            [
+                {
+                    "score": word.probability,
+                    "token": vocab[word.token],
+                    "token_str": word.token,
+                    "sequence": _filled(text, number, word.token),
+                }
+                for word in words
+            ]
+            for number, words in enumerate(of_text.masks)
         ]
-        for number, words in enumerate(reply.content.results[0].masks)
-    ]
-    return Reply(several[0] if len(several) == 1 else several, reply.model, reply.counts)
+        found.append(several[0] if len(several) == 1 else several)
+    return Reply(found[0] if single else found, reply.model, reply.counts)
+
+
+def _texts(inputs: Any) -> tuple[list[str], bool]:
+    """Return the texts, and whether there is one that is not in a list.
+
+    Raises:
+        Refusal: they are none.
+    """
+    several = inputs if isinstance(inputs, list) else [inputs]
+    for number, text in enumerate(several):
+        if not isinstance(text, str):
+            raise Refusal("invalid", "give a text", f"inputs[{number}]" if several is inputs else "inputs")
+    return several, several is not inputs
+
+
+@contextmanager
+def _of_inputs(single: bool) -> Iterator[None]:
+    """Name the field of a refusal as this route does: a text of ours is one of `inputs`, or all of it."""
+    try:
+        yield
+    except Refusal as refusal:
+        field = "inputs" if single else refusal.field.replace("texts", "inputs", 1)
+        changed = field if refusal.field.startswith("texts") else refusal.field
+        raise Refusal(refusal.reason, refusal.message, changed, refusal.retry_after) from None
 
 
 def _filled(text: str, number: int, word: str) -> str:

@@ -6,15 +6,14 @@ a text that is too long is refused unless `truncate` is true, and a number that 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from bertworks import __version__
-from bertworks.model.device import precision_name
 from bertworks.serve.abilities.classify import prepare_logits
-from bertworks.serve.abilities.embed import Vectors, prepare_token_vectors, prepare_vectors, total_numbers
-from bertworks.serve.endpoints import Endpoint, Protocol, Reply, reply_of
+from bertworks.serve.abilities.embed import Vectors, prepare_token_vectors, prepare_vectors
+from bertworks.serve.endpoints import Endpoint, Protocol, Reply, check_size, reply_of
 from bertworks.serve.engine import Engine
 from bertworks.serve.models import ServedModel
 from bertworks.serve.prepared import PreparedRequest
@@ -30,9 +29,10 @@ from bertworks.serve.protocols.tei_bodies import (
     SimilarityBody,
     TeiError,
 )
-from bertworks.serve.reading import Given, HowToRead, check_texts
+from bertworks.serve.reading import Given, HowToRead, LongTextChoice, check_texts
 from bertworks.serve.refusals import Reason, Refusal
 from bertworks.tasks.classification.task import probabilities
+from bertworks.tasks.texts import is_blank
 
 # Why it refuses -> its name of that; others are "Validation".
 _TYPES: dict[Reason, Any] = {
@@ -64,8 +64,11 @@ PROTOCOL = Protocol(
 )
 
 
-def _reading(model: ServedModel, truncate: bool | None, direction: str, field: str = "inputs") -> HowToRead:
-    return reading_for(model, "truncate" if truncate else "error", field, from_left=direction.lower() == "left")
+def _reading(
+    engine: Engine, model: ServedModel, truncate: bool | None, direction: str, field: str = "inputs"
+) -> HowToRead:
+    how: LongTextChoice = "truncate" if truncate else "error"
+    return reading_for(engine, model, how, field, from_left=direction.lower() == "left")
 
 
 def check_prompt(model: ServedModel, prompt_name: str | None) -> None:
@@ -84,7 +87,7 @@ async def embed(engine: Engine, body: EmbedBody, part: str) -> Reply:
     model = engine.registry.get(body.model, "embed")
     check_prompt(model, body.prompt_name)
     texts = given_inputs(body.inputs, model, engine.limits.texts, "inputs")
-    reading = _reading(model, body.truncate, body.truncation_direction)
+    reading = _reading(engine, model, body.truncate, body.truncation_direction)
     prepared, vectors = await engine.run(lambda: prepare_vectors(model, texts, reading))
     return reply_of(prepared, shortened(vectors, body.dimensions, body.normalize).tolist())
 
@@ -94,12 +97,10 @@ async def embed_all(engine: Engine, body: EmbedAllBody, part: str) -> Reply:
     model = engine.registry.get(body.model, "embed")
     check_prompt(model, body.prompt_name)
     texts = given_inputs(body.inputs, model, engine.limits.texts, "inputs")
-    reading = _reading(model, body.truncate, body.truncation_direction)
+    reading = _reading(engine, model, body.truncate, body.truncation_direction)
 
     def check(prepared: PreparedRequest[Any]) -> None:
-        numbers = total_numbers(model, prepared.counts)
-        if numbers > engine.limits.numbers:
-            raise Refusal("too_large", f"the answer has {numbers:,} numbers; it may have {engine.limits.numbers:,}")
+        check_size(prepared.tokens * model.pretrained.config.hidden_size, "numbers", engine.limits.numbers)
 
     prepared, vectors = await engine.run(lambda: prepare_token_vectors(model, texts, reading), check)
     return reply_of(prepared, [one.tolist() for one in vectors])
@@ -110,7 +111,7 @@ async def predict(engine: Engine, body: PredictBody, part: str) -> Reply:
     model = engine.registry.get(body.model, "classify")
     texts, single = _sequences(body.inputs)
     check_texts(texts, engine.limits.texts, "inputs")
-    reading = _reading(model, body.truncate, body.truncation_direction)
+    reading = _reading(engine, model, body.truncate, body.truncation_direction)
     prepared, logits = await engine.run(lambda: prepare_logits(model, texts, reading))
     scores = logits if body.raw_scores else _probabilities(model, logits)
     found = [
@@ -138,8 +139,12 @@ def _sequences(inputs: str | list[Any]) -> tuple[list[Given], bool]:
     raise Refusal("invalid", "give a text, a pair of texts, or a list of lists of one or two texts", "inputs")
 
 
+def function_of(model: ServedModel) -> Literal["sigmoid", "softmax"]:
+    """Return what the reference applies to scores: a sigmoid to one output or to classes that go together."""
+    return "sigmoid" if len(model.labels) == 1 or model.kind == "multi" else "softmax"
+
+
 def _probabilities(model: ServedModel, logits: Vectors) -> Vectors:
-    """Return what the reference gives: a sigmoid of a single output or of several classes at once, else a softmax."""
     return probabilities("multi" if len(model.labels) == 1 else model.kind, logits)
 
 
@@ -147,8 +152,10 @@ async def rerank(engine: Engine, body: RerankBody, part: str) -> Reply:
     """Answer `/rerank`."""
     model = engine.registry.get(body.model, "rerank")
     check_texts(body.texts, engine.limits.texts, "texts")
+    if is_blank(body.query):
+        raise Refusal("invalid", "the query is empty", "query")
     pairs: list[Given] = [(body.query, text) for text in body.texts]
-    reading = _reading(model, body.truncate, body.truncation_direction, "texts")
+    reading = _reading(engine, model, body.truncate, body.truncation_direction, "texts")
     prepared, logits = await engine.run(lambda: prepare_logits(model, pairs, reading))
     scores = (logits if body.raw_scores else _probabilities(model, logits))[:, 0]
     order = np.argsort(-scores, kind="stable").tolist()
@@ -164,7 +171,7 @@ async def similarity(engine: Engine, body: SimilarityBody, part: str) -> Reply:
     check_prompt(model, parameters.prompt_name if parameters else None)
     texts = [body.inputs.source_sentence, *body.inputs.sentences]
     truncate, direction = (parameters.truncate, parameters.truncation_direction) if parameters else (None, "right")
-    reading = _reading(model, truncate, direction)
+    reading = _reading(engine, model, truncate, direction)
     prepared, vectors = await engine.run(lambda: prepare_vectors(model, texts, reading))
     unit = shortened(vectors, None, normalize=True)
     return reply_of(prepared, (unit[1:] @ unit[0]).tolist())
@@ -177,7 +184,7 @@ async def info(engine: Engine, body: None, part: str) -> Reply:
     content = ServerInfo(
         model_id=model.source if "/" not in model.source else model.name,
         model_sha=model.version,
-        model_dtype=_DTYPES[precision_name(model.pretrained.dtype)],
+        model_dtype=_DTYPES[model.precision],
         served_model_name=model.name,
         model_type=_model_type(model),
         max_concurrent_requests=limits.connections,

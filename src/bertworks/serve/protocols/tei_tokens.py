@@ -10,7 +10,7 @@ from bertworks.serve.engine import Engine
 from bertworks.serve.models import ServedModel
 from bertworks.serve.protocols.tei import PROTOCOL, check_prompt
 from bertworks.serve.protocols.tei_bodies import DecodeBody, SimpleToken, TokenizeBody
-from bertworks.serve.reading import check_texts
+from bertworks.serve.reading import check_texts, check_tokens
 from bertworks.serve.refusals import Refusal
 from bertworks.text.basic import code_points
 from bertworks.text.wordpiece import CONTINUES
@@ -24,6 +24,9 @@ async def tokenize(engine: Engine, body: TokenizeBody, part: str) -> Reply:
     check_texts(texts, engine.limits.texts, "inputs")
 
     def cut() -> list[list[SimpleToken]]:
+        # Counting is quick. Finding the bytes of each token is not, and the answer has many objects.
+        tokens = len(model.tokenizer.encode_batch(texts)[0]) + 2 * body.add_special_tokens * len(texts)
+        check_tokens(tokens, engine.limits.request_tokens)
         return [_tokens(model, text, body.add_special_tokens) for text in texts]
 
     return Reply(await engine.in_thread(cut), model)
@@ -57,7 +60,11 @@ async def decode(engine: Engine, body: DecodeBody, part: str) -> Reply:
     several = [ids] if isinstance(ids[0], int) else ids
     if len(several) > engine.limits.texts:
         raise Refusal("too_large", f"has {len(several):,} items; a request may have {engine.limits.texts:,}", "ids")
-    return Reply([_text(model, one, body.skip_special_tokens) for one in several], model)
+
+    def join() -> list[str]:
+        return [_text(model, one, body.skip_special_tokens) for one in several]
+
+    return Reply(await engine.in_thread(join), model)
 
 
 def _text(model: ServedModel, ids: object, skip_special_tokens: bool) -> str:
