@@ -91,6 +91,41 @@ def test_a_file_is_not_replaced_by_a_folder(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "old"
 
 
+def test_the_same_file_is_written_twice_at_a_time(tmp_path: Path) -> None:
+    """Two containers have equal process numbers."""
+    with files.written_whole(tmp_path / "file") as one, files.written_whole(tmp_path / "file") as other:
+        one.write(b"one")
+        other.write(b"other")
+    assert (tmp_path / "file").read_bytes() == b"one"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("named", [".", "..", "../folder", "{tmp}", "link", "/"])
+def test_the_folder_that_a_person_is_in_is_not_replaced(tmp_path: Path, named: str, monkeypatch) -> None:
+    (tmp_path / "folder" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "folder")
+    Path("link").symlink_to(tmp_path)
+    with (
+        pytest.raises(InputError, match=r"is or holds the current folder, which cannot be replaced; give another"),
+        files.folder_written_whole(Path(named.format(tmp=tmp_path))),
+    ):
+        pytest.fail("refused before the work")
+    with files.folder_written_whole(Path("deep/../deep")) as folder, files.written_whole(folder / "a") as stream:
+        stream.write(b"a")
+    assert (tmp_path / "folder" / "deep" / "a").exists()
+    with pytest.raises(InputError, match="is not a plain file"), files.written_whole("."):
+        pytest.fail("refused before the work")
+
+
+def test_a_folder_may_be_named_from_inside(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "other" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with files.folder_written_whole(Path("other/deep/..")) as folder:
+        (folder / "a").write_text("a")
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["a"]
+    assert [path.name for path in tmp_path.iterdir()] == ["other"]
+
+
 def test_a_failed_write_names_its_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No space") as failure, files.written_whole(tmp_path / "file"):
         raise OSError(28, os.strerror(28))

@@ -101,8 +101,10 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
     A symbolic link stays a link, and the folder that it leads to is replaced.
 
     Raises:
-        InputError: `path` exists and is not a folder.
+        InputError: `path` exists and is not a folder; or the current folder is it, or lies in it.
     """
+    if _holds_current_folder(path):
+        raise InputError(f"{path}: is or holds the current folder, which cannot be replaced; give another folder")
     wrong = "is not a folder; move it away or give another name"
     with _renamed_when_whole(path, Path.is_dir, wrong) as partial:
         partial.mkdir()
@@ -116,15 +118,27 @@ def folder_written_whole(path: Path) -> Iterator[Path]:
         sync_folder(partial)
 
 
+def check_is_no_input(output: Path, inputs: Iterable[Path], flag: str = "--output_file") -> None:
+    """Refuse to write where a file lies that is read.
+
+    Raises:
+        InputError: an input is the same file, by whatever path.
+    """
+    for path in inputs:
+        if output.exists() and path.exists() and output.samefile(path):
+            raise InputError(f"{flag}={output}: is the input {path}, which would be lost; give another file")
+
+
 @contextmanager
 def _renamed_when_whole(path: Path, is_right: Callable[[Path], bool], wrong: str) -> Iterator[Path]:
     """Give a free name beside what `path` leads to, which must be of the right kind, and rename what is made there."""
-    real = Path(os.path.realpath(path)) if path.is_symlink() else path
+    # Nothing can be renamed to `.`, and `a/..` leads nowhere while `a` is replaced.
+    real = Path(os.path.realpath(path)) if path.is_symlink() or ".." in path.parts or not path.name else path
     if os.path.lexists(real) and not is_right(real):
         raise InputError(f"{path}: {wrong}")
     real.parent.mkdir(parents=True, exist_ok=True)
-    partial = real.with_name(f".{real.name}.{os.getpid()}.partial")
-    remove(partial)
+    # On a shared folder, processes of several machines may have equal numbers.
+    partial = real.with_name(f".{real.name}.{os.getpid()}.{os.urandom(4).hex()}.partial")
     try:
         yield partial
         if partial.is_dir() and real.exists():
@@ -143,6 +157,15 @@ def _renamed_when_whole(path: Path, is_right: Callable[[Path], bool], wrong: str
             error.filename = str(real)
         raise
     sync_folder(real.parent)
+
+
+def _holds_current_folder(folder: Path) -> bool:
+    """Tell whether the folder is the current one or above it, which would be removed under the person in it."""
+    try:
+        current = Path.cwd()
+    except FileNotFoundError:  # somebody removed it
+        return False
+    return current.is_relative_to(os.path.realpath(folder))
 
 
 def restore_replaced(folder: Path) -> None:

@@ -329,6 +329,16 @@ def test_a_casing_that_contradicts_the_model_is_an_error(tmp_path: Path, capsys)
     assert '"do_lower_case": true' in (tmp_path / "out" / "tokenizer_config.json").read_text()
 
 
+@pytest.mark.parametrize(("steps", "warmup", "is_said"), [(1, 1, False), (1, 2, True), (4, 4, True), (4, 3, False)])
+def test_a_warm_up_that_never_ends_is_told_with_another_one(
+    shards: Path, tmp_path: Path, steps: int, warmup: int, is_said: bool, capsys
+) -> None:
+    more = [f"--num_train_steps={steps}", f"--num_warmup_steps={warmup}"]
+    with pytest.raises(SystemExit, match="0"):
+        run(*words(shards, tmp_path, *more, "--plan"))
+    assert ("usual is a tenth of them, --num_warmup_steps=1." in capsys.readouterr().err) == is_said
+
+
 def test_texts_become_shards_in_the_output_folder(shards: Path, tmp_path: Path, capsys) -> None:
     more = (*TINY, "--precision=fp32", "--num_train_steps=4", "--do_eval", "--max_eval_steps=2")
     text, vocab = f"--input_file={FIXTURES / 'corpus.txt'}", f"--vocab_file={FIXTURES / 'vocab.txt'}"

@@ -140,6 +140,15 @@ def test_threads_see_the_same_sequence(corpus) -> None:
     assert all(equal(found, expected.instances(first, first + 8)) for first, found in zip(places, drawn, strict=True))
 
 
+def test_one_process_of_several_writes_the_counts(corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "SENTENCES_WORTH_WRITING", 1)
+    counts_file = tmp_path / "counts.json"
+    other = ShardSource(corpus, WORDS, DRAWING, counts_file, keeps_counts=False)
+    other.before(epoch=1)
+    other.drawn_otherwise(replace(DRAWING, max_seq_length=16), counts_file).before(epoch=1)
+    assert not counts_file.exists()
+
+
 def test_counts_are_kept_in_a_file_and_spare_planning(corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "SENTENCES_WORTH_WRITING", 1)
     counts_file = tmp_path / "counts.json"

@@ -171,6 +171,10 @@ def changed(name: str, values: list[Any] | None, kind: str = "int64_list") -> by
         (changed("masked_lm_positions", [-1] * 10), "record 0: masked_lm_positions points outside the sequence"),
         (changed("input_ids", [900] * 64), "record 0: an id lies outside the vocabulary of 900 words.*--vocab_file"),
         (changed("masked_lm_ids", [-3] * 10), "record 0: an id lies outside the vocabulary of 900 words"),
+        (changed("segment_ids", [2] * 64), "record 0: segment_ids has a number that is not from 0 to 1"),
+        (changed("segment_ids", [-1] * 64), "record 0: segment_ids has a number that is not from 0 to 1"),
+        (changed("next_sentence_labels", [2]), "record 0: next_sentence_labels is neither 0 nor 1"),
+        (changed("next_sentence_labels", [-1]), "record 0: next_sentence_labels is neither 0 nor 1"),
     ],
 )
 def test_a_wrong_example_is_named(tmp_path: Path, data: bytes, message: str) -> None:
@@ -180,6 +184,18 @@ def test_a_wrong_example_is_named(tmp_path: Path, data: bytes, message: str) -> 
     source = open_golden([write(tmp_path / "x.tfrecord", [good, good, data])], vocab_size=900)
     with pytest.raises(InputError, match=f"x.tfrecord: {message.replace('record 0', 'record 2')}"):
         source.instances(0, 3)
+
+
+@pytest.mark.parametrize("name", ["input_ids", "masked_lm_ids"])
+def test_negative_ids_are_refused_where_the_vocabulary_is_not_known(tmp_path: Path, name: str) -> None:
+    path = write(tmp_path / "x.tfrecord", [changed(name, [-3] * len(parsed(RecordFile(GOLDEN[0])[0])[name][1:]))])
+    with pytest.raises(InputError, match=r"x.tfrecord: record 0: an id is negative"):
+        open_golden([path])
+
+
+def test_a_model_with_more_segments_takes_them(tmp_path: Path) -> None:
+    path = write(tmp_path / "x.tfrecord", [changed("segment_ids", [2] * 64)])
+    assert set(open_golden([path], type_vocab_size=3).instances(0, 1).segment_ids) == {2}
 
 
 def test_files_wider_than_the_flags_name_both_values() -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors.numpy import load_file
 
 from bertworks import cli
 from bertworks.finetuning import training
@@ -112,6 +113,57 @@ def test_a_training_that_has_ended_keeps_the_model_alone(tmp_path: Path, capsys)
     # Other settings are another training.
     assert run(*command, "--learning_rate=1e-3") == 2
     assert "holds a training that ended with 5e-05" in capsys.readouterr().err
+
+
+def weights_at(folder: Path) -> dict[str, bytes]:
+    """The model of a folder, by tensor."""
+    return {name: tensor.tobytes() for name, tensor in load_file(folder / "model.safetensors").items()}
+
+
+def test_without_a_dev_set_an_older_best_model_is_not_published(tmp_path: Path, monkeypatch, capsys) -> None:
+    command = [*(word for word in TRAIN if word != "--do_eval"), f"--output_dir={tmp_path}", "--eval_every=2"]
+    killed_at(5, monkeypatch)
+    assert run(*command, "--do_eval") == 130
+    monkeypatch.undo()
+    assert (tmp_path / "best" / "model.safetensors").exists()
+    assert run(*command, "--learning_rate=1e-3") == 0
+    captured = capsys.readouterr()
+    assert "best: is of an earlier part of this training and not compared with its last model" in captured.err
+    (last,) = (tmp_path / "checkpoints").glob("step-*")
+    assert last.name == "step-24"
+    weights = weights_at(tmp_path)
+    assert weights == weights_at(last)
+    assert weights != weights_at(tmp_path / "best")
+    # A dev set that comes after the end changes nothing either.
+    assert run(*command, "--learning_rate=1e-3", "--do_eval") == 0
+    assert "The training ended with its last model" in capsys.readouterr().err
+    assert weights_at(tmp_path) == weights_at(last) == weights
+
+
+@pytest.mark.parametrize(("first", "then"), [([], ["--do_eval"]), (["--do_eval", "--keep=last"], ["--do_eval"])])
+def test_a_best_model_that_is_asked_for_after_the_end_is_the_last(
+    tmp_path: Path, first: list[str], then: list[str], capsys
+) -> None:
+    command = [*(word for word in TRAIN if word != "--do_eval"), f"--output_dir={tmp_path}", "--num_train_epochs=1"]
+    assert run(*command, *first) == 0
+    weights = weights_at(tmp_path)
+    capsys.readouterr()
+    for _ in range(2):
+        assert run(*command, *then) == 0
+        captured = capsys.readouterr()
+        assert "The training ended with its last model (without --do_eval, or with --keep=last)" in captured.err
+        assert "eval_accuracy = " in captured.out
+        (last,) = (tmp_path / "checkpoints").glob("step-*")
+        assert weights_at(tmp_path) == weights_at(last) == weights
+
+
+def test_seeds_that_were_trained_with_their_last_models_are_compared_by_those(tmp_path: Path, capsys) -> None:
+    command = [*TRAIN, f"--output_dir={tmp_path}", "--num_train_epochs=1", "--seeds=1,2"]
+    assert run(*command, "--keep=last") == 0
+    seeds, weights = (tmp_path / "seeds.json").read_bytes(), weights_at(tmp_path)
+    assert run(*command) == 0
+    assert (tmp_path / "seeds.json").read_bytes() == seeds
+    assert weights_at(tmp_path) == weights
 
 
 def test_a_training_that_stopped_early_does_not_go_on_without_its_optimizer(tmp_path: Path, capsys) -> None:

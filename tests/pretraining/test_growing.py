@@ -1,5 +1,6 @@
 """Growing: a wider model computes the same, layers are stacked, words find their vectors."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -58,7 +59,8 @@ def test_a_wider_model_computes_what_the_narrow_one_does(small) -> None:
     lines = grow(wide, str(folder), tokenizer(), 1)
     for found, expected in zip(answers(wide), answers(narrow), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
-    assert "2 layers of 32 -> 2 of 96" in lines[0]
+    assert "2 layers of 32 -> 2 of 96" in lines[1]
+    assert "freshly initialised" not in lines[0]
     # The copies of a unit are read with other weights, so that they do not stay copies.
     weight = wide.bert.encoder.layer[0].intermediate.dense.weight
     assert not torch.allclose(weight[:64, :32], weight[:64, 32:64])
@@ -91,7 +93,16 @@ def test_new_words_begin_as_the_mean_of_their_pieces(small, tmp_path: Path) -> N
     torch.testing.assert_close(model.cls.predictions.bias[5], old.cls.predictions.bias[pieces].mean())
     assert torch.equal(table[6], before[6])
     assert torch.equal(table[-1], others[5])
-    assert f"{len(words):,} have their vectors from there, 1 the mean of their pieces, 1 a random one" in lines[1]
+    assert f"{len(words):,} have their vectors from there, 1 the mean of their pieces, 1 a random one" in lines[2]
+
+
+def test_what_the_smaller_model_lacks_is_said(small, tmp_path: Path) -> None:
+    folder, model = tmp_path / "encoder", small[1]
+    folder.mkdir()
+    weights = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith("cls.")}
+    write_model(model.config, tokenizer(), "BertModel", folder, weights)
+    lines = grow(drawn(config(layers=3), 9), str(folder), tokenizer(), 1)
+    assert re.search("missing .*cls.predictions.* freshly initialised", lines[0])
 
 
 @pytest.mark.parametrize(

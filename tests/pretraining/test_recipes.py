@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 from bertworks.commands.run_pretraining import Flags
 from bertworks.errors import InputError
@@ -64,11 +65,22 @@ def test_auto_says_what_the_ledger_has_and_no_more() -> None:
     assert any("what to expect" in line for line in said)
 
 
+@pytest.mark.parametrize(("has_cuda", "kind"), [(True, "cuda"), (False, "cpu")])
+def test_auto_looks_at_the_device_that_will_train(has_cuda: bool, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_cuda)
+    _, said = with_recipe(flags("--recipe=auto", "--max_hours=1"))
+    assert f"--recipe=auto: {expectation(nearest(kind, 1.0), kind, 1.0)}" in said
+
+
 def test_auto_measures_the_steps_once(tmp_path: Path, capsys) -> None:
     shards = make_shards(tmp_path / "shards")
     words = [word for word in TINY if not word.startswith(("--num_", "--learning", "--max_pred"))]
     command = ["run_pretraining", *words, f"--input_file={shards}", f"--output_dir={tmp_path / 'out'}"]
     command += ["--recipe=auto", "--max_hours=0.0002", "--save_checkpoints_steps=0"]
+    with pytest.raises(SystemExit, match="0"):
+        run(*command, "--plan")
+    assert "steps are planned" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
     assert run(*command) == 0
     said = capsys.readouterr().err
     recorded = json.loads((tmp_path / "out" / "recipe.json").read_text())

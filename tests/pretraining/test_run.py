@@ -106,6 +106,21 @@ def test_the_share_of_masks_falls_exactly(shards: Path) -> None:
         assert np.array_equal(counts, np.minimum(how_many(part.lengths, share, 0), part.lengths - 2))
 
 
+@pytest.mark.parametrize("keeps", [True, False])
+def test_one_process_of_several_keeps_the_counts(shards: Path, tmp_path: Path, keeps: bool, monkeypatch) -> None:
+    from bertworks.commands.run_pretraining import Flags
+    from bertworks.data import stream
+    from bertworks.pretraining.instances import training_input
+
+    monkeypatch.setattr(stream, "SENTENCES_WORTH_WRITING", 1)
+    lengths = {"max_seq_length": (32, 64), "phase_shares": (0.5, 0.5)}
+    flags = Flags(input_file=str(shards), output_dir=str(tmp_path), num_train_steps=4, **lengths)
+    for source in training_input(flags, keeps_counts=keeps).sources:
+        source.before(1)
+    names = ["instance_counts-64.json", "instance_counts.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == (names if keeps else [])
+
+
 def test_a_causal_phase_reports_its_own_loss(shards: Path, tmp_path: Path) -> None:
     more = (*RUNS["causal"], "--num_train_steps=4", "--do_eval", "--max_eval_steps=2")
     assert run(*words(shards, tmp_path, *more)) == 0

@@ -43,6 +43,73 @@ def test_processes_train_as_one(tmp_path: Path, size: int) -> None:
         assert mine == pytest.approx(other, abs=1e-5)
 
 
+def _train_in_small_memory(rank: int, folder: Path) -> None:
+    """Train while the memory of process 1 ends in a backward pass over more than 4 words."""
+
+    def fails(gradient: torch.Tensor) -> None:
+        raise torch.OutOfMemoryError
+
+    def small_memory(model, batch, dropout):
+        found = sums(model, batch, dropout)
+        if rank == 1 and batch.tokens > 4:
+            found["word_loss"].register_hook(fails)
+        return found
+
+    model = ToyModel()
+    with distributed.world("cpu") as world:
+        loop.train(model, task(sums=small_memory), run(folder, model, token_budget=16), world)
+        torch.save(model.weight.detach(), folder / f"weight-{rank}.pt")
+
+
+def test_memory_that_ends_in_the_backward_pass_of_one_process_changes_no_sum(tmp_path: Path) -> None:
+    model, folder = ToyModel(), tmp_path / "many"
+    loop.train(model, task(), run(tmp_path / "one", model), distributed.World(0, 1, torch.device("cpu")))
+    folder.mkdir()
+    assert spawned(2, _train_in_small_memory, folder) == [0, 0]
+    for rank in range(2):
+        torch.testing.assert_close(torch.load(folder / f"weight-{rank}.pt"), model.weight.detach(), rtol=0, atol=1e-6)
+    assert resume.newest(folder).state["numerics"]["token_budget"] == 4
+
+
+def _train_in_phases(rank: int, folder: Path, dies: bool) -> None:
+    """Train with other metrics from step 5 on, in batches of 8 and not of 6; all may end after step 5."""
+
+    def in_phases(step: int, partition: Partition) -> list[PackedBatch]:
+        if dies and step == 5:
+            raise InputError("killed")
+        return batches(step, partition, 6 if step < 4 else 8)
+
+    def named(terms, batch):
+        early = len(batch) == 3
+        return {name: value for name, value in terms.items() if early or name == "word_loss"} | (
+            {} if early else {"late_accuracy": terms["word_accuracy"]}
+        )
+
+    phases = task(
+        batches=in_phases,
+        counts=lambda batch: named({"word_loss": batch.tokens, "word_accuracy": batch.tokens}, batch),
+        sums=lambda model, batch, dropout: named(sums(model, batch, dropout), batch),
+    )
+    model = ToyModel()
+    with suppress(InputError), distributed.world("cpu", 20.0) as world:
+        loop.train(model, phases, run(folder, model), world)
+        torch.save(model.weight.detach(), folder / f"weight-{rank}.pt")
+
+
+def test_a_window_with_metrics_of_an_earlier_phase_continues(tmp_path: Path) -> None:
+    cut, whole = tmp_path / "cut", tmp_path / "whole"
+    assert spawned(2, _train_in_phases, cut, True) == [0, 0]
+    assert [step for step, _ in resume.steps(cut)] == [4]
+    assert spawned(2, _train_in_phases, cut, False) == [0, 0]
+    assert spawned(2, _train_in_phases, whole, False) == [0, 0]
+    assert lines(cut) == lines(whole)
+    (sixth,) = (line for line in lines(cut) if line["step"] == 6)
+    assert {"word_accuracy", "late_accuracy"} <= set(sixth)
+    for rank in range(2):
+        ends = [torch.load(folder / f"weight-{rank}.pt") for folder in (cut, whole)]
+        assert torch.equal(*ends)
+
+
 def _fail(rank: int, folder: Path, how: str) -> None:
     """Train while process 1 fails in step 4; write how this process ends."""
 

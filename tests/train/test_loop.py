@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from bertworks.data.batch import PackedBatch
 from bertworks.errors import InputError
 from bertworks.train import lock, loop, resume, signals
 from bertworks.train.distributed import World
@@ -20,7 +21,7 @@ ALONE = World(0, 1, torch.device("cpu"))
 
 
 def train(folder: Path, **changes) -> torch.Tensor:
-    functions = {name: changes.pop(name) for name in ("sums", "evaluate") if name in changes}
+    functions = {name: changes.pop(name) for name in ("counts", "sums", "evaluate") if name in changes}
     model = ToyModel()
     loop.train(model, task(**functions), run(folder, model, **changes), ALONE)
     return model.weight.detach()
@@ -89,6 +90,30 @@ def test_more_steps_and_other_settings_are_said_aloud(tmp_path, capsys) -> None:
     train(tmp_path, num_train_steps=12, settings={"learning_rate": 0.1})
     assert "learning_rate 0.05 -> 0.1" in capsys.readouterr().err
     assert lines(tmp_path)[-1]["step"] == 12
+
+
+def test_a_setting_that_is_only_in_one_of_the_two_is_said_with_the_default(tmp_path, capsys) -> None:
+    """What has its default is not always recorded."""
+    train(tmp_path, settings={"learning_rate": 0.05, "schedule": "cosine", "seed": None})
+    train(tmp_path, num_train_steps=12, settings={"learning_rate": 0.05, "adam_beta1": 0.8})
+    said = capsys.readouterr().err
+    assert "(step 10); adam_beta1 the default -> 0.8; schedule cosine -> the default\n" in said
+
+
+def test_a_step_whose_total_is_0_changes_nothing_by_itself(tmp_path) -> None:
+    """As one whose examples are all of a class with the weight 0."""
+
+    def weighed(batch: PackedBatch) -> dict[str, float]:
+        return {"word_loss": 0.0, "word_accuracy": batch.tokens}
+
+    def nothing(model, batch, dropout):
+        found = sums(model, batch, dropout)
+        return {**found, "word_loss": found["word_loss"] * 0}
+
+    weight = train(tmp_path, counts=weighed, sums=nothing, weight_decay=0.0)
+    assert torch.equal(weight, ToyModel().weight.detach())
+    assert [line["loss"] for line in lines(tmp_path)[1:]] == [0, 0, 0, 0]
+    assert [line["gradient_norm"] for line in lines(tmp_path)[1:]] == [0, 0, 0, 0]
 
 
 def test_the_newest_checkpoints_are_kept_and_published(tmp_path) -> None:

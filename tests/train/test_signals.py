@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -43,3 +44,14 @@ def test_handlers_are_put_back() -> None:
     with signals.requeued_at_once(), signals.Listening().here():
         pass
     assert [signal.getsignal(number) for number in numbers] == before
+
+
+def test_another_thread_than_the_main_one_trains_without_listening() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+
+    def listen() -> object:
+        with signals.Listening().here():
+            return signal.getsignal(signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(listen).result() == before

@@ -67,11 +67,12 @@ def main(flags: Flags) -> None:
         folder = Path(stack.enter_context(TemporaryDirectory())) if flags.plan and world.size == 1 else output_dir
         flags = _with_shards(flags, folder, world)
         if flags.recipe == "auto" and flags.do_train:
-            flags = with_steps(flags, output_dir, world)
-        if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps:
+            flags = with_steps(flags, output_dir, world, folder)
+        usual = max(1, flags.num_train_steps // 10)
+        if flags.do_train and flags.num_warmup_steps >= flags.num_train_steps and flags.num_warmup_steps != usual:
             world.say(
                 f"--num_warmup_steps={flags.num_warmup_steps}: the rate never reaches its peak in these steps; usual "
-                f"is a tenth of them, --num_warmup_steps={max(1, flags.num_train_steps // 10)}."
+                f"is a tenth of them, --num_warmup_steps={usual}."
             )
         pretrain(flags, output_dir, world)
         if world.is_main:

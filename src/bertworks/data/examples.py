@@ -44,7 +44,8 @@ class TFRecordSource:
         paths: the files. Records are numbered over all of them.
         seed: the seed for the order of records in every epoch; None keeps the order of the files.
         max_seq_length, max_predictions_per_seq: the longest lists that are accepted.
-        vocab_size: the number of ids; None accepts all.
+        vocab_size: the number of ids; None accepts all that are not negative.
+        type_vocab_size: the number of segments.
 
     Raises:
         InputError: a file is damaged, holds something else, or has longer lists than allowed. The first record of each
@@ -59,13 +60,14 @@ class TFRecordSource:
         max_seq_length: int,
         max_predictions_per_seq: int,
         vocab_size: int | None = None,
+        type_vocab_size: int = 2,
     ) -> None:
         self._files = [RecordFile(path) for path in paths]
         self._firsts = ragged.starts([len(file) for file in self._files])
         self._seed = seed
         self._max_seq_length = max_seq_length
         self._max_predictions_per_seq = max_predictions_per_seq
-        self._vocab_size = vocab_size
+        self._vocab_size, self._type_vocab_size = vocab_size, type_vocab_size
         self._read(self._firsts[:-1])
 
     def __len__(self) -> int:
@@ -100,7 +102,8 @@ class TFRecordSource:
         token_of, row_of = np.repeat(example, sequence)[real], np.repeat(example, predictions)[predicted]
 
         positions, input_ids = flat["masked_lm_positions"][predicted], flat["input_ids"][real]
-        labels = flat["masked_lm_ids"][predicted]
+        labels, segment_ids = flat["masked_lm_ids"][predicted], flat["segment_ids"][real]
+        is_random_next, segments = flat[LABEL_FEATURE], self._type_vocab_size
         inside = (positions >= 0) & (positions < sequence[row_of])
         where = ragged.starts(sequence)[row_of] + np.where(inside, positions, 0)
         checks = [(row_of[~(inside & real[where])], "masked_lm_positions points outside the sequence")]
@@ -108,6 +111,15 @@ class TFRecordSource:
             beyond = f"an id lies outside the vocabulary of {size} words; give the one it was made with (--vocab_file)"
             checks += [(token_of[(input_ids < 0) | (input_ids >= size)], beyond)]
             checks += [(row_of[(labels < 0) | (labels >= size)], beyond)]
+        negative = "an id is negative; make the file again"
+        checks += [(token_of[input_ids < 0], negative), (row_of[labels < 0], negative)]
+        outside = (
+            f"segment_ids has a number that is not from 0 to {segments - 1}; give a model with more segments "
+            "(type_vocab_size), or make the file again"
+        )
+        checks += [(token_of[(segment_ids < 0) | (segment_ids >= segments)], outside)]
+        unknown = f"{LABEL_FEATURE} is neither 0 nor 1; make the file again"
+        checks += [(example[(is_random_next < 0) | (is_random_next > 1)], unknown)]
         for wrong, reason in checks:
             if wrong.size:
                 raise InputError(f"{_location(*found[wrong[0]])}: {reason}")
@@ -116,11 +128,11 @@ class TFRecordSource:
         order = np.argsort(rows, kind="stable")
         return Instances(
             input_ids=input_ids,
-            segment_ids=flat["segment_ids"][real],
+            segment_ids=segment_ids,
             lengths=np.bincount(token_of, minlength=len(found)),
             rows=rows[order],
             labels=labels[order],
-            is_random_next=flat[LABEL_FEATURE],
+            is_random_next=is_random_next,
         )
 
     def _check_lengths(self, found: Sequence[tuple[RecordFile, int]], lengths: dict[str, NDArray[np.int64]]) -> None:

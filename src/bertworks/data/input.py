@@ -74,8 +74,10 @@ def open_input(
     records_tokenizer: Tokenizer | None = None,
     casing_is_known: bool = False,
     vocab_size: int | None = None,
+    type_vocab_size: int = 2,
     shuffled: bool = True,
     counts_file: Path | None = None,
+    keeps_counts: bool = True,
 ) -> PretrainingInput:
     """Open shard folders, shard files or record files.
 
@@ -87,8 +89,9 @@ def open_input(
         records_tokenizer: the vocabulary of record files, with settings for files that do not tell theirs.
         casing_is_known: whether the casing of that tokenizer is more than a guess.
         vocab_size: the model's number of ids, if known: no record may hold a higher id.
+        type_vocab_size: the model's number of segments.
         shuffled: whether records come in a new order every epoch, or in the order of the files.
-        counts_file: the file in which a ShardSource keeps its counts.
+        counts_file, keeps_counts: the file of a ShardSource's counts, and whether it writes them there.
 
     Raises:
         InputError: a file is missing, damaged, or of another vocabulary or casing; record files are of pairs, and pairs
@@ -105,6 +108,7 @@ def open_input(
             max_seq_length=drawing.max_seq_length,
             max_predictions_per_seq=drawing.max_predictions_per_seq or drawing.max_seq_length,
             vocab_size=vocab_size,
+            type_vocab_size=type_vocab_size,
         )
         settings = read_settings(paths, flag)
         if settings is None:
@@ -128,7 +132,7 @@ def open_input(
     said = remarks(counts, tokenizer, drawing.max_seq_length, drawing.next_sentence) if counts else []
     if not drawing.next_sentence:
         said.append("--next_sentence=False: the pooler and the next-sentence head stay as they are, untrained")
-    return PretrainingInput(ShardSource(corpus, words, drawing, counts_file), tokenizer, remarks=tuple(said))
+    return PretrainingInput(ShardSource(corpus, words, drawing, counts_file, keeps_counts), tokenizer, tuple(said))
 
 
 def _as_told(settings: RecordSettings, tokenizer: Tokenizer | None, path: Path) -> tuple[Tokenizer | None, list[str]]:

@@ -104,16 +104,24 @@ class ShardSource:
     Args:
         counts_file: a file that keeps the numbers of instances for the next process. A file that belongs to something
             else, or that cannot be read, is overwritten.
+        keeps_counts: whether the file is written. Of several processes one writes it, and all read it.
 
     Raises:
         InputError: the corpus holds too little text for a single instance; when reading, a shard is damaged.
     """
 
-    def __init__(self, corpus: Corpus, words: MaskableWords, drawing: Drawing, counts_file: Path | None = None) -> None:
+    def __init__(
+        self,
+        corpus: Corpus,
+        words: MaskableWords,
+        drawing: Drawing,
+        counts_file: Path | None = None,
+        keeps_counts: bool = True,
+    ) -> None:
         self.corpus = corpus
         self._words = words
         self._drawing = drawing
-        self._counts_file = counts_file
+        self._counts_file, self._keeps_counts = counts_file, keeps_counts
         # Group number g, counted over all epochs, ends before instance number _ends[g].
         self._ends = self._read_counts()
         self._unwritten_sentences = 0
@@ -131,7 +139,7 @@ class ShardSource:
 
     def drawn_otherwise(self, drawing: Drawing, counts_file: Path | None) -> ShardSource:
         """Return the same text as another sequence of instances."""
-        return ShardSource(self.corpus, self._words, drawing, counts_file)
+        return ShardSource(self.corpus, self._words, drawing, counts_file, self._keeps_counts)
 
     def instances(self, first: int, last: int) -> Instances:
         """Return instances number first, ..., last - 1, counted over all epochs. Each epoch has new masks."""
@@ -250,7 +258,7 @@ class ShardSource:
 
     def _write_counts(self) -> None:
         self._unwritten_sentences = 0
-        if self._counts_file:
+        if self._counts_file and self._keeps_counts:
             counts = {"identity": self.identity_of_counts(), "group_ends": self._ends}
             write_text(self._counts_file, json.dumps(counts) + "\n")
 

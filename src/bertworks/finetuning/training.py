@@ -49,17 +49,18 @@ def train(flags: FinetuningFlags, setup: Setup, job: Job, build: BuildNetwork, w
         return network
     resume.check_own(output_dir)
     found: dict[int, float] = {}
+    kept: dict[int, Path] = {}
     for seed in seeds_of(flags):
         world.say(f"Seed {seed}:")
         network = build(seed)
         if not job.has_dev:
             raise InputError("--seeds: needs a dev set to compare on")
-        best = _train(flags, setup, job, network, seed, output_dir / f"seed-{seed}", world)
+        best, kept[seed] = _train(flags, setup, job, network, seed, output_dir / f"seed-{seed}", world)
         found[seed] = best if best is not None else float("nan")
     winner = max(found, key=lambda seed: found[seed])
     _compare(found, winner, f"eval_{job.metrics[0]}", output_dir, world)
     network = build(winner)
-    _publish(output_dir / f"seed-{winner}", output_dir, network, flags.keep, world)
+    _publish(kept[winner], output_dir, network, world)
     return network
 
 
@@ -93,8 +94,12 @@ def steps_in(flags: FinetuningFlags, examples: int) -> int:
 
 def _train(
     flags: FinetuningFlags, setup: Setup, job: Job, network: Network, seed: int, output_dir: Path, world: World
-) -> float | None:
-    """Train once; return the best result of the metric that decides, or None without a dev set."""
+) -> tuple[float | None, Path]:
+    """Train once.
+
+    Returns:
+        the best result of the metric that decides, None without a dev set; and the folder of the model that is kept.
+    """
     steps = steps_in(flags, job.examples)
     if flags.early_stopping is not None and not job.has_dev:
         raise InputError("--early_stopping: needs a dev set to compare on")
@@ -139,15 +144,19 @@ def _train(
         ),
     )
     results = loop.train(network, task, run, world)
-    if best is not None:
-        world.say(f"The best: {metric} {best.value:.4f} after step {best.step} of {steps}")
-    _publish(output_dir, output_dir, network, flags.keep, world)
+    value = None if best is None or _ended_with_last(output_dir) else best.value
+    if best is not None and value is not None:
+        world.say(f"The best: {metric} {value:.4f} after step {best.step} of {steps}")
+    elif best is not None:
+        world.say("The training ended with its last model (without --do_eval, or with --keep=last), which stays")
+    kept = _best_model(output_dir) if value is not None else _last_model(output_dir, flags.keep, world)
+    _publish(kept, output_dir, network, world)
     if not flags.was_given("keep_checkpoint_max") and world.is_main:
-        finish(output_dir, keep_model=best is None)
+        finish(output_dir, keep_model=kept != output_dir / "best")
     world.wait()
-    if best is not None:
-        return best.value
-    return (results or task.evaluate(network))[metric] if job.has_dev else None
+    if value is None and job.has_dev:
+        value = (results or task.evaluate(network))[metric]
+    return value, kept
 
 
 def _identity(flags: FinetuningFlags, job: Job) -> dict[str, object]:
@@ -167,17 +176,37 @@ def _identity(flags: FinetuningFlags, job: Job) -> dict[str, object]:
     }
 
 
-def _publish(trained: Path, output_dir: Path, network: Network, keep: str, world: World) -> None:
-    """Copy the best model of a training to the output folder and into the network."""
+def _ended_with_last(trained: Path) -> bool:
+    """Tell whether a training has ended, and kept its last model rather than a best one; see `results.finish`."""
+    done = resume.steps(trained)
+    names = {path.name for path in done[-1][1].iterdir()} if done else set()
+    return "model.safetensors" in names and "optimizer.safetensors" not in names
+
+
+def _best_model(trained: Path) -> Path:
+    """Return the folder of the best model of a training, or of the last one if somebody removed the best."""
     best = trained / "best"
-    source = best if keep == "best" and (best / "model.safetensors").exists() else resume.steps(trained)[-1][1]
-    if not (source / "model.safetensors").exists():
+    return best if (best / "model.safetensors").exists() else resume.steps(trained)[-1][1]
+
+
+def _last_model(trained: Path, keep: str, world: World) -> Path:
+    """Return the folder of the last model of a training, or of the best one if only that was kept."""
+    last, best = resume.steps(trained)[-1][1], trained / "best"
+    if not (last / "model.safetensors").exists():
         world.say("The last model was not kept when the training ended; the best one stays")
-        source = best
+        return best
+    if keep == "best" and best.exists():
+        world.say(f"{best}: is of an earlier part of this training and not compared with its last model, which stays")
+    return last
+
+
+def _publish(source: Path, output_dir: Path, network: Network, world: World) -> None:
+    """Copy the model that is kept to the output folder and into the network."""
+    found = open_checkpoint(source, "--output_dir")
     if world.is_main:
         resume.publish(source, output_dir)
     world.wait()
-    load_into(network, open_checkpoint(source, "--output_dir"))
+    load_into(network, found)
     world.wait()  # nobody removes what another process still reads
 
 
@@ -189,7 +218,8 @@ def show_learning_curves(flags: FinetuningFlags, metrics: Sequence[str]) -> None
     """
     output_dir = Path(flags.output_dir)
     for path in sorted(output_dir.glob("seed-*/metrics.jsonl")) if flags.seeds else [output_dir / "metrics.jsonl"]:
-        best = _best_of(path.parent, f"eval_{metrics[0]}") if flags.keep == "best" else None
+        has_best = flags.keep == "best" and flags.do_eval and not _ended_with_last(path.parent)
+        best = _best_of(path.parent, f"eval_{metrics[0]}") if has_best else None
         print(f"The learning curve: {learning_curve(path.parent, metrics, best)}")
 
 

@@ -36,7 +36,7 @@ def grow(model: PretrainingModel, named: str, tokenizer: Tokenizer | None, seed:
         seed: for the shares of copied units.
 
     Returns:
-        what was done, a line each.
+        what was loaded, and what of it the smaller model does not have; then what was done, a line each.
 
     Raises:
         InputError: there is no such model, or `model` is not larger by whole factors.
@@ -45,7 +45,7 @@ def grow(model: PretrainingModel, named: str, tokenizer: Tokenizer | None, seed:
     config = config_of(checkpoint)
     small = PretrainingModel(config)
     small.initialise(seed)
-    load_into(small, checkpoint, config)
+    report = load_into(small, checkpoint, config)
     if checkpoint.vocabulary is None and (tokenizer is None or tokenizer.vocab_size != config.vocab_size):
         raise InputError(f"--grow_from={named}: has no vocabulary, which says what its vectors stand for")
     theirs = tokenizer_of(checkpoint, None, None) if checkpoint.vocabulary and tokenizer else None
@@ -61,9 +61,10 @@ def grow(model: PretrainingModel, named: str, tokenizer: Tokenizer | None, seed:
         rows = min(len(grown), len(p))  # the embeddings of positions may have other lengths
         p[:rows] = grown[:rows]
     lines = [
+        report.shown(verbose=False),
         f"Grown from {named}: {config.num_hidden_layers} layers of {config.hidden_size} -> "
         f"{model.config.num_hidden_layers} of {model.config.hidden_size}; layer i begins as its layer i mod "
-        f"{config.num_hidden_layers}"
+        f"{config.num_hidden_layers}",
     ]
     if theirs is not None and tokenizer is not None:
         own = {name: p.detach() for name, p in model.named_parameters()}

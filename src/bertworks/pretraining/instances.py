@@ -66,15 +66,22 @@ class TrainingInput:
         return found
 
 
-def training_input(flags: PretrainingFlags, start: StartingPoint | None = None) -> TrainingInput:
+def training_input(
+    flags: PretrainingFlags, start: StartingPoint | None = None, *, keeps_counts: bool = True
+) -> TrainingInput:
     """Open what to train on; what the flags leave open, the starting point tells.
+
+    Args:
+        keeps_counts: whether this process writes the counts of instances to the output folder.
 
     Raises:
         InputError: as `open_input`; record files hold instances of one length that are masked already.
     """
     phases = phases_of(flags)
     drawings = [_drawing(flags, phase) for phase in phases]
-    opened = _open(flags, flags.input_file, "--input_file", drawings[0], start, training=True)
+    opened = _open(
+        flags, flags.input_file, "--input_file", drawings[0], start, training=True, keeps_counts=keeps_counts
+    )
     sources: list[InstanceSource] = [opened.source]
     for number, drawing in enumerate(drawings[1:], 1):
         if drawing in drawings[:number]:
@@ -121,8 +128,9 @@ def _open(
     start: StartingPoint | None,
     *,
     training: bool,
+    keeps_counts: bool = False,
 ) -> PretrainingInput:
-    checkpoint = start.checkpoint if start else None
+    checkpoint, config = (start.checkpoint, start.config) if start else (None, None)
     return open_input(
         patterns,
         flag,
@@ -132,9 +140,11 @@ def _open(
         strip_accents=flags.strip_accents,
         records_tokenizer=tokenizer_or_none(checkpoint, flags.vocab_file, flags.do_lower_case, flags.strip_accents),
         casing_is_known=flags.do_lower_case is not None or bool(checkpoint and checkpoint.do_lower_case is not None),
-        vocab_size=start.config.vocab_size if start and start.config else None,
+        vocab_size=config.vocab_size if config else None,
+        type_vocab_size=config.type_vocab_size if config else 2,
         shuffled=training,
         counts_file=_counts_file(flags, phases_of(flags)[0].max_seq_length) if training else None,
+        keeps_counts=keeps_counts,
     )
 
 

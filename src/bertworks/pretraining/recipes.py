@@ -97,7 +97,7 @@ def with_recipe(flags: _Flags) -> tuple[_Flags, list[str]]:
     if flags.model or flags.init_checkpoint or flags.grow_from:
         del wanted["neighbour_heads"]  # those weights have heads of their own
     if flags.recipe == "auto":
-        device = "cuda" if flags.device.startswith("cuda") else "cpu"
+        device = _kind_of(flags.device)
         row = nearest(device, flags.max_hours or 1.0)
         shape = row or ledger()[0]
         wanted |= {"max_seq_length": shape.max_seq_length, "train_batch_size": shape.train_batch_size}
@@ -112,6 +112,15 @@ def with_recipe(flags: _Flags) -> tuple[_Flags, list[str]]:
     said.insert(0, f"--recipe={flags.recipe}: {' '.join(f'--{name}={value}' for name, value in taken.items())}")
     said.append("Measured on models of 2 layers of 128 and 4 of 256 (docs/recipes.md); not measured on larger ones.")
     return replace(flags, **taken), said
+
+
+def _kind_of(device: str) -> str:
+    """Return cpu or cuda for what --device names."""
+    if device == "auto":
+        from bertworks.model.device import choose_device  # noqa: PLC0415  (imports torch, which takes seconds)
+
+        return choose_device(device).type
+    return "cuda" if device.startswith("cuda") else "cpu"
 
 
 def _is_given(flags: PretrainingFlags, name: str) -> bool:

@@ -50,7 +50,7 @@ def pretrain(flags: PretrainingFlags, output_dir: Path, world: World) -> None:
     )
     if start.checkpoint is None and not flags.do_train:
         raise InputError(f"--do_eval: {output_dir} holds no checkpoint; train first, or give --model")
-    given = training_input(flags, start)
+    given = training_input(flags, start, keeps_counts=world.is_main and not flags.plan)
     check_data(world, given.opened.source.identity())
     config = start.config_for(given.opened.tokenizer, given.longest)
     model = _model(flags, config, start, given, world)

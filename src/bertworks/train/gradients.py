@@ -80,11 +80,7 @@ class GradientSums:
                     p.register_post_accumulate_grad_hook(lambda _, bucket=bucket: self._arrived(bucket))
 
     def expect_last(self) -> None:
-        """Send buckets during the next backward pass, the last one of the step.
-
-        After a pass that ran out of memory, what it sent stays: it was whole, because a bucket is only sent when
-        nothing more is added to it.
-        """
+        """Send buckets during the next backward pass, the last one of the step."""
         self._is_last = True
         for bucket in self._buckets[self.sent :]:
             bucket.missing = len(bucket.parameters)
@@ -108,7 +104,14 @@ class GradientSums:
         return [p.grad for p in self._parameters if p.grad is not None]
 
     def exchanging(self) -> AbstractContextManager[None]:
-        """Surround forward and backward passes, which exchange nothing that is not in `exchange` already."""
+        """Surround the forward and backward passes of a step, which exchange nothing that is not in `exchange` already.
+
+        Call it anew when a step is begun again, after a pass that ran out of memory. Then no pass is the last one until
+        `expect_last`, because a bucket sent before would lack what later passes add. What the failed pass sent stays:
+        it was whole, because a bucket is only sent when nothing more is added to it. The other processes receive it as
+        it is, so each process sends every bucket once a step, in the same order.
+        """
+        self._is_last = False
         return nullcontext()
 
     def apart(self) -> AbstractContextManager[None]:

@@ -145,13 +145,16 @@ def _continue(checkpoint: resume.TrainingCheckpoint, run: Run, stepper: Stepper)
         stepper.token_budget = then["token_budget"]
     elif run.token_budget != then["token_budget"]:
         notes.append(f"token_budget {then['token_budget']} -> {run.token_budget}")
-    before = checkpoint.state["settings"]
-    changed = {name: value for name, value in run.settings.items() if before.get(name) != value}
-    notes += [f"{name} {before.get(name)} -> {value}" for name, value in changed.items()]
+    before, now = checkpoint.state["settings"], run.settings
+    changed = [name for name in {**now, **before} if before.get(name) != now.get(name)]
+    notes += [f"{name} {before.get(name, 'the default')} -> {now.get(name, 'the default')}" for name in changed]
     stepper.continue_scale(checkpoint.state)
     world.say("; ".join([f"Continuing from {checkpoint.folder} (step {checkpoint.step})", *notes]))
+    # The sums are of all processes, so only one may add them. All need the names, because they are summed in order.
+    saved = checkpoint.state["window"].items()
+    window = {name: [total if world.is_main else 0.0, count] for name, (total, count) in saved}
+    stepper.window = MetricWindow(world.device, window)
     if world.is_main:
-        stepper.window = MetricWindow(world.device, checkpoint.state["window"])
         resume.publish(checkpoint.folder, run.output_dir)
 
 

@@ -49,7 +49,10 @@ class Listening:
 
     @contextmanager
     def here(self) -> Iterator[None]:
-        """Note signals inside the block."""
+        """Note signals inside the block; in another thread than the main one there are none to note."""
+        if not _may_listen():
+            yield
+            return
         before = {number: signal.signal(number, self._note) for number in HANDLED}
         try:
             yield
@@ -73,7 +76,7 @@ def requeued_at_once() -> Iterator[None]:
     def leave(number: int, frame: FrameType | None) -> NoReturn:
         raise Stopped(REQUEUE)
 
-    if threading.current_thread() is not threading.main_thread():  # only the main one may listen
+    if not _may_listen():
         yield
         return
     before = signal.signal(signal.SIGUSR1, leave)
@@ -81,3 +84,8 @@ def requeued_at_once() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGUSR1, before)
+
+
+def _may_listen() -> bool:
+    """Tell whether this is the main thread; Python lets no other one handle signals."""
+    return threading.current_thread() is threading.main_thread()

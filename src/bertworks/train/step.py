@@ -183,7 +183,9 @@ class Stepper:
             if self.world.device.type == "cuda":
                 torch.cuda.manual_seed(_key(self.random_seed, step, 1 + self.world.rank, number))
             sums = self.task.sums(self.model, batch, _key(self.random_seed, step))
-            loss = torch.stack([sums[name] / (totals[name] + losses[name]) for name in losses if name in sums]).sum()
+            # A total of 0, as of examples whose classes all have the weight 0, has a sum of 0, and a loss of 0.
+            divisors = {name: totals[name] + losses[name] or 1.0 for name in losses if name in sums}
+            loss = torch.stack([sums[name] / divisor for name, divisor in divisors.items()]).sum()
             if number == len(batches) - 1:
                 self.gradient_sums.expect_last()
             (loss if self.loss_scale is None else loss * self.loss_scale.scale).backward()
