@@ -13,7 +13,7 @@ from bertworks.errors import InputError
 from bertworks.tasks.ner.column_layout import TagColumnFlags
 from bertworks.tasks.ner.reading import OwnFiles
 from bertworks.tasks.squad.answer_files import read_predictions
-from bertworks.tasks.squad.reader import paragraphs
+from bertworks.tasks.squad.paragraphs import paragraphs
 from bertworks.text.corpus import blocks
 from bertworks.text.vocab_file import MOST_TOKENS, read_vocab
 from tests.checkpoints.builders import GOOGLE_TINY

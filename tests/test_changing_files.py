@@ -18,7 +18,7 @@ from bertworks.data.stream import Drawing, ShardSource
 from bertworks.data.tables import open_table
 from bertworks.data.tfrecord import RecordFile, frame
 from bertworks.errors import InputError
-from bertworks.tasks.squad.reader import paragraphs
+from bertworks.tasks.squad.paragraphs import paragraphs
 from bertworks.text.corpus import blocks
 from bertworks.text.tokenizer import Tokenizer
 from tests.checkpoints.builders import GOOGLE_TINY

@@ -201,6 +201,16 @@ def test_one_text_is_a_batch_of_one_and_an_empty_one_has_no_label() -> None:
     assert json.loads(json.dumps(first)) == {"label": first.label, "probabilities": first.probabilities}
 
 
+def test_texts_may_come_from_anything_that_gives_them_once() -> None:
+    texts = ["the man", "a house"]
+    classifier, encoder = golden(GOOGLE_TINY / "classifier.ckpt"), golden(GOOGLE_TINY / "trained.ckpt")
+    assert classifier.classify(iter(texts)) == classifier.classify(texts)
+    np.testing.assert_array_equal(encoder.embed(iter(texts)), encoder.embed(texts))
+    for wrong in (None, 3, {"text": "a"}, b"ab"):
+        with pytest.raises(InputError, match="texts: give a list of texts, not"):
+            classifier.classify(wrong)  # type: ignore[call-overload]
+
+
 def test_vectors_of_one_text_and_of_length_one() -> None:
     pretrained = golden(GOOGLE_TINY / "trained.ckpt")
     many = pretrained.embed(["the man", "", "a house"], layers=(-1, 0), normalize=True)

@@ -210,7 +210,9 @@ class TextFlags(ModelFlags, MachineFlags):
         None, "In tables: the column of the text, by name or number (from 0); by default found.", group="Input"
     )
     encoding: str | None = flag(
-        None, "In tables: the encoding, such as utf-8, cp1252, gb18030; by default found.", group="Input"
+        None,
+        "The encoding of files, such as utf-8, cp1252, gb18030; by default UTF-8, or what a byte order mark says.",
+        group="Input",
     )
     separator: str | None = flag(
         None, "In tables: what separates the fields, a character, or tab; by default found.", group="Input"

@@ -40,7 +40,7 @@ from bertworks.tasks.explain.explanation import Explanation
 from bertworks.tasks.fill_mask import Guess, fill_mask
 from bertworks.tasks.ner.tag import Entity, TagOptions, tag
 from bertworks.tasks.squad.answering import Answered, AnswerOptions, Texts, answer
-from bertworks.tasks.texts import Text
+from bertworks.tasks.texts import Text, checked_texts
 from bertworks.text.tokenizer import Tokenizer
 
 Head = TypeVar("Head", SequenceClassifier, TokenClassifier, SpanClassifier)
@@ -88,6 +88,7 @@ class Pretrained:
         if isinstance(texts, str):
             vector: NDArray[np.float32] = self.embed([texts], layers, pooling, max_seq_length, normalize)[0]
             return vector
+        texts = checked_texts(texts, pairs=False)
         rules, model = self.checkpoint.sentences, self.model.bert
         if rules and pooling is None and tuple(layers) == features.POOLED_LAYERS:
             of = self.tokenizer, texts, rules, self.checkpoint.path

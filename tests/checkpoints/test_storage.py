@@ -91,6 +91,14 @@ def test_several_models_in_a_zip_are_named_one_by_one(tmp_path: Path) -> None:
     assert len(open_checkpoint(tmp_path / "zips.zip" / "uncased_a.zip").weights) == 62
 
 
+@pytest.mark.parametrize("top", ["", "mails/"])
+def test_the_models_inside_a_model_folder_are_not_meant(tmp_path: Path, top: str) -> None:
+    config = {"config.json": FILES["bert_config.json"]}
+    files = {**FILES, **config, **inside("best", {**FILES, **config}), **inside("checkpoints/step-8")}
+    path = zipped(tmp_path / "model.zip", {top + name: data for name, data in files.items()})
+    assert open_checkpoint(path).path == open_checkpoint(path / f"{top}bert_model.ckpt").path
+
+
 @pytest.mark.parametrize("name", ["../vocab.txt", "/etc/vocab.txt", "a/../../b"])
 def test_names_that_leave_the_zip_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(InputError, match="a path that leaves the archive"):

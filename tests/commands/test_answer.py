@@ -151,6 +151,8 @@ def test_how_many_starts_and_ends_are_looked_at(folder: Path, capsys: pytest.Cap
     ("arguments", "error"),
     [
         (["--context=a b"], "--question or --input_file: give one of them"),
+        (["", "--context=a b"], "--question: is empty, or None, which means the same; give a text, or --input_file"),
+        (["who ?", "--context="], "--context: is empty, or None, which means the same; give a text, or --context_file"),
         (["who ?", "--input_file=good.txt", "--context=a"], "--question or --input_file: give one of them"),
         (["who ?"], "--context or --context_file: give one of them"),
         ([" ", "--context=a b"], "--question: is empty"),

@@ -25,3 +25,10 @@ def test_the_demo_runs_and_runs_again(tmp_path: Path, monkeypatch, capsys) -> No
         assert (model / name).exists()
     assert cli.main(words) == 0
     assert "Skipping training" in capsys.readouterr().err
+
+
+def test_what_no_demo_wrote_stays(tmp_path: Path, capsys) -> None:
+    (tmp_path / "vocab.txt").write_text("mine\n")
+    assert cli.main(("demo", f"--output_dir={tmp_path}", "--num_train_steps=4")) == 2
+    assert "holds vocab.txt, which no demo wrote and this one would replace; give another" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["vocab.txt"]

@@ -110,6 +110,15 @@ def test_mistakes(words: tuple[Path | str, ...], message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_table_in_the_place_of_predictions_is_told_as_such(tmp_path: Path) -> None:
+    table = tmp_path / "a.csv"
+    table.write_text("id,answer\n")
+    with pytest.raises(InputError, match=r"a.csv: is a table of text; give the JSON that run_squad writes"):
+        evaluate(V1, table)
+    with pytest.raises(InputError, match=r"a.csv: is a table of text; questions come as JSON"):
+        evaluate(table, PREDICTIONS_1)
+
+
 def test_files_of_other_questions(tmp_path: Path) -> None:
     other = tmp_path / "other.json"
     other.write_text('{"other": "x"}')

@@ -84,4 +84,35 @@ def test_bytes_that_are_no_text(tmp_path: Path, capsys: pytest.CaptureFixture[st
     texts = tmp_path / "texts.txt"
     texts.write_bytes(b"a [MASK]\n\xff\xfe [MASK]\n")
     assert cli.main(["fill_mask", *MODEL, f"--input_file={texts}"]) == 2
-    assert "texts.txt, line 2: is not valid UTF-8" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "texts.txt, line 2, byte 1: ff (hexadecimal) is not UTF-8 (if the file is in Windows-1252, where" in error
+    assert "--encoding=cp1252" in error
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-16"])
+def test_lines_are_read_in_the_encoding_that_is_said(
+    encoding: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("caf\u00e9 [MASK]\nthe [MASK]\n", encoding=encoding)
+    flags = [f"--input_file={texts}", "--format=jsonl", f"--encoding={encoding}"]
+    assert cli.main(["fill_mask", *MODEL, *flags]) == 0
+    found = [json.loads(line)["text"] for line in capsys.readouterr().out.splitlines()]
+    assert found == ["caf\u00e9 [MASK]", "the [MASK]"]
+
+
+def test_an_input_is_not_written_over(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    texts = tmp_path / "texts.txt"
+    texts.write_text("the [MASK]\n")
+    (tmp_path / "link.txt").symlink_to(texts)
+    commands = {
+        "fill_mask": MODEL,
+        "embed": MODEL,
+        "extract_features": MODEL,
+        "learn_vocab": ["--min_frequency=1"],
+        "create_pretraining_data": MODEL[2:],
+    }
+    for command, flags in commands.items():
+        assert cli.main([command, *flags, f"--input_file={texts}", f"--output_file={tmp_path / 'link.txt'}"]) == 2
+        assert f"link.txt: is the input {texts}, which would be lost; give another file" in capsys.readouterr().err
+    assert texts.read_text() == "the [MASK]\n"

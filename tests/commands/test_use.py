@@ -99,7 +99,42 @@ def test_classes_for_people_and_programs(models: Path, tmp_path: Path, capsys: p
     assert run("classify", f"--model={models / 'classifier'}", f"--input_file={tmp_path / 'some.csv'}") == 0
     captured = capsys.readouterr()
     assert "(empty text)" in captured.out
-    assert "1 texts are empty and have no label" in captured.err
+    assert "1 text is empty and has no label" in captured.err
+
+
+def test_pairs_for_a_model_of_single_texts_are_told_once(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "lines.txt").write_text("a house\nthe man ||| a house\na house ||| the man\n")
+    (tmp_path / "pairs.csv").write_text("sentence1,sentence2\nthe man,a house\n")
+    files = f"--input_file={tmp_path / 'lines.txt'},{tmp_path / 'pairs.csv'}"
+    told = {}
+    for name, remembered in (("single", {}), ("pairs", {"pair_column": "sentence2"})):
+        shutil.copytree(models / "classifier", tmp_path / name)
+        config = json.loads((tmp_path / name / "config.json").read_text())
+        fine_tuning = {"text_column": "text", **remembered}
+        (tmp_path / name / "config.json").write_text(json.dumps({**config, "fine_tuning": fine_tuning}))
+        assert run("classify", f"--model={tmp_path / name}", files) == 0
+        told[name] = [line for line in capsys.readouterr().err.splitlines() if "is a pair of texts" in line]
+    assert told["pairs"] == []
+    (note,) = told["single"]
+    assert note.startswith(f"{tmp_path / 'lines.txt'}, line 2: is a pair of texts, and the model was trained on single")
+    assert "--text_column" in note
+
+
+def test_lines_that_look_like_rows_or_tagged_words_are_told_and_read_as_texts(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, content, note in (
+        ("rows.txt", "text\tteam\nthe man\tx\n", "2 of its first 2 lines have a tab"),
+        ("words.conll", "Marta B-PER\nwent O\n\n", "--test_file="),
+    ):
+        (tmp_path / name).write_text(content)
+        assert run("tag", f"--model={models / 'tagger'}", f"--input_file={tmp_path / name}", "--format=jsonl") == 0
+        captured = capsys.readouterr()
+        assert [row["text"] for row in lines(captured.out)] == content.splitlines()[:2]
+        (told,) = [line for line in captured.err.splitlines() if line.startswith(str(tmp_path / name))]
+        assert note in told
 
 
 def test_entities_are_where_they_say(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -171,12 +206,13 @@ def test_vectors_as_arrays(name: str, models: Path, tmp_path: Path, capsys: pyte
     ("words", "error"),
     [
         ([], "--text or --input_file: give one of them"),
+        ([""], "--text: is empty, or None, which means the same; give a text, or --input_file"),
         (["a", "--input_file=b"], "--text or --input_file: give one of them"),
         (["--input_file=gone.csv"], "--input_file: no file matches gone.csv"),
         (["a", "--output_file=none/out"], "--output_file=none/out: there is no folder none"),
         (["--input_file=."], "--input_file=.: is a folder"),
         (["there.csv"], "--text=there.csv: is the name of a file; give --input_file=there.csv to read it"),
-        (["a", "--encoding=cp1252"], "--encoding: is for tables; give --input_file"),
+        (["a", "--encoding=cp1252"], "--encoding: is for files; give --input_file"),
         (["--input_file=there.csv", "--encoding=nonsense"], "--encoding=nonsense: there is none of this name"),
         (["--input_file=there.csv", "--separator=ab"], "--separator=ab: give one character, or tab"),
     ],

@@ -192,10 +192,11 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path, name: str) -> None:
         read(tmp_path / name)
 
 
-def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").mkdir()
+@pytest.mark.parametrize("name", ["a.csv", "a"])
+def test_a_folder_is_no_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
     with pytest.raises(InputError, match="a folder, not a file"):
-        read(tmp_path / "a.csv")
+        read(tmp_path / name)
 
 
 def test_a_line_without_an_end_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,6 +92,9 @@ def _in_zip(archive: zipfile.ZipFile, path: Path, way: PurePosixPath, most: int)
 def _only_model(archive: zipfile.ZipFile, path: Path, files: list[str], most: int) -> Storage:
     """Find the only folder, or zip in this zip, that holds weights."""
     folders = {name[: name.rfind("/") + 1] for name in files if name.endswith(_WEIGHTS)}
+    # A model folder may hold others, as the best of a training and its checkpoints.
+    models = [folder for folder in folders if f"{folder}config.json" in files]
+    folders = {name for name in folders if not any(name != model and name.startswith(model) for model in models)}
     found = sorted(folders | {name for name in files if name.endswith(".zip")})
     if not found:
         raise InputError(f"{path}: holds no model, only {', '.join(sorted(files)[:3]) or 'nothing'}")

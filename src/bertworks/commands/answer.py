@@ -76,6 +76,9 @@ def main(flags: Flags) -> None:
     names, texts = _contexts(flags)
     if flags.output_file is not None:
         check_output(Path(flags.output_file))
+        given = ((flags.input_file, "--input_file"), (flags.context_file, "--context_file"))
+        inputs = [p for name, flag in given if name and not _is_standard_input(name) for p in files.expand(name, flag)]
+        files.check_is_no_input(Path(flags.output_file), inputs)
     check_model(flags)
     from bertworks.pretrained import load_model
     from bertworks.tasks.squad.answering import Texts
@@ -111,8 +114,10 @@ def _contexts(flags: Flags) -> tuple[list[str], list[str]]:
     import sys
 
     from bertworks import files
+    from bertworks.tasks.text_input import refuse_empty
     from bertworks.text.text_files import decoded_text
 
+    refuse_empty(flags, "context", "context_file")
     if (flags.context is None) == (flags.context_file is None):
         raise InputError("--context or --context_file: give one of them, the text to find the answer in")
     if flags.context_file is None:
@@ -140,8 +145,9 @@ def _questions(flags: Flags) -> Iterable[str]:
     import sys
 
     from bertworks import files
-    from bertworks.tasks.text_input import check_is_no_file
+    from bertworks.tasks.text_input import check_is_no_file, refuse_empty
 
+    refuse_empty(flags, "question", "input_file")
     if (flags.question is None) == (flags.input_file is None):
         raise InputError("--question or --input_file: give one of them")
     given = "-" if flags.question == "-" else flags.input_file

@@ -48,6 +48,7 @@ def main(flags: Flags) -> None:
 
     from bertworks import files
     from bertworks.progress import say
+    from bertworks.tasks.classification.columns import ColumnFlags
     from bertworks.tasks.text_input import source_of
 
     source = source_of(flags, pair=flags.text_pair, pair_column=flags.pair_column, pairs=True)
@@ -56,15 +57,23 @@ def main(flags: Flags) -> None:
     pretrained = load_model(flags, flags.precision)
     source = replace(source, columns=source.columns.or_remembered(pretrained.config))
 
+    remembered = ColumnFlags().or_remembered(pretrained.config)
+    of_single = remembered.text_column is not None and remembered.pair_column is None
+
     def shown() -> Iterator[str]:
-        empty = 0
+        empty, pair = 0, None
         for block in source.blocks(say):
+            if of_single and pair is None and (pair := next((text for text in block if text.pair), None)):
+                say(
+                    f"{pair.location}: is a pair of texts, and the model was trained on single texts; it reads both as "
+                    'one; to give one text: --text_column in tables, no " ||| " in lines, no --text_pair'
+                )
             found = pretrained.classify([text.whole for text in block], flags.max_seq_length)
             empty += sum(one.label is None for one in found)
             for text, one in zip(block, found, strict=True):
                 yield _shown(text, one, flags)
         if empty:
-            say(f"{empty:,} texts are empty and have no label")
+            say("1 text is empty and has no label" if empty == 1 else f"{empty:,} texts are empty and have no label")
 
     files.write_or_print(flags.output_file, shown())
 

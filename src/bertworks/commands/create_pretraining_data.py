@@ -105,6 +105,9 @@ def main(flags: Flags) -> None:
 
     outputs = [Path(name.strip()) for name in (flags.output_file or "").split(",") if name.strip()]
     _check(flags, outputs)
+    inputs = files.expand(flags.input_file, "--input_file")
+    for output in outputs:
+        files.check_is_no_input(output, inputs)
     drawing = Drawing(
         max_seq_length=flags.max_seq_length,
         max_predictions_per_seq=flags.max_predictions_per_seq,
@@ -117,7 +120,7 @@ def main(flags: Flags) -> None:
     with _shard_folder(flags.output_dir, outputs) as folder:
         write = partial(
             write_corpus,
-            files.expand(flags.input_file, "--input_file"),
+            inputs,
             folder,
             tokenizer,
             text_field=flags.text_field,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def main(flags: Flags) -> None:
     output = Path(flags.output_dir)
     text, held_out, vocab = output / "text.txt", output / "held_out.txt", output / "vocab.txt"
     model, shards = output / "model", {text: output / "shards", held_out: output / "held_out_shards"}
+    _check_is_ours(output, [text, vocab, output / "bert_config.json", model, *shards.values()], held_out)
     title("1. Gather text")
     _gather(text, held_out)
 
@@ -90,6 +92,15 @@ def _describe(config_file: Path, size: str, vocab: Path) -> None:
     files.write_text(config_file, json.dumps(values, indent=2) + "\n")
 
 
+def _check_is_ours(folder: Path, written: Sequence[Path], first: Path) -> None:
+    """Refuse a folder where something would be replaced that no demo wrote; a demo writes `first` first."""
+    if not first.exists() and (foreign := [path.name for path in written if path.exists()]):
+        raise InputError(
+            f"--output_dir={folder}: holds {foreign[0]}, which no demo wrote and this one would replace; give another "
+            "folder"
+        )
+
+
 def _gather(text: Path, held_out: Path) -> None:
     """Write Python's documentation as training and held-out documents: a sentence a line, blank line between."""
     from bertworks.text.python_docs import python_docs
@@ -100,7 +111,7 @@ def _gather(text: Path, held_out: Path) -> None:
             raise InputError(
                 "this Python has no documentation (pydoc_data and docstrings are missing); use another Python"
             )
-        for path, chosen in ((text, False), (held_out, True)):
+        for path, chosen in ((held_out, True), (text, False)):
             part = [document for i, document in enumerate(documents) if (i % HELD_OUT == 0) is chosen]
             files.write_text(path, "\n\n".join("\n".join(document) for document in part) + "\n")
     for path in (text, held_out):

@@ -74,13 +74,14 @@ def main(flags: Flags) -> None:
 
     from bertworks.checkpoints.early import check_model
     from bertworks.data.delimited_tables import Reading
-    from bertworks.files import check_is_file
+    from bertworks.files import check_is_file, check_is_no_input
     from bertworks.tasks.classification.columns import ColumnFlags
     from bertworks.tasks.text_input import TABLES, rows_of_table
 
     given = None if flags.layers is None else numbers_of_layers(flags.layers)
     source, output = Path(flags.input_file), Path(flags.output_file)
     check_is_file(source, "--input_file")
+    check_is_no_input(output, [source])
     if flags.normalize and flags.pooling == "none":
         raise InputError("--normalize: is for one vector a text; give --pooling=mean, cls or max")
     check_model(flags)

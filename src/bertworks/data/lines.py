@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from bertworks.errors import InputError
 from bertworks.files import BYTE_ORDER_MARK
+from bertworks.text.text_files import undecodable
 
 # The most bytes in a line: a longer line is no row of texts, and it would be read into memory in one piece.
 LONGEST_LINE = 16 << 20
@@ -105,14 +106,8 @@ class Lines:
         try:
             text = line.decode(self._encoding)
         except UnicodeDecodeError as error:
-            wrong, byte = line[error.start : error.start + 1], error.start + 1
-            western = wrong.decode("cp1252", errors="ignore")
-            if self._encoding == "utf-8" and western:
-                advice = f"if the file is in Windows-1252, where that is {western!r}: --encoding=cp1252"
-            else:
-                advice = "say what the file is in, such as --encoding=cp1252, gb18030 or cp1251"
-            called = "UTF-8" if self._encoding == "utf-8" else self._encoding
-            problem = f"{location}, byte {byte}: {wrong.hex()} (hexadecimal) is not {called}"
+            wrong, advice = undecodable(line, error, self._encoding)
+            problem = f"{location}, {wrong}"
             return line.decode(self._encoding, errors="replace"), problem, advice
         if "\0" in text:
             advice = "is this a text file? if it is UTF-16: --encoding=utf-16-le"

@@ -111,11 +111,11 @@ def _opened(path: Path, reading: Reading, known_names: Collection[str]) -> Table
             path, found.columns, sheet.notes + found.notes, replace(reading, header=found.reading.header), found.read
         )
     refuse_foreign(path, reads_utf16=True)
+    if path.is_dir():
+        raise InputError(f"{path}: a folder, not a file")
     if suffix not in FORMATS:
         what = "is compressed; decompress it" if suffix in (".gz", ".bz2", ".xz") else "cannot be read"
         raise InputError(f"{path}: {what}; give a file that ends with {', '.join(FORMATS)}")
-    if path.is_dir():
-        raise InputError(f"{path}: a folder, not a file")
     if reading.encoding and "encoding" not in reading.remembered:
         encoding, note = reading.encoding, ""
     else:

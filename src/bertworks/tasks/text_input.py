@@ -18,10 +18,13 @@ from bertworks.checkpoints.early import check_model
 from bertworks.data.bad_rows import BadRows
 from bertworks.data.delimited_tables import Reading
 from bertworks.data.json_rows import Record
+from bertworks.data.lines import open_lines
 from bertworks.data.tables import FORMATS, open_table
 from bertworks.errors import InputError
 from bertworks.flag_groups import TextFlags
+from bertworks.flags import CommandFlags
 from bertworks.tasks.classification.columns import USUAL_NAMES, ColumnFlags, Columns, guess_columns, id_of
+from bertworks.tasks.line_notes import about_lines
 from bertworks.tasks.texts import Text
 from bertworks.text.text_files import decoded_lines, decoded_text
 
@@ -106,22 +109,30 @@ class TextSource:
         if self.whole_files:
             is_standard = path.name == _STANDARD_INPUT
             data = sys.stdin.buffer.read() if is_standard else path.read_bytes()
-            text = decoded_text(data, path)
+            text = decoded_text(data, path, self.reading.encoding)
             yield [GivenText(str(path), text, name=path.stem)] if text.strip() else []
         elif path.name == _STANDARD_INPUT:
             first = 1
             for lines in _arriving():
-                yield list(self._of_lines(lines, "standard input", first))
+                yield list(self._of_lines(lines, "standard input", self.reading.encoding, first))
                 first += len(lines)
         elif path.suffix.lower() in TABLES:
             yield from _in_blocks(rows_of_table(path, self.columns, self.reading, pairs=self.pairs, say=say))
         else:
-            with path.open("rb") as stream:
-                yield from _in_blocks(self._of_lines(stream, path))
+            stream, encoding = open_lines(path, self.reading.encoding)
+            with stream:
+                blocks = _in_blocks(self._of_lines(stream, path, encoding))
+                beginning = next(blocks, [])
+                if note := about_lines(path, [text.text for text in beginning]):
+                    say(note)
+                yield beginning
+                yield from blocks
 
-    def _of_lines(self, lines: Iterable[bytes], name: object, first: int = 1) -> Iterator[GivenText]:
+    def _of_lines(
+        self, lines: Iterable[bytes], name: object, encoding: str | None, first: int = 1
+    ) -> Iterator[GivenText]:
         """Yield the texts of lines; blank ones are none."""
-        for location, line in decoded_lines(lines, name, first):
+        for location, line in decoded_lines(lines, name, first, encoding or "utf-8", has_flag=True):
             text, divided, pair = line.rpartition(_BETWEEN) if self.pairs else (line, "", "")
             if line.strip():
                 yield GivenText(location, text.strip(), pair.strip()) if divided else GivenText(location, line.strip())
@@ -186,20 +197,33 @@ def source_of(
         InputError: not exactly one of --text and --input_file is given, a file or the model is missing, or nothing can
             be written.
     """
+    refuse_empty(flags, "text", "input_file")
     if (flags.text is None) == (flags.input_file is None):
         raise InputError("--text or --input_file: give one of them")
     if flags.output_file is not None and not into_folder:
         check_output(Path(flags.output_file))
     source = replace(_source(flags, pair=pair, pair_column=pair_column, pairs=pairs), whole_files=whole_files)
+    if flags.output_file is not None:
+        files.check_is_no_input(Path(flags.output_file), source.paths)
     check_model(flags)
     return source
 
 
+def refuse_empty(flags: CommandFlags, name: str, other: str) -> None:
+    """Refuse the empty value of a flag, which counts as none, where the other flag is not given either.
+
+    Raises:
+        InputError: this is so.
+    """
+    if name in (flags.given or ()) and getattr(flags, name) is None and getattr(flags, other) is None:
+        raise InputError(f"--{name}: is empty, or None, which means the same; give a text, or --{other}")
+
+
 def _source(flags: TextFlags, *, pair: str | None, pair_column: str | None, pairs: bool) -> TextSource:
     columns = ColumnFlags(text_column=flags.text_column, pair_column=pair_column)
-    for name in ("text_column", "encoding", "separator"):
+    for name, of in (("text_column", "tables"), ("encoding", "files"), ("separator", "tables")):
         if getattr(flags, name) and flags.input_file is None:
-            raise InputError(f"--{name}: is for tables; give --input_file")
+            raise InputError(f"--{name}: is for {of}; give --input_file")
     reading = Reading(encoding=flags.encoding, separator=flags.separator)
     reading.check()
     if flags.text is not None and flags.text != _STANDARD_INPUT:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, cast, get_args
 
 from bertworks.config import BertConfig
@@ -20,19 +20,25 @@ def is_blank(text: str) -> bool:
     return not text.lstrip()[:1].isalnum() and not basic_tokenize(text)
 
 
-def check_texts(texts: Sequence[Any], *, pairs: bool) -> None:
-    """Check that these are texts; with `pairs`, texts or pairs of texts. They may be empty.
+def checked_texts(texts: Iterable[Any], *, pairs: bool) -> list[Any]:
+    """Return texts as a list, from a list, a generator or a file; with `pairs`, texts or pairs of texts.
+
+    They may be empty.
 
     Raises:
-        InputError: it is one text instead of a list, or an item is not a text.
+        InputError: it is one text, a mapping, or nothing that can be gone through; or an item is not a text.
     """
     if isinstance(texts, str):
         raise InputError("texts: give a list of texts, not one")
-    for number, text in enumerate(texts):
+    if isinstance(texts, Mapping | bytes) or not isinstance(texts, Iterable):
+        raise InputError(f"texts: give a list of texts, not {texts!r:.60}")
+    found = list(texts)
+    for number, text in enumerate(found):
         is_pair = pairs and isinstance(text, tuple | list) and len(text) == 2
         if not all(isinstance(part, str) for part in (text if is_pair else [text])):
             expected = "a text or a pair of texts" if pairs else "a text"
             raise InputError(f"texts[{number}]: is not {expected} but {text!r:.60}")
+    return found
 
 
 def sequence_length(config: BertConfig, max_seq_length: int | None) -> int:

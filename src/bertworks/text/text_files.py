@@ -146,37 +146,56 @@ def _json_object(line: bytes) -> dict[str, object] | None:
     return values if isinstance(values, dict) else None
 
 
-def decoded_lines(lines: Iterable[bytes], name: object, first: int = 1) -> Iterator[tuple[str, str]]:
+def decoded_lines(
+    lines: Iterable[bytes], name: object, first: int = 1, encoding: str = "utf-8", *, has_flag: bool = False
+) -> Iterator[tuple[str, str]]:
     """Yield the location of each line, for messages, and its text; a byte order mark in front is no text.
 
     Args:
         first: the number of the first of these lines.
+        encoding: one in which a line ends with byte 10.
+        has_flag: whether the command has --encoding.
 
     Raises:
-        InputError: a line is not UTF-8.
+        InputError: a line is not in this encoding.
     """
     for number, line in enumerate(lines, first):
         location = f"{name}, line {number}"
         try:
-            text = (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).decode()
-        except UnicodeDecodeError:
+            text = (line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line).decode(encoding)
+        except UnicodeDecodeError as error:
             if number == 1 and (reason := _foreign(line, name)):
                 raise InputError(f"{name}: {reason} (--input_file)") from None
+            if has_flag:
+                raise InputError("{}, {} ({})".format(location, *undecodable(line, error, encoding))) from None
             raise InputError(f"{location}: is not valid UTF-8; fix --input_file") from None
         yield location, text
 
 
-def decoded_text(data: bytes, name: object) -> str:
-    """Return a whole file as text, without a byte order mark.
+def undecodable(line: bytes, error: UnicodeDecodeError, encoding: str) -> tuple[str, str]:
+    """Return what is wrong with a line that is not in an encoding, and which --encoding to try."""
+    wrong = line[error.start : error.start + 1]
+    western = wrong.decode("cp1252", errors="ignore")
+    if encoding == "utf-8" and western:
+        advice = f"if the file is in Windows-1252, where that is {western!r}: --encoding=cp1252"
+    else:
+        advice = "say what the file is in, such as --encoding=cp1252, gb18030 or cp1251"
+    called = "UTF-8" if encoding == "utf-8" else encoding
+    return f"byte {error.start + 1}: {wrong.hex()} (hexadecimal) is not {called}", advice
+
+
+def decoded_text(data: bytes, name: object, encoding: str | None = None) -> str:
+    """Return a whole file as text, without a byte order mark; without an encoding it is UTF-8.
 
     Raises:
-        InputError: it is not UTF-8.
+        InputError: it is not in this encoding.
     """
     try:
-        return data.decode("utf-8-sig")
+        return data.decode(encoding or "utf-8-sig")
     except UnicodeDecodeError as error:
-        reason = _foreign(data[:HEAD_BYTES], name) or f"byte {error.start + 1} is not valid UTF-8; convert it to UTF-8"
-        raise InputError(f"{name}: {reason}") from None
+        advice = "say what it is in: --encoding" if encoding else "convert it to UTF-8"
+        wrong = f"byte {error.start + 1} is not valid {encoding or 'UTF-8'}; {advice}"
+        raise InputError(f"{name}: {_foreign(data[:HEAD_BYTES], name) or wrong}") from None
 
 
 def _foreign(head: bytes, name: object) -> str:

@@ -89,7 +89,7 @@ def test_plain_columns_are_guessed(tmp_path: Path, header: str, expected: Column
     ],
 )
 def test_what_is_not_plain_is_asked(tmp_path: Path, header: str, problem: str) -> None:
-    path = table(tmp_path / "a.csv", header, [])
+    path = table(tmp_path / "a.csv", header, [["x" for _ in header.split()]])
     with pytest.raises(InputError) as error:
         guess(path)
     assert str(error.value).startswith(f"{path}: {problem}")
@@ -451,6 +451,28 @@ def test_a_file_that_lacks_the_column_of_the_first_is_told(tmp_path: Path) -> No
     dev = table(tmp_path / "dev.csv", "sentence label", [("a", "x")])
     with pytest.raises(InputError, match=r"dev\.csv: has no column 'text' \(--text_column\)"):
         read(of, dev, None, DataOptions(), BadRows())
+
+
+def test_a_dev_file_without_the_column_of_the_labels_is_told_and_a_test_file_needs_none(tmp_path: Path) -> None:
+    of = table(tmp_path / "train.csv", "text team", [("a", "x"), ("b", "y")])
+    other = table(tmp_path / "dev.csv", "text labels", [("a", "x")])
+    expected = r"dev\.csv: has no column 'team' \(--label_column\); it has text, labels"
+    for bad in (BadRows(), BadRows("skip")):
+        with pytest.raises(InputError, match=expected):
+            read(of, other, None, options_of(label_column="team"), bad)
+    assert [row.text for row in read(of, None, other, options_of(label_column="team"), BadRows()).test] == ["a"]
+
+
+@pytest.mark.parametrize("label", ["", None])
+def test_a_training_file_without_a_single_label_is_told(tmp_path: Path, label: str | None) -> None:
+    path = lines(tmp_path / "a.jsonl", [{"text": "a", "label": label}, {"text": "b", "label": label}])
+    with pytest.raises(InputError, match=r"a\.jsonl: no row has a label in column 'label' \(--label_column\)$"):
+        train(path)
+
+
+def test_a_file_with_only_a_header_is_told_before_its_columns_are_asked(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.csv: has no rows below its header$"):
+        train(table(tmp_path / "a.csv", "text team", []))
 
 
 def test_without_training_rows_the_classes_must_be_said(tmp_path: Path) -> None:

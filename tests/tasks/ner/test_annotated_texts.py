@@ -175,6 +175,15 @@ def test_bad_annotations(tmp_path: Path, value: Any, message: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_ids_that_repeat_are_refused_or_told(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl", {"id": 1, "text": "a"}, {"text": "b"}, {"id": 1, "text": "c"})
+    with pytest.raises(InputError, match=r"a.jsonl, line 3: the id '1' is that of .*a.jsonl, line 1 too"):
+        list(read_annotated(path, BadRows()))
+    repeated: list[str] = []
+    assert [text.number for text in read_annotated(path, BadRows(), repeated)] == [0, 1, 2]
+    assert repeated == [f"{path}, line 3 has that of line 1, '1'"]
+
+
 def test_deep_files_are_one_error(tmp_path: Path) -> None:
     path = tmp_path / "deep.json"
     for content in ("[" * 100_000 + "]" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000, "[\n" * 100_000):

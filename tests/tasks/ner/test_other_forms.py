@@ -82,6 +82,17 @@ def test_label_studio_csv(tmp_path: Path, text_column: str) -> None:
     assert "each word of a text is tagged" in said[0]
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_files_joined_from_several_projects_whose_ids_repeat(tmp_path: Path, split: str) -> None:
+    path = tmp_path / "doccano.jsonl"
+    values = [{"id": 1, "text": " ".join(WORDS), "label": [[0, 4, "PER"]]} for _ in range(3)]
+    path.write_text("".join(json.dumps(value) + "\n" for value in values))
+    rows, said = read(path, split)
+    assert [row.id for row in rows] == ["0", "1", "2"]
+    told = f"{path}: id is no id, as it repeats ({path}, line 2 has that of line 1, '1'); predictions have the numbers"
+    assert len([line for line in said if line.startswith(told)]) == 1
+
+
 def test_a_column_of_words_in_csv_is_still_one(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("word,tag\n" + "".join(f"{word},{tag}\n" for word, tag in zip(WORDS, TAGS, strict=True)))

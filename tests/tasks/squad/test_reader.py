@@ -102,7 +102,7 @@ def test_is_impossible_in_other_types(tmp_path: Path, said: Any, answer: object)
 def test_offsets_of_other_types_are_read_and_counted(tmp_path: Path, begin: Any) -> None:
     reading = SquadReader(squad(tmp_path, question("1", begin=begin), question("2", "mill", 8)), training=True)
     assert [example.answer.begin for example in reading.examples() if example.answer] == [4, 8]
-    assert "1 questions are odd but are read: answer_start should be a whole number" in reading.notes[0]
+    assert "1 question is odd but is read: answer_start should be a whole number" in reading.notes[0]
     assert "question '1'" in reading.notes[0]
 
 
@@ -172,7 +172,6 @@ def test_answers_that_are_elsewhere_are_left_out_or_refused(tmp_path: Path) -> N
         ([question(answers=2 * question()["answers"])], "question 'q': has 2 answers"),
         ([question(answers=[3])], "'answers' should hold objects, but has int"),
         ([question(answers="mill")], "'answers' should be a list, but is str"),
-        ([question(), question()], "paragraph 1: a second question has id 'q'; make ids unique"),
         ([question(name=3.5)], "paragraph 1: 'id' should be a text, but is float"),  # type: ignore[arg-type]
         ([{"id": "q", "answers": []}], "question 'q': 'question' should be a text, but is missing"),
         (["What?"], "'qas' should hold objects, but has str"),
@@ -219,6 +218,26 @@ def test_other_files_are_refused(tmp_path: Path, content: Any, message: str) -> 
         read(path)
     assert str(caught.value).startswith(str(path))
     assert message in str(caught.value)
+
+
+def test_ids_that_repeat_are_told_in_training_and_refused_in_prediction(tmp_path: Path) -> None:
+    path = squad(tmp_path, question("1"), question("1 (1)"), *[question("1") for _ in range(3)])
+    reader = SquadReader(path, training=True)
+    assert len({example.id for example in reader.examples()}) == 5
+    (note,) = reader.notes
+    assert note.startswith(f"{path}: 3 questions are odd but are read: the id is that of another question; the first: ")
+    assert note.endswith("paragraph 1, question '1'")
+    for refuses in (lambda: read(path, training=False), lambda: read_gold_answers(path)):
+        with pytest.raises(InputError, match=r"paragraph 1: a second question has id '1'; make ids unique"):
+            refuses()
+
+
+def test_empty_questions_are_read_and_counted(tmp_path: Path) -> None:
+    path = squad(tmp_path, question("1"), {**question("2"), "question": ""}, {**question("3"), "question": " \u200b"})
+    reader = SquadReader(path, training=True)
+    assert [example.id for example in reader.examples()] == ["1", "2", "3"]
+    assert len(reader.notes) == 1
+    assert "2 questions are odd but are read: the question is empty; the first: " in reader.notes[0]
 
 
 def test_whole_numbers_are_ids_as_in_predictions_json(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from bertworks.tasks.classification.task import Classification, ProblemKind
 from bertworks.tasks.classification.trained_labels import kind_of
 from bertworks.tasks.labels import names_of_outputs
 from bertworks.tasks.result import Result
-from bertworks.tasks.texts import Text, check_texts, how_long_texts_are_read, is_blank, sequence_length
+from bertworks.tasks.texts import Text, checked_texts, how_long_texts_are_read, is_blank, sequence_length
 from bertworks.text.tokenizer import Tokenizer
 
 
@@ -49,7 +49,7 @@ def classify(
     Raises:
         InputError: an item is not a text, or the model cannot read this length.
     """
-    check_texts(texts, pairs=True)
+    texts = checked_texts(texts, pairs=True)
     config, names = model.config, names_of_outputs(model.config, len(model.classifier.weight))
     kind = kind_of(config, len(names)) or "single"
     problem = Problem(name="", kind=kind, labels=() if kind == "regression" else names, metrics=())

@@ -240,7 +240,8 @@ def _holds_labels(values: Sequence[Any]) -> bool:
 
 
 def _ask(table: Table, what: str, names: Sequence[str], *, several: bool) -> None:
-    """Raise the error about a column that must be named."""
+    """Raise the error about a column that must be named, or that there are no rows to tell it from."""
+    next(table.records(BadRows("skip")), None)
     shown = listed([f"'{name}'" for name in names])
     if several:
         which = (

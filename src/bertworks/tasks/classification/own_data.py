@@ -138,8 +138,9 @@ def read(
         columns = replace(columns, label=named.label)
     raw: list[list[RawRow]] = []
     repeated: list[str] = []
-    for table in tables:
-        rows, about = _raw_rows(table, columns, options, bad)
+    # A file to be predicted needs no labels.
+    for table, is_labelled in zip(tables, (True, True, False), strict=True):
+        rows, about = _raw_rows(table, columns, options, bad, needs_label=is_labelled)
         raw.append(rows)
         repeated += about
     shown = replace(columns, id=None) if repeated else columns
@@ -152,6 +153,8 @@ def read(
             raise
         # A test set needs no labels.
         values = _decided(first, [], columns, options)
+    if train_file and values.kind != "regression" and not values.labels:
+        raise InputError(f"{first}: no row has a label in column {joined(columns.label)!r} (--label_column)")
     if values.kind != "regression" and not (values.labels and (train_file or options.labels)):
         raise InputError(f"{first}: the classes are not known; give --train_file, or --labels=a,b,c")
     train, dev = (_labelled(rows, values, bad) for rows in raw[:2])
@@ -189,11 +192,11 @@ def _decided(path: Path, labels: Sequence[Any], columns: Columns, options: DataO
 
 
 def _raw_rows(
-    table: Table | None, columns: Columns, options: DataOptions, bad: BadRows
+    table: Table | None, columns: Columns, options: DataOptions, bad: BadRows, *, needs_label: bool
 ) -> tuple[list[RawRow], list[str]]:
     if table is None:
         return [], []
-    return raw_rows(table, columns, bad, named_id=options.columns.id_column is not None)
+    return raw_rows(table, columns, bad, named_id=options.columns.id_column is not None, needs_label=needs_label)
 
 
 def _labelled(rows: Sequence[RawRow], values: LabelValues, bad: BadRows) -> list[Row]:

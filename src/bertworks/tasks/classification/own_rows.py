@@ -22,14 +22,17 @@ class RawRow(NamedTuple):
     label: Any
 
 
-def raw_rows(table: Table, columns: Columns, bad: BadRows, *, named_id: bool) -> tuple[list[RawRow], list[str]]:
+def raw_rows(
+    table: Table, columns: Columns, bad: BadRows, *, named_id: bool, needs_label: bool
+) -> tuple[list[RawRow], list[str]]:
     """Read the rows of a file that can be used, and lines about them.
 
     Args:
         table: the file.
-        columns: to read; a file may lack those of the label.
+        columns: to read.
         bad: receives the rows without a text, and those with another's id if `named_id`.
         named_id: whether a person named the column of the id. Another one that repeats is not used.
+        needs_label: whether the file must have the columns of the label, as one that is learned or evaluated does.
 
     Raises:
         InputError: the file lacks a column; for a bad row, if `bad` raises; no row can be used.
@@ -38,6 +41,8 @@ def raw_rows(table: Table, columns: Columns, bad: BadRows, *, named_id: bool) ->
         column(table.columns, name, table.path, "--text_column")
     if columns.pair is not None:
         column(table.columns, columns.pair, table.path, "--pair_column")
+    for name in columns.label if needs_label else ():
+        column(table.columns, name, table.path, "--label_column")
     identity = id_of(table.columns, columns)
     has_labels = bool(columns.label) and all(name in table.columns for name in columns.label)
     answer = answer_column(table, columns.used)

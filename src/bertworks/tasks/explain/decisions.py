@@ -27,7 +27,7 @@ from bertworks.tasks.explain.gradients import MOST_POINTS, integrated_gradients,
 from bertworks.tasks.explain.reading import ReadTexts, read_texts
 from bertworks.tasks.labels import names_of_outputs
 from bertworks.tasks.squad.answering import FoundAnswer, answer
-from bertworks.tasks.texts import Text, check_texts, how_long_texts_are_read, is_blank, sequence_length
+from bertworks.tasks.texts import Text, checked_texts, how_long_texts_are_read, is_blank, sequence_length
 from bertworks.text.tokenizer import Tokenizer
 
 
@@ -78,7 +78,7 @@ def _class(
     Raises:
         InputError: the text is empty, there is no such class, or the model cannot read this length.
     """
-    check_texts([text], pairs=True)
+    checked_texts([text], pairs=True)
     if is_blank(text if isinstance(text, str) else text[0]):
         raise InputError("the text is empty; there is nothing to explain")
     texts = [text] if isinstance(text, str) else [part for part in text if part]

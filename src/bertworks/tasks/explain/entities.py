@@ -25,7 +25,7 @@ from bertworks.tasks.ner.alignment import AlignedWords
 from bertworks.tasks.ner.entities import spans
 from bertworks.tasks.ner.tag import encode_parts, parts_of, stride_of, unit_of
 from bertworks.tasks.ner.task import Tagging, predict_tags
-from bertworks.tasks.texts import check_texts, sequence_length
+from bertworks.tasks.texts import checked_texts, sequence_length
 from bertworks.text.tokenizer import Tokenizer
 
 
@@ -40,7 +40,7 @@ def entity_decisions(
     Raises:
         InputError: it is not a text, or the model cannot read this length.
     """
-    check_texts([text], pairs=False)
+    checked_texts([text], pairs=False)
     names = names_of_outputs(model.config, len(model.classifier.weight))
     longest, parts = (
         sequence_length(model.config, max_seq_length),

@@ -26,20 +26,26 @@ from bertworks.tasks.texts import is_blank
 
 
 class AnnotatedText(NamedTuple):
-    """A text and its entities, each once; None where the file has none, as in a test file."""
+    """A text and its entities, each once; None where the file has none, as in a test file.
+
+    Attributes:
+        number: among those of a JSON file, from 0 on.
+    """
 
     location: str
     id: str
     text: str
     spans: tuple[EntitySpan, ...] | None
+    number: int = 0
 
 
-def read_annotated(path: Path, bad: BadRows) -> Iterator[AnnotatedText]:
+def read_annotated(path: Path, bad: BadRows, repeated: list[str] | None = None) -> Iterator[AnnotatedText]:
     """Read the texts of a file of JSON; without "id" the id is the number from 0.
 
     Args:
         path: the file.
         bad: gets the texts that cannot be used, and a remark for each that is left out or is odd.
+        repeated: if given, gets a line for each id of another line, which is then no error.
 
     Raises:
         InputError: with the file and the line: not UTF-8, not JSON, no text, an id of another line, or an entity
@@ -59,8 +65,10 @@ def read_annotated(path: Path, bad: BadRows) -> Iterator[AnnotatedText]:
         name = str(number if shape.id is None else shape.id)
         spans = None if shape.spans is None else checked(location, shape.text, shape.spans, bad)
         if shape.id is not None and (first := locations.setdefault(name, location)) != location:
-            raise InputError(f"{location}: the id {name!r:.60} is that of {first} too; give each sentence its own")
-        return AnnotatedText(location, name, shape.text, spans)
+            if repeated is None:
+                raise InputError(f"{location}: the id {name!r:.60} is that of {first} too; give each sentence its own")
+            repeated.append(f"{location} has that of {first.rpartition(', ')[2]}, {name!r:.60}")
+        return AnnotatedText(location, name, shape.text, spans, number)
 
     return usable(path, json_values(path), parse, bad)
 
@@ -111,7 +119,7 @@ def tagged(texts: Iterable[AnnotatedText], unit: TagUnit, bad: BadRows, scheme: 
         bad: gets a remark for each entity that is part of a word, or is dropped.
         scheme: of the tags.
     """
-    for location, name, text, spans in texts:
+    for location, name, text, spans, _ in texts:
         places = words_of(text, unit)
         begins, ends = [place[0] for place in places], [place[1] for place in places]
         found = None

@@ -157,7 +157,12 @@ class OwnFiles:
             say(str(lists))
             self.has_numbers |= lists.form.is_of_numbers
             return lists.rows(self.bad)
-        return self._of_texts(path, _shape(path), read_annotated(path, self.bad), with_tags, say)
+        repeated: list[str] = []
+        texts = list(read_annotated(path, self.bad, repeated))
+        if repeated:
+            texts = [text._replace(id=str(text.number)) for text in texts]
+            say(f"{path}: id is no id, as it repeats ({repeated[0]}); predictions have the numbers of texts, from 0")
+        return self._of_texts(path, _shape(path), texts, with_tags, say)
 
     def _of_texts(
         self, path: Path, format_name: str, texts: Iterable[AnnotatedText], with_tags: bool, say: Callable[[str], None]

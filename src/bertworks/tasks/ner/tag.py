@@ -17,7 +17,7 @@ from bertworks.tasks.ner.entities import spans
 from bertworks.tasks.ner.tag_files import TaggedRow
 from bertworks.tasks.ner.words import TagUnit, sentences_of, words_of
 from bertworks.tasks.result import Result
-from bertworks.tasks.texts import check_texts, sequence_length
+from bertworks.tasks.texts import checked_texts, sequence_length
 from bertworks.text.tokenizer import Tokenizer
 
 # The probability of an entity: the product of those of the tags of its words, or the lowest of them.
@@ -146,7 +146,7 @@ def tag(
     Raises:
         InputError: an item is not a text, or the model cannot read this length.
     """
-    check_texts(texts, pairs=False)
+    texts = checked_texts(texts, pairs=False)
     longest = sequence_length(model.config, max_seq_length)
     names = names_of_outputs(model.config, len(model.classifier.weight))
     parts = parts_of(texts, model.config, unit or unit_of(model.config))

@@ -21,7 +21,8 @@ from bertworks.progress import Advance, progress
 from bertworks.tasks.squad import task
 from bertworks.tasks.squad.answer_files import write_answers
 from bertworks.tasks.squad.nbest import AnswerSettings, NbestAnswers, Question
-from bertworks.tasks.squad.reader import SquadReader, paragraphs, read_gold_answers
+from bertworks.tasks.squad.paragraphs import paragraphs
+from bertworks.tasks.squad.reader import SquadReader, read_gold_answers
 from bertworks.tasks.squad.record_files import check_records, read_train_records
 from bertworks.tasks.squad.score import Gold
 from bertworks.tasks.squad.task import DevQuestions, QuestionAnswering

@@ -44,13 +44,13 @@ def members(path: Path, name: str, others: dict[str, Any] | None = None) -> Iter
     Raises:
         InputError: there is no such file, it is not UTF-8, or it is not such JSON.
     """
-    with _opened(path) as parser:
+    with _opened(path, "questions come as JSON, as to_json() of datasets writes them") as parser:
         yield from parser.members(name, {} if others is None else others)
 
 
 def whole(path: Path) -> dict[str, Any]:
     """Read a file that is one JSON object. Raises InputError as `members` does."""
-    with _opened(path) as parser:
+    with _opened(path, "give the JSON that run_squad writes: predictions.json or null_odds.json") as parser:
         content = {key: parser.value() for key in parser.names()}
         parser.end()
     return content
@@ -87,10 +87,10 @@ def short(text: str) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[JsonParser]:
+def _opened(path: Path, instead_of_table: str) -> Iterator[JsonParser]:
     refuse_foreign(path)
     if path.suffix.lower() in _TABLES and path.is_file():
-        raise InputError(f"{path}: is a table of text; questions come as JSON, as to_json() of datasets writes them")
+        raise InputError(f"{path}: is a table of text; {instead_of_table}")
     if path.is_dir():
         raise InputError(f"{path}: a folder, not a file")
     try:

@@ -10,92 +10,21 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bertworks.data.bad_rows import BadRows
-from bertworks.data.parquet import parquet_rows
 from bertworks.errors import InputError
-from bertworks.files import unchanged
 from bertworks.tasks.squad import json_stream
 from bertworks.tasks.squad.documents import Document, GoldAnswer, SquadExample
-from bertworks.tasks.squad.question_rows import article_of, is_question_row
+from bertworks.tasks.squad.paragraphs import paragraphs
 from bertworks.tasks.squad.score import Gold
 from bertworks.tasks.text_places import place_of
+from bertworks.tasks.texts import is_blank
 
 # The answer_start of CMRC 2018 for an answer that is not in its context.
 NOWHERE = -1
-
-
-@dataclass(frozen=True)
-class Paragraph:
-    """A text of a file, and the questions about it.
-
-    Attributes:
-        location: where it stands, for messages.
-        values: as the file has it.
-        questions: id -> the question as the file has it, in order.
-    """
-
-    location: str
-    values: dict[str, Any]
-    questions: dict[str, dict[str, Any]]
-
-    def location_of(self, question: str) -> str:
-        """Say where a question stands, for messages."""
-        return f"{self.location}, question {json_stream.short(question)}"
-
-
-def paragraphs(path: Path, others: dict[str, Any] | None = None) -> Iterator[Paragraph]:
-    """Read the paragraphs of a file in SQuAD form; check the ids, but no texts, answers or questions.
-
-    Args:
-        path: the file.
-        others: receives the other fields of the file, such as its version; complete at the end.
-
-    Raises:
-        InputError: the file is not JSON in SQuAD form (names line and column, or article and paragraph), or two
-            questions have one id.
-    """
-    ids: set[str] = set()
-    for article_location, article in _articles(path, others):
-        for number, values in enumerate(json_stream.items(article, "paragraphs", article_location), 1):
-            location = f"{article_location}, paragraph {number}"
-            questions: dict[str, dict[str, Any]] = {}
-            for qa in json_stream.items(values, "qas", location):
-                # The original writes numbers as texts, too, since keys of JSON objects are texts.
-                name = str(qa["id"]) if type(qa.get("id")) is int else json_stream.text(qa, "id", location)
-                if name in ids:
-                    raise InputError(f"{location}: a second question has id {json_stream.short(name)}; make ids unique")
-                ids.add(name)
-                questions[name] = qa
-            yield Paragraph(location, values, questions)
-
-
-def _articles(path: Path, others: dict[str, Any] | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Read the articles of a file, each with its location for messages."""
-    number = 0
-    is_table = path.suffix.lower() == ".parquet"
-    members = _parquet(path) if is_table else json_stream.members(path, "data", others)
-    for number, value in enumerate(members, 1):
-        location = f"{path}, article {number}"
-        if not isinstance(value, dict):
-            raise InputError(f"{location}: should be an object with paragraphs, but is {json_stream.kind(value)}")
-        article = article_of(location, value) if is_question_row(value) else value
-        if "context_text" in article:
-            raise InputError(
-                f"{location}: is in CMRC 2018's own form; give the file of the same name in SQuAD form, from the "
-                "folder squad-style-data of the release (`bert download_data cmrc2018`)"
-            )
-        title = article.get("title")
-        yield location + (f" {json_stream.short(title)}" if isinstance(title, str) and title else ""), article
-    if not number:
-        raise InputError(f'{path}: has no articles: a file in SQuAD form is {{"data": [...]}}')
-
-
-def _parquet(path: Path) -> Iterator[Any]:
-    with unchanged(path):
-        yield from (row for _, row in parquet_rows(path))
 
 
 @dataclass
@@ -123,11 +52,13 @@ class SquadReader:
 
         Raises:
             InputError: the file is not JSON in SQuAD form (names line and column, or article, paragraph and question);
-                two questions have one id; a document has no words; in training an answer is missing, empty or
-                outside its document, or the file is not of the version that the flag says; no question is left.
+                two questions to be predicted, whose answers have their ids, have one id; a document has no words; in
+                training an answer is missing, empty or outside its document, or the file is not of the version that the
+                flag says; no question is left.
         """
         total, count, impossible, unsaid, unanswered = 0, 0, 0, 0, 0
-        for paragraph in paragraphs(self.path):
+        repeated = partial(self._read_anyway, "the id is that of another question") if self.training else None
+        for paragraph in paragraphs(self.path, repeated=repeated):
             text = json_stream.text(paragraph.values, "context", paragraph.location)
             document = Document(text, paragraph.location)
             if not document.words:
@@ -136,6 +67,8 @@ class SquadReader:
                 total += 1
                 location = paragraph.location_of(name)
                 question = json_stream.text(qa, "question", location)
+                if is_blank(question):
+                    self._read_anyway("the question is empty", location)
                 says = _says_impossible(qa, location)
                 unsaid += says is None
                 impossible += says is True
@@ -172,7 +105,8 @@ class SquadReader:
                 "--version_2_with_negative is set"
             )
         for what, (questions, first) in self.read_anyway.items():
-            self.notes.append(f"{self.path}: {questions:,} questions are odd but are read: {what}; the first: {first}")
+            many = "1 question is odd but is" if questions == 1 else f"{questions:,} questions are odd but are"
+            self.notes.append(f"{self.path}: {many} read: {what}; the first: {first}")
 
     def _answer(self, document: Document, qa: dict[str, Any], location: str) -> GoldAnswer | None:
         """Return the one answer of a question, or None if it is not where the file says."""
