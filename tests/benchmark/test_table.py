@@ -57,6 +57,16 @@ def test_every_kind_has_a_table_and_a_picture(kind: str, tmp_path: Path, capsys:
     assert (tmp_path / "a.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_long_names_leave_room_for_figures(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    long = "shards, from which any length and mask is drawn by one process"
+    both = report(entry((1.0,), settings=long), entry((1.0,), settings="records"), entry((4.0,), name="peer"))
+    table.show(both)
+    shown = capsys.readouterr().out
+    assert "4.00 (4.00" in shown
+    assert {"ours", "faster", "from", "which"} <= set(shown.replace("\u2502", " ").replace("\u2503", " ").split())
+
+
 def test_nothing_measured_draws_no_picture(tmp_path: Path) -> None:
     picture.draw(report(MISSING), tmp_path / "a.png")
     assert not (tmp_path / "a.png").exists()

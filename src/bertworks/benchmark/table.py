@@ -188,6 +188,10 @@ def markdown(report: BenchmarkReport) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+# The least characters of a column on the terminal.
+_LEAST_NAME, _LEAST_FIGURE = 14, 7
+
+
 def show(report: BenchmarkReport) -> None:
     """Print the tables on the terminal, without the columns that only the page has."""
     from rich.console import Console  # noqa: PLC0415  (slow to import)
@@ -201,7 +205,11 @@ def show(report: BenchmarkReport) -> None:
         table = Table(title=contest, title_justify="left", pad_edge=False)
         for i in shown:
             justify: Literal["left", "right"] = "left" if titles[i] in _TEXTS else "right"
-            table.add_column(_SHORTER.get(titles[i], titles[i]), justify=justify, no_wrap=titles[i] == "contestant")
+            # On a narrow terminal names are wrapped before a column of figures loses its place.
+            is_name = titles[i] == "contestant"
+            table.add_column(
+                _SHORTER.get(titles[i], titles[i]), justify=justify, min_width=_LEAST_NAME if is_name else _LEAST_FIGURE
+            )
         ways = len({entry.settings for entry in measured if entry.is_ours})
         for entry, row in zip(measured, cells, strict=True):
             setting = entry.settings.partition(":")[0].removeprefix("its ").removeprefix("example script's ")
