@@ -40,7 +40,7 @@ class Flags(CommandFlags):
     output_dir: str = flag("demo", "The folder for everything that the demo writes.", path="written folder")
     size: str = flag("2/128", "The model: a name or layers/hidden.")
     vocab_size: int = flag(8000, "How many pieces the vocabulary has.", lowest=200)
-    num_train_steps: int = flag(4950, "Steps of training.", lowest=1)
+    num_train_steps: int = flag(4500, "Steps of training.", lowest=1)
     num_workers: int = flag(1, "Processes that prepare the data.", lowest=1)
 
 
