@@ -15,10 +15,10 @@ _OWN_CGROUPS = Path("/proc/self/cgroup")
 _PRESSURE = Path("/proc/pressure/cpu")
 
 # Turns that a thread of GNU OpenMP waits actively, microseconds, before it gives its processor away. The library's own
-# default is 300,000, milliseconds. A thread that waits actively keeps its processor from the thread that it waits for,
-# while another program has that one's: the more turns, the slower beside other programs. With fewer turns than these
-# an idle machine is slower, for a thread that has given its processor away has to be woken. One short text has so
-# little to compute between two waits that it needs more of them (benchmarks/results/busy_machine.md).
+# default is 300,000, milliseconds. When another program takes a processor, the thread that ran there needs that of the
+# thread that waits for it. So the more turns, the slower beside other programs. With fewer turns than these an idle
+# machine is slower, because a thread that has given its processor away has to be woken. One short text has little to
+# compute between two waits, so a server takes more of them (benchmarks/results/busy_machine.md).
 ACTIVE_TURNS, ACTIVE_TURNS_OF_ANSWERS = "1000", "3000"
 
 

@@ -76,9 +76,8 @@ def main(flags: Flags) -> None:
     names, texts = _contexts(flags)
     if flags.output_file is not None:
         check_output(Path(flags.output_file))
-        given = ((flags.input_file, "--input_file"), (flags.context_file, "--context_file"))
-        inputs = [p for name, flag in given if name and not _is_standard_input(name) for p in files.expand(name, flag)]
-        files.check_is_no_input(Path(flags.output_file), inputs)
+        read = (flags.input_file, *(names if flags.context_file else ()))
+        files.check_is_no_input(Path(flags.output_file), [Path(name) for name in read if name])
     check_model(flags)
     from bertworks.pretrained import load_model
     from bertworks.tasks.squad.answering import Texts

@@ -111,8 +111,9 @@ class TFRecordSource:
             beyond = f"an id lies outside the vocabulary of {size} words; give the one it was made with (--vocab_file)"
             checks += [(token_of[(input_ids < 0) | (input_ids >= size)], beyond)]
             checks += [(row_of[(labels < 0) | (labels >= size)], beyond)]
-        negative = "an id is negative; make the file again"
-        checks += [(token_of[input_ids < 0], negative), (row_of[labels < 0], negative)]
+        else:
+            negative = "an id is negative; make the file again"
+            checks += [(token_of[input_ids < 0], negative), (row_of[labels < 0], negative)]
         outside = (
             f"segment_ids has a number that is not from 0 to {segments - 1}; give a model with more segments "
             "(type_vocab_size), or make the file again"

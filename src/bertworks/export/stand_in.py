@@ -68,9 +68,6 @@ def computed_by(session: Session, head: Head) -> Compute:
         inputs = {name: values[None] for name, values in padded(batch).items()}
         return torch.from_numpy(session.run(inputs)["logits"][0][:, None])
 
-    def read_rows(name: str, batch: PackedBatch) -> Tensor:
-        return rows_of(batch, session.run(padded(batch))[name], batch.rows.numpy())
-
     def answers(batch: PackedBatch) -> Tensor:
         found = session.run(padded(batch))
         return rows_of(batch, np.stack([found["start_logits"], found["end_logits"]], -1))
@@ -81,14 +78,17 @@ def computed_by(session: Session, head: Head) -> Compute:
         return choice
     if head.kind == "answers":
         return answers
-    return lambda batch: read_rows("last_hidden_state" if head.kind == "encoder" else "logits", batch)
+    return _read_by(session, "last_hidden_state" if head.kind == "encoder" else "logits")
 
 
 def last_layer_of(session: Session) -> Compute | None:
     """Return what computes the last layer's rows [R, H] of a batch; None if the exported model has no such output."""
     name = "last_hidden_state"
-    if name not in session.outputs:
-        return None
+    return _read_by(session, name) if name in session.outputs else None
+
+
+def _read_by(session: Session, name: str) -> Compute:
+    """Return what computes the rows of an output that a batch reads."""
     return lambda batch: rows_of(batch, session.run(padded(batch))[name], batch.rows.numpy())
 
 

@@ -58,10 +58,11 @@ def paragraphs(
             for qa in json_stream.items(values, "qas", location):
                 # The original writes numbers as texts, too, since keys of JSON objects are texts.
                 name = str(qa["id"]) if type(qa.get("id")) is int else json_stream.text(qa, "id", location)
-                if name in ids and repeated is None:
-                    raise InputError(f"{location}: a second question has id {json_stream.short(name)}; make ids unique")
-                if name in ids and repeated is not None:
-                    repeated(f"{location}, question {json_stream.short(name)}")
+                if name in ids:
+                    shown = json_stream.short(name)
+                    if repeated is None:
+                        raise InputError(f"{location}: a second question has id {shown}; make ids unique")
+                    repeated(f"{location}, question {shown}")
                 while name in ids:
                     name += f" ({len(ids)})"
                 ids.add(name)
