@@ -128,6 +128,7 @@ def pretrain(
     batch: int = 8,
     of: Any = None,
     causal: bool = False,
+    bag_of_words: bool = False,
     **how: Any,
 ) -> None:
     settings = pretraining.Pretraining(
@@ -138,6 +139,7 @@ def pretrain(
         max_eval_steps=1,
         precision=precision,
         next_sentence=not causal,
+        bag_of_words=bag_of_words,
     )
     shape = of or config(hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout)
     take_steps(gpu, on_cuda(PretrainingModel, of=shape), pretraining.task(settings), precision=precision, **how)
@@ -273,6 +275,7 @@ PROGRAMS: dict[str, Callable[[Recorder], None]] = {
     "pretrain bf16, heads of 26": partial(
         pretrain, precision=BF16, of=config(hidden_size=312, num_attention_heads=12, intermediate_size=1200)
     ),
+    "pretrain bf16, bag of words": partial(pretrain, precision=BF16, bag_of_words=True),
     "pretrain bf16, moments in 8 bits": partial(pretrain, precision=BF16, bits=8),
     **{f"pretrain bf16, {kind}": partial(pretrain, precision=BF16, kind=kind) for kind in ("adamw", "lamb", "muon")},
     **{

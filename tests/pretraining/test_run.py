@@ -40,6 +40,9 @@ RUNS = {
     ),
     "causal": ("--objective=causal_lm,masked_lm", "--phase_shares=0.5,0.5", "--next_sentence=False"),
     "neighbours": ("--neighbour_heads",),
+    "words of texts": (
+        *("--bag_of_words", "--objective=causal_lm,masked_lm", "--phase_shares=0.5,0.5", "--next_sentence=False"),
+    ),
     "spans": ("--mean_span_length=5", "--mask_all"),
 }
 
@@ -51,7 +54,7 @@ def test_resumed_inside_each_phase_it_ends_with_the_same_bits(shards: Path, tmp_
     assert run(*words(shards, whole, *more)) == 0
     shutil.copytree(whole, cut)
     expected = load_file(whole / "model.safetensors")
-    for step in (7, 4, 1) if kind in ("phases", "causal") else (4,):
+    for step in (7, 4, 1) if kind in ("phases", "causal", "words of texts") else (4,):
         forget_after(cut, step)
         assert run(*words(shards, cut, *more)) == 0
         found = load_file(cut / "model.safetensors")

@@ -100,13 +100,30 @@ def test_without_next_sentence_only_masked_words_count() -> None:
     }
     task = pretraining.task(only_words)
     assert list(task.losses) == ["masked_lm_loss"]
-    pretraining.freeze_next_sentence(model)
+    pretraining.freeze_unused(model, next_sentence=False, bag_of_words=False)
     (batch,) = task.batches(0, Partition())
     task.sums(model, batch, 1)["masked_lm_loss"].backward()
     still = {name for name, p in model.named_parameters() if p.grad is None}
     assert still == {
         f"{layer}.{kind}" for layer in ("bert.pooler.dense", "cls.seq_relationship") for kind in ("weight", "bias")
     }
+
+
+def test_a_bag_of_words_trains_the_pooler_too() -> None:
+    model, words_of_texts = model_of(3), settings(next_sentence=False, bag_of_words=True)
+    one, more = pretraining.evaluate(settings(next_sentence=False), model), pretraining.evaluate(words_of_texts, model)
+    loss = more.pop("bag_of_words_loss")
+    assert loss == pytest.approx(np.log(WORDS), rel=0.05)
+    assert more == {**one, "loss": pytest.approx(one["loss"] + loss)}
+    task = pretraining.task(words_of_texts)
+    assert list(task.losses) == ["masked_lm_loss", "bag_of_words_loss"]
+    pretraining.freeze_unused(model, next_sentence=False, bag_of_words=True)
+    (batch,) = task.batches(0, Partition())
+    assert task.counts(batch)["bag_of_words_loss"] == len(batch)
+    task.sums(model, batch, 1)["bag_of_words_loss"].backward()
+    trained = {name for name, p in model.named_parameters() if p.grad is not None}
+    assert {"bert.pooler.dense.weight", "cls.predictions.bias"} <= trained
+    assert not any(name.startswith(("cls.seq_relationship", "cls.predictions.transform")) for name in trained)
 
 
 def test_words_that_the_model_does_not_have_are_refused() -> None:

@@ -130,8 +130,6 @@ def open_input(
     words = MaskableWords.of(tokenizer.tokens, str(vocab_file or corpus.vocab_file))
     counts = corpus.counts()
     said = remarks(counts, tokenizer, drawing.max_seq_length, drawing.next_sentence) if counts else []
-    if not drawing.next_sentence:
-        said.append("--next_sentence=False: the pooler and the next-sentence head stay as they are, untrained")
     return PretrainingInput(ShardSource(corpus, words, drawing, counts_file, keeps_counts), tokenizer, tuple(said))
 
 

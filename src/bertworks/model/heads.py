@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from bertworks.config import BertConfig
 from bertworks.data.batch import PackedBatch, rounded
-from bertworks.model import kernels
+from bertworks.model import bag_of_words, kernels
 from bertworks.model.bert import Bert, Dense, site_of_head
 from bertworks.model.crf import LinearChainCRF
 from bertworks.model.dropout import Dropout, Dropped, at
@@ -73,7 +73,11 @@ class PretrainingModel(EncoderModel):
         self.cls = PretrainingHeads(config)
 
     def forward(
-        self, batch: PackedBatch, dropout: int | None = None, dtype: torch.dtype = torch.float32
+        self,
+        batch: PackedBatch,
+        dropout: int | None = None,
+        dtype: torch.dtype = torch.float32,
+        predict_text: bool = False,
     ) -> dict[str, Tensor]:
         """Return sums over the batch, float32 scalars; an empty batch gives zeros.
 
@@ -82,28 +86,28 @@ class PretrainingModel(EncoderModel):
                 is a random one.
             dropout: the key of this step; None is no dropout.
             dtype: the type to compute in; parameters and their gradients are always float32.
+            predict_text: whether to compute `bag_of_words_loss` too.
 
         Returns:
             masked_lm_loss, next_sentence_loss: summed cross entropies (over M, over B).
             masked_lm_accuracy, next_sentence_accuracy: the number of correct predictions.
+            bag_of_words_loss: the summed cross entropy (over B) of each text's words, from its pooled first token.
         """
         first_rows = batch.starts[: len(batch)].long()
         read, index, masked_index = _rows_to_read(first_rows, batch.rows, batch.filler, len(batch.input_ids) - 1)
         hidden = self.bert(batch, dtype=dtype, dropout=dropout, read=read)
         first, masked = hidden.index_select(0, index), hidden.index_select(0, masked_index)
-        word_loss, words_right = kernels.word_losses(
-            self.cls.predictions.transform(masked),
-            self.bert.embeddings.word_embeddings.weight,
-            self.cls.predictions.bias,
-            batch.labels,
-        )
-        next_sentence = self.next_sentence_logits(self.bert.pooler(first)).float()
+        words, bias = self.bert.embeddings.word_embeddings.weight, self.cls.predictions.bias
+        word_loss, words_right = kernels.word_losses(self.cls.predictions.transform(masked), words, bias, batch.labels)
+        pooled = self.bert.pooler(first)
+        next_sentence = self.next_sentence_logits(pooled).float()
         right = next_sentence.argmax(-1) == batch.sequence_labels
         return {
             "masked_lm_loss": word_loss,
             "masked_lm_accuracy": words_right,
             "next_sentence_loss": F.cross_entropy(next_sentence, batch.sequence_labels, reduction="sum"),
             "next_sentence_accuracy": right.sum().float(),
+            **({"bag_of_words_loss": bag_of_words.loss(pooled, words, bias, batch)} if predict_text else {}),
         }
 
     def masked_lm_logits(self, hidden_rows: Tensor) -> Tensor:

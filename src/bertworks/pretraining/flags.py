@@ -165,6 +165,12 @@ class RecipeFlags(CommandFlags):
         group="Phases",
         listed=True,
     )
+    bag_of_words: bool = flag(
+        False,
+        "Also predict which words a text has from its pooled first token, so that this token learns to hold the text; "
+        "phases of causal_lm do not.",
+        group="Instances",
+    )
     mean_span_length: float = flag(
         0.0,
         "Mask spans of so many words on average before they are cut at 10, as SpanBERT (5 there); 0: no spans.",

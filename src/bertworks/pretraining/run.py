@@ -65,6 +65,7 @@ def pretrain(flags: PretrainingFlags, output_dir: Path, world: World) -> None:
             precision=precision,
             eval_precision=choose_precision(flags.eval_precision, world.device),
             next_sentence=flags.next_sentence,
+            bag_of_words=flags.bag_of_words,
             processes=world,
         )
     )
@@ -99,8 +100,14 @@ def _model(
     model.bert.gradient_checkpointing = flags.gradient_checkpointing
     if flags.compile and flags.do_train:
         world.say(compile_blocks(model.bert, world.device))
-    if not flags.next_sentence:
-        pretraining.freeze_next_sentence(model)
+    pretraining.freeze_unused(model, next_sentence=flags.next_sentence, bag_of_words=flags.bag_of_words)
+    if not flags.next_sentence and flags.do_train:
+        unused = (
+            "next-sentence head stays as it is"
+            if flags.bag_of_words
+            else "pooler and the next-sentence head stay as they are"
+        )
+        world.say(f"--next_sentence=False: the {unused}, untrained")
     if not (flags.do_train and steps_done(Path(flags.output_dir or ""))):
         model.initialise(flags.random_seed)
         if flags.neighbour_heads and flags.do_train:
@@ -177,7 +184,7 @@ def _identity(flags: PretrainingFlags, given: TrainingInput, config: BertConfig)
         "--optimizer_bits": int(flags.optimizer_bits),
         **begun_with(flags.model, flags.init_checkpoint),
         **({"--grow_from": files.absolute_unless_name(flags.grow_from)} if flags.grow_from else {}),
-        **({"--neighbour_heads": True} if flags.neighbour_heads else {}),
+        **{f"--{name}": True for name in ("bag_of_words", "neighbour_heads") if getattr(flags, name)},
         **shape_of(config, "--size or --bert_config_file"),
         **({"--vocab_file": tokenizer.sha256[:16]} if tokenizer else {}),
     }

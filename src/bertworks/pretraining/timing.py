@@ -45,7 +45,7 @@ _BRIEF: dict[str, Any] = {
 
 # The flags that decide how long a step takes.
 _DECIDE = (
-    *("size", "max_seq_length", "train_batch_size", "phase_shares", "objective", "next_sentence"),
+    *("size", "max_seq_length", "train_batch_size", "phase_shares", "objective", "next_sentence", "bag_of_words"),
     *("masked_lm_prob", "max_predictions_per_seq", "optimizer", "optimizer_bits"),
     *("precision", "gradient_checkpointing", "compile", "deterministic", "token_budget", "fsdp"),
 )

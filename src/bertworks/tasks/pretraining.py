@@ -47,6 +47,7 @@ class Pretraining:
         max_eval_steps: the number of batches, of `eval_batch_size` instances, in an evaluation.
         precision, eval_precision: the types that the model computes in; its weights stay float32.
         next_sentence: whether to train and evaluate the prediction of next sentences too.
+        bag_of_words: whether to train and evaluate the prediction of a text's words from its first token too.
         processes: take the batches of an evaluation in turns.
     """
 
@@ -58,18 +59,21 @@ class Pretraining:
     precision: torch.dtype = torch.float32
     eval_precision: torch.dtype = torch.float32
     next_sentence: bool = True
+    bag_of_words: bool = False
     processes: Processes = ALONE
 
 
 def task(settings: Pretraining) -> Task:
     """Return the task for the training loop; the masked-word loss divides by count + 1e-5, as in the original."""
+    next_sentence, bag_of_words = settings.next_sentence, settings.bag_of_words
     return Task(
         batches=partial(batches, settings),
-        counts=partial(counts, next_sentence=settings.next_sentence),
-        sums=partial(sums, settings.precision, next_sentence=settings.next_sentence),
+        counts=partial(counts, next_sentence=next_sentence, bag_of_words=bag_of_words),
+        sums=partial(sums, settings.precision, next_sentence=next_sentence, bag_of_words=bag_of_words),
         evaluate=partial(evaluate, settings),
         losses={"masked_lm_loss": 1e-5}
-        | ({"next_sentence_loss": 0.0} if settings.next_sentence else {})
+        | ({"next_sentence_loss": 0.0} if next_sentence else {})
+        | ({"bag_of_words_loss": 0.0} if bag_of_words else {})
         | ({"causal_lm_loss": 1e-5} if any(phase.causal for phase in settings.phases) else {}),
     )
 
@@ -80,10 +84,10 @@ def size_of(model: PretrainingModel) -> str:
     return f"{config.num_hidden_layers} layers of {config.hidden_size}, {parameters:.1f} M parameters"
 
 
-def freeze_next_sentence(model: PretrainingModel) -> None:
-    """Leave the pooler and the next-sentence head out of the training: neither gradients nor decay change them."""
-    model.bert.pooler.requires_grad_(False)
-    model.cls.seq_relationship.requires_grad_(False)
+def freeze_unused(model: PretrainingModel, *, next_sentence: bool, bag_of_words: bool) -> None:
+    """Leave out of the training what no loss reads: neither gradients nor decay change it."""
+    model.cls.seq_relationship.requires_grad_(next_sentence)
+    model.bert.pooler.requires_grad_(next_sentence or bag_of_words)
 
 
 def batches(settings: Pretraining, step: int, partition: Partition) -> Sequence[PackedBatch]:
@@ -118,23 +122,34 @@ def packed(drawn: Instances, first_key: int = 0, causal: bool = False) -> Packed
     )
 
 
-def counts(batch: PackedBatch, next_sentence: bool = True) -> Mapping[str, float]:
+def counts(batch: PackedBatch, *, next_sentence: bool = True, bag_of_words: bool = False) -> Mapping[str, float]:
     """Return the divisor of each term: its number of predictions."""
     words, sequences = len(batch.rows), len(batch)
     if batch.causal:
         return {"causal_lm_loss": words, "causal_lm_accuracy": words}
-    of_words: Mapping[str, float] = {"masked_lm_loss": words, "masked_lm_accuracy": words}
-    of_sequences = {"next_sentence_loss": sequences, "next_sentence_accuracy": sequences}
-    return {**of_words, **(of_sequences if next_sentence else {})}
+    return {
+        "masked_lm_loss": words,
+        "masked_lm_accuracy": words,
+        **({"next_sentence_loss": sequences, "next_sentence_accuracy": sequences} if next_sentence else {}),
+        **({"bag_of_words_loss": sequences} if bag_of_words else {}),
+    }
 
 
 def sums(
-    precision: torch.dtype, model: nn.Module, batch: PackedBatch, dropout: int | None, next_sentence: bool = True
+    precision: torch.dtype,
+    model: nn.Module,
+    batch: PackedBatch,
+    dropout: int | None,
+    *,
+    next_sentence: bool = True,
+    bag_of_words: bool = False,
 ) -> Mapping[str, Tensor]:
     """Return the sum of each term over a batch."""
-    terms: Mapping[str, Tensor] = model(batch, dropout=dropout, dtype=precision)
-    # The model's head computes both; only what a row sees differs.
-    return {name: terms[name.replace("causal", "masked")] for name in counts(batch, next_sentence)}
+    wanted = counts(batch, next_sentence=next_sentence, bag_of_words=bag_of_words)
+    predict_text = "bag_of_words_loss" in wanted
+    terms: Mapping[str, Tensor] = model(batch, dropout=dropout, dtype=precision, predict_text=predict_text)
+    # One head predicts masked words and next words; only what a row sees differs.
+    return {name: terms[name.replace("causal", "masked")] for name in wanted}
 
 
 @torch.no_grad()
@@ -143,12 +158,13 @@ def evaluate(settings: Pretraining, model: nn.Module) -> Mapping[str, float]:
 
     `loss` is the mean of the batches' losses; the other results are means over all predictions.
     """
+    asked = {"next_sentence": settings.next_sentence, "bag_of_words": settings.bag_of_words}
     device, processes, size = next(model.parameters()).device, settings.processes, settings.eval_batch_size
     own = []
     for step in range(processes.rank, settings.max_eval_steps, processes.size):
         batch = packed(settings.eval_source.instances(step * size, (step + 1) * size))
-        terms = sums(settings.eval_precision, model, batch.to(device), None, settings.next_sentence)
-        counted = counts(batch, settings.next_sentence)
+        terms = sums(settings.eval_precision, model, batch.to(device), None, **asked)
+        counted = counts(batch, **asked)
         own.append({name: (float(value), counted[name]) for name, value in terms.items()})
     by_process = [json.loads(text) for text in processes.gather(json.dumps(own).encode())]
     found = [by_process[step % processes.size][step // processes.size] for step in range(settings.max_eval_steps)]
@@ -163,9 +179,10 @@ def _loss(values: Mapping[str, Sequence[float]]) -> float:
     """Return the loss of a batch, from the sum and the count of each term."""
     total, count = values["masked_lm_loss"]
     loss = total / (count + 1e-5)
-    if "next_sentence_loss" in values:
-        total, count = values["next_sentence_loss"]
-        loss += total / count
+    for name in ("next_sentence_loss", "bag_of_words_loss"):
+        if name in values:
+            total, count = values[name]
+            loss += total / count
     return loss
 
 
