@@ -16,6 +16,9 @@ def test_expand_takes_lists_and_globs_in_order_without_repeats(tmp_path: Path, m
         Path(name).write_text("x")
     assert files.expand("b.txt, *.txt", "--f") == [Path("b.txt"), Path("a.txt")]
     assert files.expand("**/*.txt", "--f") == [Path("a.txt"), Path("b.txt"), Path("sub/c.txt")]
+    assert files.expand("[ab].txt", "--f") == [Path("a.txt"), Path("b.txt")]
+    Path("b[1].txt").write_text("x")  # so a browser calls a second copy
+    assert files.expand("b[1].txt", "--f") == [Path("b[1].txt")]
     for nothing in ("absent", "absent*", "a.txt,absent"):
         with pytest.raises(InputError, match="--f: no file matches absent"):
             files.expand(nothing, "--f")
@@ -71,14 +74,18 @@ def test_what_is_no_plain_file_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("pipe")
     (tmp_path / "circle").symlink_to("circle")
     (tmp_path / "folder").mkdir()
-    for name in ("pipe", "link", "circle", "folder"):
+    ends = os.pipe()
+    (tmp_path / "stdout").symlink_to(f"/proc/self/fd/{ends[1]}")
+    for name in ("pipe", "link", "circle", "folder", "stdout"):
         with pytest.raises(InputError) as refused, files.written_whole(tmp_path / name):
             pytest.fail("refused before the work")
         assert str(refused.value) == f"{tmp_path / name}: is not a plain file; give a file's name"
     assert (tmp_path / "pipe").is_fifo()
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "circle").is_symlink()
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.iterdir())) == 5
+    for end in ends:
+        os.close(end)
 
 
 def test_a_file_is_not_replaced_by_a_folder(tmp_path: Path) -> None:

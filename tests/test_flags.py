@@ -130,6 +130,13 @@ def test_mistakes_are_named(words: list[str], message: str) -> None:
         read(*words)
 
 
+def test_bytes_that_are_not_utf8_are_told_except_in_paths() -> None:
+    latin = b"caf\xe9".decode("utf-8", "surrogateescape")
+    assert read(f"--input_file={latin}").input_file == latin
+    with pytest.raises(InputError, match=r"--layers: has bytes that are not UTF-8; give them in UTF-8, or in a file"):
+        read("--input_file=x", f"--layers={latin}")
+
+
 def test_a_required_flag_that_is_missing() -> None:
     with pytest.raises(InputError, match="--input_file: must be given"):
         parse(Flags, [], "bert test")

@@ -25,12 +25,15 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 def expand(patterns: str, flag: str) -> list[Path]:
     """Return the paths that a comma-separated list of paths and globs names: sorted per pattern, without repeats.
 
+    A path that is there is no glob, such as that of `mails[1].csv`.
+
     Raises:
         InputError: a pattern names nothing. `flag` is the flag to fix.
     """
     found: dict[Path, None] = {}
     for pattern in filter(None, (part.strip() for part in patterns.split(","))):
-        matches = glob.glob(pattern, recursive=True) if glob.has_magic(pattern) else [pattern]  # noqa: PTH207
+        is_path = not glob.has_magic(pattern) or Path(pattern).exists()
+        matches = [pattern] if is_path else glob.glob(pattern, recursive=True)  # noqa: PTH207
         paths = [Path(match) for match in sorted(matches)]
         if not paths or not all(path.exists() for path in paths):
             raise InputError(f"{flag}: no file matches {pattern}")
@@ -57,8 +60,8 @@ def written_whole(path: Path | str) -> Iterator[BinaryIO]:
         sync_file(stream)
 
 
-def check_writable(output_dir: Path) -> None:
-    """Make the output folder, and find out now, not after hours, whether files can be written there.
+def check_writable(output_dir: Path, flag: str = "--output_dir") -> None:
+    """Make the output folder that a flag names, and find out now, not after hours, whether files can be written there.
 
     Raises:
         InputError: they cannot.
@@ -68,7 +71,7 @@ def check_writable(output_dir: Path) -> None:
         with tempfile.TemporaryFile(dir=output_dir):
             pass
     except OSError as error:
-        raise InputError(f"--output_dir={output_dir}: cannot be written to ({error.strerror})") from None
+        raise InputError(f"{flag}={output_dir}: cannot be written to ({error.strerror})") from None
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -122,10 +125,12 @@ def check_is_no_input(output: Path, inputs: Iterable[Path], flag: str = "--outpu
     """Refuse to write where a file lies that is read.
 
     Raises:
-        InputError: an input is the same file, by whatever path.
+        InputError: an input is the same file, by whatever path or address.
     """
+    address = address_of(output)
     for path in inputs:
-        if output.exists() and path.exists() and output.samefile(path):
+        is_there = output.exists() and path.exists() and output.samefile(path)
+        if is_there or (address is not None and address == address_of(path)):
             raise InputError(f"{flag}={output}: is the input {path}, which would be lost; give another file")
 
 
@@ -134,7 +139,8 @@ def _renamed_when_whole(path: Path, is_right: Callable[[Path], bool], wrong: str
     """Give a free name beside what `path` leads to, which must be of the right kind, and rename what is made there."""
     # Nothing can be renamed to `.`, and `a/..` leads nowhere while `a` is replaced.
     real = Path(os.path.realpath(path)) if path.is_symlink() or ".." in path.parts or not path.name else path
-    if os.path.lexists(real) and not is_right(real):
+    # /dev/stdout leads to a pipe, which has no name that exists.
+    if any(there and not is_right(to) for to, there in ((real, os.path.lexists(real)), (path, path.exists()))):
         raise InputError(f"{path}: {wrong}")
     real.parent.mkdir(parents=True, exist_ok=True)
     # On a shared folder, processes of several machines may have equal numbers.

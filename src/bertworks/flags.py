@@ -138,6 +138,9 @@ class _Flag:
             raise InputError(f"{source}: {text!r} is not true or false")
         if self.optional and text in ("", "None"):
             return None
+        if not self.path and any("\ud800" <= character <= "\udfff" for character in text):
+            # So Python gives the bytes of a command line that are not UTF-8; a path may have such.
+            raise InputError(f"{source}: has bytes that are not UTF-8; give them in UTF-8, or in a file")
         text = self.other_names.get(text, text)
         if self.choices and text not in self.choices:
             raise InputError(f"{source}: {text!r} is not one of {', '.join(self.choices)}")

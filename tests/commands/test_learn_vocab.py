@@ -151,3 +151,14 @@ def test_bad_input_names_the_flag_and_writes_nothing(
     (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("bert learn_vocab: "))
     assert message.format(tmp=tmp_path) in line
     assert {path.name for path in tmp_path.iterdir()} == {"empty.txt", "latin.txt", "text.txt"}
+
+
+def test_an_output_that_cannot_be_written_is_told_before_words_are_counted(
+    text: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def count(*_: object, **__: object) -> None:
+        raise AssertionError("words were counted")
+
+    monkeypatch.setattr("bertworks.text.word_counts.count_words", count)
+    assert learn(f"--input_file={text}", "--output_file=/proc/vocab.txt") == 2
+    assert "--output_file=/proc: cannot be written to" in capsys.readouterr().err

@@ -249,3 +249,19 @@ def test_a_file_without_a_text(models: Path, tmp_path: Path, capsys: pytest.Capt
     (tmp_path / "c.jsonl").write_text('{"text": "the man"}\n{"text": 5}\n')
     assert run("tag", f"--model={models / 'tagger'}", f"--input_file={tmp_path / 'c.jsonl'}") == 2
     assert "c.jsonl, line 2: text is not a text but 5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", "text,id\nthe man,1\na,b,c\n"), ("a.jsonl", '{"text": "the man"}\n[1]\n')],
+)
+def test_a_bad_row_is_told_without_a_flag_that_is_not_there(
+    name: str, content: str, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).write_text(content)
+    words = (f"--input_file={tmp_path / name}", f"--output_file={tmp_path / 'x'}")
+    assert run("tag", f"--model={models / 'tagger'}", *words) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert name in line
+    assert line.endswith("(mend the row, or remove it)")
+    assert not (tmp_path / "x").exists()

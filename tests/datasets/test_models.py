@@ -11,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+import bertworks
 from bertworks.addresses import HOME
 from bertworks.checkpoints.load import open_checkpoint
 from bertworks.config import BertConfig
@@ -23,6 +25,7 @@ from bertworks.datasets.schema import KnownModel, RemoteFile
 from bertworks.errors import InputError
 from bertworks.model.heads import PretrainingModel
 from tests.checkpoints.builders import GOOGLE_TINY
+from tests.export.builders import add_sentences, save
 from tests.http_server import Site, served
 
 FIXTURES = GOOGLE_TINY.parent
@@ -367,6 +370,7 @@ class Hub(types.ModuleType):
         if self.fails:
             raise ConnectionError("the cable\nis cut")
         for file in allow_patterns:
+            (local_dir / file).parent.mkdir(exist_ok=True)
             (local_dir / file).write_bytes(self.files[file])
 
 
@@ -389,6 +393,20 @@ def test_a_name_of_the_hub(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     assert hub.asked == ["somebody/some-bert.v2"]
     with pytest.raises(InputError, match="not taken from the hub because BERTWORKS_OFFLINE=1 is set"):
         zoo.locate("somebody/another", "--model")
+
+
+def test_a_model_of_sentences_of_the_hub_keeps_its_pooling_and_added_tokens(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = add_sentences(save(tmp_path / "there", "encoder"), ("cls_token",), dense=True)
+    (there / "special_tokens_map.json").write_text("{}")
+    (there / "added_tokens.json").write_text("{}")
+    files = {path.relative_to(there).as_posix(): path.read_bytes() for path in there.rglob("*") if path.is_file()}
+    monkeypatch.setitem(sys.modules, "huggingface_hub", Hub({**files, "onnx/config.json": b"", "data.json": b""}))
+    path = zoo.locate("somebody/sentences", "--model")
+    assert {found.relative_to(path).as_posix() for found in path.rglob("*") if found.is_file()} == {*files}
+    wanted = bertworks.load(there, device="cpu").embed("the cat sat")
+    np.testing.assert_array_equal(bertworks.load("somebody/sentences", device="cpu").embed("the cat sat"), wanted)
 
 
 @pytest.mark.parametrize(

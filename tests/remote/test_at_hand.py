@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -21,7 +22,7 @@ from bertworks.data.corpus import open_corpus
 from bertworks.errors import InputError
 from bertworks.flags import describe, parse
 from bertworks.remote import cache, outputs, stores
-from bertworks.remote.at_hand import at_hand
+from bertworks.remote.at_hand import at_hand, local_inputs
 from tests.commands.runs import FIXTURES, make_shards, metrics, run
 from tests.http_server import served
 
@@ -200,7 +201,32 @@ def test_what_cannot_be_sent_waits(memory: Any, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(type(memory), "put_file", broken)
     with pytest.raises(InputError, match=r"memory://b/run/a: cannot be written \(read-only\).*waits below"):
         output.end()
-    monkeypatch.undo()
+
+
+@pytest.mark.parametrize("fails", ["all", "last"])
+def test_what_waits_is_sent_by_the_same_command(memory: Any, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
+    put = type(memory).put_file
+
+    def broken(self: Any, local: str, *words: Any, **options: Any) -> Any:
+        if fails == "all" or local.endswith("state.json"):
+            raise PermissionError("read-only")
+        return put(self, local, *words, **options)
+
+    output = outputs.Output("memory://b/run", is_folder=True)
+    output.begin()
+    folder = output.local / "checkpoints" / "step-1"
+    folder.mkdir(parents=True)
+    for name in ("weights", "state.json"):
+        (folder / name).write_text(name)
+    with monkeypatch.context() as failing:
+        failing.setattr(type(memory), "put_file", broken)
+        with pytest.raises(InputError, match="the same command continues there"):
+            output.end()
+    again = outputs.Output("memory://b/run", is_folder=True)
+    again.begin()
+    assert (folder / "state.json").exists()
+    again.end()
+    assert _below(memory, "/b/run/checkpoints/step-1") == {"weights": b"weights", "state.json": b"state.json"}
 
 
 def test_a_folder_that_cannot_be_written_is_found_out_at_once(
@@ -467,3 +493,132 @@ def test_a_fine_tuning_from_python_writes_to_an_address(memory: Any, tmp_path: P
     assert {"model.safetensors", "flags.toml", "README.md"} <= set(_below(memory, "/b/tuned"))
     with pytest.raises(InputError, match="output_dir=memory://b/other: rows in memory need a folder here"):
         bertworks.finetune([("a", "b")], output_dir="memory://b/other")
+
+
+def test_a_file_beside_a_run_leaves_the_run_alone(
+    memory: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = make_shards(tmp_path / "shards")
+    train = (*_TRAIN, f"--input_file={here}", "--output_dir=memory://b/run", "--save_checkpoints_steps=2")
+    assert run(*train, "--num_train_steps=2") == 0
+    local = addresses.outputs() / "memory" / "b"
+    first, second = outputs.Output("memory://b", is_folder=False), outputs.Output("memory://b", is_folder=False)
+    for output, name in ((first, "a.npy"), (second, "b.npy")):
+        output.names.add(name)
+        output.begin()
+        (local / name).write_text(name)
+        (local / f"{name}.json").write_text("{}")
+    assert (local / "run" / "checkpoints" / "step-2").is_dir()
+    memory.pipe_file("/b/run/flags.toml", b"of another machine")
+    for output in (first, second):
+        output.end()
+    assert [memory.cat_file(f"/b/{name}") for name in ("a.npy", "b.npy", "b.npy.json")] == [b"a.npy", b"b.npy", b"{}"]
+    assert memory.cat_file("/b/run/flags.toml") == b"of another machine"
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("emptied", ["run", "run/checkpoints"])
+def test_who_empties_the_local_folder_loses_nothing_elsewhere(
+    memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], emptied: str
+) -> None:
+    here = make_shards(tmp_path / "shards")
+    train = (*_TRAIN, f"--input_file={here}", "--output_dir=memory://b/run", "--save_checkpoints_steps=2")
+    assert run(*train, "--num_train_steps=2") == 0
+    shutil.rmtree(addresses.outputs() / "memory" / "b" / emptied)
+    fetch = outputs.Output._fetch
+
+    def killed(self: outputs.Output, name: str, file: Any) -> None:
+        if name.endswith("optimizer.safetensors"):
+            raise KeyboardInterrupt
+        fetch(self, name, file)
+
+    with monkeypatch.context() as killing:
+        killing.setattr(outputs.Output, "_fetch", killed)
+        assert run(*train, "--num_train_steps=4") == 130
+    capsys.readouterr()
+    assert run(*train, "--num_train_steps=4") == 0
+    assert "Continuing from memory://b/run/checkpoints/step-2" in capsys.readouterr().err
+
+
+def test_offline_patterns_prefixes_and_members_are_those_of_the_copies(
+    memory: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a.txt", "b.txt", "m.ckpt.index", "m.ckpt.data-00000-of-00001", "m.zip"):
+        memory.pipe_file(f"/b/{name}", b"1")
+    given = [f"memory://b/{name}" for name in ("*.txt", "m.ckpt", "m.zip/inner")]
+    brought = [local_inputs(one, "--x", is_model=False) for one in given]
+    monkeypatch.setenv("BERTWORKS_OFFLINE", "1")
+    assert [local_inputs(one, "--x", is_model=False) for one in given] == brought
+    for missing in ("*.csv", "n.ckpt", "n.zip/inner"):
+        with pytest.raises(InputError, match="not fetched, because BERTWORKS_OFFLINE=1 is set"):
+            local_inputs(f"memory://b/{missing}", "--x", is_model=False)
+
+
+def test_what_lies_deeper_than_a_file_is_not_listed(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket may have millions of files."""
+    for name in ("m.ckpt.index", "m.ckpt.data-00000-of-00001", "vocab.txt", "deep/er/x"):
+        memory.pipe_file(f"/b/{name}", b"1")
+    listed: list[str] = []
+    find = type(memory).find
+
+    def noting(self: Any, path: str, *words: Any, **options: Any) -> Any:
+        listed.append(path)
+        return find(self, path, *words, **options)
+
+    monkeypatch.setattr(type(memory), "find", noting)
+    place = Path(local_inputs("memory://b/m.ckpt", "--init_checkpoint", is_model=True))
+    assert sorted(path.name for path in place.parent.iterdir()) == [
+        "m.ckpt.data-00000-of-00001",
+        "m.ckpt.index",
+        "vocab.txt",
+    ]
+    with pytest.raises(InputError, match=r"memory://b/typo\.txt: no such file or folder"):
+        local_inputs("memory://b/typo.txt", "--input_file", is_model=False)
+    assert {"/b", "b", "/b/", ""}.isdisjoint(listed)
+
+
+def test_what_is_finished_is_sent_after_a_sigterm(tmp_path: Path) -> None:
+    program = """
+import os, signal, sys, fsspec
+from pathlib import Path
+from bertworks.commands.learn_vocab import Flags
+from bertworks.remote.at_hand import at_hand, local_inputs
+
+before = signal.getsignal(signal.SIGTERM)
+try:
+    with at_hand(Flags(input_file="x", output_file="memory://b/vocab.txt")) as flags:
+        Path(flags.output_file).write_text("whole")
+        os.kill(os.getpid(), signal.SIGTERM)
+except SystemExit as left:
+    print(left.code, fsspec.filesystem("memory").cat_file("/b/vocab.txt"), signal.getsignal(signal.SIGTERM) is before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, addresses.HOME: str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("143 b'whole' True\n", 0), done.stderr
+
+
+def test_a_file_elsewhere_that_is_read_is_not_written_over(memory: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    content = (FIXTURES / "corpus.txt").read_bytes()
+    memory.pipe_file("/b/corpus.txt", content)
+    same = "memory://b/corpus.txt"
+    assert run("learn_vocab", f"--input_file={same}", f"--output_file={same}", "--vocab_size=300") == 2
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert (
+        said == f"bert learn_vocab: --output_file={same}: is the input {same}, which would be lost; give another file"
+    )
+    assert memory.cat_file("/b/corpus.txt") == content
+
+
+def test_other_forms_of_weights_are_left_out_in_each_folder(memory: Any) -> None:
+    names = ("model.safetensors", "pytorch_model.bin", "config.json", "2_Dense/pytorch_model.bin", "onnx/model.onnx")
+    for name in names:
+        memory.pipe_file(f"/b/m/{name}", b"1")
+    place = Path(local_inputs("memory://b/m", "--model", is_model=True))
+    found = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
+    assert found == {"model.safetensors", "config.json", "2_Dense/pytorch_model.bin"}

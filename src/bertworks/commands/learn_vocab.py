@@ -85,6 +85,7 @@ def main(flags: Flags) -> None:
         raise InputError(f"--output_file={flags.output_file}: is a folder; give a file such as vocab.txt in it")
     paths = files.expand(flags.input_file, "--input_file")
     files.check_is_no_input(Path(flags.output_file), paths)
+    files.check_writable(Path(flags.output_file).parent, "--output_file")
     start = time.perf_counter()
     with progress("Counting words", sum(path.stat().st_size for path in paths) / 1e6, "MB") as advance:
         words = count_words(

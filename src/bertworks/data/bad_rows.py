@@ -22,21 +22,25 @@ class BadRows:
 
     Attributes:
         on_bad_row: "error" raises, "skip" leaves the row out.
+        advice: what to do about a row, for the message of an error.
         rows: how many rows were read, those that cannot be used included; 0 where the reader does not count them.
         notes: one line for each row that was left out, which says what was wrong.
         remarks: one line for each row that is odd but is used.
     """
 
-    def __init__(self, on_bad_row: OnBadRow = "error") -> None:
+    def __init__(
+        self, on_bad_row: OnBadRow = "error", advice: str = "to leave out such rows: --on_bad_row=skip"
+    ) -> None:
         self.on_bad_row = on_bad_row
+        self.advice = advice
         self.rows = 0
         self.notes: list[str] = []
         self.remarks: list[str] = []
 
-    def found(self, message: str, advice: str = "to leave out such rows: --on_bad_row=skip") -> None:
+    def found(self, message: str, advice: str | None = None) -> None:
         """Raise InputError with this message, which names the row, and with advice; or remember the message."""
         if self.on_bad_row == "error":
-            raise InputError(f"{message} ({advice})")
+            raise InputError(f"{message} ({advice or self.advice})")
         self.notes.append(message)
 
     def summary(self) -> list[str]:

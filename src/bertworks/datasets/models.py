@@ -36,7 +36,12 @@ _TF_HUB = re.compile(
 )
 # The original's flag, which names a file.
 _NEVER_THE_HUB = "--init_checkpoint"
-_HUB_TEXTS = ("config.json", "vocab.txt", "tokenizer.json", "tokenizer_config.json")
+# The configuration, how text is cut, and, of sentence-transformers, how a vector is made of a text.
+_HUB_TEXTS = (
+    r"config\.json|vocab\.txt|tokenizer(_config)?\.json|special_tokens_map\.json|added_tokens\.json"
+    r"|modules\.json|config_sentence_transformers\.json|sentence_\w+_config\.json"
+    r"|\d+_\w+/(config\.json|model\.safetensors|pytorch_model\.bin)"
+)
 # Weights, in one file or in several with an index; safetensors are preferred.
 _HUB_WEIGHTS = (
     r"model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json",
@@ -177,7 +182,7 @@ def _from_hub(name: str, flag: str) -> Path:
         weights = next((found for form in _HUB_WEIGHTS if (found := [f for f in files if re.fullmatch(form, f)])), None)
         if weights is None:
             raise InputError("it has no model.safetensors and no pytorch_model.bin")
-        wanted = [*weights, *(file for file in _HUB_TEXTS if file in files)]
+        wanted = [*weights, *(file for file in files if re.fullmatch(_HUB_TEXTS, file))]
         huggingface_hub.snapshot_download(name, local_dir=unfinished, allow_patterns=wanted)
         shutil.rmtree(unfinished / ".cache", ignore_errors=True)
         unfinished.rename(folder)

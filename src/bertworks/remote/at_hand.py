@@ -7,7 +7,9 @@ nothing of it. `file://` is the path that it names.
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stdout
@@ -63,12 +65,32 @@ def at_hand(flags: FlagsType) -> Iterator[FlagsType]:
             local[name] = local_inputs(value, f"--{name}", is_model=described.path == "or name")
     try:
         with ExitStack() as sending:
+            if made:
+                sending.enter_context(_ended_by_signal())
             for output in made.values():
                 _begin(output, sending)
             with redirect_stdout(cast(TextIO, _Shown(sys.stdout))):
                 yield replace(flags, **local)
     finally:
         cache.release()
+
+
+@contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """Let SIGTERM end the block as an error does, so that what is finished is sent; a training has its own answer."""
+    if threading.current_thread() is not threading.main_thread():  # only it may say what signals do
+        yield
+        return
+
+    def leave(number: int, _: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one does not stop the sending
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 class _Shown:
@@ -123,6 +145,7 @@ def _output(part: str, is_folder: bool, made: dict[tuple[str, bool], Output]) ->
         raise InputError(f"{part}: not an address of a file; give one such as gs://BUCKET/FOLDER/FILE")
     folder = part if is_folder else parent
     output = made.setdefault((folder, is_folder), Output(folder, is_folder=is_folder))
+    output.names.add(name)
     return str(output.local if is_folder else output.local / name)
 
 

@@ -41,8 +41,8 @@ def bring(address: str, flag: str, *, is_model: bool) -> list[Path]:
     """
     place = addresses.place(addresses.inputs(), address)
     if is_offline():
-        if place.exists():
-            return [place]
+        if there := _there(place):
+            return there
         raise InputError(f"{flag}={address}: not fetched, because {OFFLINE}=1 is set")
     scheme = address.partition("://")[0]
     if scheme in addresses.HTTP:
@@ -59,6 +59,21 @@ def bring(address: str, flag: str, *, is_model: bool) -> list[Path]:
     return [_one(store, address, flag, is_model=is_model)]
 
 
+def _there(place: Path) -> list[Path]:
+    """Return the copies that are there already: one, those that match a pattern, or those of a prefix or in a zip."""
+    if place.exists():
+        return [place]
+    root = addresses.inputs()
+    named = str(place.relative_to(root))
+    if named.startswith("http"):  # of the web, only files are read
+        return []
+    if glob.has_magic(named):
+        return [root / match for match in sorted(glob.glob(named, root_dir=root))]  # noqa: PTH207
+    has_more = any(path.name.startswith(f"{place.name}.") for path in place.parent.glob("*"))
+    in_zip = any(outer.suffix.lower() == ".zip" and outer.is_file() for outer in place.parents)
+    return [place] if has_more or in_zip else []
+
+
 def _one(store: Store, address: str, flag: str, *, is_model: bool) -> Path:
     address = address.rstrip("/")
     place = addresses.place(addresses.inputs(), address)
@@ -73,7 +88,7 @@ def _one(store: Store, address: str, flag: str, *, is_model: bool) -> Path:
         if outer.suffix.lower() == ".zip" and (zipped := store.find(f"{outer}".replace(":/", "://", 1))) is not None:
             return _copies([zipped])[0] / PurePosixPath(address).relative_to(outer)
     # The prefix of a checkpoint's files, as the original names it.
-    if parts := [file for file in store.inside(parent) if file.address.startswith(f"{address}.")]:
+    if parts := [file for file in store.inside(parent, deep=False) if file.address.startswith(f"{address}.")]:
         _copies([*parts, *_small(store, parent)])
         return place
     raise InputError(f"{flag}={address}: no such file or folder")
@@ -81,20 +96,21 @@ def _one(store: Store, address: str, flag: str, *, is_model: bool) -> Path:
 
 def _small(store: Store, folder: str) -> list[Listed]:
     """Return the small text files directly in a folder."""
-    there = [file for file in store.inside(folder) if file.address.rpartition("/")[0] == folder]
+    there = store.inside(folder, deep=False)
     return [file for file in there if file.address.endswith(_SMALL) and file.size <= _SMALL_BYTES]
 
 
 def _of_model(inside: Sequence[Listed], address: str) -> list[Listed]:
     """Leave out the forms of a model's weights that are not read."""
     relative = {file: PurePosixPath(file.address.removeprefix(f"{address}/")) for file in inside}
-    has_safetensors = any(len(p.parts) == 1 and p.suffix == ".safetensors" for p in relative.values())
+    # Each folder by itself: a dense layer of sentence-transformers may be in the older form beside a newer model.
+    has_safetensors = {path.parent for path in relative.values() if path.suffix == ".safetensors"}
     return [
         file
         for file, path in relative.items()
         if path.parts[0] not in _OTHER_FORMS
         and path.name != "optimizer.safetensors"
-        and not (has_safetensors and path.suffix in _OTHER_WEIGHTS)
+        and not (path.parent in has_safetensors and path.suffix in _OTHER_WEIGHTS)
     ]
 
 

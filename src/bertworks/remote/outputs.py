@@ -5,7 +5,8 @@
 
 A folder of files counts as whole by its marker (`state.json` of a checkpoint, `index.json` of a corpus). Markers are
 listed before the other files and sent after them, so a checkpoint elsewhere is whole or does not count. If the folder
-elsewhere is as this machine left it, a run continues with its local files; otherwise with a copy of those elsewhere.
+elsewhere is as this machine left it, and the local files are still there, a run continues with them; otherwise with a
+copy of those elsewhere.
 """
 
 from __future__ import annotations
@@ -46,10 +47,12 @@ class Output:
     Attributes:
         address, local: the two folders.
         is_folder: whether the address is a folder that a run may continue, or the one in which an output file lies.
+        names: the files that are made in a folder of the latter kind; all else there belongs to other commands.
     """
 
     def __init__(self, address: str, *, is_folder: bool) -> None:
         self.address, self.is_folder = address.rstrip("/"), is_folder
+        self.names: set[str] = set()
         self.local = addresses.place(addresses.outputs(), address)
         self._record = addresses.place(addresses.outputs().with_name("sent"), address).with_suffix(".sent.json")
         scheme = address.partition("://")[0]
@@ -59,6 +62,7 @@ class Output:
         self._period = _PERIODS.get(scheme, PERIOD)
         self._token = f"{os.uname().nodename} {os.getpid()} {secrets.token_hex(4)}"
         self._sent: dict[str, dict[str, Any]] = {}
+        self._recording = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._send_often, name="send", daemon=True)
         self._problem = ""
@@ -77,7 +81,7 @@ class Output:
         else:
             self._store.remove(f"{self.address}/{RUN}")
             for entry in self.local.iterdir() if self.local.is_dir() else ():
-                if not entry.name.startswith("."):  # what a killed run can continue from stays
+                if self._is_mine(entry.name):
                     files.remove(entry)
         self.local.mkdir(parents=True, exist_ok=True)
         self._thread.start()
@@ -137,10 +141,10 @@ class Output:
         """Continue with the local files or with a copy of those elsewhere."""
         there = {self._name(file): file for file in self._store.inside(self.address) if self._name(file) != RUN}
         self._sent = files.json_object(self._record)
-        if self._sent and {name: of["there"] for name, of in self._sent.items()} == {
-            name: file.version for name, file in there.items()
-        }:
+        left = {name: of["there"] for name, of in self._sent.items()}
+        if left == {name: file.version for name, file in there.items()} and self._record.exists() and self._is_here():
             return
+        files.remove(self._record)  # so a kill before all is fetched does not make half of it count
         files.remove(self.local)
         whole = {name: file for name, file in there.items() if _is_whole(name, there)}
         self._sent = {name: {"here": None, "there": file.version} for name, file in there.items()}
@@ -150,6 +154,14 @@ class Output:
         with ThreadPoolExecutor(_AT_ONCE, "restore") as pool:
             list(pool.map(self._fetch, whole, whole.values()))
         self._keep_record()
+
+    def _is_here(self) -> bool:
+        """Tell whether the local files are still there: who empties the cache does not mean the folder elsewhere."""
+        if not self._sent:  # the store failed from the beginning
+            return True
+        here = self._names()
+        marked = any(Path(name).name in MARKERS for name in self._sent)
+        return not self._sent.keys().isdisjoint(here) and (not marked or any(Path(n).name in MARKERS for n in here))
 
     def _fetch(self, name: str, file: Listed) -> None:
         with files.written_whole(self.local / name) as stream:
@@ -181,20 +193,30 @@ class Output:
         gone = [name for name in self._sent if name not in others and not (self.local / name).exists()]
         for name in sorted(gone, key=lambda name: Path(name).name not in MARKERS):
             self._store.remove(f"{self.address}/{name}")
-            del self._sent[name]
+            self._note(name, None)
         with ThreadPoolExecutor(_AT_ONCE, "send") as pool:
             list(pool.map(lambda item: self._send_one(*item), others.items()))
             list(pool.map(lambda item: self._send_one(*item), markers.items()))
-        self._keep_record()
 
     def _names(self) -> list[str]:
         """Return the finished files, relative to the folder."""
         found = []
         for folder, inner, names in os.walk(self.local):
-            inner[:] = [name for name in inner if not name.startswith(".")]
             below = Path(folder).relative_to(self.local)
-            found += [(below / name).as_posix() for name in names if not name.startswith(".")]
+            is_mine = self._is_mine if folder == str(self.local) else _is_finished
+            inner[:] = filter(is_mine, inner)
+            found += [(below / name).as_posix() for name in filter(is_mine, names)]
         return sorted(name for name in found if name != "checkpoints/lock")
+
+    def _is_mine(self, name: str) -> bool:
+        """Tell whether a finished file or folder directly in the local folder is of this output.
+
+        Beside a file FILE, files such as FILE.json are, too. A name that begins with a dot is what a killed run can
+        continue from.
+        """
+        return _is_finished(name) and (
+            self.is_folder or any(name == made or name.startswith(f"{made}.") for made in self.names)
+        )
 
     def _send_one(self, name: str, path: Path) -> None:
         try:
@@ -204,10 +226,24 @@ class Output:
             sent = self._store.put(path, f"{self.address}/{name}")
         except FileNotFoundError:  # removed meanwhile, as old checkpoints are
             return
-        self._sent[name] = {"here": state, "there": sent.version}
+        self._note(name, {"here": state, "there": sent.version})
+
+    def _note(self, name: str, sent: dict[str, Any] | None) -> None:
+        """Keep what was sent, or that it was removed, at once: after it a store may fail or the run be killed."""
+        with self._recording:
+            if sent is None:
+                del self._sent[name]
+            else:
+                self._sent[name] = sent
+            self._keep_record()
 
     def _keep_record(self) -> None:
-        files.write_text(self._record, json.dumps(self._sent) + "\n")
+        if self.is_folder:
+            files.write_text(self._record, json.dumps(self._sent) + "\n")
+
+
+def _is_finished(name: str) -> bool:
+    return not name.startswith(".")
 
 
 def _state(path: Path) -> list[int]:

@@ -96,13 +96,21 @@ class Store:
             return None
         return self._listed(found) if found["type"] == "file" else None
 
-    def inside(self, address: str) -> list[Listed]:
-        """Return all files in a folder and in the folders in it, sorted; none if there is no folder."""
+    def inside(self, address: str, *, deep: bool = True) -> list[Listed]:
+        """Return all files in a folder and, if `deep`, in the folders in it, sorted; none if there is no folder.
+
+        A bucket may have millions of files, of which only those beside one are wanted.
+        """
+
+        def listing() -> list[dict[str, Any]]:
+            path = self._path(address)
+            return list(self._files.find(path, detail=True).values() if deep else self._files.ls(path, detail=True))
+
         try:
-            found = patiently(address, "listed", lambda: self._files.find(self._path(address), detail=True))
+            found = patiently(address, "listed", listing)
         except (FileNotFoundError, NotADirectoryError):
             return []
-        files = [self._listed(each) for each in found.values() if each["type"] == "file"]
+        files = [self._listed(each) for each in found if each["type"] == "file"]
         below = address.rstrip("/") + "/"
         return sorted((f for f in files if f.address.startswith(below)), key=lambda file: file.address)
 

@@ -148,7 +148,9 @@ def rows_of_table(
     columns = replace(columns, pair=columns.pair if pairs else None, id=id_of(table.columns, columns))
     for note in (*table.notes, f"{path}: columns: {columns}"):
         say(note)
-    return (_text_of(record, columns) for record in table.records(BadRows()))
+    # The commands that use a model have no --on_bad_row: a row left out would shift all that stands beside the results.
+    bad = BadRows(advice="mend the row, or remove it")
+    return (_text_of(record, columns) for record in table.records(bad))
 
 
 def _text_of(record: Record, columns: Columns) -> GivenText:
@@ -172,11 +174,15 @@ def _in_blocks(texts: Iterable[GivenText]) -> Iterator[list[GivenText]]:
 
 def _arriving() -> Iterator[list[bytes]]:
     """Yield the lines of standard input as they come, those that are there together."""
-    rest, stream = b"", cast(BufferedReader, sys.stdin.buffer)
+    begun: list[bytes] = []  # parts of a line whose end has not come yet
+    stream = cast(BufferedReader, sys.stdin.buffer)
     while data := stream.read1(1 << 16):
-        *lines, rest = (rest + data).split(b"\n")
-        yield lines
-    yield [rest]
+        ended, newline, rest = data.rpartition(b"\n")
+        if newline:
+            yield b"".join([*begun, ended]).split(b"\n")
+            begun.clear()
+        begun.append(rest)
+    yield [b"".join(begun)]
 
 
 def source_of(

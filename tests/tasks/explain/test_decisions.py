@@ -14,7 +14,8 @@ from bertworks.errors import InputError
 from bertworks.model.heads import SequenceClassifier
 from bertworks.tasks.explain.explanation import Explanation
 from bertworks.tasks.explain.gradients import TOLERANCE, with_words
-from tests.export.builders import CLASSES, load
+from bertworks.text.tokenizer import Tokenizer
+from tests.export.builders import CLASSES, VOCAB, load
 
 TEXT = "The cat sat on the mat, and the man went home."
 PAIR = ("who sat on the mat ?", "in the old town the cat sat on the mat and the man went home")
@@ -129,6 +130,19 @@ def test_an_answer_in_a_window_of_a_long_text(tmp_path: Path) -> None:
     second = [word for word in found.contributions if word.part == 1]
     assert best.window[0] <= second[0].begin <= best.begin
     assert best.end <= second[-1].end <= best.window[1]
+
+
+def test_a_long_question_is_cut_as_it_is_for_the_answer(tmp_path: Path) -> None:
+    pieces = len(Tokenizer.from_vocab(VOCAB).encode("who sat on the mat"))
+    pretrained = load(tmp_path, "answers", extra={"fine_tuning": {"max_query_length": pieces}})
+    question = " ".join([PAIR[0]] * 3)
+    assert pretrained.answer(question, PAIR[1]).question_cut
+    (found,) = pretrained.explain((question, PAIR[1]))
+    check(found)
+    assert found.cut
+    assert "".join(word.text for word in found.contributions if word.part == 0) == "whosatonthemat"
+    (short,) = pretrained.explain(("who sat on the mat", PAIR[1]))
+    assert (found.decision, found.score) == (short.decision, pytest.approx(short.score))
 
 
 def test_a_text_that_is_cut(tmp_path: Path) -> None:

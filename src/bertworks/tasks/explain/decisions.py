@@ -26,7 +26,7 @@ from bertworks.tasks.explain.explanation import Decision, Explanation
 from bertworks.tasks.explain.gradients import MOST_POINTS, integrated_gradients, log_odds
 from bertworks.tasks.explain.reading import ReadTexts, read_texts
 from bertworks.tasks.labels import names_of_outputs
-from bertworks.tasks.squad.answering import FoundAnswer, answer
+from bertworks.tasks.squad.answering import FoundAnswer, answer, window_settings
 from bertworks.tasks.texts import Text, checked_texts, how_long_texts_are_read, is_blank, sequence_length
 from bertworks.text.tokenizer import Tokenizer
 
@@ -159,10 +159,10 @@ def _window(
     best: FoundAnswer,
     max_seq_length: int | None,
 ) -> ReadTexts:
-    """Return the question and the answer's window of the document."""
+    """Return the question, cut as for the answer, and the answer's window of the document."""
     asked, text = tokenizer.encode_with_offsets(question), tokenizer.encode_with_offsets(document)
     inside = np.flatnonzero((text.spans[:, 0] >= best.window[0]) & (text.spans[:, 1] <= best.window[1]))
     begin, end = int(inside[0]), int(inside[-1]) + 1
-    room = (max_seq_length or config.longest_sequence) - 3 - (end - begin)
-    kept = ([slice(0, max(0, room))], [slice(begin, end)])
+    longest_question = window_settings(config, max_seq_length, None, None).max_query_length
+    kept = ([slice(0, longest_question)], [slice(begin, end)])
     return read_texts(tokenizer, (question, document), (asked, text), [kept])

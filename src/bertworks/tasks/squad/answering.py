@@ -202,8 +202,8 @@ def ask(
     )
     read = texts.documents if question.strip() else []
     examples = (SquadExample(str(number), question, document) for number, document in enumerate(read))
-    window_settings = _settings(config, max_seq_length, doc_stride, max_query_length)
-    blocks = make_windows(tokenizer, examples, window_settings, training=False)
+    settings_of_windows = window_settings(config, max_seq_length, doc_stride, max_query_length)
+    blocks = make_windows(tokenizer, examples, settings_of_windows, training=False)
     threshold = config.fine_tuned("null_score_diff_threshold", float) or 0.0
     return Asked(question, texts, blocks, settings, top_k, allow_none, allow_overlap, threshold)
 
@@ -254,7 +254,7 @@ def _apart(answers: Iterable[FoundAnswer], most: int) -> list[FoundAnswer]:
     return kept
 
 
-def _settings(
+def window_settings(
     config: BertConfig, max_seq_length: int | None, doc_stride: int | None, max_query_length: int | None
 ) -> WindowSettings:
     """Take what is given, else the values of the training, else the original's, as far as the model can read."""
