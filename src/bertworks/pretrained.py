@@ -34,7 +34,7 @@ from bertworks.progress import say
 from bertworks.tasks.attentions import Attentions, compute_attentions
 from bertworks.tasks.classification.classify import Classified, classify
 from bertworks.tasks.embed import features
-from bertworks.tasks.embed.sentences import embed_sentences
+from bertworks.tasks.embed.sentences import embed_sentences, rules_followed
 from bertworks.tasks.explain.decisions import explain
 from bertworks.tasks.explain.explanation import Explanation
 from bertworks.tasks.fill_mask import Guess, fill_mask
@@ -89,8 +89,8 @@ class Pretrained:
             vector: NDArray[np.float32] = self.embed([texts], layers, pooling, max_seq_length, normalize)[0]
             return vector
         texts = checked_texts(texts, pairs=False)
-        rules, model = self.checkpoint.sentences, self.model.bert
-        if rules and pooling is None and tuple(layers) == features.POOLED_LAYERS:
+        rules, model = rules_followed(self.checkpoint.sentences, layers, pooling), self.model.bert
+        if rules:
             of = self.tokenizer, texts, rules, self.checkpoint.path
             vectors = embed_sentences(model, *of, max_seq_length=max_seq_length, dtype=self.dtype)
         else:

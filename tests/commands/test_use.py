@@ -265,3 +265,19 @@ def test_a_bad_row_is_told_without_a_flag_that_is_not_there(
     assert name in line
     assert line.endswith("(mend the row, or remove it)")
     assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize(("command", "model"), [("embed", "encoder"), ("classify", "classifier")])
+def test_texts_that_are_cut_are_counted(
+    command: str, model: str, models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = ["the lift is out of order", "the lift", "the lift is out"]
+    (tmp_path / "texts.txt").write_text("\n".join(texts))
+    words = (command, f"--input_file={tmp_path / 'texts.txt'}", f"--model={models / model}")
+    assert run(*words, "--max_seq_length=6") == 0
+    tokenizer = bertworks.load(models / model).tokenizer
+    longer = sum(len(tokenizer.encode(text)) > 4 for text in texts)
+    assert 0 < longer < 3
+    assert f"{longer} of 3 texts are longer than --max_seq_length=6 and lose their end" in capsys.readouterr().err
+    assert run(*words) == 0
+    assert "are longer than" not in capsys.readouterr().err

@@ -50,6 +50,7 @@ def main(flags: Flags) -> None:
     from bertworks.progress import say
     from bertworks.tasks.classification.columns import ColumnFlags
     from bertworks.tasks.text_input import source_of
+    from bertworks.tasks.texts import LengthCount, how_long_texts_are_read, sequence_length
 
     source = source_of(flags, pair=flags.text_pair, pair_column=flags.pair_column, pairs=True)
     from bertworks.pretrained import load_model
@@ -60,6 +61,8 @@ def main(flags: Flags) -> None:
     remembered = ColumnFlags().or_remembered(pretrained.config)
     of_single = remembered.text_column is not None and remembered.pair_column is None
 
+    counted = LengthCount(pretrained.tokenizer, sequence_length(pretrained.config, flags.max_seq_length))
+
     def shown() -> Iterator[str]:
         empty, pair = 0, None
         for block in source.blocks(say):
@@ -69,9 +72,12 @@ def main(flags: Flags) -> None:
                     'one; to give one text: --text_column in tables, no " ||| " in lines, no --text_pair'
                 )
             found = pretrained.classify([text.whole for text in block], flags.max_seq_length)
+            counted.add([text.whole for text in block])
             empty += sum(one.label is None for one in found)
             for text, one in zip(block, found, strict=True):
                 yield _shown(text, one, flags)
+        for remark in counted.remarks(how_long_texts_are_read(pretrained.config, counted.max_seq_length)[0]):
+            say(remark)
         if empty:
             say("1 text is empty and has no label" if empty == 1 else f"{empty:,} texts are empty and have no label")
 

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bertworks.flag_groups import TextFlags, numbers_of_layers
 from bertworks.flags import flag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bertworks.tasks.text_input import GivenText
 
 # Files that hold arrays; others hold JSON lines.
 _ARRAYS = (".npy", ".npz", ".safetensors", ".parquet")
@@ -38,7 +46,6 @@ class Flags(TextFlags):
 def main(flags: Flags) -> None:
     """Look at the input, load the model, compute, print or write."""
     import json
-    from collections.abc import Iterator
 
     from bertworks import files
     from bertworks.progress import say
@@ -48,15 +55,24 @@ def main(flags: Flags) -> None:
     layers = numbers_of_layers(flags.layers)
     from bertworks.pretrained import load_model
     from bertworks.tasks.embed.feature_files import check_output, vector_file
+    from bertworks.tasks.embed.sentences import longest_sentence, rules_followed, with_prompt
+    from bertworks.tasks.texts import LengthCount
 
     if output.suffix in _ARRAYS:
         check_output(output, "mean")
     pretrained = load_model(flags, flags.precision)
-    blocks = (
-        (block, pretrained.embed([t.text for t in block], layers, flags.pooling, flags.max_seq_length, flags.normalize))
-        for block in source.blocks(say)
-        if block
-    )
+    rules = rules_followed(pretrained.checkpoint.sentences, layers, flags.pooling)
+    counted = LengthCount(pretrained.tokenizer, longest_sentence(rules, pretrained.config, flags.max_seq_length))
+
+    def embedded() -> Iterator[tuple[list[GivenText], NDArray[np.float32]]]:
+        for block in filter(None, source.blocks(say)):
+            texts = [given.text for given in block]
+            counted.add(with_prompt(rules, texts))
+            yield block, pretrained.embed(texts, layers, flags.pooling, flags.max_seq_length, flags.normalize)
+        for remark in counted.remarks():
+            say(remark)
+
+    blocks = embedded()
     if output.suffix in _ARRAYS:
         count = vector_file(output, (([text.text for text in block], vectors) for block, vectors in blocks))
         print(f"Wrote {count:,} vectors to {output}")

@@ -28,13 +28,7 @@ from bertworks.tasks.classification.rows import AnyRow
 from bertworks.tasks.classification.standard_scores import ScoreScale
 from bertworks.tasks.classification.task import Classification, LabelledSequences
 from bertworks.tasks.classification.trained_labels import kind_of, output_order, reorder
-
-# What happens to texts that are longer than a sequence.
-_HAPPENS: Mapping[LongText, str] = {
-    "truncate": "lose their end",
-    "head_tail": "lose their middle",
-    "window": "are read through windows",
-}
+from bertworks.tasks.texts import LONG_TEXTS
 
 
 @dataclass(frozen=True)
@@ -247,7 +241,7 @@ def _amounts(problem: Problem, settings: Classification, long_text: LongText) ->
             found[split] = Amount({"windows": len(data)})
         elif data:
             texts = len(data) if long_text == "window" else len(data.sequences)
-            found[split] = Amount({"examples": len(data)}, data.sequences.cut, texts, happens=_HAPPENS[long_text])
+            found[split] = Amount({"examples": len(data)}, data.sequences.cut, texts, happens=LONG_TEXTS[long_text])
     return found | {f"test{ending}": Amount({"examples": len(rows)}) for ending, rows in problem.test.items()}
 
 
@@ -256,7 +250,7 @@ def _cut_texts(data: LabelledSequences, max_seq_length: int, long_text: LongText
     cut = data.sequences.cut
     texts = len(data) if long_text == "window" else len(data.sequences)
     windows = f"{len(data.sequences) - texts + cut:,} windows"
-    does = _HAPPENS[long_text].replace("windows", windows)
+    does = LONG_TEXTS[long_text].replace("windows", windows)
     return f"{cut:,} of {texts:,} texts are longer than --max_seq_length={max_seq_length} and {does}"
 
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bertworks.checkpoints.weights import SentenceRules
+from bertworks.config import BertConfig
 from bertworks.errors import InputError
 from bertworks.model.bert import Bert
-from bertworks.tasks.embed.features import Pooling, TextFeatures, extract
+from bertworks.tasks.embed.features import POOLED_LAYERS, Pooling, TextFeatures, extract
 from bertworks.text.tokenizer import Tokenizer
 
 # What is computed of each text, and what is done with it: [H], or [tokens, H] where it is none.
@@ -60,16 +61,34 @@ def embed_sentences(
         raise InputError("texts: give a list of texts, not one")
     if rules.refusal:
         raise InputError(f"{path}: wants {rules.refusal}, which is not computed here; give pooling")
-    longest = max_seq_length or rules.max_seq_length
-    longest = min(longest, bert.config.max_position_embeddings) if longest else None
-    prompted = [rules.prompt + text for text in texts]
-    prompted = [text.lower() for text in prompted] if rules.do_lower_case else prompted
+    longest, prompted = longest_sentence(rules, bert.config, max_seq_length), with_prompt(rules, texts)
     parts = []
     for name in rules.poolings:
         found = extract(bert, tokenizer, prompted, pooling=_POOLINGS[name], max_seq_length=longest, dtype=dtype)
         rows = [_pooled(name, one) for one in found]
         parts.append(np.array(rows, np.float32).reshape(len(texts), -1))
     return after_pooling(torch.from_numpy(np.concatenate(parts, 1)), rules, path).numpy()
+
+
+def rules_followed(rules: SentenceRules | None, layers: Sequence[int], pooling: Pooling | None) -> SentenceRules | None:
+    """Return what a folder of sentence-transformers says, unless layers or a pooling are given instead."""
+    return rules if pooling is None and tuple(layers) == POOLED_LAYERS else None
+
+
+def longest_sentence(rules: SentenceRules | None, config: BertConfig, max_seq_length: int | None) -> int:
+    """Return the most tokens of a sequence: as given, or as the folder says, or all positions of the model."""
+    positions = config.max_position_embeddings
+    if rules is None:
+        return max_seq_length or positions
+    return min(max_seq_length or rules.max_seq_length or positions, positions)
+
+
+def with_prompt(rules: SentenceRules | None, texts: Sequence[str]) -> list[str]:
+    """Return texts as the tokenizer gets them."""
+    if rules is None:
+        return list(texts)
+    prompted = [rules.prompt + text for text in texts]
+    return [text.lower() for text in prompted] if rules.do_lower_case else prompted
 
 
 def pooled(hidden: Tensor, starts: Tensor, name: str) -> Tensor:
