@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bertworks.benchmark.choices import check, contestants, mixes, pythons
+from bertworks.benchmark.choices import check, clients, contestants, mixes, precisions, pythons
 from bertworks.benchmark.flags import BenchmarkFlags
 from bertworks.benchmark.known_peers import PEERS
 from bertworks.errors import InputError
@@ -46,6 +46,15 @@ def flags(*words: str) -> BenchmarkFlags:
         (["serve", "--against=openvino"], "openvino takes part in encode, latency, not here"),
         (["memory", "--optimizer_bits=8"], "--optimizer_bits: is for train and finetune, not for memory"),
         (["train", "--vocab_file=/nowhere"], "--vocab_file=/nowhere: no such file"),
+        (["train", "--lengths=,"], "--lengths=,: bert benchmark train takes dense, mrpc, squad"),
+        (["tokenize", "--lengths=dense"], "--lengths=dense: bert benchmark tokenize has no mixes of lengths"),
+        (["train", "--precision=,"], "--precision=,: give auto, fp32, bf16, int8"),
+        (["train", "--like=nvidia", "--size=,"], "--size=,: give one size"),
+        (["train", "--size=base,base"], "--size=base,base: give one size"),
+        (["tokenize", "--model=here"], "--model=here: bert benchmark tokenize opens no model; give its vocabulary"),
+        (["data", "--model=here"], "--model=here: bert benchmark data opens no model; give its vocabulary"),
+        (["memory", "--model=here"], "--model=here: bert benchmark memory opens no model; give a size as --size"),
+        (["finetune", "--like=lambda", "--max_seq_length=64"], "--max_seq_length: --like=lambda says what is measured"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(words: list[str], message: str) -> None:
@@ -97,3 +106,20 @@ def test_lengths_may_be_a_file(tmp_path: Path) -> None:
 
 def test_an_environment_of_a_peer() -> None:
     assert pythons(flags("encode", f"--peer_python=openvino={sys.executable}")) == {"openvino": sys.executable}
+
+
+def test_what_is_named_twice_is_measured_once() -> None:
+    assert mixes(flags("train", "--lengths=mrpc,dense,mrpc")) == ["mrpc", "dense"]
+    assert precisions(flags("train", "--precision=fp32,fp32")) == ["fp32"]
+    assert clients(flags("serve", "--clients=8,1,08")) == [8, 1]
+
+
+def test_two_files_of_lengths_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Their batches would lie in one folder, and their figures in one table."""
+    paths = [tmp_path / folder / "lengths.txt" for folder in ("short", "long")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text("10\n")
+    assert mixes(flags("train", f"--lengths={paths[0]},dense")) == [str(paths[0]), "dense"]
+    with pytest.raises(InputError, match="two have one name, by which the tables call them; rename a file"):
+        check(flags("train", f"--lengths={paths[0]},{paths[1]}"))

@@ -65,6 +65,24 @@ def test_a_gpu_is_read_by_its_program(tmp_path: Path, monkeypatch: pytest.Monkey
     assert power.watts == pytest.approx(150.5)
 
 
+@pytest.mark.parametrize(("seen", "asked"), [("3,GPU-abc", "GPU-abc"), ("", "1"), (None, "1")])
+def test_a_gpu_is_asked_for_by_its_name_on_the_machine(
+    seen: str | None, asked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that may use some GPUs counts them from 0; the program counts all."""
+    program = tmp_path / "nvidia-smi"
+    program.write_text('#!/bin/sh\necho "$1" > "$0.part"\nmv "$0.part" "$0.asked"\nexec sleep 60\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if seen is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", seen)
+    with Meter(gpu=1).reading():
+        while not (tmp_path / "nvidia-smi.asked").exists():
+            pass
+    assert (tmp_path / "nvidia-smi.asked").read_text() == f"--id={asked}\n"
+
+
 def test_a_gpu_without_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     meter = Meter(gpu=0)

@@ -37,6 +37,15 @@ def test_lengths_from_a_file(tmp_path: Path) -> None:
         inputs.lengths_of(str(path), 2, 10)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"), [(b"\xff\xfe5", "is no text in UTF-8"), ("²".encode(), "'²' is not a length")]
+)
+def test_a_file_that_holds_no_lengths(content: bytes, message: str, tmp_path: Path) -> None:
+    (tmp_path / "lengths.txt").write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        inputs.lengths_of(str(tmp_path / "lengths.txt"), 1, 20)
+
+
 def test_a_batch_is_sequences_of_text_with_labels_for_every_work(tmp_path: Path) -> None:
     lengths = np.array([20, 3, 57])
     masked = inputs.write_batch(tmp_path, TOKENIZER, SENTENCES, lengths)

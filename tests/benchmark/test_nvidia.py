@@ -38,6 +38,16 @@ def test_the_grid_of_inference() -> None:
     assert len(re.findall(r"Latency Confidence Level (?:50|90|95|99|100) \(ms\) = [\d.]+", log)) == 20
 
 
+def test_a_cell_that_was_measured_in_one_precision_only() -> None:
+    cells = [
+        entry((1.0,), contest=contest, sequences=int(contest), precision=precision)
+        for contest, precision in (("1", "fp32"), ("1", "bf16"), ("8", "bf16"))
+    ]
+    titles, _, one, eight = rows(pages(report(*cells, kind="latency"))["nvidia.md"].split("BERT-BASE BF16")[1])
+    place = titles.index("Throughput speedup (FP32 to mixed precision)")
+    assert (one[place], eight[place]) == ("1.00", "")
+
+
 def test_the_table_of_training() -> None:
     entries = [
         entry((seconds,), model="large", precision=precision, name=name, settings=settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -101,3 +102,33 @@ def test_nvidias_grid(tmp_path: Path) -> None:
     assert [(one.longest, one.sequences) for one in contests] == [(n, b) for n in (128, 384) for b in (1, 2, 4, 8)]
     assert all(one.tokens == one.longest * one.sequences for one in contests)
     assert {len(one.entrants) for one in contests} == {2}  # ours in two precisions
+
+
+@pytest.mark.parametrize(("kind", "like"), [("train", nvidia), ("finetune", lambda_labs)])
+def test_known_benchmarks_train_ours_as_the_flags_say(
+    kind: str, like: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, str]] = []
+    monkeypatch.setattr(Surroundings, "entrants", lambda *_, options, **more: seen.append(options) or [])
+    name = like.__name__.rpartition(".")[2].partition("_")[0]
+    like.plan(
+        surroundings(
+            tmp_path, kind, f"--like={name}", "--batch_size=2", "--gradient_checkpointing", "--optimizer_bits=8"
+        )
+    )
+    assert seen
+    assert all((one["gradient_checkpointing"], one["optimizer_bits"]) == ("True", "8") for one in seen)
+
+
+def test_nvidias_grid_has_no_more_tokens_than_the_model_reads(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--max_seq_length=600: BERT-2/32, random weights reads at most 512 tokens"):
+        nvidia.plan(surroundings(tmp_path, "train", "--like=nvidia", "--max_seq_length=600"))
+
+
+def test_latency_has_only_the_texts_that_a_turn_takes(tmp_path: Path) -> None:
+    (contest,) = planned(tmp_path, "latency", "--texts=12", "--steps=3", "--lengths=natural", "--against=none")
+    texts = json.loads((tmp_path / "natural" / "texts.json").read_text())
+    sentences = [line for line in (FIXTURES / "corpus.txt").read_text().splitlines() if line.strip()]
+    assert contest.name.startswith("3 texts, natural")
+    assert contest.passes == len(texts) == 3
+    assert texts == sentences[:: len(sentences) // 3][:3]

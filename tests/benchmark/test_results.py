@@ -56,6 +56,13 @@ def test_json_has_the_times_and_what_follows() -> None:
     assert found["machine"]["processor"] == "A Processor"
 
 
+def test_json_has_no_infinity() -> None:
+    found = json.dumps(
+        report(entry((2.0,)), entry((4.0,), name="peer", difference=math.inf)).to_json(), allow_nan=False
+    )
+    assert [one["difference"] for one in json.loads(found)["entries"]] == [None, "other answers"]
+
+
 def test_differences_of_answers() -> None:
     ours = np.array([1.0, 2.0])
     assert largest_difference(np.array([1.0, 2.5]), ours) == 0.5

@@ -67,6 +67,29 @@ def test_long_names_leave_room_for_figures(monkeypatch: pytest.MonkeyPatch, caps
     assert {"ours", "faster", "from", "which"} <= set(shown.replace("\u2502", " ").replace("\u2503", " ").split())
 
 
+@pytest.mark.parametrize("kind", ["latency", "encode", "serve", "train"])
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_no_figure_is_cut_off(
+    kind: str, width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 6.0e-08 would be left 6.0."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    settings = "its example script's defaults: sdpa"
+    both = report(
+        entry((0.0023,), peak=1e12),
+        entry((0.1234, 0.2), name="sentence-transformers", settings=settings, difference=6.0e-08, peak=1e12),
+        kind=kind,
+    )
+    table.show(both)
+    shown = capsys.readouterr().out
+    words = set(shown.replace("\u2502", " ").split())
+    assert {"(70.30", "6.0e-08"} <= words
+    if width >= 80:
+        assert max(map(len, shown.splitlines())) <= width
+    if kind == "latency":
+        assert ("p95," in words) is (width == 200)
+
+
 def test_nothing_measured_draws_no_picture(tmp_path: Path) -> None:
     picture.draw(report(MISSING), tmp_path / "a.png")
     assert not (tmp_path / "a.png").exists()

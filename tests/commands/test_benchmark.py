@@ -101,3 +101,12 @@ def test_like_nvidia(tmp_path: Path) -> None:
     assert (only["tokens"], only["longest"]) == (32, 16)
     assert "| 16 | 2 |" in (tmp_path / "nvidia.md").read_text()
     assert "Latency Average (ms) = " in (tmp_path / "nvidia.log").read_text()
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bertworks.benchmark.publish.run", lambda *_: pytest.fail("it measures"))
+    (tmp_path / "file").touch()
+    assert cli.main(["benchmark", "tokenize", *SHORT, f"--output_dir={tmp_path}/file/here"]) == 2
+    assert f"--output_dir={tmp_path}/file/here: cannot be written to" in capsys.readouterr().err

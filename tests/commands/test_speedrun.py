@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bertworks.commands import speedrun
+from bertworks.flags import parse
 from tests.commands.runs import FIXTURES, run
 
 
@@ -54,3 +56,35 @@ def test_a_folder_that_is_not_there_is_told_first(words: list[str], tmp_path: Pa
     assert run(*words, "--glue_dir=absent") == 2
     assert "--glue_dir=absent: no such folder" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--seeds=1,a", "--seeds=1,a: 'a' is not a whole number"),
+        ("--eval_input_file=absent", "--eval_input_file: no file matches absent"),
+        ("--vocab_file=absent", "--vocab_file=absent: no such file"),
+        ("--glue_dir={}/glue/notes", "glue/notes: has no folder of a task, such as MRPC"),
+    ],
+)
+def test_what_a_late_step_would_refuse_is_refused_first(
+    word: str, message: str, words: list[str], tmp_path: Path, capsys
+) -> None:
+    assert run(*words, word.format(tmp_path)) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_task_without_its_files_is_told_first(words: list[str], tmp_path: Path, capsys) -> None:
+    (tmp_path / "glue" / "RTE").mkdir()
+    assert run(*words) == 2
+    assert "glue/RTE: has no train.tsv, the train set of RTE" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_only_tasks_that_can_be_trained_are_taken(words: list[str], tmp_path: Path) -> None:
+    """GLUE's diagnostic set has no training set, and words with tags are no task of run_classifier."""
+    for name in ("AX", "CoNLL-2003"):
+        (tmp_path / "glue" / name).mkdir()
+    flags = parse(speedrun.Flags, words[1:], "bert speedrun")
+    assert [folder.name for folder in speedrun._glue_tasks(flags)] == ["MRPC"]

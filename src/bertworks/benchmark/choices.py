@@ -31,6 +31,13 @@ class BenchmarkKind:
     mixes: tuple[str, ...] = ()
 
 
+# What opens no model, and what to give instead.
+_WITHOUT_MODEL = {
+    "tokenize": "bert benchmark tokenize opens no model; give its vocabulary as --vocab_file",
+    "data": "bert benchmark data opens no model; give its vocabulary as --vocab_file",
+    "memory": "bert benchmark memory opens no model; give a size as --size",
+}
+
 # A sequence of two parts with words in each.
 _SHORTEST = 8
 
@@ -71,8 +78,8 @@ def contestants(flags: BenchmarkFlags) -> list[Peer]:
 
 
 def names(listed: str) -> list[str]:
-    """Return the words of a list with commas."""
-    return [name.strip() for name in listed.split(",") if name.strip()]
+    """Return the words of a list with commas, each once: two contests of one name would share a table."""
+    return list(dict.fromkeys(name.strip() for name in listed.split(",") if name.strip()))
 
 
 def pythons(flags: BenchmarkFlags) -> dict[str, str]:
@@ -96,17 +103,24 @@ def mixes(flags: BenchmarkFlags) -> list[str]:
     """Return the mixes of lengths to measure: names, or files of lengths.
 
     Raises:
-        InputError: neither a mix that this kind takes nor a file.
+        InputError: neither a mix that this kind takes nor a file, or two files of one name.
     """
     known = KINDS[flags.what].mixes
     if flags.lengths is None:
         return list(known[:2])
-    found = names(flags.lengths)
+    if not known:
+        raise InputError(
+            f"--lengths={flags.lengths}: bert benchmark {flags.what} has no mixes of lengths; leave it out"
+        )
+    found = names(flags.lengths) or [flags.lengths]
     for name in found:
         is_file = flags.what in ("train", "finetune") and Path(name).is_file()
         if name not in known and not is_file:
             file = ", or a file with a length on each line" if flags.what in ("train", "finetune") else ""
             raise InputError(f"--lengths={name}: bert benchmark {flags.what} takes {', '.join(known)}{file}")
+    # The folder of a batch and the title of a table have the name.
+    if len({Path(name).name for name in found}) < len(found):
+        raise InputError(f"--lengths={flags.lengths}: two have one name, by which the tables call them; rename a file")
     return found
 
 
@@ -117,7 +131,7 @@ def precisions(flags: BenchmarkFlags) -> list[str]:
         InputError: no such precision.
     """
     found = names(flags.precision)
-    for name in found:
+    for name in found or [flags.precision]:
         if name not in (*PRECISIONS, "auto"):
             raise InputError(f"--precision={name}: give auto, {', '.join(PRECISIONS)}, or several with commas")
     if "int8" in found and flags.what not in (*VECTORS, "serve"):
@@ -138,7 +152,7 @@ def clients(flags: BenchmarkFlags) -> list[int]:
     found = names(flags.clients)
     if not found or not all(number.isdecimal() and int(number) for number in found):
         raise InputError(f"--clients={flags.clients}: give numbers with commas between, such as 1,8,64")
-    return list(map(int, found))
+    return list(dict.fromkeys(map(int, found)))
 
 
 def check(flags: BenchmarkFlags) -> None:
@@ -155,8 +169,10 @@ def check(flags: BenchmarkFlags) -> None:
     sizes = names(flags.size)
     for size in sizes:
         BertConfig.from_size(size, 100)
-    if len(sizes) != 1 and not flags.like and flags.what != "memory":
+    if not sizes or ("," in flags.size and not flags.like and flags.what != "memory"):
         raise InputError(f"--size={flags.size}: give one size; several only with --like and for memory")
+    if flags.model and flags.what in _WITHOUT_MODEL:
+        raise InputError(f"--model={flags.model}: {_WITHOUT_MODEL[flags.what]}")
     if flags.gb is not None and flags.what != "memory":
         raise InputError(f"--gb={flags.gb:g}: is for bert benchmark memory, not for {flags.what}")
     if 0 < flags.max_seq_length < _SHORTEST:
@@ -169,9 +185,11 @@ def check(flags: BenchmarkFlags) -> None:
         raise InputError("--like=lambda: Lambda's benchmark is fine-tuning; run bert benchmark finetune --like=lambda")
     if flags.like == "nvidia" and flags.what not in ("train", "finetune", "latency"):
         raise InputError(f"--like=nvidia: has tables for train, finetune and latency, not for {flags.what}")
-    if flags.like and (flags.lengths or flags.model):
-        given = "--lengths" if flags.lengths else "--model"
-        raise InputError(f"{given}: --like={flags.like} says what is measured; leave one of them out")
+    fixed = {"lengths": flags.lengths, "model": flags.model}
+    if flags.like == "lambda":
+        fixed["max_seq_length"] = str(flags.max_seq_length or "")
+    if flags.like and (given := next((name for name, value in fixed.items() if value), "")):
+        raise InputError(f"--{given}: --like={flags.like} says what is measured; leave one of them out")
 
 
 def training_options(flags: BenchmarkFlags) -> dict[str, str]:

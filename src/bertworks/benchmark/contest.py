@@ -28,7 +28,7 @@ class Turn:
         seconds: of each pass over the work.
         peak: operations a second of the best matrix product, measured in the same process right before; None if it
             could not be.
-        memory: the most bytes that the process had so far; on a GPU those of its tensors.
+        memory: the most bytes that the process had so far; on a GPU those of its tensors in this turn.
         watts: the mean power of the machine's processors, or of the GPU; None if the machine does not tell.
         value: what the work gave to report: the loss.
         latencies: the seconds of each request of the last pass, where a pass has requests.
@@ -139,8 +139,8 @@ def take_turns(
 ) -> list[list[Turn] | Absent]:
     """Measure contestants in turns; return the turns of each, or why it failed.
 
-    Every round begins with another contestant, so that none always comes after the same. A peer that fails takes no
-    more turns, and the others go on.
+    Every round begins with another contestant, so that none always has the same place. A peer that fails takes no more
+    turns, and the others go on.
 
     Args:
         contestants: who is measured.

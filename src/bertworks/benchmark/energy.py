@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -33,7 +34,7 @@ class Meter:
     """Measures power.
 
     Attributes:
-        gpu: the number of the GPU to measure; None measures the processors.
+        gpu: the number of the GPU to measure, as this process counts them; None measures the processors.
         powercap: the folder of Linux's counters. Reading them takes the rights of an administrator on most machines.
     """
 
@@ -87,6 +88,12 @@ def _read(path: Path) -> float | None:
         return None
 
 
+def _of_machine(gpu: int) -> str:
+    """Return a GPU's number or name among all of the machine, of which this process may see a part."""
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    return seen[gpu].strip() if gpu < len(seen) and seen[gpu].strip() else str(gpu)
+
+
 @contextmanager
 def _sampled(gpu: int, power: Power) -> Iterator[None]:
     """Read a GPU's power again and again while the block runs."""
@@ -96,7 +103,7 @@ def _sampled(gpu: int, power: Power) -> Iterator[None]:
         return
     words = [
         program,
-        f"--id={gpu}",
+        f"--id={_of_machine(gpu)}",
         "--query-gpu=power.draw",
         "--format=csv,noheader,nounits",
         f"--loop-ms={_INTERVAL}",

@@ -154,9 +154,12 @@ def lengths_of(mix: str, count: int, longest: int) -> Ints:
         return _with_mean(np.clip(rng.normal(53, 13, count), 20, min(100, longest)), 53)
     if mix == "squad":
         return _with_mean(np.clip(rng.lognormal(np.log(162), 0.35, count), 40, longest), min(172, longest))
-    lines = Path(mix).read_text(encoding="utf-8").split()
+    try:
+        lines = Path(mix).read_text(encoding="utf-8").split()
+    except UnicodeDecodeError:
+        raise InputError(f"--lengths={mix}: is no text in UTF-8; give a file with a length on each line") from None
     for number, line in enumerate(lines[:count], 1):
-        if not line.isdigit() or not 3 <= int(line) <= longest:
+        if not line.isdecimal() or not 3 <= int(line) <= longest:
             raise InputError(f"{mix}, line {number}: {line!r} is not a length from 3 to --max_seq_length={longest}")
     if len(lines) < count:
         raise InputError(f"{mix}: has {len(lines)} lengths, --batch_size={count} needs as many")

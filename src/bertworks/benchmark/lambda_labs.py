@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from bertworks.benchmark import inputs
+from bertworks.benchmark import choices, inputs
 from bertworks.benchmark.contest import Absent, Contest, Contestant
 from bertworks.benchmark.dllogger import training_log
 from bertworks.benchmark.plans import Batch, make_model, step_contest
@@ -41,7 +41,9 @@ def plan(around: Surroundings) -> tuple[list[str], list[Contest]]:
             batch = _batch(around, model, precision, corpus)
             name = f"BERT-{size.capitalize()}, SQuAD at {LENGTH}, {precision}, batches of {batch.count}"
             contests.append(
-                step_contest(around, model, batch, corpus, name=name, options=_WHOLE, precisions=[precision], best=True)
+                step_contest(
+                    around, model, batch, corpus, name=name, options=_options(around), precisions=[precision], best=True
+                )
             )
     source = "SQuAD's training windows" if around.flags.train_file else "drawn with the mean of SQuAD's, 172 tokens"
     largest = (
@@ -50,8 +52,9 @@ def plan(around: Surroundings) -> tuple[list[str], list[Contest]]:
     return [f"As Lambda Labs' benchmark: lengths {source}, cut at {LENGTH}; the batch size is {largest}."], contests
 
 
-# The batch is computed at once, as there.
-_WHOLE = {"token_budget": str(1 << 40)}
+def _options(around: Surroundings) -> dict[str, str]:
+    """Return the options of an order; the batch is computed at once, as there."""
+    return {"token_budget": str(1 << 40), **choices.training_options(around.flags)}
 
 
 def _has_gpu(around: Surroundings) -> bool:
@@ -63,7 +66,9 @@ def _batch(around: Surroundings, model: inputs.SharedModel, precision: str, corp
         return Batch(work="span", mix="squad", count=count, longest=LENGTH)
 
     def fits(count: int) -> bool:
-        contest = step_contest(around, model, batch(count), corpus, options=_WHOLE, precisions=[precision], best=True)
+        contest = step_contest(
+            around, model, batch(count), corpus, options=_options(around), precisions=[precision], best=True
+        )
         return started_and_fits(contest.entrants[0])
 
     if around.flags.batch_size or not _has_gpu(around):

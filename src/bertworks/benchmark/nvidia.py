@@ -10,10 +10,10 @@ from __future__ import annotations
 import datetime
 from collections.abc import Sequence
 
-from bertworks.benchmark import inputs
+from bertworks.benchmark import choices, inputs
 from bertworks.benchmark.contest import Contest
 from bertworks.benchmark.dllogger import training_log
-from bertworks.benchmark.plans import DEFAULT_BATCH_SIZE, Batch, make_model, step_contest
+from bertworks.benchmark.plans import DEFAULT_BATCH_SIZE, Batch, longest_of, make_model, step_contest
 from bertworks.benchmark.results import BenchmarkReport, Entry
 from bertworks.benchmark.surroundings import Surroundings
 
@@ -28,14 +28,15 @@ def plan(around: Surroundings) -> tuple[list[str], list[Contest]]:
     corpus = inputs.read_corpus(flags.corpus, around.folder)
     work = _WORKS[flags.what]
     counts = _BATCHES if flags.what == "latency" and not flags.batch_size else (flags.batch_size or DEFAULT_BATCH_SIZE,)
-    lengths = (flags.max_seq_length,) if flags.max_seq_length else _LENGTHS[flags.what]
+    options = choices.training_options(flags)
     for size in around.sizes:
         model = make_model(around, work, corpus, size)
+        lengths = (longest_of(around, "dense", model),) if flags.max_seq_length else _LENGTHS[flags.what]
         for length in lengths:
             for count in counts:
                 name = f"BERT-{size.capitalize()}, {length} tokens, batches of {count}"
                 batch = Batch(work=work, mix="dense", count=count, longest=length)
-                contests.append(step_contest(around, model, batch, corpus, name=name))
+                contests.append(step_contest(around, model, batch, corpus, name=name, options=options))
     return ["As NVIDIA's DeepLearningExamples: all sequences have the full length."], contests
 
 
@@ -87,7 +88,8 @@ def _grid(who: str, entries: Sequence[Entry]) -> list[str]:
                 str(entry.longest),
                 str(entry.sequences),
                 f"{entry.sequences / _mean(entry):.2f}",
-                *([f"{exact[entry.contest] / _mean(entry):.2f}"] if exact else []),
+                # In fp32 it may not have been measured, for want of memory.
+                *([f"{exact[entry.contest] / _mean(entry):.2f}" if entry.contest in exact else ""] if exact else []),
                 f"{1000 * _mean(entry):.2f}",
                 *(f"{1000 * entry.percentile(n):.2f}" for n in (50, 90, 95, 99)),
             ]

@@ -147,7 +147,9 @@ def _texts(around: Surroundings) -> tuple[list[str], list[Contest]]:
     model = make_model(around, "encode", corpus, flags.size)
     for mix in choices.mixes(flags):
         longest = longest_of(around, mix, model)
-        texts = inputs.choose_texts(mix, corpus.sentences, flags.texts, model.tokenizer, longest)
+        # A pass of latency is one text, so no more of them are measured than a turn has passes.
+        count = min(flags.texts, around.passes) if flags.what == "latency" else flags.texts
+        texts = inputs.choose_texts(mix, corpus.sentences, count, model.tokenizer, longest)
         folder, lengths = _written(around, mix, model, texts, longest)
         tokens, in_a_pass = int(lengths.sum()), 1 if flags.what == "latency" else len(texts)
         contests.append(

@@ -23,7 +23,8 @@ from bertworks.benchmark.peers.order import Order
 from bertworks.cores import ACTIVE_TURNS, brief_waiting
 from bertworks.errors import InputError, one_line
 
-_SECONDS_TO_END = 10
+# How long a contestant may take to end by itself, and to close what it started: ending a server takes a while.
+_SECONDS_TO_END, _SECONDS_TO_CLOSE = 10, 20
 
 
 class NoMemoryError(InputError):
@@ -71,11 +72,14 @@ def _end(process: subprocess.Popen[str]) -> None:
     assert process.stdout is not None
     with contextlib.suppress(BrokenPipeError):
         process.stdin.close()
-    try:
-        process.wait(_SECONDS_TO_END)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    # One that still works is told to end, so that it ends its server too.
+    for seconds, end in ((_SECONDS_TO_END, process.terminate), (_SECONDS_TO_CLOSE, process.kill)):
+        try:
+            process.wait(seconds)
+            break
+        except subprocess.TimeoutExpired:
+            end()
+    process.wait()
     process.stdout.close()
 
 

@@ -24,6 +24,7 @@ def publish(flags: BenchmarkFlags) -> None:
     typed = sys.argv[1:2] == ["benchmark"]
     words = ["bert", "benchmark", *(sys.argv[2:] if typed else [flags.what])]
     folder = Path(flags.output_dir)
+    files.check_writable(folder)
     if flags.what == "memory":
         _publish_batches(flags, words, folder)
         return

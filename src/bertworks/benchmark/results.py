@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from statistics import fmean, median
@@ -154,6 +155,8 @@ class BenchmarkReport:
         """Return everything, with what follows from the turns."""
         values = asdict(self)
         for entry, found in zip(self.entries, values["entries"], strict=True):
+            if entry.difference == math.inf:
+                found["difference"] = "other answers"  # JSON has no infinity
             if entry.turns:
                 ratio = self.ratio(entry)
                 found["seconds_of_a_pass"] = entry.seconds

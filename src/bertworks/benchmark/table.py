@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from bertworks.benchmark.results import BenchmarkReport, Entry
@@ -188,8 +188,10 @@ def markdown(report: BenchmarkReport) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-# The least characters of a column on the terminal.
-_LEAST_NAME, _LEAST_FIGURE = 14, 7
+# Columns that a narrow terminal leaves out, the first one first; the page has them.
+_LEFT_OUT = ("share of peak", "p95, ms", "p90, ms", "real tokens/s")
+# The least characters of a column of names, and the characters between two columns.
+_LEAST_NAME, _BETWEEN = 13, 3
 
 
 def show(report: BenchmarkReport) -> None:
@@ -197,25 +199,59 @@ def show(report: BenchmarkReport) -> None:
     from rich.console import Console  # noqa: PLC0415  (slow to import)
     from rich.table import Table  # noqa: PLC0415
 
-    console = Console()
+    room = Console().width
     for contest, entries in report.contests().items():
-        measured = [entry for entry in entries if not entry.missing]
-        titles, cells = rows(report, measured)
-        shown = [i for i, title in enumerate(titles) if title not in _ONLY_WRITTEN]
+        columns = _shown(report, [entry for entry in entries if not entry.missing])
+        widths = _widths(columns, room)
         table = Table(title=contest, title_justify="left", pad_edge=False)
-        for i in shown:
-            justify: Literal["left", "right"] = "left" if titles[i] in _TEXTS else "right"
-            # On a narrow terminal names are wrapped before a column of figures loses its place.
-            is_name = titles[i] == "contestant"
-            table.add_column(
-                _SHORTER.get(titles[i], titles[i]), justify=justify, min_width=_LEAST_NAME if is_name else _LEAST_FIGURE
-            )
-        ways = len({entry.settings for entry in measured if entry.is_ours})
-        for entry, row in zip(measured, cells, strict=True):
-            setting = entry.settings.partition(":")[0].removeprefix("its ").removeprefix("example script's ")
-            who = entry.name if entry.is_ours and ways == 1 else f"{entry.name}, {setting}"
-            table.add_row(who, *(row[i].replace("**", "") for i in shown[1:]))
-        console.print(table)
+        for title, width in widths.items():
+            justify: Literal["left", "right"] = "left" if title in _TEXTS else "right"
+            table.add_column(_SHORTER.get(title, title), justify=justify, width=width)
+        for row in zip(*(columns[title] for title in widths), strict=True):
+            table.add_row(*row)
+        Console(width=max(room, _taken(widths))).print(table)
         for entry in entries:
             if entry.missing:
                 print(f"{entry.name}: not measured: {entry.missing}")
+
+
+def _shown(report: BenchmarkReport, measured: Sequence[Entry]) -> dict[str, list[str]]:
+    """Return the cells of the terminal's columns by their titles, the contestants first."""
+    titles, cells = rows(report, measured)
+    ways = len({entry.settings for entry in measured if entry.is_ours})
+    names = []
+    for entry in measured:
+        setting = entry.settings.partition(":")[0].removeprefix("its ").removeprefix("example script's ")
+        names.append(entry.name if entry.is_ours and ways == 1 else f"{entry.name}, {setting}")
+    figures = {
+        title: [row[i].replace("**", "") for row in cells]
+        for i, title in enumerate(titles)
+        if title not in _ONLY_WRITTEN
+    }
+    return {**figures, "contestant": names}
+
+
+def _widths(columns: Mapping[str, Sequence[str]], room: int) -> dict[str, int]:
+    """Return the characters of each column that there is room for.
+
+    Names and titles are wrapped, and then columns left out, before a figure is cut: what is left of it would look like
+    another figure.
+    """
+    texts = {title: [_SHORTER.get(title, title), *column] for title, column in columns.items()}
+    most = {title: max(map(len, lines)) for title, lines in texts.items()}
+    words = {title: max(len(word) for line in lines for word in line.split()) for title, lines in texts.items()}
+    widths = {**words, "contestant": min(_LEAST_NAME, most["contestant"])}
+    for title in _LEFT_OUT:
+        if _taken(widths) > room:
+            widths.pop(title, None)
+    spare = max(0, room - _taken(widths))
+    for title in reversed(widths):  # names come last: they can be wrapped
+        more = min(spare, most[title] - widths[title])
+        widths[title] += more
+        spare -= more
+    return widths
+
+
+def _taken(widths: Mapping[str, int]) -> int:
+    """Return the characters of a line with columns so wide, with what is between them."""
+    return sum(widths.values()) + _BETWEEN * len(widths) - 1

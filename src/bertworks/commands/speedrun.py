@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bertworks import files
 from bertworks.errors import InputError
-from bertworks.flags import REQUIRED, CommandFlags, flag
+from bertworks.flags import REQUIRED, CommandFlags, flag, parse
 from bertworks.typed import title, typed
+
+if TYPE_CHECKING:
+    from bertworks.datasets.schema import KnownTask
 
 # On a GPU: a BERT-Base as in published runs of hours (batches of 4,096 of 128 tokens). On CPU the ledger's row decides.
 _ON_GPU = {"size": "base", "train_batch_size": 4096, "max_seq_length": 128}
@@ -60,9 +64,7 @@ class Flags(CommandFlags):
 
 def main(flags: Flags) -> None:
     """Run all steps."""
-    if flags.glue_dir and not Path(flags.glue_dir).is_dir():
-        raise InputError(f"--glue_dir={flags.glue_dir}: no such folder")
-    files.expand(flags.input_file, "--input_file")
+    _check(flags)
     from bertworks.commands import create_pretraining_data, learn_vocab, run_pretraining
     from bertworks.model.device import choose_device
 
@@ -107,6 +109,56 @@ def main(flags: Flags) -> None:
     title(f"The model: {output / 'model'}; all of the run: {output / 'speedrun.json'}")
 
 
+def _check(flags: Flags) -> None:
+    """Refuse now what a later step would refuse after hours of pre-training.
+
+    Raises:
+        InputError: a file or a folder is not there, --glue_dir holds no task, or --seeds are no numbers.
+    """
+    from bertworks.commands import run_classifier
+    from bertworks.datasets.registry import locate_split
+    from bertworks.finetuning.flags import seeds_of
+
+    files.expand(flags.input_file, "--input_file")
+    if flags.eval_input_file:
+        files.expand(flags.eval_input_file, "--eval_input_file")
+    if flags.vocab_file and not Path(flags.vocab_file).is_file():
+        raise InputError(f"--vocab_file={flags.vocab_file}: no such file")
+    if flags.glue_dir and not Path(flags.glue_dir).is_dir():
+        raise InputError(f"--glue_dir={flags.glue_dir}: no such folder")
+    found = _glue_tasks(flags)
+    if flags.glue_dir and not found:
+        raise InputError(
+            f"--glue_dir={flags.glue_dir}: has no folder of a task, such as MRPC; give GLUE's, or leave it out"
+        )
+    for folder, task in found.items():
+        try:
+            for split in ("train", "dev"):
+                locate_split(task, folder, split)
+        except InputError as missing:
+            raise InputError(f"--glue_dir={flags.glue_dir}: {missing}") from None
+    words = [f"--seeds={flags.seeds}", f"--output_dir={flags.output_dir}"]
+    seeds_of(parse(run_classifier.Flags, words, "bert speedrun"))
+    # Last, because it makes the folder.
+    files.check_writable(Path(flags.output_dir))
+
+
+def _glue_tasks(flags: Flags) -> dict[Path, KnownTask]:
+    """Return the folders of --glue_dir that bear the name of a task that can be trained and evaluated, and the tasks.
+
+    GLUE's diagnostic set, AX, has no training set. A folder of data may hold other kinds of tasks too.
+    """
+    from bertworks.datasets.registry import split_names, tasks
+
+    known = {
+        task.name: task
+        for task in tasks()
+        if task.kind in ("single", "regression") and split_names(task, "train") and split_names(task, "dev")
+    }
+    folders = sorted(Path(flags.glue_dir).iterdir()) if flags.glue_dir else []
+    return {folder: known[folder.name] for folder in folders if folder.name in known}
+
+
 def _pretraining(flags: Flags, output: Path, on_gpu: bool) -> list[str]:
     """Return the command line of the pre-training."""
     usual = _ON_GPU if on_gpu else {}
@@ -133,12 +185,9 @@ def _plan(flags: Flags) -> dict[str, str]:
 def _glue(flags: Flags, output: Path) -> dict[str, object]:
     """Fine-tune on every task of --glue_dir; return task -> its metric, its value for each seed, and their mean."""
     from bertworks.commands import run_classifier
-    from bertworks.datasets.registry import task_names
 
     found: dict[str, object] = {}
-    for folder in sorted(Path(flags.glue_dir).iterdir()) if flags.glue_dir else ():
-        if folder.name not in task_names():
-            continue
+    for folder in _glue_tasks(flags):
         target = output / "glue" / folder.name
         words = (f"--task_name={folder.name}", f"--data_dir={folder}", f"--model={output / 'model'}")
         more = (f"--output_dir={target}", f"--seeds={flags.seeds}", f"--num_train_epochs={flags.num_train_epochs:g}")

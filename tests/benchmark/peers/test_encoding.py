@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from bertworks.benchmark.peers.encoding import PaddedEncoder, fastest, one_after_the_other
+from bertworks.benchmark.peers.encoding import PaddedEncoder, fastest, one_after_the_other, setting_name
 from bertworks.benchmark.peers.inputs import Ids, padded
+from bertworks.benchmark.peers.order import Order
 
 TEXTS = ["a", "bbbb", "cc", "ddd", "eeeee"]
 
@@ -65,3 +67,10 @@ def test_padded_arrays() -> None:
     assert found["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
     assert padded(batch, 4)["input_ids"].shape == (2, 4)
     assert "attention_mask" not in padded({**batch, "lengths": np.array([5])})
+
+
+def test_settings_have_names_of_their_own() -> None:
+    """Files like those of known benchmarks are called by them."""
+    rest: dict[str, Any] = {"folder": "", "precision": "fp32", "device": "cpu", "threads": 1, "max_seq_length": 8}
+    orders = [Order(module="", work="span", setting=one, **rest) for one in ("best", "defaults", "compiled")]
+    assert len({setting_name(order).partition(":")[0] for order in orders}) == 3

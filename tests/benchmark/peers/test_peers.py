@@ -122,6 +122,41 @@ def test_vectors_are_equal(work: str, module: str, order: Callable[..., Order]) 
     ours.one_pass(13)
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider")
+def test_an_onnxruntime_without_cuda_does_not_stand_beside_a_gpu(order: Callable[..., Order]) -> None:
+    """The library itself only warns, and computes on the CPU."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this one has CUDA")
+    with pytest.raises(RuntimeError, match="computes on the CPU only: pip install onnxruntime-gpu"):
+        prepared(order("with_onnxruntime", "encode", device="cuda"))
+
+
+@pytest.mark.filterwarnings("ignore")  # of what the libraries call in others
+@pytest.mark.parametrize(("library", "call"), [("onnxruntime", "InferenceSession"), ("openvino", "Core.compile_model")])
+def test_defaults_take_no_more_threads_than_the_contest_has(
+    library: str, call: str, order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """These libraries do not ask OMP_NUM_THREADS."""
+    owner: Any = pytest.importorskip(library)
+    *path, name = call.split(".")
+    for part in path:
+        owner = getattr(owner, part)
+    real, threads = getattr(owner, name), []
+
+    def watched(*given: Any, **named: Any) -> Any:
+        told = given[-1]
+        threads.append(told.get("INFERENCE_NUM_THREADS", 0) if isinstance(told, dict) else told.intra_op_num_threads)
+        return real(*given, **named)
+
+    monkeypatch.setattr(owner, name, watched)
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    few = prepared(order(f"with_{library}", "encode", "defaults", threads=3))
+    prepared(order(f"with_{library}", "encode", "defaults", threads=4))
+    assert threads == [3, 0]
+    assert "3 threads" in few.settings
+
+
 def test_padding_is_counted(order: Callable[..., Order]) -> None:
     best, default = (prepared(order("with_transformers", "encode", one)) for one in ("best", "defaults"))
     real = prepared(order("ours", "encode")).padded_tokens

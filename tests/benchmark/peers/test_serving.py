@@ -114,6 +114,18 @@ def test_a_server_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -
     assert server.returncode == -9
 
 
+def test_the_memory_of_a_server_is_the_most_that_it_had() -> None:
+    code = "import sys; sys.stdout.write(str(len(bytearray(b'1' * 200_000_000)))); sys.stdout.flush(); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        server.stdout.read(9)
+        assert serving.memory(server.pid) > 200_000_000
+
+
+def test_a_system_that_tells_no_memory() -> None:
+    assert serving.memory(1 << 30) == 0
+
+
 def test_clients_ask_at_once_and_every_request_is_timed() -> None:
     at_once, most = 0, 0
 

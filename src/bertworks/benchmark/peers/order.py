@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,6 +44,11 @@ class Order:
         """The model's folder."""
         return Path(self.folder) / "model"
 
+    @property
+    def limit(self) -> int:
+        """The threads that a library with settings of its own must be told; 0 where it may take all processors."""
+        return self.threads if self.threads < (os.cpu_count() or 1) else 0
+
     def texts(self) -> list[str]:
         """Return the texts to encode."""
         texts: list[str] = json.loads((Path(self.folder) / "texts.json").read_text(encoding="utf-8"))
@@ -73,7 +79,7 @@ class Prepared:
         precision: what it computes in; "" is what was ordered.
         value: gives a number to report of the passes since it was last called: their loss.
         latencies: gives the seconds of each request of the last pass, where a pass has requests.
-        memory: gives the bytes in use, where another process computes.
+        memory: gives the most bytes that were in use, where another process computes; 0 if the system does not tell.
         close: ends what was started.
     """
 

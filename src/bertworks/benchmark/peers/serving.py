@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
 import time
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from bertworks.benchmark.peers.http_load import Request, load, post
 from bertworks.benchmark.peers.inputs import unit_vectors
+from bertworks.benchmark.peers.memory import most_resident
 from bertworks.benchmark.peers.order import Order, Prepared
 
 MODEL = "model"
@@ -99,11 +99,9 @@ def end(server: subprocess.Popen[bytes]) -> None:
 
 
 def memory(process: int) -> int:
-    """Return the resident bytes of a process and of those that it started."""
-    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    """Return the most resident bytes of a process and of those that it started; 0 where the system does not tell."""
     started = [path.read_text().split() for path in Path(f"/proc/{process}/task").glob("*/children")]
-    own = pages * os.sysconf("SC_PAGE_SIZE")
-    return own + sum(memory(int(child)) for children in started for child in children)
+    return (most_resident(process) or 0) + sum(memory(int(child)) for children in started for child in children)
 
 
 def _wait(server: subprocess.Popen[bytes], port: int, until: float) -> None:

@@ -20,7 +20,8 @@ def prepare(order: Order) -> Prepared:
     if order.precision == "int8":
         path = _quantized(path)
     options = onnxruntime.SessionOptions()
-    words = "default session"
+    options.intra_op_num_threads = order.limit
+    words = f"default session{f', {order.limit} threads' if order.limit else ''}"
     if order.setting != "defaults":
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
         options.intra_op_num_threads = order.threads
@@ -28,6 +29,9 @@ def prepare(order: Order) -> Prepared:
     on_gpu = order.device.startswith("cuda")
     providers = ["CUDAExecutionProvider", "CPUExecutionProvider"] if on_gpu else ["CPUExecutionProvider"]
     session = onnxruntime.InferenceSession(str(path), options, providers=providers)
+    if on_gpu and providers[0] not in session.get_providers():
+        # The library only warns, and computes on the CPU.
+        raise RuntimeError("this onnxruntime computes on the CPU only: pip install onnxruntime-gpu")
 
     def run(ids: Any, mask: Any) -> Any:
         return session.run(None, {"input_ids": ids, "attention_mask": mask})[0]

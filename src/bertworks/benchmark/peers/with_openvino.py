@@ -26,8 +26,9 @@ def prepare(order: Order) -> Prepared:
     converted = openvino.convert_model(model, example_input=example, input=[[-1, -1], [-1, -1]])
     core, device = openvino.Core(), "GPU" if order.device.startswith("cuda") else "CPU"
     if order.setting == "defaults":
-        compiled = core.compile_model(converted, device)
-        engines = {"default settings": one_after_the_other(_runner(compiled))}
+        compiled = core.compile_model(converted, device, {"INFERENCE_NUM_THREADS": order.limit} if order.limit else {})
+        words = f"default settings{f', {order.limit} threads' if order.limit else ''}"
+        engines = {words: one_after_the_other(_runner(compiled))}
     else:
         limits = {"INFERENCE_PRECISION_HINT": _TYPES[order.precision], "INFERENCE_NUM_THREADS": order.threads}
         compiled = core.compile_model(converted, device, {**limits, "PERFORMANCE_HINT": "LATENCY"})

@@ -86,7 +86,6 @@ def _training(order: Order) -> Prepared:
     shape = inputs["input_ids"].shape
     words = [model.config._attn_implementation, "autocast" if autocast else "", "fused AdamW" if fused else "AdamW"]
     words.append(f"padded to {shape[1]}")
-    words += ["compiled"] if order.setting == "compiled" else []
     words += ["freed memory kept"] if kept else []
     return Prepared(
         version=transformers.__version__,

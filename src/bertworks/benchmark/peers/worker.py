@@ -11,23 +11,24 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import re
 import resource
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from bertworks.benchmark.peers.memory import most_resident
 from bertworks.benchmark.peers.order import Order, Prepared
 
 _PRODUCTS = 6
 
 
 def main() -> None:
-    """Serve one contestant."""
+    """Serve one contestant. Told to end by a signal in the middle of its work, it closes what it prepared."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as replies:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
@@ -49,6 +50,7 @@ def main() -> None:
                 for line in sys.stdin:
                     reply(_obey(json.loads(line), order, prepared))
             finally:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
                 prepared.close()
         except ModuleNotFoundError as error:
             reply({"missing": error.name})
@@ -66,6 +68,7 @@ def _obey(command: dict[str, Any], order: Order, prepared: Prepared) -> dict[str
     wait = _waiter(order.device)
     # Right before the passes: neighbours and heat change what a machine can do.
     peak = product_peak(order, prepared.precision or order.precision, wait) if command["peak"] else None
+    _forget_product(order.device)
     seconds, processor_seconds = [], []
     for number in range(command["turn"]):
         prepared.before()
@@ -125,16 +128,21 @@ def product_peak(order: Order, precision: str, wait: Callable[[], object]) -> fl
     return best
 
 
+def _forget_product(device: str) -> None:
+    """Count a GPU's memory anew: the product of `product_peak` may take more than the work itself."""
+    if device.startswith("cuda") and "torch" in sys.modules:
+        torch: Any = sys.modules["torch"]
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def _memory(device: str) -> int:
-    """Return the most bytes that were in use: of the process on CPU, of its tensors on a GPU."""
+    """Return the most bytes that were in use: of the process on CPU, of its tensors in this turn on a GPU."""
     if device.startswith("cuda") and "torch" in sys.modules:
         torch: Any = sys.modules["torch"]
         return int(torch.cuda.max_memory_allocated(device))
     # What getrusage tells on Linux includes the memory of the process that started this one.
-    status = Path("/proc/self/status")
-    if status.exists() and (found := re.search(r"VmHWM:\s+(\d+) kB", status.read_text())):
-        return int(found[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    told = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return most_resident() or told
 
 
 if __name__ == "__main__":
