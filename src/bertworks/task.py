@@ -6,7 +6,7 @@ A *task known by name*, such as MRPC, is something else: a table of `datasets/ta
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -47,8 +47,8 @@ class Task:
     """Pre-training or a fine-tuning: four functions and the names of its losses. The loop knows nothing else about it.
 
     Losses and metrics are named sums over predictions. The loss of a step is the sum over `losses` of
-    sum / (count + offset), where the count is that of the whole step, over all micro-batches and processes. So every
-    partition of a step gives the same gradient.
+    weight * sum / (count + offset), where the count is that of the whole step, over all micro-batches and processes. So
+    every partition of a step gives the same gradient.
 
     Attributes:
         batches: (step, partition) -> the micro-batches of this process in this step, on the host. `step` counts
@@ -60,6 +60,7 @@ class Task:
             share of the work (`processes.py`), and gets all results.
         losses: the terms to train on, each with the offset of its divisor (the original's masked-word loss divides by
             count + 1e-5). A step without one of them, which `counts` does not name, trains on the others.
+        weights: of those losses that do not have the weight 1 in the loss of a step; each is reported without it.
     """
 
     batches: Callable[[int, Partition], Sequence[PackedBatch]]
@@ -67,6 +68,7 @@ class Task:
     sums: Callable[[nn.Module, PackedBatch, int | None], Mapping[str, Tensor]]
     evaluate: Callable[[nn.Module], Mapping[str, float]]
     losses: Mapping[str, float]
+    weights: Mapping[str, float] = field(default_factory=dict)
 
 
 class TrainingExamples(Protocol):

@@ -128,7 +128,7 @@ def pretrain(
     batch: int = 8,
     of: Any = None,
     causal: bool = False,
-    bag_of_words: bool = False,
+    bag_of_words: float = 0.0,
     **how: Any,
 ) -> None:
     settings = pretraining.Pretraining(
@@ -275,7 +275,7 @@ PROGRAMS: dict[str, Callable[[Recorder], None]] = {
     "pretrain bf16, heads of 26": partial(
         pretrain, precision=BF16, of=config(hidden_size=312, num_attention_heads=12, intermediate_size=1200)
     ),
-    "pretrain bf16, bag of words": partial(pretrain, precision=BF16, bag_of_words=True),
+    "pretrain bf16, bag of words": partial(pretrain, precision=BF16, bag_of_words=1.0),
     "pretrain bf16, moments in 8 bits": partial(pretrain, precision=BF16, bits=8),
     **{f"pretrain bf16, {kind}": partial(pretrain, precision=BF16, kind=kind) for kind in ("adamw", "lamb", "muon")},
     **{

@@ -41,7 +41,7 @@ RUNS = {
     "causal": ("--objective=causal_lm,masked_lm", "--phase_shares=0.5,0.5", "--next_sentence=False"),
     "neighbours": ("--neighbour_heads",),
     "words of texts": (
-        *("--bag_of_words", "--objective=causal_lm,masked_lm", "--phase_shares=0.5,0.5", "--next_sentence=False"),
+        *("--bag_of_words=0.5", "--objective=causal_lm,masked_lm", "--phase_shares=0.5,0.5", "--next_sentence=False"),
     ),
     "spans": ("--mean_span_length=5", "--mask_all"),
 }

@@ -110,13 +110,14 @@ def test_without_next_sentence_only_masked_words_count() -> None:
 
 
 def test_a_bag_of_words_trains_the_pooler_too() -> None:
-    model, words_of_texts = model_of(3), settings(next_sentence=False, bag_of_words=True)
+    model, words_of_texts = model_of(3), settings(next_sentence=False, bag_of_words=0.5)
     one, more = pretraining.evaluate(settings(next_sentence=False), model), pretraining.evaluate(words_of_texts, model)
     loss = more.pop("bag_of_words_loss")
     assert loss == pytest.approx(np.log(WORDS), rel=0.05)
-    assert more == {**one, "loss": pytest.approx(one["loss"] + loss)}
+    assert more == {**one, "loss": pytest.approx(one["loss"] + 0.5 * loss)}
     task = pretraining.task(words_of_texts)
     assert list(task.losses) == ["masked_lm_loss", "bag_of_words_loss"]
+    assert task.weights == {"bag_of_words_loss": 0.5}
     pretraining.freeze_unused(model, next_sentence=False, bag_of_words=True)
     (batch,) = task.batches(0, Partition())
     assert task.counts(batch)["bag_of_words_loss"] == len(batch)

@@ -21,7 +21,7 @@ ALONE = World(0, 1, torch.device("cpu"))
 
 
 def train(folder: Path, **changes) -> torch.Tensor:
-    functions = {name: changes.pop(name) for name in ("counts", "sums", "evaluate") if name in changes}
+    functions = {name: changes.pop(name) for name in ("counts", "sums", "evaluate", "weights") if name in changes}
     model = ToyModel()
     loop.train(model, task(**functions), run(folder, model, **changes), ALONE)
     return model.weight.detach()
@@ -317,3 +317,12 @@ def test_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch) -> None:
     assert resume.newest(tmp_path).step == 4
     assert not list(tmp_path.rglob("*.partial"))
     assert train(tmp_path, num_train_steps=8) is not None
+
+
+def test_a_loss_with_a_weight_is_reported_without_it(tmp_path) -> None:
+    train(tmp_path / "whole", log_every_steps=1)
+    train(tmp_path / "half", log_every_steps=1, weights={"word_loss": 0.5})
+    whole, half = (lines(tmp_path / name)[1] for name in ("whole", "half"))
+    assert half["word_loss"] == whole["word_loss"] == pytest.approx(whole["loss"])
+    assert half["loss"] == pytest.approx(whole["loss"] / 2)
+    assert half["gradient_norm"] == pytest.approx(whole["gradient_norm"] / 2)

@@ -165,11 +165,12 @@ class RecipeFlags(CommandFlags):
         group="Phases",
         listed=True,
     )
-    bag_of_words: bool = flag(
-        False,
-        "Also predict which words a text has from its pooled first token, so that this token learns to hold the text; "
-        "phases of causal_lm do not.",
+    bag_of_words: float = flag(
+        0.0,
+        "The weight of one more loss: which words a text has, predicted from its pooled first token, which so learns "
+        "to hold the text; 0: none. Phases of causal_lm do not have it.",
         group="Instances",
+        lowest=0,
     )
     mean_span_length: float = flag(
         0.0,

@@ -100,7 +100,7 @@ def _model(
     model.bert.gradient_checkpointing = flags.gradient_checkpointing
     if flags.compile and flags.do_train:
         world.say(compile_blocks(model.bert, world.device))
-    pretraining.freeze_unused(model, next_sentence=flags.next_sentence, bag_of_words=flags.bag_of_words)
+    pretraining.freeze_unused(model, next_sentence=flags.next_sentence, bag_of_words=flags.bag_of_words > 0)
     if not flags.next_sentence and flags.do_train:
         unused = (
             "next-sentence head stays as it is"
@@ -184,7 +184,8 @@ def _identity(flags: PretrainingFlags, given: TrainingInput, config: BertConfig)
         "--optimizer_bits": int(flags.optimizer_bits),
         **begun_with(flags.model, flags.init_checkpoint),
         **({"--grow_from": files.absolute_unless_name(flags.grow_from)} if flags.grow_from else {}),
-        **{f"--{name}": True for name in ("bag_of_words", "neighbour_heads") if getattr(flags, name)},
+        **({"--bag_of_words": flags.bag_of_words} if flags.bag_of_words else {}),
+        **({"--neighbour_heads": True} if flags.neighbour_heads else {}),
         **shape_of(config, "--size or --bert_config_file"),
         **({"--vocab_file": tokenizer.sha256[:16]} if tokenizer else {}),
     }

@@ -47,7 +47,7 @@ class Pretraining:
         max_eval_steps: the number of batches, of `eval_batch_size` instances, in an evaluation.
         precision, eval_precision: the types that the model computes in; its weights stay float32.
         next_sentence: whether to train and evaluate the prediction of next sentences too.
-        bag_of_words: whether to train and evaluate the prediction of a text's words from its first token too.
+        bag_of_words: the weight of the prediction of a text's words from its first token; 0 is none.
         processes: take the batches of an evaluation in turns.
     """
 
@@ -59,13 +59,13 @@ class Pretraining:
     precision: torch.dtype = torch.float32
     eval_precision: torch.dtype = torch.float32
     next_sentence: bool = True
-    bag_of_words: bool = False
+    bag_of_words: float = 0.0
     processes: Processes = ALONE
 
 
 def task(settings: Pretraining) -> Task:
     """Return the task for the training loop; the masked-word loss divides by count + 1e-5, as in the original."""
-    next_sentence, bag_of_words = settings.next_sentence, settings.bag_of_words
+    next_sentence, bag_of_words = settings.next_sentence, settings.bag_of_words > 0
     return Task(
         batches=partial(batches, settings),
         counts=partial(counts, next_sentence=next_sentence, bag_of_words=bag_of_words),
@@ -75,6 +75,7 @@ def task(settings: Pretraining) -> Task:
         | ({"next_sentence_loss": 0.0} if next_sentence else {})
         | ({"bag_of_words_loss": 0.0} if bag_of_words else {})
         | ({"causal_lm_loss": 1e-5} if any(phase.causal for phase in settings.phases) else {}),
+        weights={"bag_of_words_loss": settings.bag_of_words} if bag_of_words else {},
     )
 
 
@@ -158,7 +159,7 @@ def evaluate(settings: Pretraining, model: nn.Module) -> Mapping[str, float]:
 
     `loss` is the mean of the batches' losses; the other results are means over all predictions.
     """
-    asked = {"next_sentence": settings.next_sentence, "bag_of_words": settings.bag_of_words}
+    asked = {"next_sentence": settings.next_sentence, "bag_of_words": settings.bag_of_words > 0}
     device, processes, size = next(model.parameters()).device, settings.processes, settings.eval_batch_size
     own = []
     for step in range(processes.rank, settings.max_eval_steps, processes.size):
@@ -172,17 +173,17 @@ def evaluate(settings: Pretraining, model: nn.Module) -> Mapping[str, float]:
         name: sum(values[name][0] for values in found) / max(sum(values[name][1] for values in found), 1.0)
         for name in found[0]
     }
-    return dict(sorted({"loss": sum(map(_loss, found)) / len(found), **results}.items()))
+    return dict(sorted({"loss": sum(_loss(values, settings) for values in found) / len(found), **results}.items()))
 
 
-def _loss(values: Mapping[str, Sequence[float]]) -> float:
+def _loss(values: Mapping[str, Sequence[float]], settings: Pretraining) -> float:
     """Return the loss of a batch, from the sum and the count of each term."""
     total, count = values["masked_lm_loss"]
     loss = total / (count + 1e-5)
-    for name in ("next_sentence_loss", "bag_of_words_loss"):
+    for name, weight in (("next_sentence_loss", 1.0), ("bag_of_words_loss", settings.bag_of_words)):
         if name in values:
             total, count = values[name]
-            loss += total / count
+            loss += weight * total / count
     return loss
 
 

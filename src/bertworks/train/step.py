@@ -175,7 +175,7 @@ class Stepper:
             say(f"Out of memory in step {step + 1}: micro-batches of at most {self.token_budget} tokens from here.")
 
     def _accumulate(self, step: int, batches: Sequence[PackedBatch], totals: Mapping[str, float]) -> Tensor:
-        losses = self.task.losses
+        losses, weights = self.task.losses, self.task.weights
         loss_of_step = torch.zeros((), device=self.world.device)
         collected: dict[str, Tensor] = {}
         for number, host_batch in enumerate(batches):
@@ -185,7 +185,7 @@ class Stepper:
             sums = self.task.sums(self.model, batch, _key(self.random_seed, step))
             # A total of 0, as of examples whose classes all have the weight 0, has a sum of 0, and a loss of 0.
             divisors = {name: totals[name] + losses[name] or 1.0 for name in losses if name in sums}
-            loss = torch.stack([sums[name] / divisor for name, divisor in divisors.items()]).sum()
+            loss = torch.stack([sums[name] / (of / weights.get(name, 1.0)) for name, of in divisors.items()]).sum()
             if number == len(batches) - 1:
                 self.gradient_sums.expect_last()
             (loss if self.loss_scale is None else loss * self.loss_scale.scale).backward()
