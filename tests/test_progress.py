@@ -1,6 +1,7 @@
 """Progress as plain lines, and on a terminal."""
 
 import sys
+from types import SimpleNamespace
 
 from bertworks import progress as module
 from bertworks.progress import clock, progress
@@ -8,7 +9,8 @@ from bertworks.progress import clock, progress
 
 def test_plain_lines_tell_rate_time_left_and_note(capsys, monkeypatch) -> None:
     now = iter([0.0, 5.0, 10.0, 12.0, 20.0])
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(now))
+    # Only this module's clock: a server of other tests may run in this process.
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: next(now)))
     with progress("reading", 100, "MB") as advance:
         advance(10)
         advance(10, "well")
