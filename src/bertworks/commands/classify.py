@@ -71,8 +71,9 @@ def main(flags: Flags) -> None:
                     f"{pair.location}: is a pair of texts, and the model was trained on single texts; it reads both as "
                     'one; to give one text: --text_column in tables, no " ||| " in lines, no --text_pair'
                 )
-            found = pretrained.classify([text.whole for text in block], flags.max_seq_length)
-            counted.add([text.whole for text in block])
+            texts = [text.whole for text in block]
+            counted.add(texts)
+            found = pretrained.classify(texts, flags.max_seq_length)
             empty += sum(one.label is None for one in found)
             for text, one in zip(block, found, strict=True):
                 yield _shown(text, one, flags)

@@ -67,7 +67,7 @@ def main(flags: Flags) -> None:
     def embedded() -> Iterator[tuple[list[GivenText], NDArray[np.float32]]]:
         for block in filter(None, source.blocks(say)):
             texts = [given.text for given in block]
-            counted.add(with_prompt(rules, texts))
+            counted.add([with_prompt(rules, text) for text in texts] if rules else texts)
             yield block, pretrained.embed(texts, layers, flags.pooling, flags.max_seq_length, flags.normalize)
         for remark in counted.remarks():
             say(remark)

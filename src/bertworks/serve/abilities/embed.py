@@ -20,7 +20,7 @@ from bertworks.serve.prepared import PreparedRequest, grouped, lane_of
 from bertworks.serve.reading import Given, HowToRead, read_texts
 from bertworks.serve.refusals import Refusal
 from bertworks.tasks.embed import features
-from bertworks.tasks.embed.sentences import after_pooling, pooled
+from bertworks.tasks.embed.sentences import after_pooling, pooled, with_prompt
 
 # bert-as-service takes the last layer but one.
 _SECOND_TO_LAST = 2
@@ -81,10 +81,7 @@ def prepare_token_vectors(
 def _prompted(model: ServedModel, texts: Sequence[Given]) -> list[Given]:
     """Put the model's prompt before each text, and lower-case it where its folder says so."""
     rules = model.pretrained.checkpoint.sentences
-    if not rules:
-        return list(texts)
-    prompted = [rules.prompt + text if isinstance(text, str) else text for text in texts]
-    return [text.lower() if isinstance(text, str) and rules.do_lower_case else text for text in prompted]
+    return [with_prompt(rules, text) if rules and isinstance(text, str) else text for text in texts]
 
 
 def _pooled(model: ServedModel, layer: int, poolings: Sequence[str], batch: PackedBatch) -> Tensor:

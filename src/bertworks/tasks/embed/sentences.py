@@ -61,7 +61,8 @@ def embed_sentences(
         raise InputError("texts: give a list of texts, not one")
     if rules.refusal:
         raise InputError(f"{path}: wants {rules.refusal}, which is not computed here; give pooling")
-    longest, prompted = longest_sentence(rules, bert.config, max_seq_length), with_prompt(rules, texts)
+    longest = longest_sentence(rules, bert.config, max_seq_length)
+    prompted = [with_prompt(rules, text) for text in texts]
     parts = []
     for name in rules.poolings:
         found = extract(bert, tokenizer, prompted, pooling=_POOLINGS[name], max_seq_length=longest, dtype=dtype)
@@ -83,12 +84,10 @@ def longest_sentence(rules: SentenceRules | None, config: BertConfig, max_seq_le
     return min(max_seq_length or rules.max_seq_length or positions, positions)
 
 
-def with_prompt(rules: SentenceRules | None, texts: Sequence[str]) -> list[str]:
-    """Return texts as the tokenizer gets them."""
-    if rules is None:
-        return list(texts)
-    prompted = [rules.prompt + text for text in texts]
-    return [text.lower() for text in prompted] if rules.do_lower_case else prompted
+def with_prompt(rules: SentenceRules, text: str) -> str:
+    """Return a text as the tokenizer gets it."""
+    prompted = rules.prompt + text
+    return prompted.lower() if rules.do_lower_case else prompted
 
 
 def pooled(hidden: Tensor, starts: Tensor, name: str) -> Tensor:
