@@ -120,12 +120,20 @@ def _stopping_at(step: int) -> Callable[..., Any]:
     return taking
 
 
+def _two_steps_elsewhere(folder: Path) -> tuple[str, ...]:
+    """Train for two steps into memory://b/run; return the command line without the number of steps."""
+    train = (
+        *(*_TRAIN, f"--input_file={make_shards(folder / 'shards')}"),
+        *("--output_dir=memory://b/run", "--save_checkpoints_steps=2"),
+    )
+    assert run(*train, "--num_train_steps=2") == 0
+    return train
+
+
 def test_a_half_checkpoint_elsewhere_is_not_one(
     memory: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    here = make_shards(tmp_path / "shards")
-    train = (*_TRAIN, f"--input_file={here}", "--output_dir=memory://b/run", "--save_checkpoints_steps=2")
-    assert run(*train, "--num_train_steps=2") == 0
+    train = _two_steps_elsewhere(tmp_path)
     for name, content in _below(memory, "/b/run/checkpoints/step-2").items():
         if name != "state.json":
             memory.pipe_file(f"/b/run/checkpoints/step-3/{name}", content)
@@ -498,9 +506,7 @@ def test_a_fine_tuning_from_python_writes_to_an_address(memory: Any, tmp_path: P
 def test_a_file_beside_a_run_leaves_the_run_alone(
     memory: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    here = make_shards(tmp_path / "shards")
-    train = (*_TRAIN, f"--input_file={here}", "--output_dir=memory://b/run", "--save_checkpoints_steps=2")
-    assert run(*train, "--num_train_steps=2") == 0
+    _two_steps_elsewhere(tmp_path)
     local = addresses.outputs() / "memory" / "b"
     first, second = outputs.Output("memory://b", is_folder=False), outputs.Output("memory://b", is_folder=False)
     for output, name in ((first, "a.npy"), (second, "b.npy")):
@@ -521,9 +527,7 @@ def test_a_file_beside_a_run_leaves_the_run_alone(
 def test_who_empties_the_local_folder_loses_nothing_elsewhere(
     memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], emptied: str
 ) -> None:
-    here = make_shards(tmp_path / "shards")
-    train = (*_TRAIN, f"--input_file={here}", "--output_dir=memory://b/run", "--save_checkpoints_steps=2")
-    assert run(*train, "--num_train_steps=2") == 0
+    train = _two_steps_elsewhere(tmp_path)
     shutil.rmtree(addresses.outputs() / "memory" / "b" / emptied)
     fetch = outputs.Output._fetch
 
